@@ -1,0 +1,247 @@
+"""The knobs. Each field's docstring says what it does and where the paper says so, and becomes `--help`.
+
+Every value that the paper leaves open and that we chose is marked (ours); docs/readings.md has the measurements.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Fusion = Literal["affinity", "potential", "heuristic"]
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """ResNet-FPN (Sec. 3.1)."""
+
+    depth: Literal[18, 34, 50, 101] = 50
+    """ResNet depth; the paper uses 50 and, on the test servers, 101."""
+    width: int = 64
+    """Channels of the ResNet's stem; 64 is the standard ResNet, less is for CPUs and has no pretrained weights."""
+    fpn_channels: int = 256
+    """Channels of every FPN level."""
+    se_reduction: int = 16
+    """Reduction of the squeeze-and-excite on C5; 0 leaves it out."""
+    weights: str = "imagenet"
+    """`imagenet` (torchvision's), `none` (train from scratch), or a file of torchvision-style ResNet weights."""
+    frozen: bool = True
+    """Freeze the batch-norm statistics and the stem + res2; for pretrained weights only."""
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The feature decoder of V and of Q: one design, two sets of weights (Sec. 3.2, A.1)."""
+
+    layers: Literal[2, 3] = 2
+    """3x3 convolutions per level; 2 for Cityscapes, 3 for COCO."""
+    channels: int = 128
+    """Channels of the last two layers."""
+    deformable: bool = True
+    """Deformable convolutions v1; plain ones are 9 to 16 times faster on CPU."""
+    groups: int = 32
+    """Groups of the GroupNorm after each convolution."""
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """RPN, box head and optional mask head (Sec. 3.3, A.2)."""
+
+    masks: bool = True
+    """Predict object masks M."""
+    anchor_sizes: tuple[int, int, int, int, int] = (32, 64, 128, 256, 512)
+    """Anchor side per level P2..P6, in pixels of the network's input."""
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Height / width of the anchors."""
+    rpn_pre_nms: tuple[int, int] = (2000, 1000)
+    """Proposals per level before NMS, in training and at test."""
+    rpn_post_nms: tuple[int, int] = (2000, 1000)
+    """Proposals per image after NMS, in training and at test."""
+    rpn_batch: int = 256
+    """Anchors per image in the RPN's loss."""
+    roi_batch: int = 512
+    """Proposals per image in the box head's loss, a quarter of them foreground."""
+    roi_canonical: int = 224
+    """Boxes of this side are pooled from P4, half as large from P3 and so on (FPN paper, Eq. 1)."""
+    sampling_ratio: int = 2
+    """Samples per bin and axis of RoIAlign."""
+    box_features: int = 1024
+    """Width of the box head's two fully connected layers."""
+    mask_channels: int = 256
+    """Width of the mask head."""
+    mask_layers: int = 4
+    """3x3 convolutions of the mask head before its deconvolution; M has 28 x 28 cells."""
+    score_threshold: float = 0.05
+    """Detections below it are dropped before NMS, in training too; the panoptic cut-off is `inference.cutoff`."""
+    nms: float = 0.5
+    """Class-wise NMS threshold."""
+    max_detections: int = 100
+    """Detections kept per image; `unipan train` sets it from the data's 99th percentile."""
+
+
+@dataclass(frozen=True)
+class PotentialConfig:
+    """The dynamic potential head (Sec. 3.4.1, A.3)."""
+
+    variant: Literal["A", "B", "C"] = "B"
+    """A: logits, no score (UPSNet). B: s V M (Cityscapes). C: s (V + M) (COCO)."""
+
+
+@dataclass(frozen=True)
+class AffinityConfig:
+    """The dense instance affinity head (Sec. 3.4.2)."""
+
+    enabled: bool = True
+    """Without it P is Psi itself (the paper's models A and C)."""
+    channels: int = 128
+    """C, the width of Q (128 in the paper)."""
+    activation: Literal["identity", "elu", "relu", "softmax"] = "identity"
+    """After phi0 and phi1; the paper says "an activation". softmax is over the channels. (ours)"""
+    normalise: Literal["none", "pixels", "segment", "softmax"] = "segment"
+    """What phi1(Q)^T Psi is divided by: nothing (the paper's text), the number of pixels, the mass of each
+    channel of Psi, or (softmax) phi1 is a softmax over the pixels (the paper's reference [23]). (ours)"""
+    temperature: float = 10.0
+    """Initial value of the learned factor on P before the loss's softmax; 0 leaves it out. (ours)"""
+    loss: Literal["logits", "log"] = "logits"
+    """Cross entropy on P as logits, or on log P (P >= 0 is needed)."""
+
+    def __post_init__(self) -> None:
+        if self.loss == "log" and self.activation in ("identity", "elu"):
+            raise ValueError(
+                f"affinity: loss=log needs P >= 0, but activation={self.activation} is signed; "
+                "use activation relu or softmax, or loss=logits"
+            )
+        if self.normalise == "softmax" and self.activation == "relu":
+            raise ValueError(
+                "affinity: normalise=softmax replaces phi1's activation, so activation=relu would act on phi0 "
+                "alone; use activation softmax, elu or identity"
+            )
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """The panoptic matching loss (Sec. 3.5)."""
+
+    threshold: float = 0.5
+    """t, the least box IoU of a match."""
+    detections: Literal["predicted", "truth"] = "predicted"
+    """What Psi is built from in training; `truth` is the upper row of Table H."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The weights and kinds of the losses (Sec. 4, A.2, App. B)."""
+
+    detection: float = 1.0
+    """Weight of RPN + box + mask; .25 on Cityscapes, 1 on COCO."""
+    semantic: float = 1.0
+    """Weight of the semantic loss; 1 on Cityscapes, .2 on COCO."""
+    panoptic: float = 1.0
+    """Weight of the panoptic matching loss; 1 on Cityscapes, .1 on COCO; 0 gives models A and C."""
+    semantic_kind: Literal["cross_entropy", "lovasz", "both"] = "cross_entropy"
+    """Lovasz softmax on Cityscapes, cross entropy on COCO."""
+    mask_kind: Literal["lovasz", "cross_entropy", "both"] = "lovasz"
+    """Lovasz hinge in the paper (A.2)."""
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """How a map is read off (App. B, Inference)."""
+
+    cutoff: float = 0.5
+    """Detections below this score do not enter Psi; .5 on Cityscapes, .75 on COCO."""
+    fusion: Fusion = "affinity"
+    """Argmax of P, argmax of Psi, or the Panoptic FPN merger."""
+
+
+@dataclass(frozen=True)
+class MergerConfig:
+    """The heuristic merger of Panoptic FPN, the baseline (arXiv 1901.02446, Sec. 3; panopticapi's numbers)."""
+
+    score: float = 0.5
+    """Detections below it are skipped."""
+    overlap: float = 0.5
+    """A mask with a larger share of its pixels already taken is skipped."""
+    mask: float = 0.5
+    """Probability from which a pixel belongs to a mask."""
+    stuff_area: float = 0.0133
+    """Stuff regions smaller than this share of the image become void (4096 pixels of 640 x 480)."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What happens to an image before the network sees it (App. B)."""
+
+    short_side: int = 800
+    """Images are resized to this short side, in training (before `scale`) and at test; 0 keeps their size."""
+    max_side: int = 1333
+    """The long side is kept under this."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Range of the random resize; .5 to 2 on Cityscapes."""
+    crop: tuple[int, int] = (0, 0)
+    """Height and width of the random crop; 0 0 takes the whole image. 512 1024 on Cityscapes."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    vertical_flip: float = 0.0
+    """Probability of a vertical flip, for images without an up."""
+    color: float = 0.0
+    """Strength of the SSD colour jitter; 1 is its published range, 0 turns it off."""
+    smallest_thing: int = 0
+    """Things with fewer pixels after the transforms are ignored in training."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimiser and schedule (App. B)."""
+
+    iterations: int = 65000
+    """Optimiser steps; `--minutes` replaces it by what fits."""
+    batch: int = 32
+    """Images per optimiser step, over all processes and accumulation steps."""
+    accumulate: int = 1
+    """Backward passes per optimiser step."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum .9 in the paper; AdamW from scratch on small data. (ours)"""
+    lr: float = 0.01
+    """Base learning rate for `batch`."""
+    weight_decay: float = 1e-4
+    """Not applied to norms and biases."""
+    schedule: Literal["step", "cosine"] = "step"
+    """Divide by 10 at the milestones, or a half cosine to zero. (cosine is ours)"""
+    milestones: tuple[float, ...] = (40 / 65, 55 / 65)
+    """As shares of `iterations`."""
+    warmup: int = 500
+    """Iterations of the linear warm-up, at most a tenth of all; the paper's 500."""
+    warmup_factor: float = 1 / 3
+    """Where the warm-up starts."""
+    clip: float = 0.0
+    """Largest gradient norm; 0 turns clipping off."""
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    """auto: bf16 autocast where the processor multiplies it natively (CUDA, AMX), else 32 bit."""
+    average: float = 0.0
+    """Decay of the moving average of the weights that is validated and saved; 0 turns it off. (ours)"""
+    validations: int = 10
+    """Validations per run."""
+    validation_images: int = 100
+    """Images per validation; 0 takes all."""
+    workers: int = 0
+    """Processes that prepare images."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and sampling."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment: what `unipan train` runs and what a checkpoint stores."""
+
+    name: str = "full"
+    """The preset it came from."""
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    potential: PotentialConfig = field(default_factory=PotentialConfig)
+    affinity: AffinityConfig = field(default_factory=AffinityConfig)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    merger: MergerConfig = field(default_factory=MergerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)

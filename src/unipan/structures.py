@@ -1,0 +1,180 @@
+"""The nouns that travel through the house: batches, detections, targets, outputs, segments.
+
+Legend: B images, D detections, N ground-truth things, T thing and S stuff classes, L = T + S (things first),
+K = D + S channels of one image (detections first), C affinity channels, h w = H/4 W/4.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int32
+from torch import Tensor
+
+from unipan.categories import Category
+
+VOID = -1
+"""The label of pixels that teach and count nothing, in every map of class, instance or channel indices."""
+
+VOID_ID = 0
+"""The id of void in a panoptic PNG and in `PanopticMap.ids` (COCO panoptic format)."""
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images padded at the bottom and right to one size.
+
+    Attributes:
+        pixels: RGB in 0..1; the network normalises.
+        sizes: (height, width) of each image before padding.
+        names: what error messages call each image.
+    """
+
+    pixels: Float[Tensor, "B 3 H W"]
+    sizes: list[tuple[int, int]]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def to(self, device: torch.device | str) -> "ImageBatch":
+        return replace(self, pixels=self.pixels.to(device))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """B, s, c, M of the paper for one image (Sec. 3.3); `detections[keep]` selects.
+
+    Attributes:
+        boxes: x0 y0 x1 y1 in pixels of the network's input.
+        scores: confidences in 0..1, with gradient in training.
+        classes: thing class index, 0..T-1.
+        masks: logits of the predicted class inside the box, or None for a mask-free network.
+    """
+
+    boxes: Float[Tensor, "D 4"]
+    scores: Float[Tensor, " D"]
+    classes: Int[Tensor, " D"]
+    masks: Float[Tensor, "D m m"] | None = None
+
+    def __len__(self) -> int:
+        return self.boxes.shape[0]
+
+    def __getitem__(self, keep: Tensor) -> "Detections":
+        masks = None if self.masks is None else self.masks[keep]
+        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], masks)
+
+    def detach(self) -> "Detections":
+        masks = None if self.masks is None else self.masks.detach()
+        return Detections(self.boxes.detach(), self.scores.detach(), self.classes, masks)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The truth of one image at the network's input size (before padding).
+
+    Crowd things have their class in `semantic` but VOID in `instances`: they teach the semantic submodule and
+    nothing else.
+
+    Attributes:
+        boxes: tight boxes of the things, x0 y0 x1 y1.
+        classes: their thing class index.
+        instances: for each pixel the row of its thing in `boxes`, else VOID.
+        semantic: for each pixel its class index, else VOID.
+    """
+
+    boxes: Float[Tensor, "N 4"]
+    classes: Int[Tensor, " N"]
+    instances: Int[Tensor, "H W"]
+    semantic: Int[Tensor, "H W"]
+
+    def to(self, device: torch.device | str) -> "Target":
+        return Target(
+            self.boxes.to(device), self.classes.to(device), self.instances.to(device), self.semantic.to(device)
+        )
+
+
+@dataclass(frozen=True)
+class PanopticOutput:
+    """What the network returns for a batch (Fig. 2).
+
+    Attributes:
+        semantic: V before its softmax.
+        queries: Q, the affinity features; None in a network without the affinity head.
+        detections: per image, as they entered the panoptic submodule.
+        potentials: Psi per image.
+        panoptic: P per image (Psi itself in a network without the affinity head).
+        labels: per image the channel of P that each pixel of the 1/4 grid should win, VOID = ignored;
+            None without targets.
+        detection_losses: named terms of the detection submodule; empty without targets.
+    """
+
+    semantic: Float[Tensor, "B L h w"]
+    queries: Float[Tensor, "B C h w"] | None
+    detections: list[Detections]
+    potentials: list[Float[Tensor, "_ h w"]]
+    panoptic: list[Float[Tensor, "_ h w"]]
+    labels: list[Int[Tensor, "h w"]] | None = None
+    detection_losses: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of a panoptic map.
+
+    Attributes:
+        id: its id in `PanopticMap.ids`, > 0.
+        category: its class.
+        score: confidence in 0..1 (1 for ground truth).
+        area: pixels.
+        bbox: x, y, width, height in pixels (COCO convention).
+        iscrowd: a group of things labelled as one region; ground truth only.
+    """
+
+    id: int
+    category: Category
+    score: float
+    area: int
+    bbox: tuple[int, int, int, int]
+    iscrowd: bool = False
+
+    @property
+    def isthing(self) -> bool:
+        return self.category.isthing
+
+
+@dataclass(frozen=True)
+class PanopticMap:
+    """A panoptic segmentation of one image, truth or prediction.
+
+    Attributes:
+        ids: for each pixel the id of its segment, 0 = void.
+        segments: exactly one for every other id in `ids`.
+    """
+
+    ids: Int32[np.ndarray, "H W"]
+    segments: tuple[Segment, ...]
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.segments)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a dataset with its truth, both at the image's own size.
+
+    Attributes:
+        image: RGB.
+        truth: its panoptic map.
+        image_id: the dataset's own id.
+        name: file name without folders; what error messages call the image.
+    """
+
+    image: np.ndarray  # (H, W, 3) uint8
+    truth: PanopticMap
+    image_id: int | str
+    name: str
