@@ -1,0 +1,100 @@
+"""Sec. 3.2 and A.1: the feature decoder, of which the semantic submodule is one and the affinity features another.
+
+B images, h w = H/4 W/4.
+"""
+
+import itertools
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.ops import DeformConv2d
+
+LEVELS = ("p2", "p3", "p4", "p5")
+
+
+class DeformableConv(nn.Module):
+    """3x3 deformable convolution v1 (arXiv 1703.06211): it starts as a plain one, its offsets being zero."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.offset = nn.Conv2d(in_channels, 18, 3, padding=1)
+        self.conv = DeformConv2d(in_channels, out_channels, 3, padding=1)
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Float[Tensor, "B I h w"]) -> Float[Tensor, "B O h w"]:
+        """Offsets and convolution in the weights' own precision, also under autocast."""
+        # The kernel has no bf16 form, and offsets rounded to bf16 would miss their pixel in wide images.
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.to(self.conv.weight.dtype)
+            output: Tensor = self.conv(features, self.offset(features))
+        return output
+
+
+class PyramidDecoder(nn.Module):
+    """From P2-P5 to one map at stride 4: V when `out_channels` is L, Q when it is C.
+
+    `layers` 3x3 convolutions, each with GroupNorm and ReLU, shared by the four levels; their outputs, upsampled
+    and concatenated, meet a 1x1 convolution. The last two layers give `channels`, an earlier one keeps its input's
+    (UPSNet's design, which the paper takes; 1x1 for Q, where UPSNet has the score layer, is ours).
+
+    Args:
+        in_channels: of P2-P5.
+        out_channels: of the map.
+        layers: 2 on Cityscapes, 3 on COCO.
+        channels: of each level before the 1x1.
+        deformable: deformable convolutions, else plain ones.
+        groups: of the GroupNorm.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        layers: int = 2,
+        channels: int = 128,
+        deformable: bool = True,
+        groups: int = 32,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        widths = [in_channels] * (layers - 1) + [channels] * 2
+        self.layers = nn.Sequential(
+            *(_layer(i, o, deformable, groups) for i, o in itertools.pairwise(widths)),
+        )
+        self.project = nn.Conv2d(len(LEVELS) * channels, out_channels, 1)
+        nn.init.normal_(self.project.weight, std=0.01)
+        nn.init.zeros_(self.project.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Mapping[str, Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
+        """The map at the size of p2, from at least p2..p5."""
+        decoded = [self.layers(features[level]) for level in LEVELS]
+        return self.fuse(decoded)
+
+    def fuse(self, decoded: list[Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
+        """Upsample, concatenate, 1x1, in another order: a 1x1 convolution and a bilinear upsampling commute.
+
+        Each level is convolved by its columns of the 1x1 at its own size and the results are added, so neither the
+        wide concatenation nor the product of the coarse levels at stride 4 is ever computed.
+        """
+        weights = self.project.weight.chunk(len(LEVELS), dim=1)
+        output = F.conv2d(decoded[0], weights[0], self.project.bias)
+        for level, weight in zip(decoded[1:], weights[1:], strict=True):
+            part = F.conv2d(level, weight)
+            output = output + F.interpolate(part, output.shape[-2:], mode="bilinear", align_corners=False)
+        return output
+
+
+def _layer(in_channels: int, out_channels: int, deformable: bool, groups: int) -> nn.Sequential:
+    convolution: nn.Module
+    if deformable:
+        convolution = DeformableConv(in_channels, out_channels)
+        inner: nn.Conv2d | DeformConv2d = convolution.conv
+    else:
+        convolution = inner = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    nn.init.kaiming_normal_(inner.weight, nonlinearity="relu")
+    nn.init.zeros_(inner.bias)  # type: ignore[arg-type]
+    return nn.Sequential(convolution, nn.GroupNorm(groups, out_channels), nn.ReLU(inplace=True))
