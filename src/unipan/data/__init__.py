@@ -1,0 +1,1 @@
+"""Data: scenes, COCO panoptic folders, transforms, loading."""
