@@ -3,7 +3,6 @@
 B images, H W their size; level p_l has stride 2^l.
 """
 
-import functools
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -161,9 +160,8 @@ def _stage(
     downsample = None
     if stride != 1 or inputs != outputs:
         downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), norm(outputs))
-    make = functools.partial(block, planes=planes, norm_layer=norm)
-    first = make(inputs, stride=stride, downsample=downsample)
-    return nn.Sequential(first, *(make(outputs) for _ in range(count - 1)))
+    first = block(inputs, planes, stride, downsample, norm_layer=norm)
+    return nn.Sequential(first, *(block(outputs, planes, norm_layer=norm) for _ in range(count - 1)))
 
 
 def _left_over(key: str) -> bool:

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def inside(boxes: Float[Tensor, "D 4"], height: int, width: int, stride: float) -> Bool[Tensor, "D h w"]:
+def inside(boxes: Float[Tensor, "D 4"], height: int, width: int, stride: int | float) -> Bool[Tensor, "D h w"]:
     """Which cells of a grid lie in each box: those whose centre does, and at least one.
 
     Args:
@@ -20,7 +20,7 @@ def inside(boxes: Float[Tensor, "D 4"], height: int, width: int, stride: float) 
 
 
 def inside_axis(
-    start: Float[Tensor, " D"], end: Float[Tensor, " D"], length: int, stride: float
+    start: Float[Tensor, " D"], end: Float[Tensor, " D"], length: int, stride: int | float
 ) -> Bool[Tensor, "D n"]:
     """`inside` along one axis of `length` cells; a span between two centres takes the cell of its middle."""
     cells = torch.arange(length, device=start.device)

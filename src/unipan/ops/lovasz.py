@@ -43,7 +43,7 @@ def lovasz_softmax(probabilities: Float[Tensor, "P L"], labels: Int[Tensor, " P"
     counted = labels != VOID
     probabilities, labels = _at_least_float32(probabilities[counted]), labels[counted]
     loss = probabilities.sum() * 0
-    present = labels.unique()
+    present = torch.unique(labels)
     # One class at a time: all sorted together would be several times P x L.
     for label in present:
         foreground = labels == label

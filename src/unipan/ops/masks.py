@@ -11,7 +11,7 @@ from unipan.ops.boxes import inside_axis
 
 
 def paste(
-    masks: Float[Tensor, "D m m"], boxes: Float[Tensor, "D 4"], height: int, width: int, stride: float
+    masks: Float[Tensor, "D m m"], boxes: Float[Tensor, "D 4"], height: int, width: int, stride: int | float
 ) -> Float[Tensor, "D h w"]:
     """Lay each m x m mask into its box on a grid: bilinear, half-pixel centres, zero outside the box.
 
@@ -37,7 +37,7 @@ def paste(
 
 
 def paste_full(
-    mask: Float[Tensor, "m m"], box: Float[Tensor, " 4"], height: int, width: int, threshold: float
+    mask: Float[Tensor, "m m"], box: Float[Tensor, " 4"], height: int, width: int, threshold: int | float
 ) -> tuple[tuple[slice, slice], Bool[np.ndarray, "a b"]]:
     """Where one mask reaches `threshold` at the image's size, computed within its box alone.
 
@@ -96,7 +96,7 @@ def reduce_labels(labels: Int[Tensor, "H W"], height: int, width: int) -> Int[Te
     return labels[rows[:, None], columns]
 
 
-def _centres(start: int, stop: int, stride: float, like: Tensor) -> Float[Tensor, " n"]:
+def _centres(start: int, stop: int, stride: int | float, like: Tensor) -> Float[Tensor, " n"]:
     return (torch.arange(start, stop, device=like.device, dtype=like.dtype) + 0.5) * stride
 
 
