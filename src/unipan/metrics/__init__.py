@@ -1,0 +1,1 @@
+"""How good a panoptic map is: PQ with intervals, IoU, AP. Accumulators merge with `a + b`."""
