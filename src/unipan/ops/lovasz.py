@@ -3,12 +3,9 @@
 Berman, Triki, Blaschko, "The Lovasz-Softmax loss", CVPR 2018 (arXiv 1705.08790).
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
-from torch.nn import functional as F
 
 from unipan.structures import VOID
 
@@ -43,41 +40,15 @@ def lovasz_softmax(probabilities: Float[Tensor, "P L"], labels: Int[Tensor, " P"
     counted = labels != VOID
     probabilities, labels = _at_least_float32(probabilities[counted]), labels[counted]
     loss = probabilities.sum() * 0
-    present = torch.unique(labels)
+    present = torch.unique(labels).tolist()
+    columns = probabilities.unbind(1)  # its gradient is written once; indexing would add up L maps of P x L
     # One class at a time: all sorted together would be several times P x L.
     for label in present:
         foreground = labels == label
-        chance = probabilities[:, label]
+        chance = columns[label]
         errors = torch.where(foreground, 1 - chance, chance)
         loss = loss + (_gradient(errors, foreground) * errors).sum()
     return loss / max(len(present), 1)
-
-
-def mask_loss(
-    logits: Float[Tensor, "R m m"],
-    targets: Float[Tensor, "R m m"],
-    kind: Literal["lovasz", "cross_entropy", "both"] = "lovasz",
-) -> Float[Tensor, ""]:
-    """Mean loss of R object masks, the Lovasz hinge in the place of cross entropy (A.2).
-
-    The paper does not say over what the Jaccard index is taken; we take one mask at a time (ours), so that
-    every object counts the same, as in PQ and AP.
-
-    Args:
-        logits: of the masks' own classes.
-        targets: 0 or 1.
-        kind: `both` is the sum of the two.
-
-    Returns:
-        0, with a gradient of zeros, when R = 0.
-    """
-    logits, targets = _at_least_float32(logits).flatten(1), targets.flatten(1)
-    rows = logits.new_zeros(len(logits))
-    if kind in ("lovasz", "both"):
-        rows = rows + lovasz_hinge(logits, targets)
-    if kind in ("cross_entropy", "both"):
-        rows = rows + F.binary_cross_entropy_with_logits(logits, targets.to(logits), reduction="none").mean(1)
-    return rows.sum() / max(len(rows), 1)
 
 
 @torch.no_grad()
