@@ -12,13 +12,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import (
-    ResNet18_Weights,
-    ResNet34_Weights,
-    ResNet50_Weights,
-    ResNet101_Weights,
-    WeightsEnum,
-)
+from torchvision.models import get_model_weights
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, SqueezeExcitation
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -30,13 +24,6 @@ BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
     101: (Bottleneck, (3, 4, 23, 3)),
-}
-
-IMAGENET: dict[int, WeightsEnum] = {
-    18: ResNet18_Weights.IMAGENET1K_V1,
-    34: ResNet34_Weights.IMAGENET1K_V1,
-    50: ResNet50_Weights.IMAGENET1K_V1,
-    101: ResNet101_Weights.IMAGENET1K_V1,
 }
 
 
@@ -175,7 +162,7 @@ def _download(backbone: ResNetFPN) -> dict[str, Tensor]:
             f"backbone.weights: imagenet weights exist for width {STANDARD_WIDTH} only, not {backbone.width}; "
             "set backbone.weights to none or a file"
         )
-    enum = IMAGENET[backbone.depth]
+    enum = get_model_weights(f"resnet{backbone.depth}")["IMAGENET1K_V1"]
     try:
         state: dict[str, Tensor] = dict(enum.get_state_dict(progress=True, check_hash=True))
     except (OSError, RuntimeError) as error:
