@@ -1,0 +1,282 @@
+"""The friendly face: an image goes in, a panoptic map comes out; or a Scene, to look closer.
+
+The network runs once per image; fusions, affinities and pictures are read off what it left.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from unipan.baselines.heuristic import merge
+from unipan.categories import Categories
+from unipan.checkpoint import load_checkpoint
+from unipan.config import Config, Fusion
+from unipan.data.transforms import collate, resize_image
+from unipan.models.affinity import InstanceAffinity
+from unipan.models.decoding import Grid, decode, upsample
+from unipan.models.network import PanopticNetwork
+from unipan.ops.encoding import as_rgb, encode_png, read_image
+from unipan.structures import Detections, PanopticMap, PanopticOutput
+from unipan.viz.overlay import overlay
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    ImageLike = str | Path | Image | np.ndarray | Tensor
+else:
+    ImageLike = Any
+
+STRIDE = 4
+"""Pixels of the network's input per cell of Psi, P and Q."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PanopticResult(PanopticMap):
+    """A panoptic map together with the image that it belongs to.
+
+    Attributes:
+        ids: (H, W) int32, 0 = void, every other id in `segments`.
+        segments: Segment(id, category, isthing, score, area, bbox).
+        image: the image, RGB.
+        name: its file name, or "image".
+    """
+
+    image: np.ndarray  # (H, W, 3) uint8
+    name: str
+
+    def overlay(self, alpha: float = 0.6) -> UInt8[np.ndarray, "H W 3"]:
+        """The segments as colours over the image, RGB."""
+        return overlay(self.image, self, alpha=alpha)
+
+    def save(self, path: str | Path) -> None:
+        """Write the overlay as a picture (.png, .jpg, ...). The ids themselves are `save_ids`'s."""
+        _write_picture(Path(path), self.overlay())
+
+    def png_bytes(self) -> bytes:
+        """The ids as a COCO panoptic PNG: id = R + 256 G + 65536 B."""
+        return encode_png(self.ids)
+
+    def save_ids(self, path: str | Path) -> None:
+        """Write `png_bytes`."""
+        _write(Path(path), self.png_bytes())
+
+    def to_coco(self, image_id: int | str = 1) -> dict[str, Any]:
+        """The image's entry in `annotations` of a COCO panoptic JSON; its PNG is `save_ids`'s."""
+        return {
+            "image_id": image_id,
+            "file_name": Path(self.name).with_suffix(".png").name,
+            "segments_info": [
+                {
+                    "id": segment.id,
+                    "category_id": segment.category.id,
+                    "iscrowd": 0,
+                    "area": segment.area,
+                    "bbox": list(segment.bbox),
+                    "score": round(segment.score, 4),
+                }
+                for segment in self.segments
+            ],
+        }
+
+    def __repr__(self) -> str:
+        height, width = self.ids.shape
+        counts = Counter(segment.category.name for segment in self.segments)
+        names = ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.items())
+        return f"PanopticResult({self.name}, {width} x {height}, {len(self)} segments: {names or 'none'})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scene:
+    """One image after the network has run: every fusion and every pixel's affinities come from this one pass.
+
+    Made by `Segmenter.scene`. `output` is the network's, a batch of this image alone.
+    """
+
+    image: np.ndarray  # (H, W, 3) uint8
+    name: str
+    output: PanopticOutput
+    input_size: tuple[int, int]
+    config: Config
+    categories: Categories
+    head: InstanceAffinity | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        height, width = self.image.shape[:2]
+        return height, width
+
+    @property
+    def potential(self) -> Float[Tensor, "K h w"]:
+        """Psi on the padded 1/4 grid: one channel per detection, then one per stuff class."""
+        return self.output.potentials[0]
+
+    @property
+    def panoptic(self) -> Float[Tensor, "K h w"]:
+        """P on the padded 1/4 grid; Psi itself for a network without the affinity head."""
+        return self.output.panoptic[0]
+
+    @property
+    def network_detections(self) -> Detections:
+        """The detections that made Psi's first channels, boxes in pixels of the network's input."""
+        return self.output.detections[0]
+
+    @cached_property
+    def detections(self) -> Detections:
+        """The same detections, boxes in pixels of the image."""
+        found = self.network_detections
+        (height, width), (rows, columns) = self.size, self.input_size
+        scale = found.boxes.new_tensor([width / columns, height / rows] * 2)
+        return replace(found, boxes=found.boxes * scale)
+
+    @torch.no_grad()
+    def affinity(self, x: int, y: int) -> Float32[np.ndarray, "H W"]:
+        """Affinities of the image's pixel (x, y) to every other: phi0(Q_p) . phi1(Q_j) (Sec. 3.4.2).
+
+        As the head predicts them on the 1/4 grid, sign kept, before any normalisation by Psi; bilinear at the
+        image's size.
+
+        Raises:
+            ValueError: the pixel lies outside, or the network has no affinity head.
+        """
+        height, width = self.size
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(
+                f"affinity: pixel ({x}, {y}) lies outside {self.name}, which is {width} x {height}; "
+                f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
+            )
+        if self.head is None or self.output.queries is None:
+            raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
+        row, column = (
+            int((place + 0.5) * cells / pixels / STRIDE)
+            for place, cells, pixels in zip((y, x), self.input_size, self.size, strict=True)
+        )
+        affinities = self.head.row(self.output.queries[0], row, column).float()
+        grid = Grid.of(affinities, self.input_size, self.size, STRIDE)
+        return np.asarray(upsample(affinities, grid).cpu().numpy(), np.float32)
+
+    @torch.no_grad()
+    def result(self, fusion: str | None = None) -> PanopticResult:
+        """The panoptic map by `affinity` (argmax of P), `potential` (argmax of Psi) or `heuristic` (the merger).
+
+        Without a fusion the checkpoint's own is taken.
+
+        Raises:
+            ValueError: an unknown fusion, or the heuristic merger of a network without masks.
+        """
+        fusion = fusion or self.config.inference.fusion
+        if fusion not in get_args(Fusion):
+            raise ValueError(f"fusion: {fusion!r} is none of {', '.join(get_args(Fusion))}")
+        found = self._merged() if fusion == "heuristic" else self._decoded(fusion)
+        return PanopticResult(found.ids, found.segments, self.image, self.name)
+
+    def _merged(self) -> PanopticMap:
+        # The merger has its own score limit, so it starts from what stands before the cut-off.
+        output = self.output
+        return merge(
+            output.candidates[0], output.semantic[0], self.categories, self.config.merger, self.input_size, self.size,
+            STRIDE,
+        )  # fmt: skip
+
+    def _decoded(self, fusion: str) -> PanopticMap:
+        return decode(
+            self.panoptic if fusion == "affinity" else self.potential,
+            self.network_detections,
+            self.categories,
+            self.input_size,
+            self.size,
+            STRIDE,
+            float(self.output.temperature),
+        )
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Scene({self.name}, {width} x {height}, {len(self.network_detections)} detections)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmenter:
+    """A trained network that takes images as they come.
+
+    Attributes:
+        network: in evaluation mode, on `device`.
+        config: how it was built and trained.
+        categories: what it tells apart.
+        metrics: what it scored when it was saved.
+        device: where it runs.
+    """
+
+    network: PanopticNetwork
+    config: Config
+    categories: Categories
+    metrics: dict[str, Any]
+    device: torch.device
+
+    @classmethod
+    def load(cls, path: str | Path = "scenes", device: str | torch.device = "cpu") -> "Segmenter":
+        """Open a checkpoint, by its path or by the name of a bundled one.
+
+        Raises:
+            FileNotFoundError: neither a file nor a bundled name.
+            ValueError: a file that is no checkpoint of ours.
+        """
+        checkpoint = load_checkpoint(path)
+        network = checkpoint.network.to(device).eval()
+        return cls(network, checkpoint.config, checkpoint.categories, checkpoint.metrics, torch.device(device))
+
+    def __call__(self, image: "ImageLike", fusion: str | None = None) -> PanopticResult:
+        """Segment one image.
+
+        Args:
+            image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1).
+            fusion: `affinity`, `potential` or `heuristic`; by default the checkpoint's.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not an image, or a fusion that this checkpoint cannot do.
+        """
+        return self.scene(image).result(fusion)
+
+    @torch.no_grad()
+    def scene(self, image: "ImageLike") -> Scene:
+        """Run the network once and keep what it found, for several fusions and for affinities."""
+        if isinstance(image, str | Path):
+            pixels, name = read_image(Path(image)), Path(image).name
+        else:
+            pixels, name = as_rgb(image), "image"
+        batch = collate([(resize_image(pixels, self.config.data), name)])
+        output = self.network(batch.to(self.device))
+        return Scene(pixels, name, output, batch.sizes[0], self.config, self.categories, self.network.affinity)
+
+    def __repr__(self) -> str:
+        things, stuff = len(self.categories.things), len(self.categories.stuff)
+        return f"Segmenter({self.config.name}, {things} things + {stuff} stuff classes, on {self.device})"
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    _write(path, _encode(path.suffix, picture))
+
+
+def _encode(suffix: str, picture: np.ndarray) -> bytes:
+    try:
+        done, encoded = cv2.imencode(suffix, np.ascontiguousarray(picture[:, :, ::-1]))
+    except cv2.error:
+        done = False
+    if not done:
+        raise ValueError(f"save: no picture format is known for {suffix!r}; use a name that ends in .png or .jpg")
+    return encoded.tobytes()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(content)
+    beside.replace(path)

@@ -1,0 +1,1 @@
+"""Pictures: colour maps, overlays, heatmaps and one offline page, from numpy and opencv alone."""

@@ -1,0 +1,196 @@
+"""The public face on a tiny untrained network: every way in, every way out, one pass for everything."""
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import unipan
+from unipan.build import build_network
+from unipan.config import Config, InferenceConfig, MergerConfig
+from unipan.data.scenes import SCENE_CATEGORIES
+from unipan.inference import PanopticResult, Scene, Segmenter
+from unipan.ops.encoding import decode_png
+from unipan.presets import scenes, scenes_mask_free
+
+
+def tiny(base: Config) -> Config:
+    return replace(
+        base,
+        backbone=replace(base.backbone, width=8, fpn_channels=16),
+        decoder=replace(base.decoder, channels=16, groups=4),
+        affinity=replace(base.affinity, channels=8),
+        detection=replace(base.detection, box_features=16, mask_channels=8, score_threshold=0.0, max_detections=6),
+        inference=InferenceConfig(cutoff=0.0),
+        merger=MergerConfig(score=0.0, stuff_area=0.0),
+    )
+
+
+def segmenter_of(config: Config) -> Segmenter:
+    torch.manual_seed(0)
+    network = build_network(config, SCENE_CATEGORIES).eval()
+    return Segmenter(network, config, SCENE_CATEGORIES, {}, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return segmenter_of(tiny(scenes()))
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    coarse = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(coarse, (90, 70)), np.uint8)  # not a multiple of anything
+
+
+@pytest.fixture(scope="module")
+def scene(segmenter: Segmenter, image: np.ndarray) -> Scene:
+    return segmenter.scene(image)
+
+
+def test_every_kind_of_image_gives_the_same_map(segmenter: Segmenter, image: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "street.png"
+    Image.fromarray(image).save(path)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)
+    expected = segmenter(image)
+    assert expected.ids.shape == (70, 90)
+    assert expected.ids.dtype == np.int32
+    for same in (path, str(path), Image.fromarray(image), tensor, tensor.float() / 255):
+        assert np.array_equal(segmenter(same).ids, expected.ids)
+    assert segmenter(path).name == "street.png"
+
+
+def test_what_is_no_image_is_refused(segmenter: Segmenter, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        segmenter(tmp_path / "missing.jpg")
+    with pytest.raises(ValueError, match="HxWx3"):
+        segmenter(np.zeros((4, 4), np.uint8))
+    with pytest.raises(ValueError, match="not an image"):
+        segmenter([1, 2, 3])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fusion", ["affinity", "potential", "heuristic"])
+def test_fusions_come_from_one_pass(segmenter: Segmenter, scene: Scene, image: np.ndarray, fusion: str) -> None:
+    result = scene.result(fusion)
+    assert np.array_equal(segmenter(image, fusion).ids, result.ids)
+    assert {segment.id for segment in result} == set(np.unique(result.ids)) - {0}
+    assert sum(segment.area for segment in result) == np.count_nonzero(result.ids)
+    assert all(0 <= segment.score <= 1 for segment in result)
+
+
+def test_the_network_runs_once(segmenter: Segmenter, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    segmenter.network.register_forward_hook(lambda *_: calls.append(1))
+    scene = segmenter.scene(image)
+    for fusion in ("affinity", "potential", "heuristic"):
+        scene.result(fusion)
+    scene.affinity(3, 4)
+    assert len(calls) == 1
+
+
+def test_unknown_fusions_and_mask_free_mergers_are_refused(scene: Scene, image: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="'max' is none of affinity, potential, heuristic"):
+        scene.result("max")
+    mask_free = segmenter_of(tiny(scenes_mask_free()))
+    assert len(mask_free(image)) > 0
+    with pytest.raises(ValueError, match="without masks"):
+        mask_free(image, fusion="heuristic")
+
+
+def test_detections_lie_in_pixels_of_the_image(image: np.ndarray) -> None:
+    config = tiny(scenes())
+    doubled = segmenter_of(replace(config, data=replace(config.data, short_side=140, max_side=1000))).scene(image)
+    assert len(doubled.detections) > 0
+    assert doubled.input_size == (140, 180)
+    torch.testing.assert_close(doubled.detections.boxes * 2, doubled.network_detections.boxes)
+    assert doubled.result().ids.shape == (70, 90)
+    assert doubled.affinity(89, 69).shape == (70, 90)
+
+
+def test_channels_are_detections_then_stuff(scene: Scene) -> None:
+    assert scene.potential.shape[0] == len(scene.detections) + len(SCENE_CATEGORIES.stuff)
+    assert scene.potential.shape == scene.panoptic.shape
+    assert scene.potential.shape[1:] == (96 // 4, 96 // 4)
+
+
+def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: Scene) -> None:
+    affinity = scene.affinity(42, 21)
+    assert affinity.shape == (70, 90)
+    assert affinity.dtype == np.float32
+    assert scene.head is not None
+    assert scene.output.queries is not None
+    q0, q1 = scene.head.project(scene.output.queries[0])
+    row = (q0[:, (21 // 4) * 24 + 42 // 4] @ q1).reshape(24, 24).detach().numpy()
+    # Pixels 4c + 1 and 4c + 2 lie beside the centre of cell c: their mean is the cell's value, up to the second order.
+    expected = cv2.resize(row, (96, 96), interpolation=cv2.INTER_LINEAR)[:70, :90]
+    np.testing.assert_allclose(affinity, expected, atol=1e-4 * np.abs(row).max())
+
+
+def test_affinities_outside_or_without_a_head_are_refused(scene: Scene, image: np.ndarray) -> None:
+    for x, y in ((90, 0), (0, 70), (-1, 0)):
+        with pytest.raises(ValueError, match="which is 90 x 70"):
+            scene.affinity(x, y)
+    config = tiny(scenes())
+    plain = segmenter_of(replace(config, affinity=replace(config.affinity, enabled=False))).scene(image)
+    assert np.array_equal(plain.result("affinity").ids, plain.result("potential").ids)
+    with pytest.raises(ValueError, match="without the affinity head"):
+        plain.affinity(0, 0)
+
+
+def test_results_are_repeatable(segmenter: Segmenter, image: np.ndarray) -> None:
+    one, other = segmenter(image), segmenter(image)
+    assert np.array_equal(one.ids, other.ids)
+    assert one.segments == other.segments
+
+
+def test_a_result_can_be_looked_at_saved_and_exported(scene: Scene, tmp_path: Path) -> None:
+    result = scene.result()
+    assert isinstance(result, PanopticResult)
+    assert result.overlay().shape == (70, 90, 3)
+    result.save(tmp_path / "new" / "out.png")
+    saved = cv2.imread(str(tmp_path / "new" / "out.png"))
+    assert saved is not None
+    assert np.array_equal(saved[:, :, ::-1], result.overlay())
+    result.save_ids(tmp_path / "ids.png")
+    assert np.array_equal(decode_png(tmp_path / "ids.png"), result.ids)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(result.png_bytes())))[:, :, 0], result.ids % 256)
+    with pytest.raises(ValueError, match=r"'\.xyz'; use a name that ends in \.png"):
+        result.save(tmp_path / "out.xyz")
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["ids.png", "new"]
+
+
+def test_coco_entries_are_plain_json(scene: Scene) -> None:
+    result = scene.result()
+    entry = json.loads(json.dumps(result.to_coco(image_id=7)))
+    assert (entry["image_id"], entry["file_name"]) == (7, "image.png")
+    assert [segment["id"] for segment in entry["segments_info"]] == [segment.id for segment in result]
+    for told, segment in zip(entry["segments_info"], result, strict=True):
+        assert told["category_id"] == segment.category.id
+        assert (told["area"], tuple(told["bbox"])) == (segment.area, segment.bbox)
+
+
+def test_representations_say_what_is_there(segmenter: Segmenter, scene: Scene) -> None:
+    assert repr(scene.result()).startswith("PanopticResult(image, 90 x 70, ")
+    assert repr(segmenter) == "Segmenter(scenes, 4 things + 5 stuff classes, on cpu)"
+    assert "90 x 70" in repr(scene)
+
+
+def test_importing_unipan_imports_nothing_heavy() -> None:
+    code = "import sys, unipan; assert unipan.__version__; assert 'torch' not in sys.modules; print('light')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "light"
+
+
+def test_the_public_names() -> None:
+    assert unipan.Segmenter is Segmenter
+    assert "Segmenter" in dir(unipan)
+    with pytest.raises(AttributeError, match="no attribute 'segmenter'"):
+        _ = unipan.segmenter
