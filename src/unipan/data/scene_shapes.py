@@ -20,26 +20,27 @@ SUPERSAMPLING = 3
 SHIFT = 4
 """Fractional bits of the coordinates given to opencv."""
 
-Color = tuple[float, float, float]
-Point = tuple[float, float]
+Number = int | float  # for beartype, an int is no float
+Color = tuple[Number, Number, Number]
+Point = tuple[Number, Number]
 
 CIRCLE = tuple((math.cos(k * math.pi / 10), math.sin(k * math.pi / 10)) for k in range(20))
 GLASS: Color = (70, 84, 98)
 RUBBER: Color = (32, 32, 35)
 
 
-def shade(color: Color, factor: float) -> Color:
+def shade(color: Color, factor: Number) -> Color:
     """The colour made darker (factor < 1) or lighter."""
     return color[0] * factor, color[1] * factor, color[2] * factor
 
 
-def jitter(rng: np.random.Generator, color: Color, spread: float) -> Color:
+def jitter(rng: np.random.Generator, color: Color, spread: Number) -> Color:
     """A colour like this one: a common shift of brightness and a smaller one of each channel."""
     common, red, green, blue = rng.normal(0.0, spread, 4)
     return color[0] + common + 0.4 * red, color[1] + common + 0.4 * green, color[2] + common + 0.4 * blue
 
 
-def _value(color: Color, label: int) -> tuple[float, float, float, int]:
+def _value(color: Color, label: int) -> tuple[Number, Number, Number, int]:
     red, green, blue = color
     return min(max(red, 0), 255), min(max(green, 0), 255), min(max(blue, 0), 255), label
 
@@ -86,9 +87,9 @@ class Pen:
     """Draws one object: local x in object heights from its middle, local y in object heights above the ground."""
 
     canvas: Canvas
-    x: float
-    y: float
-    height: float
+    x: Number
+    y: Number
+    height: Number
     flip: bool
     label: int
 
@@ -98,16 +99,16 @@ class Pen:
         placed = [(self.x + across * x, self.y - self.height * y) for x, y in points]
         self.canvas.polygon(placed, color, self.label, convex)
 
-    def rect(self, color: Color, left: float, bottom: float, right: float, top: float) -> None:
+    def rect(self, color: Color, left: Number, bottom: Number, right: Number, top: Number) -> None:
         """Fill an upright rectangle."""
         self.poly(color, ((left, bottom), (right, bottom), (right, top), (left, top)))
 
-    def disk(self, color: Color, x: float, y: float, across: float, up: float | None = None) -> None:
+    def disk(self, color: Color, x: Number, y: Number, across: Number, up: Number | None = None) -> None:
         """Fill a circle, or an ellipse of half axes `across` and `up`."""
         up = across if up is None else up
         self.poly(color, [(x + across * a, y + up * b) for a, b in CIRCLE])
 
-    def line(self, color: Color, start: Point, end: Point, width: float) -> None:
+    def line(self, color: Color, start: Point, end: Point, width: Number) -> None:
         """Fill a bar."""
         dx, dy = end[0] - start[0], end[1] - start[1]
         scale = width / 2 / math.hypot(dx, dy)
@@ -115,13 +116,15 @@ class Pen:
         (x0, y0), (x1, y1) = start, end
         self.poly(color, ((x0 + nx, y0 + ny), (x1 + nx, y1 + ny), (x1 - nx, y1 - ny), (x0 - nx, y0 - ny)))
 
-    def pane(self, color: Color, quad: Sequence[Point], left: float, bottom: float, right: float, top: float) -> None:
+    def pane(
+        self, color: Color, quad: Sequence[Point], left: Number, bottom: Number, right: Number, top: Number
+    ) -> None:
         """Part of a quadrilateral (bottom left, bottom right, top right, top left) in its own 0..1 coordinates."""
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
         self.poly(color, [inside(quad, u, v) for u, v in corners])
 
 
-def inside(quad: Sequence[Point], u: float, v: float) -> Point:
+def inside(quad: Sequence[Point], u: Number, v: Number) -> Point:
     """The point at (u, v) of a quadrilateral, bilinear."""
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad
     a, b, c, d = (1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v
@@ -323,7 +326,7 @@ def rider_end(pen: Pen, rng: np.random.Generator, top: Color, bottom: Color) -> 
     pen.poly(jitter(rng, (150, 130, 110), 50), ((-0.1, 0.91), (0.1, 0.91), (0.07, 0.99), (0.0, 1.02), (-0.07, 0.99)))
 
 
-def ragged(rng: np.random.Generator, points: int = 22, roughness: float = 0.12) -> np.ndarray:
+def ragged(rng: np.random.Generator, points: int = 22, roughness: Number = 0.12) -> np.ndarray:
     """(points, 2): a round outline of radius about 1 with a ragged edge."""
     angles = np.arange(points) * (2 * math.pi / points)
     radii = 1 + rng.normal(0.0, roughness, points)
@@ -339,7 +342,7 @@ def foliage(canvas: Canvas, rng: np.random.Generator, centre: Point, size: Point
         canvas.polygon(clump, shade(color, factor), label, convex=False)
 
 
-def tree(canvas: Canvas, rng: np.random.Generator, foot: Point, height: float, color: Color, label: int) -> None:
+def tree(canvas: Canvas, rng: np.random.Generator, foot: Point, height: Number, color: Color, label: int) -> None:
     """A trunk and a crown."""
     x, y = foot
     lean, trunk = float(rng.normal(0, 0.03)) * height, jitter(rng, (96, 72, 52), 10)
@@ -351,7 +354,7 @@ def tree(canvas: Canvas, rng: np.random.Generator, foot: Point, height: float, c
 
 
 def facade(
-    canvas: Canvas, rng: np.random.Generator, quad: Sequence[Point], wall: Color, glow: float, label: int
+    canvas: Canvas, rng: np.random.Generator, quad: Sequence[Point], wall: Color, glow: Number, label: int
 ) -> None:
     """A house front on a quadrilateral (bottom left, bottom right, top right, top left) with windows and a shop."""
     canvas.polygon(quad, wall, label)
@@ -360,7 +363,7 @@ def facade(
     columns, floors = max(1, round(wide / rng.uniform(13, 20))), max(1, round(tall / rng.uniform(18, 26)))
     pane = jitter(rng, (88, 100, 114), 12)
 
-    def part(color: Color, left: float, bottom: float, right: float, top: float) -> None:
+    def part(color: Color, left: Number, bottom: Number, right: Number, top: Number) -> None:
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
         canvas.polygon([inside(quad, u, v) for u, v in corners], color, label)
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from unipan.data import scene_shapes as shapes
-from unipan.data.scene_shapes import HEIGHT, WIDTH, Canvas, Color, Pen, jitter, shade
+from unipan.data.scene_shapes import HEIGHT, WIDTH, Canvas, Color, Number, Pen, jitter, shade
 
 SKY, BUILDING, VEGETATION, ROAD, SIDEWALK = 1, 2, 3, 4, 5
 FIRST_THING = 6
@@ -26,6 +26,7 @@ _CLOTHES: tuple[Color, ...] = (
     (52, 52, 56), (196, 152, 72),
 )  # fmt: skip
 
+_Box = tuple[Number, Number, Number, Number]
 _Draw = Callable[[Pen, np.random.Generator, Color, Color], None]
 
 
@@ -52,15 +53,15 @@ class Item:
     """A thing to draw; `hidden` estimates from boxes which share of it others cover."""
 
     view: str
-    x: float
-    y: float
+    x: Number
+    y: Number
     height: float
     colors: tuple[Color, Color]
     flip: bool
     hidden: float = 0.0
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> _Box:
         """Left, top, right, bottom in nominal units."""
         half = self.height * VIEWS[self.view][2] / 2
         return self.x - half, self.y - self.height, self.x + half, self.y
@@ -82,11 +83,11 @@ class Street:
     near: float
     items: list[Item] = field(default_factory=list)
 
-    def toward(self, x: float, y: float) -> float:
+    def toward(self, x: Number, y: Number) -> Number:
         """Where the line from (x, bottom of the image) to the vanishing point has height y."""
         return self.vanish + (x - self.vanish) * (y - self.horizon) / (HEIGHT - self.horizon)
 
-    def place(self, view: str, x: float, y: float, colors: tuple[Color, Color], flip: bool) -> bool:
+    def place(self, view: str, x: Number, y: Number, colors: tuple[Color, Color], flip: bool) -> bool:
         """Add a thing unless it would leave the image or be hidden, or hide others, too much."""
         item = Item(view, x, y, (y - self.horizon) * VIEWS[view][1], colors, flip)
         box = item.box
@@ -108,11 +109,11 @@ class Street:
         return True
 
 
-def _area(box: tuple[float, float, float, float]) -> float:
+def _area(box: _Box) -> Number:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+def _overlap(a: _Box, b: _Box) -> Number:
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
@@ -129,7 +130,7 @@ def lay_street(rng: np.random.Generator) -> Street:
     )  # fmt: skip
 
 
-def _pick(rng: np.random.Generator, palette: tuple[Color, ...], spread: float = 10) -> Color:
+def _pick(rng: np.random.Generator, palette: tuple[Color, ...], spread: Number = 10) -> Color:
     return jitter(rng, palette[int(rng.integers(len(palette)))], spread)
 
 
@@ -237,7 +238,7 @@ def populate(street: Street) -> None:
 # ---- background ------------------------------------------------------------------------------------------------
 
 
-def draw_sky(canvas: Canvas, rng: np.random.Generator, horizon: float, dusk: bool) -> None:
+def draw_sky(canvas: Canvas, rng: np.random.Generator, horizon: Number, dusk: bool) -> None:
     """A gradient from top to horizon, a few clouds."""
     day: tuple[Color, ...] = ((110, 160, 220), (150, 180, 210), (176, 182, 190))
     above = _pick(rng, ((238, 160, 120), (150, 130, 170)) if dusk else day)
@@ -258,7 +259,7 @@ def _leaves(rng: np.random.Generator) -> Color:
     return _pick(rng, ((84, 116, 58), (66, 98, 60), (116, 124, 62), (134, 110, 58)), 8)
 
 
-def draw_across(canvas: Canvas, street: Street, glow: float) -> None:
+def draw_across(canvas: Canvas, street: Street, glow: Number) -> None:
     """Ground in bands and a row of houses, gardens and trees behind."""
     rng, h = street.rng, street.horizon
     base = street.far - float(rng.uniform(9, 14))
@@ -290,7 +291,7 @@ def draw_across(canvas: Canvas, street: Street, glow: float) -> None:
             shapes.tree(canvas, rng, foot, float(rng.uniform(42, 66)), _leaves(rng), VEGETATION)
 
 
-def draw_along(canvas: Canvas, street: Street, glow: float) -> None:
+def draw_along(canvas: Canvas, street: Street, glow: Number) -> None:
     """Ground that runs to the vanishing point with houses and trees on both sides."""
     rng, h, vanish = street.rng, street.horizon, street.vanish
     walk, asphalt = jitter(rng, (158, 152, 146), 12), jitter(rng, (104, 104, 108), 10)
@@ -310,7 +311,7 @@ def draw_along(canvas: Canvas, street: Street, glow: float) -> None:
         _draw_side(canvas, street, outer, glow)
 
 
-def _draw_side(canvas: Canvas, street: Street, outer: float, glow: float) -> None:
+def _draw_side(canvas: Canvas, street: Street, outer: float, glow: Number) -> None:
     """One side of a street along the view, from far to near."""
     rng, h = street.rng, street.horizon
     edges = [0.14, 0.22, 0.34, 0.52, 0.8, 1.3]
