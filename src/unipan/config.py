@@ -3,8 +3,8 @@
 Every value that the paper leaves open and that we chose is marked (ours); docs/readings.md has the measurements.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, Literal, get_type_hints
 
 Fusion = Literal["affinity", "potential", "heuristic"]
 
@@ -122,6 +122,8 @@ class MatchingConfig:
 
     threshold: float = 0.5
     """t, the least box IoU of a match."""
+    stride: Literal[1, 2, 4] = 4
+    """The loss is taken at 1/stride of the input; below 4, P is upsampled bilinearly first, as at inference."""
     detections: Literal["predicted", "truth"] = "predicted"
     """What Psi is built from in training; `truth` is the upper row of Table H."""
 
@@ -138,6 +140,8 @@ class LossConfig:
     """Weight of the panoptic matching loss; 1 on Cityscapes, .1 on COCO; 0 gives models A and C."""
     semantic_kind: Literal["cross_entropy", "lovasz", "both"] = "cross_entropy"
     """Lovasz softmax on Cityscapes, cross entropy on COCO."""
+    semantic_stride: Literal[1, 2, 4] = 1
+    """The semantic loss is taken at 1/stride of the input, V upsampled bilinearly."""
     mask_kind: Literal["lovasz", "cross_entropy", "both"] = "lovasz"
     """Lovasz hinge in the paper (A.2)."""
 
@@ -245,3 +249,27 @@ class Config:
     merger: MergerConfig = field(default_factory=MergerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
+    """The Config that `dataclasses.asdict` (through JSON) was made from.
+
+    Raises:
+        ValueError: a field that this version does not know.
+    """
+    config: Config = _from_dict(Config, values, source)
+    return config
+
+
+def _from_dict(kind: Any, values: dict[str, Any], where: str) -> Any:
+    types = get_type_hints(kind)
+    unknown = sorted(set(values) - set(types))
+    if unknown:
+        raise ValueError(f"{where}: this version of unipan does not know the field {unknown[0]!r}")
+    made = {}
+    for name, value in values.items():
+        if is_dataclass(types[name]):
+            made[name] = _from_dict(types[name], value, f"{where}.{name}")
+        else:
+            made[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)

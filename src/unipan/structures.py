@@ -103,19 +103,23 @@ class PanopticOutput:
         semantic: V before its softmax.
         queries: Q, the affinity features; None in a network without the affinity head.
         detections: per image, as they entered the panoptic submodule.
+        candidates: per image, before the score cut-off and the matching; average precision uses these.
         potentials: Psi per image.
         panoptic: P per image (Psi itself in a network without the affinity head).
         labels: per image the channel of P that each pixel of the 1/4 grid should win, VOID = ignored;
-            None without targets.
+            None without targets. Finer than 1/4 where `matching.stride` says so.
+        temperature: the learned factor on P before a softmax (1 without one).
         detection_losses: named terms of the detection submodule; empty without targets.
     """
 
     semantic: Float[Tensor, "B L h w"]
     queries: Float[Tensor, "B C h w"] | None
     detections: list[Detections]
+    candidates: list[Detections]
     potentials: list[Float[Tensor, "_ h w"]]
     panoptic: list[Float[Tensor, "_ h w"]]
-    labels: list[Int[Tensor, "h w"]] | None = None
+    temperature: Tensor
+    labels: list[Int[Tensor, "_ _"]] | None = None
     detection_losses: dict[str, Tensor] = field(default_factory=dict)
 
 

@@ -1,0 +1,126 @@
+"""The table of docs/readings.md: which reading of Eq. 4 measures best end to end, on scenes.
+
+A base without affinity head is trained once per seed; every reading continues from it, all parts trained jointly,
+with equal iterations, order and seeds. Chosen on seeds cut from the training range; `--final` scores the validation
+seeds once. Finished runs are kept as one JSON file each and skipped when the command runs again.
+
+    python benchmarks/readings.py --out docs/results/readings --seeds 0 1
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from unipan.build import build_network
+from unipan.checkpoint import load_checkpoint, transfer
+from unipan.config import AffinityConfig, Config
+from unipan.data.scenes import Scenes
+from unipan.engine.evaluate import evaluate
+from unipan.engine.record import RunRecord
+from unipan.engine.train import Trainer
+from unipan.inference import Segmenter
+from unipan.presets import scenes
+
+SIZE = (96, 192)
+TRAIN = range(990_000)
+CHOOSE = range(990_000, 990_150)
+VALIDATE = range(1_000_000, 1_000_200)
+
+WINNER = AffinityConfig()
+READINGS: dict[str, AffinityConfig | None] = {
+    "control: no affinity, no panoptic loss": None,
+    "control: no affinity, panoptic loss on Psi": replace(WINNER, enabled=False),
+    "literal: relu, none, P as logits": replace(WINNER, activation="relu", normalise="none", temperature=0.0),
+    "facts.md: softmax, softmax, log P": replace(
+        WINNER, activation="softmax", normalise="softmax", temperature=0.0, loss="log"
+    ),
+    "trials.md: elu, segment, temperature": replace(WINNER, activation="elu", normalise="segment", temperature=10.0),
+    "identity, segment, temperature": replace(WINNER, activation="identity", normalise="segment", temperature=10.0),
+    "activation relu": replace(WINNER, activation="relu"),
+    "activation softmax": replace(WINNER, activation="softmax"),
+    "normalise none": replace(WINNER, normalise="none"),
+    "normalise pixels": replace(WINNER, normalise="pixels"),
+    "normalise softmax": replace(WINNER, normalise="softmax"),
+    "no temperature": replace(WINNER, temperature=0.0),
+    "relu, log P": replace(WINNER, activation="relu", loss="log"),
+}
+
+
+def experiment(affinity: AffinityConfig | None, seed: int, iterations: int, lr: float) -> Config:
+    """The scenes preset at small size with one reading; None is the paper's model C."""
+    base = scenes()
+    loss = base.loss if affinity else replace(base.loss, panoptic=0.0)
+    affinity = affinity or replace(base.affinity, enabled=False)
+    train = replace(base.train, iterations=iterations, seed=seed, lr=lr, validations=1, validation_images=4)
+    detection = replace(base.detection, anchor_sizes=(12, 21, 36, 63, 108), roi_canonical=60)
+    return replace(base, affinity=affinity, loss=loss, train=train, detection=detection)
+
+
+def train(config: Config, folder: Path, init: Path | None) -> Path:
+    """Train one model; returns its checkpoint."""
+    fabric = Fabric(accelerator="cpu", devices=1)
+    data = Scenes(TRAIN, SIZE)
+    torch.manual_seed(config.train.seed)
+    network = build_network(config, data.categories)
+    if init is not None:
+        transfer(network, init)
+    record = RunRecord(folder, every=50, quiet=True)
+    Trainer(fabric, config, data, Scenes(CHOOSE, SIZE), record, network).run()
+    return folder / "last.safetensors"
+
+
+def score(checkpoint: Path, seeds: range) -> dict[str, dict[str, float]]:
+    """PQ of all, things and stuff, per fusion, in percent."""
+    loaded = load_checkpoint(checkpoint)
+    segmenter = Segmenter(loaded.network, loaded.config, loaded.categories, {}, torch.device("cpu"))
+    found = evaluate(segmenter, Scenes(seeds, SIZE), ("affinity", "potential"))
+    table = {}
+    for fusion, quality in found.quality.items():
+        scores = quality.compute()
+        table[fusion] = {group: round(100 * scores[group].pq, 2) for group in ("All", "Things", "Stuff")}
+    return table
+
+
+def main() -> None:
+    """Run what is missing, one thread."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/results/readings"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/readings"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--base", type=int, default=1000, help="iterations of the base")
+    parser.add_argument("--iterations", type=int, default=300, help="iterations of each reading")
+    parser.add_argument("--final", action="store_true", help="score the validation seeds too")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for seed in args.seeds:
+        base = args.runs / f"base-{seed}" / "last.safetensors"
+        if not base.exists():
+            train(experiment(None, seed, args.base, 1.5e-3), base.parent, None)
+        for name, affinity in READINGS.items():
+            slug = "".join(c if c.isalnum() else "-" for c in name)
+            row_file = args.out / f"{slug}-{seed}.json"
+            if row_file.exists() and not (args.final and "validation" not in row_file.read_text()):
+                continue
+            start = time.perf_counter()
+            folder = args.runs / f"{slug}-{seed}"
+            checkpoint = folder / "last.safetensors"
+            if not row_file.exists():
+                checkpoint = train(experiment(affinity, seed, args.iterations, 8e-4), folder, base)
+                row = {"reading": name, "seed": seed, "iterations": args.iterations, "base": args.base}
+                row |= {"chosen_on": score(checkpoint, CHOOSE), "seconds": round(time.perf_counter() - start)}
+            else:
+                row = json.loads(row_file.read_text())
+            if args.final:
+                row["validation"] = score(checkpoint, VALIDATE)
+            row_file.write_text(json.dumps(row, indent=1) + "\n")
+            print(name, seed, row["chosen_on"], row["seconds"], "s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

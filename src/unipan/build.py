@@ -1,0 +1,77 @@
+"""From a Config to objects: the only place that knows which part gets which number."""
+
+from unipan.categories import Categories
+from unipan.config import Config
+from unipan.models.affinity import InstanceAffinity
+from unipan.models.backbone import ResNetFPN, load_pretrained
+from unipan.models.criterion import Criterion
+from unipan.models.detection import DetectionHead
+from unipan.models.network import PanopticNetwork
+from unipan.models.potential import DynamicPotential
+from unipan.models.semantic import PyramidDecoder
+
+
+def build_network(config: Config, categories: Categories, pretrained: bool = False) -> PanopticNetwork:
+    """The network of one experiment for one list of classes.
+
+    Args:
+        config: the experiment.
+        categories: thing and stuff classes.
+        pretrained: load `config.backbone.weights`; a checkpoint that brings its own weights does not want them.
+
+    Raises:
+        ValueError: a dataset without things or without stuff, or a GroupNorm that does not divide its channels.
+        FileNotFoundError: pretrained weights that cannot be had.
+    """
+    things = len(categories.things)
+    if not things or not categories.stuff:
+        missing = "stuff" if things else "thing"
+        raise ValueError(f"categories: the dataset has no {missing} class; the network needs at least one of each")
+    backbone_config = config.backbone
+    channels = backbone_config.fpn_channels
+    backbone = ResNetFPN(
+        backbone_config.depth,
+        backbone_config.width,
+        channels,
+        backbone_config.se_reduction,
+        backbone_config.frozen,
+    )
+    if pretrained and backbone_config.weights != "none":
+        load_pretrained(backbone, backbone_config.weights)
+    affinity = None
+    if config.affinity.enabled:
+        affinity = InstanceAffinity(
+            build_decoder(config, config.affinity.channels),
+            config.affinity.channels,
+            config.affinity.activation,
+            config.affinity.normalise,
+        )
+    feed_truth = config.matching.detections == "truth"
+    return PanopticNetwork(
+        backbone=backbone,
+        semantic=build_decoder(config, len(categories)),
+        detection=DetectionHead(channels, things, config.detection, config.loss.mask_kind, feed_truth),
+        potential=DynamicPotential(config.potential.variant, things),
+        affinity=affinity,
+        matching=config.matching,
+        cutoff=config.inference.cutoff,
+        temperature=config.affinity.temperature,
+    )
+
+
+def build_decoder(config: Config, out_channels: int) -> PyramidDecoder:
+    """One feature decoder; V and Q each have their own (A.1)."""
+    decoder = config.decoder
+    return PyramidDecoder(
+        config.backbone.fpn_channels,
+        out_channels,
+        decoder.layers,
+        decoder.channels,
+        decoder.deformable,
+        decoder.groups,
+    )
+
+
+def build_criterion(config: Config) -> Criterion:
+    """The losses of one experiment."""
+    return Criterion(config.loss, log=config.affinity.loss == "log")

@@ -1,0 +1,155 @@
+"""One .safetensors file that can rebuild its own network: weights, config, categories and metrics."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from unipan.build import build_network
+from unipan.categories import Categories
+from unipan.config import Config, config_from_dict
+from unipan.models.network import PanopticNetwork
+
+FORMAT = "unipan-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        network: in evaluation mode.
+        config: the experiment it came from.
+        categories: its classes.
+        metrics: what was measured when it was saved.
+    """
+
+    network: PanopticNetwork
+    config: Config
+    categories: Categories
+    metrics: dict[str, Any]
+
+
+def bundled() -> list[str]:
+    """Names of the checkpoints that the package carries."""
+    folder = resources.files("unipan") / "checkpoints"
+    return sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir() if f.name.endswith(".safetensors"))
+
+
+def checkpoint_path(source: str | Path) -> Path:
+    """The file of a bundled name or a path.
+
+    Raises:
+        FileNotFoundError: it is neither.
+    """
+    if str(source) in bundled():
+        return Path(str(resources.files("unipan") / "checkpoints" / f"{source}.safetensors"))
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled()) or 'none'}; "
+            "give a .safetensors file that `unipan train` wrote"
+        )
+    return path
+
+
+def save_checkpoint(
+    path: Path,
+    state: dict[str, Tensor],
+    config: Config,
+    categories: Categories,
+    metrics: dict[str, Any],
+    half: bool = False,
+) -> None:
+    """Write one file, beside its place first, so that a crash leaves the old one.
+
+    Args:
+        path: ends in .safetensors.
+        state: the network's state dict.
+        config: of the experiment.
+        categories: of its data.
+        metrics: anything JSON can hold.
+        half: store floating point weights in 16 bits.
+    """
+    tensors = {
+        key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
+        for key, value in state.items()
+    }
+    header = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(config)),
+        "categories": json.dumps(categories.to_coco()),
+        "metrics": json.dumps(metrics),
+    }
+    beside = path.with_name(path.name + ".part")
+    save_file(tensors, beside, metadata=header)
+    os.replace(beside, path)
+
+
+def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
+    """Config, categories and metrics of a checkpoint, without its weights.
+
+    Raises:
+        ValueError: the file is not a checkpoint of unipan.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+        if header.get("format") != FORMAT:
+            raise ValueError(f"its format is {header.get('format', 'unknown')}, not {FORMAT}")
+        config = config_from_dict(json.loads(header["config"]))
+        return config, Categories.from_coco(json.loads(header["categories"])), json.loads(header["metrics"])
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        raise ValueError(
+            f"checkpoint {path}: cannot be opened ({error}); give a .safetensors file that `unipan train` wrote"
+        ) from error
+
+
+def load_checkpoint(source: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
+    """Rebuild a network from a bundled name or a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a checkpoint of unipan, or its weights do not fit its config.
+    """
+    path = checkpoint_path(source)
+    config, categories, metrics = read_header(path)
+    network = build_network(config, categories)
+    state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"checkpoint {path}: its weights do not fit its config ({error})") from error
+    return Checkpoint(network.to(device).eval(), config, categories, metrics)
+
+
+def transfer(network: PanopticNetwork, source: str | Path) -> list[str]:
+    """Start a network from a checkpoint of another experiment.
+
+    Tensors of the same name and shape are taken; the others (other classes, another width) keep their fresh values.
+
+    Returns:
+        The names of the tensors that were not taken.
+
+    Raises:
+        ValueError: not even the backbone fits.
+    """
+    path = checkpoint_path(source)
+    read_header(path)
+    stored, own = load_file(path), network.state_dict()
+    fitting = {k: v.to(own[k].dtype) for k, v in stored.items() if k in own and own[k].shape == v.shape}
+    left = [key for key in own if key not in fitting]
+    if any(key.startswith("backbone.") for key in left):
+        raise ValueError(
+            f"--init {source}: its backbone is not this experiment's; give a checkpoint of the same depth and width, "
+            "or --init none"
+        )
+    network.load_state_dict(fitting, strict=False)
+    return left

@@ -1,0 +1,145 @@
+"""One evaluator for validation, `unipan evaluate` and the demo: what users get from a Segmenter is what is scored."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from unipan.categories import Categories
+from unipan.config import Fusion
+from unipan.data.loading import PanopticData
+from unipan.inference import STRIDE, Scene, Segmenter
+from unipan.metrics.average_precision import AveragePrecision
+from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.metrics.semantic_iou import SemanticIoU
+from unipan.models.decoding import Grid, argmax
+from unipan.ops.masks import paste_full
+from unipan.ops.runs import encode_rle
+from unipan.structures import PanopticMap
+
+AP_DETECTIONS = 100
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mergeable figures of a set of images.
+
+    Attributes:
+        quality: PQ per fusion.
+        semantic: IoU of V.
+        panoptic: IoU of the panoptic map of the first fusion.
+        precision: AP of the detections before the cut-off; None where it was not asked for.
+    """
+
+    quality: dict[Fusion, PanopticQuality]
+    semantic: SemanticIoU
+    panoptic: SemanticIoU
+    precision: AveragePrecision | None = None
+
+    @classmethod
+    def of(cls, categories: Categories, fusions: Iterable[Fusion], precision: bool = False) -> "Evaluation":
+        """Nothing counted yet."""
+        return cls(
+            {fusion: PanopticQuality(categories) for fusion in fusions},
+            SemanticIoU(categories),
+            SemanticIoU(categories),
+            AveragePrecision(categories, AP_DETECTIONS) if precision else None,
+        )
+
+    def __add__(self, other: "Evaluation") -> "Evaluation":
+        precision = self.precision + other.precision if self.precision and other.precision else None
+        quality = {fusion: mine + other.quality[fusion] for fusion, mine in self.quality.items()}
+        return Evaluation(quality, self.semantic + other.semantic, self.panoptic + other.panoptic, precision)
+
+    def update(self, scene: Scene, truth: PanopticMap, name: str) -> None:
+        """Count one image under every fusion."""
+        for position, (fusion, quality) in enumerate(self.quality.items()):
+            result = scene.result(fusion)
+            quality.update(truth, result, name)
+            if position == 0:
+                self.panoptic.update(truth, PanopticMap(result.ids, result.segments), name)
+        self.semantic.update(truth, semantic_map(scene), name)
+        if self.precision is not None:
+            count_detections(self.precision, scene, truth, name)
+
+    def to_json(self, fusion: Fusion) -> dict[str, Any]:
+        """What `unipan evaluate --json` writes for one fusion."""
+        scores = self.quality[fusion].compute().to_json()
+        return {
+            "official": scores,
+            "strict": scores,
+            "ap": self.precision.compute() if self.precision is not None else None,
+            "iou": {"semantic": self.semantic.compute().to_json(), "panoptic": self.panoptic.compute().to_json()},
+        }
+
+
+def evaluate(
+    segmenter: Segmenter,
+    data: PanopticData,
+    fusions: Iterable[Fusion],
+    images: Iterable[int] | None = None,
+    precision: bool = False,
+    each: Callable[[Scene, PanopticMap], None] | None = None,
+) -> Evaluation:
+    """Segment images of a dataset once each and score every fusion.
+
+    Args:
+        segmenter: its classes must be the data's, by name.
+        data: the images.
+        fusions: the first one's maps also give the panoptic IoU.
+        images: indices; all by default.
+        precision: count AP of boxes and masks too (needs the extra `eval`).
+        each: called after every image.
+
+    Raises:
+        ValueError: other classes.
+    """
+    check_classes(segmenter.categories, data.categories)
+    found = Evaluation.of(data.categories, list(fusions), precision)
+    for index in range(len(data)) if images is None else images:
+        sample = data[index]
+        scene = segmenter.scene(sample.image)
+        found.update(scene, sample.truth, sample.name)
+        if each is not None:
+            each(scene, sample.truth)
+    return found
+
+
+def check_classes(own: Categories, other: Categories) -> None:
+    """Raises ValueError listing both sides unless both have the same names of things and of stuff."""
+    for kind in ("things", "stuff"):
+        mine = [category.name for category in getattr(own, kind)]
+        theirs = [category.name for category in getattr(other, kind)]
+        if sorted(mine) != sorted(theirs):
+            raise ValueError(
+                f"classes: the checkpoint knows the {kind} {', '.join(mine)}; the data has {', '.join(theirs)}; "
+                "evaluate on data with the checkpoint's classes, or finetune on this data first"
+            )
+
+
+@torch.inference_mode()
+def semantic_map(scene: Scene) -> np.ndarray:
+    """The class of every pixel of the image by V alone."""
+    semantic = scene.output.semantic[0].float()
+    return argmax(semantic, Grid.of(semantic, scene.input_size, scene.size, STRIDE)).cpu().numpy()
+
+
+def count_detections(precision: AveragePrecision, scene: Scene, truth: PanopticMap, name: str) -> None:
+    """Hand the detections before the cut-off, with their masks at the image's size, to AP."""
+    found = scene.output.candidates[0].detach()
+    (height, width), (rows, columns) = scene.size, scene.input_size
+    scale = found.boxes.new_tensor([width / columns, height / rows] * 2)
+    boxes = found.boxes * scale
+    masks = None
+    if found.masks is not None:
+        masks = []
+        for logits, box in zip(found.masks, boxes, strict=True):
+            canvas = np.zeros((height, width), np.uint8)
+            window, inside = paste_full(logits, box, height, width, 0.0)
+            canvas[window] = inside
+            masks.append(encode_rle(canvas.astype(bool)))
+    precision.update(
+        truth, boxes.float().cpu().numpy(), found.scores.float().cpu().numpy(), found.classes.cpu().numpy(), masks, name
+    )

@@ -1,0 +1,50 @@
+"""Validation while training: PQ of P and of Psi, split over the processes so that every image counts once."""
+
+from functools import reduce
+from operator import add
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from unipan.config import Config
+from unipan.data.loading import PanopticData
+from unipan.engine.evaluate import Evaluation, evaluate
+from unipan.inference import Segmenter
+from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.models.network import PanopticNetwork
+
+
+def validate(fabric: Fabric, network: PanopticNetwork, config: Config, data: PanopticData) -> dict[str, float]:
+    """PQ of argmax P and argmax Psi, as fractions, and the mean IoU of V; 0 for a group without classes."""
+    limit = config.train.validation_images or len(data)
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int))
+    own = chosen[fabric.global_rank :: fabric.world_size].tolist()
+    mode = network.training
+    network.eval()
+    segmenter = Segmenter(network, config, data.categories, {}, fabric.device)
+    part = evaluate(segmenter, data, ("affinity", "potential"), own)
+    network.train(mode)
+    return figures(reduce(add, gather(fabric, part)))
+
+
+def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
+    """Every process's part, on every process."""
+    if fabric.world_size == 1:
+        return [part]
+    parts: list[Evaluation] = [part] * fabric.world_size
+    torch.distributed.all_gather_object(parts, part)
+    return parts
+
+
+def figures(found: Evaluation) -> dict[str, float]:
+    """The columns of log.csv."""
+    row = {}
+    for prefix, fusion in (("", "affinity"), ("psi_", "potential")):
+        quality: PanopticQuality = found.quality[fusion]  # type: ignore[index]
+        scores = quality.compute()
+        for suffix, group in (("pq", "All"), ("pq_things", "Things"), ("pq_stuff", "Stuff")):
+            each = scores[group]
+            row[prefix + suffix] = each.pq if each else 0.0
+    row["miou"] = found.semantic.compute().to_json().get("mean") or 0.0  # type: ignore[assignment]
+    return row

@@ -1,0 +1,91 @@
+"""Sec. 3.4.2: the dense instance affinity head, P = Psi + phi0(Q) (phi1(Q)^T Psi).
+
+Legend: K channels of one image, C affinity channels, h w = H/4 W/4, n = h w.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Activation = Literal["identity", "elu", "relu", "softmax"]
+Normalisation = Literal["none", "pixels", "segment", "softmax"]
+
+
+class InstanceAffinity(nn.Module):
+    """Revises Psi by the learned affinity of every pair of pixels, at a cost linear in the number of pixels.
+
+    The paper says "a 1x1 convolution followed by an activation" and no normalisation. Which activation, and the
+    normalisation, are our choices, measured in docs/readings.md.
+
+    Args:
+        extractor: the affinity feature extractor, F -> Q (Fig. 5); same design as the semantic decoder, own weights.
+        channels: C.
+        activation: after phi0 and phi1; softmax is over the C channels.
+        normalise: what phi1(Q)^T Psi is divided by: `none`; `pixels`, n; `segment`, the mass of each channel of
+            Psi, so that a small thing's mean feature counts as much as a large one's; `softmax`: phi1 is a softmax
+            over the pixels, in the place of its activation (the paper's [23]).
+    """
+
+    def __init__(
+        self,
+        extractor: nn.Module,
+        channels: int = 128,
+        activation: Activation = "identity",
+        normalise: Normalisation = "segment",
+    ) -> None:
+        super().__init__()
+        self.extractor = extractor
+        self.phi0 = nn.Conv2d(channels, channels, 1)
+        self.phi1 = nn.Conv2d(channels, channels, 1)
+        self.activation = activation
+        self.normalise = normalise
+
+    def extract(self, features: dict[str, Tensor]) -> Float[Tensor, "B C h w"]:
+        """Q of a batch from the FPN levels p2..p5."""
+        queries: Tensor = self.extractor(features)
+        return queries
+
+    def forward(self, potential: Float[Tensor, "K h w"], queries: Float[Tensor, "C h w"]) -> Float[Tensor, "K h w"]:
+        """P of one image (Eq. 4), by associativity (Eq. 3): the n x n matrix of affinities is never built."""
+        # bf16 has 8 bits of mantissa; the sum over all pixels wants more, and is cheap.
+        with torch.autocast(potential.device.type, enabled=False):
+            psi = potential.flatten(1)
+            q0, q1 = self.project(queries.to(potential.dtype))
+            context = (q1 @ psi.T) / self._mass(psi)  # (C, K), "tens of kilobytes"
+            return potential + (q0.T @ context).T.reshape(potential.shape)
+
+    def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
+        """phi0(Q) and phi1(Q), pixels in rows of the image."""
+        q0 = self._activate(self.phi0(queries)).flatten(1)
+        q1 = self.phi1(queries)
+        if self.normalise == "softmax":
+            return q0, q1.flatten(1).softmax(1)
+        return q0, self._activate(q1).flatten(1)
+
+    def row(self, queries: Float[Tensor, "C h w"], y: int, x: int) -> Float[Tensor, "h w"]:
+        """Affinities of the cell (y, x) to every other: phi0(Q_p) . phi1(Q_j), before any division by Psi's mass."""
+        height, width = queries.shape[-2:]
+        q0, q1 = self.project(queries)
+        return (q0[:, y * width + x] @ q1).reshape(height, width)
+
+    def _activate(self, x: Tensor) -> Tensor:
+        match self.activation:
+            case "identity":
+                return x
+            case "elu":
+                return F.elu(x)
+            case "relu":
+                return F.relu(x)
+            case "softmax":
+                return x.softmax(0)
+
+    def _mass(self, psi: Tensor) -> Tensor | int:
+        if self.normalise == "pixels":
+            return psi.shape[1]
+        if self.normalise == "segment":
+            # Variant A's Psi is signed, so its mass is counted without sign; + 1 keeps an empty channel finite.
+            return psi.abs().sum(1) + 1
+        return 1

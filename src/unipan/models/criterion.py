@@ -1,0 +1,122 @@
+"""Sec. 3.5, A.1, A.2, App. B: the losses, as named terms and named weights.
+
+Legend: B images, K channels of one image, L classes, h w = H/4 W/4.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unipan.config import LossConfig
+from unipan.ops.lovasz import lovasz_hinge, lovasz_softmax
+from unipan.ops.masks import reduce_labels
+from unipan.structures import VOID, PanopticOutput, Target
+
+DETECTION_TERMS = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask")
+
+
+class Criterion(nn.Module):
+    """Losses of a batch: `terms(output, targets)` unweighted and named, `total(terms)` their weighted sum.
+
+    Args:
+        config: weights and kinds.
+        log: cross entropy on log P, not on P as logits (facts 9.4: the paper's text allows both).
+    """
+
+    def __init__(self, config: LossConfig, log: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.log = log
+        self.weights = dict.fromkeys(DETECTION_TERMS, config.detection) | {
+            "semantic": config.semantic,
+            "panoptic": config.panoptic,
+        }
+
+    def forward(self, output: PanopticOutput, targets: list[Target]) -> dict[str, Tensor]:
+        """The named terms, each a scalar; the panoptic term is left out where its weight is 0.
+
+        Raises:
+            ValueError: the output was made without targets.
+        """
+        if output.labels is None:
+            raise ValueError("criterion: the network's output has no labels; call the network with targets")
+        terms = dict(output.detection_losses)
+        labels = [_padded(target.semantic, output.semantic, 4) for target in targets]
+        terms["semantic"] = semantic_loss(
+            output.semantic, torch.stack(labels), self.config.semantic_kind, self.config.semantic_stride
+        )
+        if self.config.panoptic:
+            terms["panoptic"] = panoptic_loss(output.panoptic, output.labels, output.temperature, self.log)
+        return terms
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Weighted sum of the named terms."""
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+
+
+def semantic_loss(
+    semantic: Float[Tensor, "B L h w"], labels: Int[Tensor, "B H W"], kind: str, stride: int = 1
+) -> Float[Tensor, ""]:
+    """Cross entropy or Lovasz softmax (or their sum) at 1/stride of the image, V upsampled bilinearly.
+
+    The Lovasz softmax is taken over the whole batch (App. B: many crops per GPU make it work).
+    """
+    height, width = labels.shape[1] // stride, labels.shape[2] // stride
+    labels = torch.stack([reduce_labels(each, height, width) for each in labels])
+    logits = semantic.float()
+    if logits.shape[-2:] != (height, width):
+        logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
+    loss = logits.sum() * 0
+    if kind in ("cross_entropy", "both"):
+        loss = loss + _mean_cross_entropy(logits, labels)
+    if kind in ("lovasz", "both"):
+        loss = loss + lovasz_softmax(logits.softmax(1).movedim(1, -1).flatten(0, 2), labels.flatten())
+    return loss
+
+
+def mask_loss(logits: Float[Tensor, "R m m"], wanted: Float[Tensor, "R m m"], kind: str) -> Float[Tensor, ""]:
+    """Mean over the boxes of the Lovasz hinge (A.2: in place of the cross entropy), of the latter, or both."""
+    loss = logits.sum() * 0
+    if len(logits) == 0:
+        return loss
+    if kind in ("lovasz", "both"):
+        loss = loss + lovasz_hinge(logits.flatten(1), wanted.flatten(1)).mean()
+    if kind in ("cross_entropy", "both"):
+        loss = loss + F.binary_cross_entropy_with_logits(logits, wanted)
+    return loss
+
+
+def panoptic_loss(
+    panoptic: list[Tensor], labels: list[Tensor], temperature: Tensor, log: bool = False
+) -> Float[Tensor, ""]:
+    """Cross entropy of every image's P against its matched truth, mean over all pixels of the batch that count.
+
+    Args:
+        panoptic: per image (K, h, w); K differs.
+        labels: per image the winning channel, VOID = ignored; may be finer than P, which is then upsampled.
+        temperature: factor on P before the softmax.
+        log: normalise P to a distribution instead (cross entropy on log P; P must not be negative).
+    """
+    total = sum((p.sum() * 0 for p in panoptic), start=temperature * 0)
+    counted = sum(int((each != VOID).sum()) for each in labels)
+    for p, wanted in zip(panoptic, labels, strict=True):
+        scores = p[None].float()
+        if scores.shape[-2:] != wanted.shape:
+            scores = F.interpolate(scores, wanted.shape, mode="bilinear", align_corners=False)
+        logits = temperature * (scores + 1e-6).log() if log else temperature * scores
+        total = total + F.cross_entropy(logits, wanted[None], ignore_index=VOID, reduction="sum")
+    return total / max(counted, 1)
+
+
+def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Zero, not NaN, where every label is VOID."""
+    counted = int((labels != VOID).sum())
+    return F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum") / max(counted, 1)
+
+
+def _padded(labels: Tensor, grid: Tensor, stride: int) -> Tensor:
+    height, width = grid.shape[-2] * stride, grid.shape[-1] * stride
+    return F.pad(labels, (0, width - labels.shape[1], 0, height - labels.shape[0]), value=VOID)

@@ -1,0 +1,67 @@
+"""Sec. 3.5: panoptic matching, Eq. 5. Ground truth is renumbered to the channels of the predicted detections.
+
+Legend: D detections, N ground-truth things, K = D + S channels.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import box_iou
+
+from unipan.ops.masks import reduce_labels
+from unipan.structures import VOID, Detections, Target
+
+
+def class_gated_iou(detections: Detections, target: Target) -> Float[Tensor, "D N"]:
+    """Box IoU, 0 between different classes (below Eq. 5)."""
+    iou = box_iou(detections.boxes.detach().float(), target.boxes)
+    return iou * (detections.classes[:, None] == target.classes[None, :])
+
+
+def match(detections: Detections, target: Target, threshold: float = 0.5) -> tuple[Detections, Int[Tensor, " _"]]:
+    """The detections that enter the panoptic submodule in training, and the ground-truth row of each, else VOID.
+
+    Maximises the sum of IoU_t over all one-to-one assignments (Eq. 5). Left-over detections whose best IoU reaches
+    the threshold t are duplicates and removed; those without any ground truth stay as channels that should win
+    nowhere (the paper does not mention them).
+    """
+    iou = class_gated_iou(detections, target)
+    valid = iou * (iou >= threshold)
+    first, second = linear_sum_assignment(valid.cpu().numpy(), maximize=True)
+    rows = torch.full((len(detections),), VOID, dtype=torch.long, device=iou.device)
+    assigned = torch.as_tensor(first, device=iou.device)
+    rows[assigned] = torch.as_tensor(second, device=iou.device)
+    matched = torch.zeros_like(rows, dtype=torch.bool)
+    matched[assigned] = valid[assigned, rows[assigned]] > 0
+    rows[~matched] = VOID
+    duplicate = ~matched & (valid.amax(1) > 0 if valid.shape[1] else torch.zeros_like(matched))
+    return detections[~duplicate], rows[~duplicate]
+
+
+def channel_labels(
+    target: Target, rows: Int[Tensor, " D"], num_things: int, padded: tuple[int, int], stride: int = 4
+) -> Int[Tensor, "h w"]:
+    """The matched ground truth T*: the channel of P that each cell should win, VOID where it teaches nothing.
+
+    Stuff is matched by class. Void, padding, crowds and things that no detection matches are VOID.
+
+    Args:
+        target: the truth at the input's size.
+        rows: ground-truth row of each detection, VOID for a false positive.
+        num_things: T.
+        padded: height and width of the padded input.
+        stride: pixels per cell of the result.
+    """
+    channel_of_row = torch.full((len(target.classes) + 1,), VOID, device=rows.device)
+    matched = (rows != VOID).nonzero()[:, 0]
+    channel_of_row[rows[matched]] = matched
+    # The last entry answers for VOID (-1): pixels of no thing.
+    things = channel_of_row[target.instances]
+    is_stuff = target.semantic >= num_things
+    stuff = target.semantic - num_things + len(rows)
+    labels = torch.where(is_stuff, stuff, things)
+    height, width = labels.shape
+    labels = F.pad(labels, (0, padded[1] - width, 0, padded[0] - height), value=VOID)
+    return reduce_labels(labels, padded[0] // stride, padded[1] // stride)

@@ -1,0 +1,98 @@
+"""Fig. 2: the whole network, from images to P.
+
+Legend: B images, D detections, S stuff classes, K = D + S channels of one image, L = T + S classes (things first),
+C affinity channels, h w = H/4 W/4.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unipan.config import MatchingConfig
+from unipan.models.affinity import InstanceAffinity
+from unipan.models.backbone import ResNetFPN
+from unipan.models.detection import DetectionHead
+from unipan.models.matching import channel_labels, match
+from unipan.models.potential import DynamicPotential
+from unipan.models.semantic import PyramidDecoder
+from unipan.structures import Detections, ImageBatch, PanopticOutput, Target
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class PanopticNetwork(nn.Module):
+    """Backbone, semantic, detection and panoptic submodules, trained jointly (Sec. 3).
+
+    Args:
+        backbone: Sec. 3.1.
+        semantic: Sec. 3.2.
+        detection: Sec. 3.3.
+        potential: Sec. 3.4.1.
+        affinity: Sec. 3.4.2; None gives the paper's models A and C, whose P is Psi.
+        matching: Sec. 3.5.
+        cutoff: detections below this score do not enter Psi at inference (App. B).
+        temperature: initial learned factor on P before the loss's softmax; 0 means none. (ours)
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: ResNetFPN,
+        semantic: PyramidDecoder,
+        detection: DetectionHead,
+        potential: DynamicPotential,
+        affinity: InstanceAffinity | None,
+        matching: MatchingConfig,
+        cutoff: float = 0.5,
+        temperature: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.semantic = semantic
+        self.detection = detection
+        self.potential = potential
+        self.affinity = affinity
+        self.matching = matching
+        self.cutoff = cutoff
+        scale = torch.tensor(temperature or 1.0)
+        self.temperature = nn.Parameter(scale) if temperature else nn.Buffer(scale)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+
+    def forward(self, images: ImageBatch, targets: list[Target] | None = None) -> PanopticOutput:
+        """Segment a batch; with targets, also match (Sec. 3.5) and, in training mode, return detection losses."""
+        features = self.backbone((images.pixels - self.mean) / self.std)  # Sec. 3.1   F
+        semantic = self.semantic(features)  # Sec. 3.2   V
+        candidates, losses = self.detection(features, images, targets)  # Sec. 3.3   B, s, c, M
+        queries = self.affinity.extract(features) if self.affinity else None  # Sec. 3.4.2 Q
+        if targets is None:
+            detections, labels = [found[found.scores >= self.cutoff] for found in candidates], None
+        else:
+            detections, labels = self.match(candidates, targets, images)  # Sec. 3.5   Eq. 5
+        potentials = [self.potential(v, found) for v, found in zip(semantic, detections, strict=True)]  # 3.4.1 Psi
+        panoptic = self.revise(potentials, queries)  # Sec. 3.4.2 P
+        return PanopticOutput(
+            semantic, queries, detections, candidates, potentials, panoptic, self.temperature, labels, losses
+        )
+
+    def revise(self, potentials: list[Tensor], queries: Float[Tensor, "B C h w"] | None) -> list[Tensor]:
+        """P of every image; each has its own number of channels, so they go one by one."""
+        if self.affinity is None or queries is None:
+            return potentials
+        return [self.affinity(psi, q) for psi, q in zip(potentials, queries, strict=True)]
+
+    def match(
+        self, candidates: list[Detections], targets: list[Target], images: ImageBatch
+    ) -> tuple[list[Detections], list[Tensor]]:
+        """Match every image and write the truth in the channels of its detections."""
+        pairs = [
+            match(found, target, self.matching.threshold) for found, target in zip(candidates, targets, strict=True)
+        ]
+        padded = (images.pixels.shape[-2], images.pixels.shape[-1])
+        labels = [
+            channel_labels(target, rows, self.potential.num_things, padded, self.matching.stride)
+            for (_, rows), target in zip(pairs, targets, strict=True)
+        ]
+        return [found for found, _ in pairs], labels

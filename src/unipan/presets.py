@@ -1,0 +1,141 @@
+"""The named experiments, as functions that return a Config; `unipan train NAME` starts from one."""
+
+import math
+from dataclasses import replace
+
+from unipan.config import (
+    AffinityConfig,
+    BackboneConfig,
+    Config,
+    DataConfig,
+    DecoderConfig,
+    DetectionConfig,
+    InferenceConfig,
+    LossConfig,
+    MergerConfig,
+    PotentialConfig,
+    TrainConfig,
+)
+
+
+def full() -> Config:
+    """The paper's network and its Cityscapes recipe at full size: R-50, deformable decoders, masks, C = 128."""
+    return Config(
+        name="full",
+        affinity=AffinityConfig(),
+        loss=LossConfig(detection=0.25, semantic_kind="lovasz"),
+        data=DataConfig(short_side=1024, max_side=2048, scale=(0.5, 2.0), crop=(512, 1024), color=1.0),
+        merger=MergerConfig(stuff_area=2048 / (1024 * 2048)),
+    )
+
+
+def scenes() -> Config:
+    """Procedural street scenes from scratch on a laptop: the bundled checkpoint's own recipe."""
+    return Config(
+        name="scenes",
+        backbone=BackboneConfig(depth=18, width=32, fpn_channels=64, weights="none", frozen=False),
+        decoder=DecoderConfig(layers=2, channels=64, deformable=False, groups=8),
+        detection=DetectionConfig(
+            anchor_sizes=(16, 28, 48, 84, 144),
+            rpn_pre_nms=(200, 200),
+            rpn_post_nms=(80, 80),
+            rpn_batch=128,
+            roi_batch=48,
+            roi_canonical=80,
+            sampling_ratio=1,
+            box_features=256,
+            mask_channels=64,
+            mask_layers=2,
+            max_detections=24,
+        ),
+        loss=LossConfig(semantic_stride=2),
+        data=DataConfig(short_side=0, flip=0.5),
+        train=TrainConfig(
+            iterations=3000,
+            batch=8,
+            optimizer="adamw",
+            lr=1.5e-3,
+            weight_decay=1e-3,
+            schedule="cosine",
+            warmup=100,
+            warmup_factor=0.05,
+            clip=5.0,
+            average=0.998,
+        ),
+    )
+
+
+def scenes_mask_free() -> Config:
+    """`scenes` with boxes only (the paper's models A and B)."""
+    base = scenes()
+    return replace(base, name="scenes_mask_free", detection=replace(base.detection, masks=False))
+
+
+def finetune() -> Config:
+    """One's own data in COCO panoptic format, small images, on a CPU or one GPU, from the bundled checkpoint."""
+    base = scenes()
+    return replace(
+        base,
+        name="finetune",
+        loss=replace(base.loss, semantic_stride=2),
+        data=DataConfig(short_side=256, max_side=512, scale=(0.8, 1.25), flip=0.5, color=0.5),
+        train=replace(base.train, batch=4, lr=1e-3, iterations=1500),
+    )
+
+
+def cityscapes() -> Config:
+    """The paper's Cityscapes recipe (facts.md 7); the data reader follows with the evaluation issue."""
+    return replace(full(), name="cityscapes")
+
+
+def coco() -> Config:
+    """The paper's COCO recipe: variant C, cut-off .75, three decoder layers, cross entropy, no scale jitter."""
+    return Config(
+        name="coco",
+        decoder=DecoderConfig(layers=3),
+        potential=PotentialConfig("C"),
+        loss=LossConfig(detection=1.0, semantic=0.2, panoptic=0.1),
+        inference=InferenceConfig(cutoff=0.75),
+        data=DataConfig(short_side=800, max_side=1333),
+        train=TrainConfig(iterations=200_000, batch=16, lr=0.02, milestones=(0.75, 0.95)),
+    )
+
+
+PRESETS = {make.__name__: make for make in (scenes, scenes_mask_free, finetune, full, cityscapes, coco)}
+
+
+def ground_truth_boxes(config: Config) -> Config:
+    """Table H, upper row: the panoptic submodule is trained on true boxes."""
+    return replace(config, matching=replace(config.matching, detections="truth"))
+
+
+def fit_detection(
+    config: DetectionConfig, per_image: float, sides: tuple[float, ...], aspects: tuple[float, float, float]
+) -> DetectionConfig:
+    """Anchors, RoI scale and limits that fit the data.
+
+    Args:
+        config: whose other numbers stay.
+        per_image: 99th percentile of things an image.
+        sides: 1, 10, 25, 50, 75, 90, 99th percentile of the box sides in pixels of the network's input.
+        aspects: 10, 50, 90th percentile of height / width.
+    """
+    low, high = max(sides[1], 4.0), max(sides[6], 8.0)
+    step = (high / low) ** (1 / 4)
+    anchors = [max(4, round(low * step**level)) for level in range(5)]
+    ratios = sorted(round(min(max(aspect, 0.2), 5.0), 2) for aspect in aspects)
+    if ratios[-1] / ratios[0] < 1.5:  # nearly one shape: the usual three cover its surroundings
+        ratios = [round(ratios[1] * factor, 2) for factor in (0.5, 1.0, 2.0)]
+    things = max(10, math.ceil(per_image * 1.25))
+    return replace(
+        config,
+        anchor_sizes=(anchors[0], anchors[1], anchors[2], anchors[3], anchors[4]),
+        anchor_ratios=tuple(ratios),
+        # The median box is pooled from between P2 and P3, where half a cell is not yet half a thing.
+        roi_canonical=max(16, round(4 * sides[3])),
+        max_detections=things,
+        rpn_pre_nms=(max(config.rpn_pre_nms[0], 4 * things), max(config.rpn_pre_nms[1], 4 * things)),
+        rpn_post_nms=(max(config.rpn_post_nms[0], 2 * things), max(config.rpn_post_nms[1], 2 * things)),
+        rpn_batch=max(config.rpn_batch, 2 * things),
+        roi_batch=max(config.roi_batch, things),
+    )
