@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -96,7 +96,7 @@ class PanopticWriter:
         write_atomically(path, json.dumps(content).encode())
         return path
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "PanopticWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:

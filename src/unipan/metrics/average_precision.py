@@ -125,10 +125,10 @@ class AveragePrecision:
         labels = [{"id": index, "name": category.name} for index, category in enumerate(self.categories.things)]
         wanted = coco({"info": {}, "images": images, "annotations": truth, "categories": labels})
         run = evaluator(wanted, wanted.loadRes(detections), kind, print_function=_silent)
-        run.params.maxDets = [1, 10, self.max_detections]
+        run.params.maxDets = [self.max_detections]
         run.evaluate()
         run.accumulate()
-        # Axes: IoU threshold, recall, class, area range (0 = all), limit of detections (last = ours).
+        # Axes: IoU threshold, recall, class, area range (0 = all), limit of detections (only ours).
         precision = run.eval["precision"][:, :, :, 0, -1]
         return float(precision[precision > -1].mean())
 

@@ -224,6 +224,7 @@ class PanopticQuality:
                 np.bincount(truth_class[found.missed], minlength=classes),
             ],
             axis=1,
+            dtype=np.float64,  # bincount of nothing is integer, whatever its weights
         )
         return found
 
