@@ -194,3 +194,14 @@ def test_the_public_names() -> None:
     assert "Segmenter" in dir(unipan)
     with pytest.raises(AttributeError, match="no attribute 'segmenter'"):
         _ = unipan.segmenter
+
+
+@pytest.mark.real_data
+def test_a_photograph_is_segmented_at_its_own_size(segmenter: Segmenter, shared_data: Path) -> None:
+    path = sorted((shared_data / "coco20" / "images").glob("*.jpg"))[0]
+    with Image.open(path) as photograph:
+        width, height = photograph.size
+    scene = segmenter.scene(path)
+    assert scene.result().ids.shape == (height, width)
+    assert scene.affinity(width - 1, height - 1).shape == (height, width)
+    assert scene.result("heuristic").to_coco(1)["file_name"] == path.with_suffix(".png").name

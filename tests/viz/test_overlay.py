@@ -38,7 +38,7 @@ def test_the_overlay_mixes_and_outlines() -> None:
     image = np.full((6, 8, 3), 100, np.uint8)
     picture = overlay(image, small(), alpha=0.5)
     assert picture[0, 3].tolist() == [65, 90, 150]
-    assert picture[0, 0].tolist() == [50, 50, 50]
+    assert picture[0, 0].tolist() == [16, 16, 16]
     assert picture[0, 4].min() > 150
     assert (image == 100).all()
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
-from unipan.structures import PanopticMap
+from unipan.structures import VOID_ID, PanopticMap
 from unipan.viz.palette import Color, lookup, segment_colors
 
 Picture = UInt8[np.ndarray, "H W 3"]
@@ -36,7 +36,7 @@ def overlay(
     colors: Mapping[int, Color] | None = None,
     alpha: float = 0.6,
 ) -> Picture:
-    """The colour map laid over the image with light outlines; void darkens the image.
+    """The colour map laid over the image with light outlines; void is nearly black.
 
     Args:
         image: RGB, of the map's own size.
@@ -50,6 +50,8 @@ def overlay(
             f"overlay: the image is {image.shape[:2]} and the map {panoptic.ids.shape} pixels; pass the map's own image"
         )
     mixed = cv2.addWeighted(image, 1 - alpha, color_map(panoptic, colors), alpha, 0)
+    void = panoptic.ids == VOID_ID
+    mixed[void] = image[void] // 6
     edge = outlines(panoptic.ids)
     mixed[edge] = mixed[edge] // 3 + 170
     return np.asarray(mixed, np.uint8)
@@ -96,7 +98,7 @@ def mark(image: Picture, x: int, y: int, size: int | None = None) -> Picture:
 
 
 def _chip(picture: np.ndarray, label: str, x: int, y: int, color: Color) -> None:
-    scale = max(0.32, max(picture.shape[:2]) / 2000)
+    scale = max(0.34, max(picture.shape[:2]) / 1500)
     (width, height), base = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     x = max(0, min(x, picture.shape[1] - width - 6))
     y = max(height + base + 2, y)

@@ -14,6 +14,7 @@ from unipan.viz.palette import Color
 
 GROUPS = ("All", "Things", "Stuff")
 METRICS = ("PQ", "SQ", "RQ")
+QUALITY = 92
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,12 @@ class Page:
 
 
 def data_uri(picture: UInt8[np.ndarray, "H W 3"]) -> str:
-    """An RGB picture as a PNG inside its address."""
-    done, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    """An RGB picture inside its own address, as WebP: a tenth of a PNG's bytes where there is texture."""
+    pixels = np.ascontiguousarray(picture[:, :, ::-1])
+    done, encoded = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
     if not done:
-        raise ValueError(f"report: a picture of shape {picture.shape} cannot be written as PNG")
-    return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode()
+        raise ValueError(f"report: a picture of shape {picture.shape} cannot be written as WebP")
+    return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode()
 
 
 def render(page: Page) -> str:

@@ -1,0 +1,88 @@
+"""The demo on an untrained network: it runs, counts every scene, and marks telling pixels."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_inference import segmenter_of, tiny
+from unipan.categories import Categories, Category
+from unipan.demo import intervals, pixel_to_mark, run_demo
+from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.ops.encoding import panoptic_map
+from unipan.presets import scenes, scenes_mask_free
+from unipan.structures import Detections, PanopticMap
+
+CAR, ROAD = Category(1, "car", True, (9, 9, 9)), Category(2, "road", False, (5, 5, 5))
+
+
+def two_cars() -> PanopticMap:
+    ids = np.full((40, 80), 3, np.int32)
+    ids[10:30, 5:30] = 1
+    ids[10:30, 40:75] = 2
+    return panoptic_map(ids, {1: CAR, 2: CAR, 3: ROAD})
+
+
+def boxes(*rows: tuple[float, float, float, float]) -> Detections:
+    count = len(rows)
+    corners = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
+    return Detections(corners, torch.full((count,), 0.9), torch.zeros(count, dtype=torch.long))
+
+
+def test_the_page_and_the_table_are_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = run_demo(tmp_path / "demo", count=3, shown=2, segmenter=segmenter_of(tiny(scenes())))
+    text = page.read_text(encoding="utf-8")
+    assert len(re.findall("<article>", text)) == 2
+    assert len(re.findall("<figure>", text)) == 12
+    assert "3 scenes, seeds 2,000,000 to 2,000,002, never used in training" in text
+    printed = capsys.readouterr().out
+    assert all(
+        word in printed for word in ("heuristic", "potential", "affinity", "All", "Things", "Stuff", "index.html")
+    )
+
+
+def test_a_mask_free_network_cannot_be_compared(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without masks"):
+        run_demo(tmp_path, count=1, segmenter=segmenter_of(tiny(scenes_mask_free())))
+    assert not list(tmp_path.iterdir())
+
+
+def test_intervals_hold_the_value_and_perfect_maps_are_perfect() -> None:
+    truth = two_cars()
+    quality = PanopticQuality(Categories.of([CAR, ROAD]))
+    for image in range(4):
+        worse = np.where(truth.ids == 2, 3, truth.ids) if image % 2 else truth.ids
+        prediction = panoptic_map(worse, {1: CAR, 3: ROAD} if image % 2 else {1: CAR, 2: CAR, 3: ROAD})
+        quality.update(truth, prediction, str(image))
+    found = intervals(quality, resamples=200)
+    for group, scores in quality.compute().groups.items():
+        assert scores is not None
+        assert found[group]["PQ"].value == pytest.approx(scores.pq)
+        assert found[group]["SQ"].value == pytest.approx(scores.sq)
+        assert found[group]["RQ"].value == pytest.approx(scores.rq)
+        assert found[group]["PQ"].low < found[group]["PQ"].value < found[group]["PQ"].high <= 1
+
+
+def test_a_pixel_outside_its_box_comes_first() -> None:
+    x, y, reason = pixel_to_mark(two_cars(), boxes((5, 10, 30, 30), (40, 10, 64, 30)))
+    assert 64 <= x < 75
+    assert 10 <= y < 30
+    assert "car but lies outside its predicted box" in reason
+
+
+def test_then_a_pixel_under_two_boxes() -> None:
+    x, y, reason = pixel_to_mark(two_cars(), boxes((5, 10, 45, 30), (40, 10, 75, 30)))
+    assert 40 <= x < 45
+    assert 10 <= y < 30
+    assert "boxes of other objects" in reason
+
+
+def test_then_the_largest_thing_and_without_things_the_middle() -> None:
+    x, y, reason = pixel_to_mark(two_cars(), boxes())
+    assert 45 <= x < 70
+    assert 15 <= y < 25
+    assert "largest" in reason
+    road = panoptic_map(np.ones((10, 20), np.int32), {1: ROAD})
+    assert pixel_to_mark(road, boxes())[:2] == (10, 5)
