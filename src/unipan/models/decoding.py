@@ -78,7 +78,7 @@ def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:
     agree = (upper == lower)[:, columns.low] & (result == upper[:, columns.high]) & (result == lower[:, columns.high])
     open_pixels = (~agree).flatten().nonzero().squeeze(1)
     cells = channels.flatten(1).T.contiguous()
-    for pixels in open_pixels.split(max(TILE // count, 1)):
+    for pixels in torch.split(open_pixels, max(TILE // count, 1)):
         y, x = pixels // result.shape[1], pixels % result.shape[1]
         above, below = rows.low[y] * width, rows.high[y] * width
         left, right, across = columns.low[x], columns.high[x], columns.weight[x, None]
