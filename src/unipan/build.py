@@ -47,7 +47,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
             config.affinity.normalise,
         )
     feed_truth = config.matching.detections == "truth"
-    return PanopticNetwork(
+    network = PanopticNetwork(
         backbone=backbone,
         semantic=build_decoder(config, len(categories)),
         detection=DetectionHead(channels, things, config.detection, config.loss.mask_kind, feed_truth),
@@ -57,6 +57,9 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         cutoff=config.inference.cutoff,
         temperature=config.affinity.temperature,
     )
+    # Without the panoptic loss nothing teaches it, and distributed training waits for every parameter's gradient.
+    network.temperature.requires_grad_(network.temperature.requires_grad and config.loss.panoptic > 0)
+    return network
 
 
 def build_decoder(config: Config, out_channels: int) -> PyramidDecoder:

@@ -250,6 +250,18 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        if self.affinity.loss == "log" and self.potential.variant == "A":
+            raise ValueError(
+                "affinity: loss=log needs P >= 0, but potential.variant=A builds Psi from signed logits; "
+                "use variant B or C, or loss=logits"
+            )
+        if self.loss.panoptic == 0 and self.affinity.enabled:
+            raise ValueError(
+                "loss: panoptic=0 leaves the affinity head untaught, so P would be noise; set affinity.enabled=False "
+                "(the paper's models A and C), or a weight above 0"
+            )
+
 
 def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
     """The Config that `dataclasses.asdict` (through JSON) was made from.

@@ -83,9 +83,9 @@ class DetectionHead(nn.Module):
         if targets is None or not self.training:
             return self.detect(features, proposals, images.sizes), {}
         losses = {"rpn_objectness": losses["loss_objectness"], "rpn_box": losses["loss_rpn_box_reg"]}
-        losses |= self._head_losses(features, proposals, targets, images.sizes)
+        losses |= self._head_losses(features, proposals, targets)
         if self.feed_truth:
-            return self._truth(features, targets, images.sizes), losses
+            return self._truth(features, targets), losses
         return self.detect(features, proposals, images.sizes), losses
 
     def detect(
@@ -97,16 +97,18 @@ class DetectionHead(nn.Module):
         are scored without a graph and only the kept ones again with it.
         """
         with torch.no_grad():
-            logits, deltas = self._box_head(features, proposals, sizes)
+            logits, deltas = self._box_head(features, proposals)
             counts = [len(p) for p in proposals]
-            refined = self.roi.box_coder.decode(deltas.float(), proposals)[:, 1:].split(counts)
-            scored = logits.float().softmax(-1)[:, 1:].split(counts)
+            decoded = self.roi.box_coder.decode(deltas.float(), proposals)
+            # Of no proposals at all the coder returns (0, 4 classes).
+            refined = torch.split(decoded.reshape(-1, logits.shape[1], 4)[:, 1:], counts)
+            scored = torch.split(logits.float().softmax(-1)[:, 1:], counts)
             found = [self._suppress(s, b, size) for s, b, size in zip(scored, refined, sizes, strict=True)]
         boxes, scores, classes, rows = (list(parts) for parts in zip(*found, strict=True))
         if torch.is_grad_enabled():
             kept = [p[row] for p, row in zip(proposals, rows, strict=True)]
-            scores = self._scores(features, kept, classes, sizes)
-        masks = self._masks(features, boxes, classes, sizes)
+            scores = self._scores(features, kept, classes)
+        masks = self._masks(features, boxes, classes)
         return [Detections(*parts) for parts in zip(boxes, scores, classes, masks, strict=True)]
 
     def _suppress(
@@ -121,18 +123,14 @@ class DetectionHead(nn.Module):
         keep = batched_nms(box, score, label, self.config.nms)[: self.config.max_detections]
         return box[keep], score[keep], label[keep], row[keep]
 
-    def _scores(
-        self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor], sizes: list[tuple[int, int]]
-    ) -> list[Tensor]:
-        logits, _ = self._box_head(features, boxes, sizes)
-        probabilities = logits.float().softmax(-1)[:, 1:].split([len(b) for b in boxes])
+    def _scores(self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]) -> list[Tensor]:
+        logits, _ = self._box_head(features, boxes)
+        probabilities = torch.split(logits.float().softmax(-1)[:, 1:], [len(b) for b in boxes])
         return [p.gather(1, label[:, None])[:, 0] for p, label in zip(probabilities, classes, strict=True)]
 
-    def _truth(
-        self, features: dict[str, Tensor], targets: list[Target], sizes: list[tuple[int, int]]
-    ) -> list[Detections]:
+    def _truth(self, features: dict[str, Tensor], targets: list[Target]) -> list[Detections]:
         boxes, classes = [t.boxes for t in targets], [t.classes for t in targets]
-        masks = self._masks(features, boxes, classes, sizes)
+        masks = self._masks(features, boxes, classes)
         return [
             Detections(box, torch.ones_like(box[:, 0]), label, mask)
             for box, label, mask in zip(boxes, classes, masks, strict=True)
@@ -143,19 +141,18 @@ class DetectionHead(nn.Module):
         features: dict[str, Tensor],
         proposals: list[Tensor],
         targets: list[Target],
-        sizes: list[tuple[int, int]],
     ) -> dict[str, Tensor]:
         truth = [{"boxes": t.boxes, "labels": t.classes + 1} for t in targets]
         with torch.no_grad():
             sampled, rows, labels, deltas = self.roi.select_training_samples(proposals, truth)
-        class_logits, box_deltas = self._box_head(features, sampled, sizes)
+        class_logits, box_deltas = self._box_head(features, sampled)
         box_class, box_regression = fastrcnn_loss(class_logits.float(), box_deltas.float(), labels, deltas)
         losses = {"box_class": box_class, "box_regression": box_regression}
         if self.mask_pool is not None:
             positive = [(label > 0).nonzero()[:, 0] for label in labels]
             boxes = [p[keep] for p, keep in zip(sampled, positive, strict=True)]
             classes = [label[keep] - 1 for label, keep in zip(labels, positive, strict=True)]
-            logits = torch.cat(self._masks(features, boxes, classes, sizes))
+            logits = torch.cat(self._mask_logits(self.mask_pool, features, boxes, classes))
             wanted = [
                 crop_targets(target.instances, box, row[keep], MASK_SIZE)
                 for target, box, row, keep in zip(targets, boxes, rows, positive, strict=True)
@@ -163,24 +160,39 @@ class DetectionHead(nn.Module):
             losses["mask"] = mask_loss(logits.float(), torch.cat(wanted), self.mask_kind)
         return losses
 
-    def _box_head(
-        self, features: dict[str, Tensor], boxes: list[Tensor], sizes: list[tuple[int, int]]
-    ) -> tuple[Tensor, Tensor]:
-        pooled = self.roi.box_roi_pool(features, boxes, sizes)
+    def _box_head(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+        pooled = self.roi.box_roi_pool(features, boxes, padded_sizes(features, len(boxes)))
         logits, deltas = self.roi.box_predictor(self.roi.box_head(pooled))
         return logits, deltas
 
     def _masks(
-        self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor], sizes: list[tuple[int, int]]
+        self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
     ) -> list[Tensor] | list[None]:
-        """Mask logits of each box's class, per image. It runs on zero boxes too: every parameter keeps a gradient,
-        which distributed training needs."""
         if self.mask_pool is None:
             return [None] * len(boxes)
-        logits = self.mask_predictor(self.mask_head(self.mask_pool(features, boxes, sizes)))
+        return self._mask_logits(self.mask_pool, features, boxes, classes)
+
+    def _mask_logits(
+        self, pool: MultiScaleRoIAlign, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
+    ) -> list[Tensor]:
+        """Mask logits of each box's class, per image.
+
+        Runs on zero boxes too: every parameter keeps a gradient, which distributed training needs.
+        """
+        pooled = pool(features, boxes, padded_sizes(features, len(boxes)))
+        logits = self.mask_predictor(self.mask_head(pooled))
         index = torch.cat(classes)
         chosen = logits[torch.arange(len(index), device=index.device), index]
-        return list(chosen.split([len(b) for b in boxes]))
+        return list(torch.split(chosen, [len(b) for b in boxes]))
+
+
+def padded_sizes(features: dict[str, Tensor], count: int) -> list[tuple[int, int]]:
+    """The padded input's size, once per image: RoIAlign infers its strides from it.
+
+    Not the images' own sizes, from which it would infer wrong strides where padding is a large share.
+    """
+    height, width = features["p2"].shape[-2:]
+    return [(4 * height, 4 * width)] * count
 
 
 def _rpn(channels: int, config: DetectionConfig) -> RegionProposalNetwork:

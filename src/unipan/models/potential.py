@@ -32,7 +32,9 @@ class DynamicPotential(nn.Module):
     def forward(self, semantic: Float[Tensor, "L h w"], detections: Detections) -> Float[Tensor, "_ h w"]:
         """Psi of one image from V before its softmax: one channel per detection, then one per stuff class."""
         # Sec. 3.2 calls V a probability; only variant A, which is [26]'s, works on logits.
-        v = semantic.float() if self.variant == "A" else semantic.float().softmax(0)
+        v = semantic.to(torch.promote_types(semantic.dtype, torch.float32))  # at least 32 bit
+        if self.variant != "A":
+            v = v.softmax(0)
         things = self._things(v, detections)
         # Every stuff class is a detection with the whole image as its box, score 1 and no mask (Sec. 3.3, A.3).
         stuff = v[self.num_things :]
@@ -41,11 +43,11 @@ class DynamicPotential(nn.Module):
     def _things(self, v: Tensor, detections: Detections) -> Tensor:
         height, width = v.shape[-2:]
         boxes = detections.boxes.detach()  # a crop has no gradient towards its corners
-        s = detections.scores.float()[:, None, None]
+        s = detections.scores.to(v.dtype)[:, None, None]
         v_k = v[detections.classes] * inside(boxes, height, width, self.stride)
         if detections.masks is None:
             return v_k if self.variant == "A" else s * v_k  # Eq. 1
-        logits = detections.masks.float()
+        logits = detections.masks.to(v.dtype)
         m = logits if self.variant == "A" else logits.sigmoid()
         m_k = paste(m, boxes, height, width, self.stride)
         if self.variant == "A":

@@ -1,0 +1,64 @@
+"""The affinity head beyond its equations (tests/paper/test_equations.py): precision, names, cost."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.tiny import image_batch, tiny_network
+from unipan.models.affinity import InstanceAffinity
+
+
+def head_of(c: int = 8) -> InstanceAffinity:
+    torch.manual_seed(0)
+    return InstanceAffinity(nn.Identity(), c)
+
+
+def test_autocast_does_not_round_p() -> None:
+    head, psi, q = head_of(), torch.rand(5, 16, 24), torch.randn(8, 16, 24)
+    exact = head(psi, q)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(head(psi, q), exact)
+        assert head(psi, q.bfloat16()).dtype == torch.float32
+
+
+def test_the_defaults_are_the_papers_width_and_our_reading() -> None:
+    head = InstanceAffinity(nn.Identity())
+    assert head.phi0.weight.shape == head.phi1.weight.shape == (128, 128, 1, 1)
+    assert (head.activation, head.normalise) == ("identity", "segment")
+
+
+def test_a_small_things_mean_counts_as_much_as_a_large_ones() -> None:
+    """normalise=segment: the message to a pixel hardly depends on how many pixels a segment has."""
+    head = head_of()
+    q = torch.randn(8, 1, 1).expand(8, 20, 20).contiguous()  # all pixels alike
+    psi = torch.zeros(2, 20, 20)
+    psi[0, :5], psi[1] = 1, 1
+    message = (head(psi, q) - psi)[:, 19, 19].detach()
+    assert message[0] == pytest.approx(float(message[1]), rel=0.02)
+
+
+def test_row_costs_one_product_and_no_matrix() -> None:
+    head, q = head_of(), torch.randn(8, 16, 24)
+    with FlopCounterMode(display=False) as counter:
+        head.row(q, 3, 4)
+    n = 16 * 24
+    assert counter.get_total_flops() <= 2 * (2 * n * 8 * 8 + n * 8)
+
+
+@pytest.mark.parametrize("k", [2, 20, 200])
+def test_the_cost_is_linear_in_the_channels_and_the_pixels(k: int) -> None:
+    head = head_of()
+    for h, w in ((8, 8), (16, 24)):
+        with FlopCounterMode(display=False) as counter:
+            head(torch.rand(k, h, w), torch.randn(8, h, w))
+        assert counter.get_total_flops() == 2 * h * w * 8 * (2 * 8 + 2 * k)
+
+
+def test_q_has_its_own_decoder() -> None:
+    network = tiny_network()
+    assert network.affinity is not None
+    features = network.backbone(image_batch(2).pixels)
+    assert network.affinity.extract(features).shape == (2, 8, 16, 24)
+    own = {id(p) for p in network.affinity.parameters()}
+    assert own.isdisjoint(id(p) for p in network.semantic.parameters())

@@ -1,0 +1,70 @@
+"""The dynamic potential head beyond its equations (tests/paper/test_equations.py): precision, odd boxes, memory."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import HEIGHT, WIDTH, S, T, random_detections
+from unipan.models.affinity import InstanceAffinity
+from unipan.models.potential import DynamicPotential
+from unipan.structures import Detections
+
+MIB = 2**20
+
+
+def test_it_has_no_parameters() -> None:
+    assert list(DynamicPotential("B", T).state_dict()) == []
+
+
+@pytest.mark.parametrize("variant", ["A", "B", "C"])
+def test_bf16_comes_in_32_bit_goes_out(variant: str) -> None:
+    found = random_detections(3)
+    assert found.masks is not None
+    rounded = Detections(found.boxes, found.scores, found.classes, found.masks.bfloat16())
+    semantic = torch.randn(T + S, HEIGHT // 4, WIDTH // 4).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        psi = DynamicPotential(variant, T)(semantic, rounded)
+    assert psi.dtype == torch.float32
+    torch.testing.assert_close(psi, DynamicPotential(variant, T)(semantic.float(), rounded))
+
+
+@pytest.mark.parametrize("variant", ["A", "B", "C"])
+def test_empty_and_outlying_boxes_give_one_cell_and_no_nan(variant: str) -> None:
+    boxes = torch.tensor([[5, 5, 5, 5], [-20, -20, -10, -10], [0, 0, WIDTH, HEIGHT], [94, 62, 96, 64]]).float()
+    masks = torch.randn(4, 28, 28, requires_grad=True)
+    found = Detections(boxes, torch.ones(4), torch.zeros(4, dtype=torch.long), masks)
+    psi = DynamicPotential(variant, T)(torch.randn(T + S, HEIGHT // 4, WIDTH // 4), found)
+    psi.sum().backward()
+    assert psi.isfinite().all()
+    assert masks.grad is not None
+    assert masks.grad.isfinite().all()
+    assert [(channel != 0).sum() for channel in psi[:4]] == [1, 1, HEIGHT * WIDTH // 16, 1]
+
+
+def peak_of_process() -> int:
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def reset_peak() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pytest.skip("the peak of this process's memory can be reset on Linux alone")
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_400_detections_at_256_x_512_train_in_little_memory(masks: bool) -> None:
+    h, w, count = 64, 128, 400
+    semantic = torch.randn(T + S, h, w, requires_grad=True)
+    found = random_detections(count, masks)
+    head = InstanceAffinity(torch.nn.Identity(), 128)
+    queries = torch.randn(128, h, w, requires_grad=True)
+    reset_peak()
+    before = peak_of_process()
+    head(DynamicPotential("B", T)(semantic, found), queries).pow(2).sum().backward()
+    used = peak_of_process() - before
+    print(f"400 detections at 256 x 512, forward and backward: {used / MIB:.0f} MiB above the inputs (masks: {masks})")
+    one = count * h * w * 4  # Psi once: 12.5 MiB; the n x n matrix would take 256 MiB, and as much again in backward
+    assert used < 16 * one
