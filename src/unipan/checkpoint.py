@@ -1,7 +1,6 @@
 """One .safetensors file that can rebuild its own network: weights, config, categories and metrics."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -40,6 +39,8 @@ class Checkpoint:
 def bundled() -> list[str]:
     """Names of the checkpoints that the package carries."""
     folder = resources.files("unipan") / "checkpoints"
+    if not folder.is_dir():
+        return []
     return sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir() if f.name.endswith(".safetensors"))
 
 
@@ -90,7 +91,7 @@ def save_checkpoint(
     }
     beside = path.with_name(path.name + ".part")
     save_file(tensors, beside, metadata=header)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:

@@ -39,6 +39,7 @@ class ImageBatch:
         return len(self.sizes)
 
     def to(self, device: torch.device | str) -> "ImageBatch":
+        """The batch on another device."""
         return replace(self, pixels=self.pixels.to(device))
 
 
@@ -66,6 +67,7 @@ class Detections:
         return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], masks)
 
     def detach(self) -> "Detections":
+        """Without gradients."""
         masks = None if self.masks is None else self.masks.detach()
         return Detections(self.boxes.detach(), self.scores.detach(), self.classes, masks)
 
@@ -90,6 +92,7 @@ class Target:
     semantic: Int[Tensor, "H W"]
 
     def to(self, device: torch.device | str) -> "Target":
+        """The target on another device."""
         return Target(
             self.boxes.to(device), self.classes.to(device), self.instances.to(device), self.semantic.to(device)
         )
@@ -145,6 +148,7 @@ class Segment:
 
     @property
     def isthing(self) -> bool:
+        """Whether its class is countable."""
         return self.category.isthing
 
 

@@ -2,7 +2,7 @@
 exactly and any number of processes sees the same images."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -75,7 +75,7 @@ class RankPositions(Sampler[int]):
 
 def training_loader(
     stream: TrainingStream, positions: RankPositions, batch: int, workers: int
-) -> DataLoader[tuple[ImageBatch, list[Target]]]:
+) -> "DataLoader[Any]":
     """Batches of `batch` images (of this process and this backward pass)."""
     return DataLoader(
         stream,

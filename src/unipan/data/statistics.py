@@ -47,7 +47,7 @@ def thing_statistics(data: PanopticData, config: DataConfig, images: int = 300) 
     counts, sides, aspects, cells, sizes = [], [], [], [], []
     for index in np.linspace(0, len(data) - 1, min(images, len(data))).astype(int):
         truth = data[int(index)].truth
-        height, width = network_size(*truth.ids.shape, config)
+        height, width = network_size(truth.ids.shape[0], truth.ids.shape[1], config)
         factor = height / truth.ids.shape[0]
         things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
         counts.append(len(things))

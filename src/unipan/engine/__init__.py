@@ -1,0 +1,1 @@
+"""Training and evaluation; the only folder that knows the training engine (Lightning Fabric)."""

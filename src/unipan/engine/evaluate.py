@@ -1,7 +1,7 @@
 """One evaluator for validation, `unipan evaluate` and the demo: what users get from a Segmenter is what is scored."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,13 +39,20 @@ class Evaluation:
     precision: AveragePrecision | None = None
 
     @classmethod
-    def of(cls, categories: Categories, fusions: Iterable[Fusion], precision: bool = False) -> "Evaluation":
-        """Nothing counted yet."""
+    def of(
+        cls,
+        categories: Categories,
+        fusions: Iterable[Fusion],
+        precision: bool = False,
+        indexed: Categories | None = None,
+    ) -> "Evaluation":
+        """Nothing counted yet. `indexed`: the same classes in the network's order, where that is another one."""
+        indexed = indexed or categories
         return cls(
             {fusion: PanopticQuality(categories) for fusion in fusions},
-            SemanticIoU(categories),
-            SemanticIoU(categories),
-            AveragePrecision(categories, AP_DETECTIONS) if precision else None,
+            SemanticIoU(indexed),
+            SemanticIoU(indexed),
+            AveragePrecision(indexed, AP_DETECTIONS) if precision else None,
         )
 
     def __add__(self, other: "Evaluation") -> "Evaluation":
@@ -96,8 +103,8 @@ def evaluate(
     Raises:
         ValueError: other classes.
     """
-    check_classes(segmenter.categories, data.categories)
-    found = Evaluation.of(data.categories, list(fusions), precision)
+    segmenter = with_categories(segmenter, data.categories)
+    found = Evaluation.of(data.categories, list(fusions), precision, segmenter.categories)
     for index in range(len(data)) if images is None else images:
         sample = data[index]
         scene = segmenter.scene(sample.image)
@@ -105,6 +112,18 @@ def evaluate(
         if each is not None:
             each(scene, sample.truth)
     return found
+
+
+def with_categories(segmenter: Segmenter, categories: Categories) -> Segmenter:
+    """The segmenter speaking of a dataset's classes: its own order, their ids and colours, matched by name.
+
+    Raises:
+        ValueError: other classes; see `check_classes`.
+    """
+    check_classes(segmenter.categories, categories)
+    index = categories.index_of_name
+    theirs = Categories(tuple(categories[index[own.name]] for own in segmenter.categories))
+    return replace(segmenter, categories=theirs)
 
 
 def check_classes(own: Categories, other: Categories) -> None:

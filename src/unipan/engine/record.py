@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -124,7 +123,7 @@ class RunRecord:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(beside, path)
+        beside.replace(path)
 
     def save_checkpoints(
         self,
@@ -144,7 +143,7 @@ class RunRecord:
         folder.mkdir(exist_ok=True)
         beside = folder / "state.part"
         torch.save(state | {"config": asdict(config)}, beside)
-        os.replace(beside, folder / "state.pt")
+        beside.replace(folder / "state.pt")
 
     def load_resume(self) -> tuple[dict[str, object], Config]:
         """State and config of the interrupted run.
@@ -166,4 +165,4 @@ def _tensorboard(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return False
-    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / "tensorboard"))

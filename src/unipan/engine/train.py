@@ -21,7 +21,9 @@ from unipan.models.network import PanopticNetwork
 from unipan.structures import ImageBatch, Target
 
 MEASURED_STEPS = 6
-"""Steps that `--minutes` times before it fits the schedule; they leave no trace."""
+"""Steps that are timed before a run; they leave no trace."""
+MEASURED_SECONDS = 60.0
+"""Steps so long that these are over need no more repeats."""
 VALIDATION_SHARE = 0.92
 """Share of `--minutes` that the steps get; validation and saving get the rest."""
 
@@ -78,24 +80,44 @@ class Trainer:
         """The network that is validated and saved: the moving average where there is one."""
         return self.average or self.network
 
-    def fit_to(self, minutes: float) -> None:
-        """Choose the number of iterations that fits, from a few timed steps; weights and optimiser are put back."""
+    def seconds_per_step(self) -> float:
+        """Time a few steps, the same figure on every process; weights and optimiser are put back."""
         before = copy.deepcopy(self.network.state_dict())
         batches = self._batches(0, MEASURED_STEPS)
-        times = []
+        times: list[float] = []
         for iteration in range(MEASURED_STEPS):
             start = time.perf_counter()
             self._iteration(iteration, batches)
             times.append(time.perf_counter() - start)
-        seconds = float(torch.tensor(times[2:]).median())
+            if self.fabric.world_size == 1 and sum(times) > MEASURED_SECONDS:
+                break
+        seconds = float(torch.tensor(times[2:] or times[-1:]).median())
         seconds = float(self.fabric.all_reduce(torch.tensor(seconds), reduce_op="mean"))  # type: ignore[arg-type]
-        iterations = max(20, int(minutes * 60 * VALIDATION_SHARE / seconds))
-        self.config = replace(self.config, train=replace(self.config.train, iterations=iterations))
         self.network.load_state_dict(before)
         if self.average is not None:
             self.average.load_state_dict(before)
         self.optimizer = self.fabric.setup_optimizers(make_optimizer(self.step, self.config.train))
-        self.record.say(f"--minutes {minutes:g}: a step takes {seconds:.2f} s, so {iterations} iterations fit")
+        return seconds
+
+    def fit_to(self, minutes: float) -> None:
+        """Choose the number of iterations that fits, from a few timed steps."""
+        seconds = self.seconds_per_step()
+        iterations = max(20, int(minutes * 60 * VALIDATION_SHARE / seconds))
+        self.config = replace(self.config, train=replace(self.config.train, iterations=iterations))
+        self._say(f"--minutes {minutes:g}: a step takes {seconds:.2f} s, so {iterations} iterations fit")
+
+    def announce(self) -> None:
+        """Say how long the rest of the run takes, from a few timed steps."""
+        seconds, left = self.seconds_per_step(), self.config.train.iterations - self.progress.iteration
+        whole = spell_time(left * seconds / VALIDATION_SHARE)
+        self._say(
+            f"a step takes {seconds:.2f} s: {left} iterations take about {whole} with their validations "
+            "(--minutes M fits the schedule to M minutes)"
+        )
+
+    def _say(self, text: str) -> None:
+        if self.fabric.is_global_zero:
+            self.record.say(text)
 
     def run(self, stop_after: int | None = None) -> dict[str, float]:
         """Train to the end (or to `stop_after` iterations of this call) and return the last validation's figures."""
@@ -193,6 +215,14 @@ def check_batch(config: Config, world: int) -> None:
             f"train.batch: {train.batch} images do not split over {world} processes x {train.accumulate} accumulation "
             "steps; make it a multiple"
         )
+
+
+def spell_time(seconds: float) -> str:
+    """A duration as people say it."""
+    minutes = seconds / 60
+    if minutes < 100:
+        return f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"
+    return f"{minutes / 60:.1f} hours" if minutes < 60 * 48 else f"{minutes / 60 / 24:.1f} days"
 
 
 def parameters(network: nn.Module) -> float:

@@ -16,7 +16,7 @@ from unipan.structures import VOID, Detections, Target
 
 def class_gated_iou(detections: Detections, target: Target) -> Float[Tensor, "D N"]:
     """Box IoU, 0 between different classes (below Eq. 5)."""
-    iou = box_iou(detections.boxes.detach().float(), target.boxes)
+    iou: Tensor = box_iou(detections.boxes.detach().float(), target.boxes)
     return iou * (detections.classes[:, None] == target.classes[None, :])
 
 
