@@ -90,8 +90,11 @@ def save_checkpoint(
         "metrics": json.dumps(metrics),
     }
     beside = path.with_name(path.name + ".part")
-    save_file(tensors, beside, metadata=header)
-    beside.replace(path)
+    try:
+        save_file(tensors, beside, metadata=header)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
@@ -146,7 +149,8 @@ def transfer(network: PanopticNetwork, source: str | Path) -> list[str]:
     read_header(path)
     stored, own = load_file(path), network.state_dict()
     fitting = {k: v.to(own[k].dtype) for k, v in stored.items() if k in own and own[k].shape == v.shape}
-    left = [key for key in own if key not in fitting]
+    # A frozen batch norm counts no batches; an unfrozen one may start counting at 0.
+    left = [key for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
     if any(key.startswith("backbone.") for key in left):
         raise ValueError(
             f"--init {source}: its backbone is not this experiment's; give a checkpoint of the same depth and width, "

@@ -2,7 +2,7 @@
 exactly and any number of processes sees the same images."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from unipan.data.transforms import TrainingTransform, collate
 from unipan.structures import ImageBatch, Sample, Target
 
 
+@runtime_checkable
 class PanopticData(Protocol):
     """What a dataset is: `Scenes` and `CocoPanoptic` are two."""
 
@@ -33,9 +34,14 @@ class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
         data: the images.
         transform: seeded for each position.
         seed: of order and augmentation.
+
+    Raises:
+        ValueError: there are no images.
     """
 
     def __init__(self, data: PanopticData, transform: TrainingTransform, seed: int) -> None:
+        if not len(data):
+            raise ValueError("training: the dataset has no images; give a folder whose panoptic.json lists some")
         self.data = data
         self.transform = transform
         self.seed = seed

@@ -43,7 +43,13 @@ class ThingStatistics:
 
 
 def thing_statistics(data: PanopticData, config: DataConfig, images: int = 300) -> ThingStatistics:
-    """Look at up to `images` evenly spread images of a dataset; crowds are left out."""
+    """Look at up to `images` evenly spread images of a dataset; crowds are left out.
+
+    Raises:
+        ValueError: the dataset is empty.
+    """
+    if not len(data):
+        raise ValueError("statistics: the dataset has no images; give a folder whose panoptic.json lists some")
     counts, sides, aspects, cells, sizes = [], [], [], [], []
     for index in np.linspace(0, len(data) - 1, min(images, len(data))).astype(int):
         truth = data[int(index)].truth

@@ -13,12 +13,14 @@ from torchvision.transforms.v2 import functional as TF
 from unipan.categories import Categories
 from unipan.config import DataConfig
 from unipan.ops.boxes import boxes_of
+from unipan.ops.masks import reduce_labels
 from unipan.structures import VOID, ImageBatch, PanopticMap, Sample, Target
 
 MULTIPLE = 32
 """Images are padded to a multiple of the coarsest stride."""
 
 # SSD's published ranges (facts.md 7: brightness +-32 of 255, contrast and saturation .5 to 1.5, hue +-18 of 180).
+# torchvision's brightness is a factor, not SSD's offset: in mid-greys and darker it changes less.
 SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
 
 
@@ -118,7 +120,7 @@ class TrainingTransform:
         pixels = TF.resize(pixels, [height, width], antialias=True) if pixels.shape[-2:] != (height, width) else pixels
         if maps.shape[-2:] != (height, width):
             # By cell centres; plain nearest would shift the truth against the image.
-            maps = TF.resize_mask(maps.float(), [height, width], v2.InterpolationMode.NEAREST_EXACT).long()
+            maps = torch.stack([reduce_labels(each, height, width) for each in maps])
         if self.data.crop == (0, 0):
             return pixels, maps
         return self._crop(pixels, maps)

@@ -1,0 +1,180 @@
+"""One file rebuilds its own network; a bad one is refused in a sentence."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import unipan.checkpoint
+from tests.tiny import CATEGORIES, eager, image_batch, tiny_config, tiny_network
+from unipan.build import build_network
+from unipan.categories import Categories, Category
+from unipan.checkpoint import bundled, checkpoint_path, load_checkpoint, read_header, save_checkpoint, transfer
+from unipan.config import Config
+from unipan.models.network import PanopticNetwork
+
+METRICS = {"pq": 0.5, "iteration": 7, "what": "nothing"}
+
+
+def saved(path: Path, config: Config | None = None, half: bool = False) -> PanopticNetwork:
+    config = config or eager(tiny_config())
+    network = tiny_network(config).train()
+    with torch.no_grad():
+        network.backbone(image_batch(4, seed=9).pixels)  # batch norm has seen something
+    save_checkpoint(path, network.state_dict(), config, CATEGORIES, METRICS, half)
+    return network.eval()
+
+
+def test_the_same_outputs_after_the_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    network = saved(path)
+    found = load_checkpoint(path)
+    assert not found.network.training
+    assert (found.config, found.categories, found.metrics) == (eager(tiny_config()), CATEGORIES, METRICS)
+    with torch.no_grad():
+        before, after = network(image_batch()), found.network(image_batch())
+    assert torch.equal(before.panoptic[0], after.panoptic[0])
+    assert torch.equal(before.detections[0].boxes, after.detections[0].boxes)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_channels_last_weights_are_the_same(tmp_path: Path) -> None:
+    network = tiny_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    save_checkpoint(tmp_path / "a.safetensors", network.state_dict(), tiny_config(), CATEGORIES, {})
+    again = load_checkpoint(tmp_path / "a.safetensors").network.state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in network.state_dict().items())
+
+
+def test_half_precision_halves_the_file(tmp_path: Path) -> None:
+    network = saved(tmp_path / "full.safetensors")
+    saved(tmp_path / "half.safetensors", half=True)
+    sizes = [(tmp_path / name).stat().st_size for name in ("half.safetensors", "full.safetensors")]
+    assert sizes[0] < 0.6 * sizes[1]
+    again = load_checkpoint(tmp_path / "half.safetensors").network
+    assert all(p.dtype == torch.float32 for p in again.parameters())
+    with torch.no_grad():
+        before, after = network(image_batch()), again(image_batch())
+    torch.testing.assert_close(before.semantic, after.semantic, rtol=0.02, atol=0.02)
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.safetensors"
+    saved(path)
+    old = path.read_bytes()
+
+    def half_written(_: object, file: Path, **__: object) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(unipan.checkpoint, "save_file", half_written)
+    with pytest.raises(OSError, match="no space left"):
+        saved(path)
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_says_what_there_is(tmp_path: Path) -> None:
+    for source in (tmp_path / "none.safetensors", "no_such_name", tmp_path):
+        with pytest.raises(FileNotFoundError, match="there is no such file, and the bundled ones are"):
+            load_checkpoint(source)
+
+
+def test_bundled_names_open_as_paths() -> None:
+    for name in bundled():
+        assert checkpoint_path(name).is_file()
+        read_header(checkpoint_path(name))
+
+
+def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(unipan.checkpoint.resources, "files", lambda _: tmp_path)
+    assert bundled() == []
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut", "foreign", "version", "header", "field"])
+def test_a_bad_file_is_refused_in_one_sentence(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    saved(path)
+    content, tensors = path.read_bytes(), load_file(path)
+    header = {"format": "unipan-1", "config": "{}", "categories": json.dumps(CATEGORIES.to_coco()), "metrics": "{}"}
+    match kind:
+        case "text":
+            path.write_text("hello")
+        case "empty":
+            path.write_bytes(b"")
+        case "cut":
+            path.write_bytes(content[: len(content) // 2])
+        case "foreign":
+            save_file(tensors, path)
+        case "version":
+            save_file(tensors, path, metadata=header | {"format": "unipan-9"})
+        case "header":
+            save_file(tensors, path, metadata={"format": "unipan-1"})
+        case "field":
+            save_file(tensors, path, metadata=header | {"config": json.dumps({"no_such_knob": 1})})
+    with pytest.raises(ValueError, match=r"bad\.safetensors: cannot be opened .*give a \.safetensors file") as caught:
+        load_checkpoint(path)
+    assert str(caught.value).count("\n") == 0
+    if kind == "field":
+        assert "no_such_knob" in str(caught.value)
+
+
+def test_weights_of_another_config_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    base = tiny_config()
+    save_checkpoint(
+        path,
+        tiny_network().state_dict(),
+        replace(base, affinity=replace(base.affinity, channels=16)),
+        CATEGORIES,
+        {},
+    )
+    with pytest.raises(ValueError, match="its weights do not fit its config"):
+        load_checkpoint(path)
+
+
+def test_transfer_to_other_classes_lists_what_it_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    network = saved(path)
+    more = Categories(tuple(Category(i, str(i), i < 5, (0, 0, 0)) for i in range(8)))
+    torch.manual_seed(5)
+    other = build_network(tiny_config(), more)
+    fresh = {key: value.clone() for key, value in other.state_dict().items()}
+    left = transfer(other, path)
+    assert sorted(left) == sorted(
+        f"{layer}.{kind}"
+        for layer in (
+            "semantic.project",
+            "detection.roi.box_predictor.cls_score",
+            "detection.roi.box_predictor.bbox_pred",
+            "detection.mask_predictor.mask_fcn_logits",
+        )
+        for kind in ("weight", "bias")
+    )
+    for key, value in other.state_dict().items():
+        assert torch.equal(value, fresh[key] if key in left else network.state_dict()[key])
+
+
+def test_transfer_between_the_same_classes_leaves_nothing(tmp_path: Path) -> None:
+    saved(tmp_path / "a.safetensors", half=True)
+    assert transfer(tiny_network(seed=3), tmp_path / "a.safetensors") == []
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_transfer_between_frozen_and_free_backbones(frozen: bool, tmp_path: Path) -> None:
+    base = eager(tiny_config())
+    here = replace(base, backbone=replace(base.backbone, frozen=frozen))
+    there = replace(base, backbone=replace(base.backbone, frozen=not frozen))
+    saved(tmp_path / "a.safetensors", here)
+    assert transfer(tiny_network(there, seed=3), tmp_path / "a.safetensors") == []
+
+
+def test_transfer_between_other_backbones_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    saved(path)
+    base = tiny_config()
+    wider = tiny_network(replace(base, backbone=replace(base.backbone, width=16)))
+    with pytest.raises(ValueError, match="its backbone is not this experiment's"):
+        transfer(wider, path)

@@ -1,0 +1,58 @@
+"""The knobs: impossible pairs are refused, and a config survives JSON."""
+
+import ast
+import itertools
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+import unipan.config as config_module
+from unipan.config import AffinityConfig, Config, LossConfig, PotentialConfig, config_from_dict
+from unipan.presets import PRESETS
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_json(name: str) -> None:
+    config = PRESETS[name]()
+    assert config_from_dict(json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_a_partial_dict_takes_the_defaults() -> None:
+    config = config_from_dict({"name": "mine", "detection": {"anchor_sizes": [1, 2, 3, 4, 5]}})
+    assert config == replace(Config(name="mine"), detection=replace(Config().detection, anchor_sizes=(1, 2, 3, 4, 5)))
+
+
+@pytest.mark.parametrize("values", [{"nonsense": 1}, {"train": {"nonsense": 1}}])
+def test_an_unknown_field_is_named(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"x\.json.*does not know the field 'nonsense'"):
+        config_from_dict(values, "x.json")
+
+
+@pytest.mark.parametrize("activation", ["identity", "elu"])
+def test_log_p_needs_p_above_zero(activation: str) -> None:
+    with pytest.raises(ValueError, match="use activation relu or softmax"):
+        AffinityConfig(activation=activation, loss="log")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="use variant B or C"):
+        Config(potential=PotentialConfig("A"), affinity=AffinityConfig(activation="relu", loss="log"))
+
+
+def test_softmax_over_the_pixels_replaces_phi1s_activation() -> None:
+    with pytest.raises(ValueError, match="use activation softmax, elu or identity"):
+        AffinityConfig(activation="relu", normalise="softmax")
+
+
+def test_an_affinity_head_without_a_loss_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"set affinity\.enabled=False"):
+        Config(loss=LossConfig(panoptic=0.0))
+    Config(loss=LossConfig(panoptic=0.0), affinity=AffinityConfig(enabled=False))
+
+
+def test_every_field_says_what_it_does() -> None:
+    """The docstrings become --help."""
+    tree = ast.parse(Path(config_module.__file__).read_text())
+    for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for field, said in itertools.pairwise([*kind.body, None]):
+            if isinstance(field, ast.AnnAssign) and kind.name != "Config":
+                assert isinstance(said, ast.Expr), f"{kind.name}.{ast.unparse(field.target)}"
