@@ -66,7 +66,7 @@ class Trainer:
         if network is None:
             torch.manual_seed(config.train.seed)
             network = build_network(config, data.categories, pretrained=True)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(network).eval().requires_grad_(False) if config.train.average else None
         self.criterion = build_criterion(config)
         step = TrainingStep(network, self.criterion, runs_bf16(config.train.precision, fabric.device))
@@ -203,7 +203,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
         if self.average is not None:
             self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
-        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+        self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])  # type: ignore[arg-type]
 
 

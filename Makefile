@@ -1,0 +1,55 @@
+# Everything a newcomer needs: `make demo` and `make test` do their own set-up in .venv.
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: help demo test test-slow lint format clean
+
+help:
+	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
+	@echo "make test       every check and every quick test"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make format     let ruff put the code in order"
+	@echo "make clean      forget the environment and the caches (runs/ stays)"
+
+# The stamps are newer than what they were made from, so a second make starts at once.
+$(VENV)/.uv:
+	@$(PYTHON) -c 'import sys; sys.exit("unipan needs Python >= 3.11: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.uv pyproject.toml constraints.txt
+	@echo "installing unipan and its dependencies (torch is several GB) ..."
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
+	@echo "installing unipan with everything its tests need (torch is several GB) ..."
+	$(INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core
+	$(BIN)/python -m unipan.demo --out runs/demo
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+test-slow: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -m slow
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

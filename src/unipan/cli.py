@@ -1,0 +1,67 @@
+"""`unipan VERB ...`: import the command of one verb, run it, and turn an error into one sentence.
+
+torch takes seconds to import, so neither `--help` nor a mistyped option may need it.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+VERBS = {
+    "train": "train a preset on the built-in street scenes or on your own data",
+    "evaluate": "PQ, IoU and AP of a checkpoint on a dataset",
+    "predict": "segment images into COCO panoptic format and overlays",
+    "pq": "PQ of predictions in COCO panoptic format",
+    "affinity": "picture of one pixel's affinities to all others",
+    "scenes": "draw street scenes with exact truth as a COCO panoptic dataset",
+    "demo": "three fusions of the bundled checkpoint on fresh scenes, as a table and a page",
+}
+"""Each verb is a module of `unipan.commands` with a `main(arguments) -> exit code`."""
+
+HELP = f"""\
+usage: unipan VERB [options]
+
+Unifying Training and Inference for Panoptic Segmentation (Li, Qi, Torr, CVPR 2020).
+
+verbs:
+{"".join(f"  {verb:<10}{text}{chr(10)}" for verb, text in VERBS.items())}
+`unipan VERB --help` lists a verb's options. A CHECKPOINT is a .safetensors file or the name of a bundled one
+(`scenes`). DATA is `scenes`, `scenes:FIRST-LAST` (seeds of the built-in generator), or a folder in COCO panoptic
+format: images/, panoptic/ and panoptic.json.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; 0 is success, 1 an error told in one sentence, 2 a command line that makes no sense."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0 if given else 2
+    verb, rest = given[0], given[1:]
+    if verb == "--version":
+        print(f"unipan {import_module('unipan').__version__}")
+        return 0
+    if verb not in VERBS:
+        return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
+    return guarded(import_module(f"unipan.commands.{verb}").main, rest)
+
+
+def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a command; what the user can mend becomes one sentence (UNIPAN_TRACEBACK=1 shows the whole story)."""
+    try:
+        return command(arguments)
+    except KeyboardInterrupt:
+        return complain("interrupted", 1)
+    except BrokenPipeError:  # the reader of a pipe (`| head`) has seen enough
+        return 1
+    except (ValueError, OSError) as error:
+        if os.environ.get("UNIPAN_TRACEBACK"):
+            raise
+        return complain(" ".join(str(error).split()) or type(error).__name__, 1)
+
+
+def complain(sentence: str, code: int) -> int:
+    """Print an error and pass its exit code on."""
+    print(f"unipan: {sentence}", file=sys.stderr)
+    return code

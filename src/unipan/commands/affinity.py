@@ -1,0 +1,52 @@
+"""`unipan affinity CHECKPOINT IMAGE --pixel X Y --out PNG`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from unipan.commands.options import Checkpoint, Device, Flag
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run; returns the exit code."""
+    tyro.cli(affinity, prog="unipan affinity", args=arguments)
+    return 0
+
+
+def affinity(
+    checkpoint: Checkpoint,
+    image: Annotated[Positional[Path], arg(metavar="IMAGE")],
+    /,
+    pixel: Annotated[tuple[int, int], arg(metavar="X Y")],
+    out: Annotated[Path, arg(metavar="PNG")],
+    plain: Flag = False,
+    device: Device = "cpu",
+) -> None:
+    """Draw the affinities of one pixel to all others: red attracts, blue repels, white says nothing.
+
+    Args:
+        checkpoint: see `options.Checkpoint`.
+        image: a photograph.
+        pixel: X and Y, counted from the upper left corner.
+        out: the picture to write, a .png.
+        plain: the colour map alone, without the greyed image below.
+        device: see `options.Device`.
+    """
+    import numpy as np
+
+    from unipan.data.coco_writer import write_atomically
+    from unipan.inference import Segmenter
+    from unipan.ops.encoding import png_of_rgb
+    from unipan.viz.heatmap import affinity_picture
+
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
+    scene = Segmenter.load(checkpoint, device).scene(image)
+    values = scene.affinity(*pixel)
+    # The few strongest pixels would leave the rest pale.
+    limit = float(np.quantile(np.abs(values), 0.995))
+    picture = affinity_picture(values, pixel, None if plain else scene.image, limit)
+    write_atomically(out, png_of_rgb(picture))
+    print(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")

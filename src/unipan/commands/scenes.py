@@ -1,0 +1,53 @@
+"""`unipan scenes --count N --seed S --out DIR`."""
+
+from typing import Annotated
+
+import tyro
+from tyro.conf import arg
+
+from unipan.commands.options import Flag, OptionalFolder
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run; returns the exit code."""
+    tyro.cli(scenes, prog="unipan scenes", args=arguments)
+    return 0
+
+
+def scenes(
+    count: Annotated[int, arg(metavar="N")] = 100,
+    seed: Annotated[int, arg(metavar="S")] = 0,
+    out: OptionalFolder = None,
+    size: Annotated[tuple[int, int], arg(metavar="H W")] = (128, 256),
+    stats: Flag = False,
+) -> None:
+    """Draw street scenes with exact ids and write them as a COCO panoptic dataset.
+
+    Args:
+        count: how many.
+        seed: the first scene's seed; the next has the next one. The bundled checkpoint was trained on seeds below
+            990000; those from 1000000 on are held out.
+        out: the dataset's folder: images/, panoptic/ and panoptic.json. Not needed with --stats.
+        size: height and width in pixels.
+        stats: print how many things a scene has, how many are hidden, and how far two baselines get.
+    """
+    if out is None and not stats:
+        raise ValueError("scenes: nothing to do; give --out DIR to write them, or --stats to measure them")
+    if count < 1:
+        raise ValueError(f"--count {count}: at least one scene is needed")
+    if stats:
+        from unipan.data.scene_statistics import scene_statistics
+
+        print(scene_statistics(count, seed))
+    if out is not None:
+        from rich.progress import track
+
+        from unipan.data.coco_writer import write_coco_panoptic
+        from unipan.data.scenes import HELD_OUT, SCENE_CATEGORIES, Scenes
+
+        if (out / "panoptic.json").exists():
+            raise ValueError(f"--out {out}: a dataset is there already; give an empty folder")
+        drawn = Scenes(range(seed, seed + count), size)
+        path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
+        held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
+        print(f"{path}: {count} scenes of {size[0]} x {size[1]} pixels, seeds {seed}..{seed + count - 1} ({held})")

@@ -1,0 +1,98 @@
+"""What DATA means on the command line: a folder in COCO panoptic format, or seeds of the scene generator."""
+
+import re
+from pathlib import Path
+
+from unipan.data.coco import CocoPanoptic
+from unipan.data.loading import PanopticData
+from unipan.data.scenes import HELD_OUT, Scenes
+from unipan.data.subset import Subset
+
+TRAINING_SEEDS = range(0, 990_000)
+VALIDATION_SEEDS = range(990_000, 990_100)
+"""Cut from the training range (below `HELD_OUT`) but never trained on: what is chosen by them stays honest."""
+TEST_SEEDS = range(HELD_OUT, HELD_OUT + 200)
+HOLD_OUT_EVERY = 10
+
+
+def is_scenes(source: str) -> bool:
+    """Whether DATA names the generator; a folder of that name is written ./scenes."""
+    return source == "scenes" or source.startswith("scenes:")
+
+
+def seeds_of(source: str, default: range) -> range:
+    """The seeds of `scenes` (the default ones) or `scenes:FIRST-LAST`.
+
+    Raises:
+        ValueError: not two numbers in order.
+    """
+    if source == "scenes":
+        return default
+    found = re.fullmatch(r"scenes:(\d+)-(\d+)", source)
+    if found is None or int(found[2]) < int(found[1]):
+        raise ValueError(f"{source}: write scenes:FIRST-LAST with two seeds in order, like scenes:1000000-1000199")
+    return range(int(found[1]), int(found[2]) + 1)
+
+
+def open_data(source: str) -> tuple[PanopticData, str]:
+    """The data to evaluate on, and one sentence about it.
+
+    Raises:
+        FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`.
+    """
+    if is_scenes(source):
+        seeds = seeds_of(source, TEST_SEEDS)
+        trained = sum(seed in TRAINING_SEEDS for seed in (seeds[0], seeds[-1]))
+        kind = "SEEN in training" if trained else "never trained on"
+        return Scenes(seeds), f"{len(seeds)} scenes, seeds {spell(seeds)}, {kind}"
+    data = CocoPanoptic(Path(source))
+    return data, f"{len(data)} images of {source}"
+
+
+def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticData, str]:
+    """The data to train on, the data to validate on, and one sentence about both.
+
+    Raises:
+        FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`; also training seeds that are held out, seeds
+            that stand on both sides, or two lists of classes.
+    """
+    if is_scenes(source):
+        seeds = seeds_of(source, TRAINING_SEEDS)
+        checked = seeds_of(val, VALIDATION_SEEDS) if val and is_scenes(val) else VALIDATION_SEEDS
+        if seeds[-1] >= HELD_OUT:
+            raise ValueError(f"--data {source}: seeds from {HELD_OUT} on are held out; train on smaller ones")
+        if seeds[0] <= checked[-1] and checked[0] <= seeds[-1]:
+            raise ValueError(f"--data {source}: seeds {spell(checked)} are validated on; leave them out")
+        if val is None or is_scenes(val):
+            note = f"train on scenes {spell(seeds)}, validate on scenes {spell(checked)}; from {HELD_OUT} on: held out"
+            return Scenes(seeds), Scenes(checked), note
+        data: PanopticData = Scenes(seeds)
+    else:
+        data = CocoPanoptic(Path(source))
+    if val is None:
+        return hold_out(data, source)
+    other, note = open_data(val)
+    if [(c.name, c.isthing) for c in data.categories] != [(c.name, c.isthing) for c in other.categories]:
+        names = [", ".join(c.name for c in side.categories) for side in (data, other)]
+        raise ValueError(f"--val {val}: its classes are {names[1]}, but {source} has {names[0]}; list the same ones")
+    return data, other, f"train on {len(data)} images of {source}, validate on {note}"
+
+
+def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticData, str]:
+    """Every tenth image for validation, the others for training. Raises ValueError for fewer than two images."""
+    held = range(0, len(data), HOLD_OUT_EVERY)
+    rest = [index for index in range(len(data)) if index not in held]
+    if not rest:
+        raise ValueError(
+            f"--data {source}: {len(data)} images cannot be split; give --val (the same folder, if need be)"
+        )
+    note = (
+        f"train on {len(rest)} of the {len(data)} images of {source}; without --val every {HOLD_OUT_EVERY}th image "
+        f"({len(held)}) is held out for validation"
+    )
+    return Subset(data, rest), Subset(data, held), note
+
+
+def spell(seeds: range) -> str:
+    """A range as a reader counts."""
+    return f"{seeds[0]}..{seeds[-1]}"

@@ -1,0 +1,206 @@
+"""What `unipan train` does: look at the data, fit the config to it, build the network, hand both to the engine."""
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from unipan.build import build_network
+from unipan.categories import Categories
+from unipan.checkpoint import bundled, checkpoint_path, read_header, transfer
+from unipan.commands.sources import is_scenes, open_training
+from unipan.commands.train import TrainOptions
+from unipan.config import Config, DetectionConfig
+from unipan.data.loading import PanopticData
+from unipan.data.statistics import ThingStatistics, thing_statistics
+from unipan.models.network import PanopticNetwork
+from unipan.presets import PRESETS, fit_detection
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from unipan.engine.record import RunRecord
+    from unipan.engine.train import Trainer
+
+PUBLISHED = ("cityscapes", "coco")
+"""Presets whose numbers are the paper's; they are not fitted to the data."""
+
+
+def train(options: TrainOptions) -> None:
+    """Run one training.
+
+    Raises:
+        FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, in one sentence.
+    """
+    try:
+        from unipan.engine.record import RunRecord
+        from unipan.engine.step import NonFiniteLossError
+    except ModuleNotFoundError as error:
+        raise ValueError(f'training needs {error.name}: pip install "unipan[train]"') from error
+    out = options.out or Path("runs")
+    check_folder(out, options.resume)
+    data, val, note = open_training(options.data, options.val)
+    fabric = launch(options)
+    record = RunRecord(out, quiet=not fabric.is_global_zero)
+    say = record.say if fabric.is_global_zero else _silent
+    say(note)
+    trainer = resume(fabric, data, val, record) if options.resume else start(fabric, options, data, val, record)
+    try:
+        figures = trainer.run()
+    except NonFiniteLossError as error:
+        raise ValueError(str(error)) from error
+    if figures:
+        say(
+            f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
+            f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f})"
+        )
+    else:
+        say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+
+
+def launch(options: TrainOptions) -> "Fabric":
+    """The processes of the run, started; each of them returns from here."""
+    from lightning_fabric import Fabric
+
+    several = options.devices * options.num_nodes > 1
+    fabric = Fabric(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy="ddp" if several else "auto",
+    )
+    fabric.launch()
+    return fabric
+
+
+def start(
+    fabric: "Fabric", options: TrainOptions, data: PanopticData, val: PanopticData, record: "RunRecord"
+) -> "Trainer":
+    """A trainer at iteration 0, its schedule fitted to `--minutes`."""
+    from unipan.engine.ceiling import advise
+    from unipan.engine.train import Trainer, check_batch
+
+    config, init = with_init(options.config, options.init)
+    check_batch(config, fabric.world_size)
+    say = record.say if fabric.is_global_zero else _silent
+    if not is_scenes(options.data):
+        seen = thing_statistics(data, config.data)
+        say(str(seen))
+        config = fit_to_data(config, seen)
+        say(describe_detection(config.detection, seen))
+        if fabric.is_global_zero:
+            say(advise(data, config.data))
+    torch.manual_seed(config.train.seed)
+    network, words = build(config, data.categories, init)
+    say(words)
+    trainer = Trainer(fabric, config, data, val, record, network)
+    if options.minutes is not None:
+        trainer.fit_to(options.minutes)
+    else:
+        trainer.announce()
+    return trainer
+
+
+def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "RunRecord") -> "Trainer":
+    """A trainer where the run's last checkpoint was written.
+
+    Raises:
+        FileNotFoundError: nothing to resume.
+        ValueError: the data has other classes than the run.
+    """
+    from unipan.engine.train import Trainer
+
+    state, config = record.load_resume()
+    _, categories, _ = read_header(record.folder / "last.safetensors")
+    if categories != data.categories:
+        raise ValueError(f"--resume: {record.folder} was trained on other classes; give the --data of that run")
+    trainer = Trainer(fabric, config, data, val, record, build_network(config, categories))
+    trainer.load_state(state)
+    if fabric.is_global_zero:
+        done = trainer.progress.iteration
+        record.cut_log(done)
+        record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is taken")
+    return trainer
+
+
+def check_folder(out: Path, resumed: bool) -> None:
+    """Raises ValueError rather than write a second run over the first."""
+    launched = "LOCAL_RANK" in os.environ  # a process of DDP, whose first process has made the folder
+    if not resumed and not launched and any((out / name).exists() for name in ("log.csv", "last.safetensors")):
+        raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
+
+
+def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
+    """The config after `--init`, and the checkpoint of unipan to start from, if it is one.
+
+    Raises:
+        FileNotFoundError: a file that does not exist.
+    """
+    if init is None and config.name == "finetune":
+        init = "scenes"
+    if init is None:
+        return config, None
+    if init == "none":
+        return replace(config, backbone=replace(config.backbone, weights="none", frozen=False)), None
+    if init != "imagenet" and (init in bundled() or _is_checkpoint(checkpoint_path(init))):
+        return config, init
+    # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).
+    return replace(config, backbone=replace(config.backbone, weights=init, frozen=True)), None
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        read_header(path)
+    except ValueError:
+        return False
+    return True
+
+
+def build(config: Config, categories: Categories, init: str | None) -> tuple[PanopticNetwork, str]:
+    """The network with its initial weights, and one sentence on where they come from."""
+    network = build_network(config, categories, pretrained=init is None)
+    size = f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} million parameters"
+    if init is None:
+        weights = config.backbone.weights
+        return network, f"{size}, {'from scratch' if weights == 'none' else f'backbone from {weights}'}"
+    left = transfer(network, init)
+    total = len(network.state_dict())
+    if not left:
+        return network, f"{size}, all from {init}"
+    parts = ", ".join(sorted({".".join(name.split(".")[:3]) for name in left}))
+    return network, (
+        f"{size}, from {init}: {total - len(left)} of {total} tensors; {len(left)} start afresh, because their shape "
+        f"depends on the classes or on changed options ({parts})"
+    )
+
+
+def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
+    """Anchors, RoI scale and limits for these things; what the command line set itself stays."""
+    if config.name in PUBLISHED:
+        return config
+    preset, given = PRESETS[config.name]().detection, config.detection
+    fitted = fit_detection(given, seen.per_image[1], seen.side, seen.aspect)
+    own = {f.name: getattr(given, f.name) for f in fields(given) if getattr(given, f.name) != getattr(preset, f.name)}
+    return replace(config, detection=replace(fitted, **own))
+
+
+def describe_detection(detection: DetectionConfig, seen: ThingStatistics) -> str:
+    """The numbers that depend on the data, and a warning if they lose things."""
+    text = (
+        f"detection: anchors {_list(detection.anchor_sizes)} px, height:width {_list(detection.anchor_ratios)}, RoIs "
+        f"of {detection.roi_canonical} px pooled from P4, proposals {_list(detection.rpn_post_nms)}, at most "
+        f"{detection.max_detections} detections"
+    )
+    if detection.max_detections < seen.per_image[1]:
+        text += f"\nwarning: images have up to {seen.per_image[2]} things; raise --detection.max-detections"
+    return text
+
+
+def _list(values: tuple[int | float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _silent(_: str) -> None:
+    """Only the first process speaks."""

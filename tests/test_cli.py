@@ -1,0 +1,388 @@
+"""The command line: what each verb writes, and that a mistake ends in one sentence and not in a traceback."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import Drawn, eager, tiny_config
+from unipan.build import build_network
+from unipan.checkpoint import save_checkpoint
+from unipan.cli import VERBS, main
+from unipan.commands.train import parse
+from unipan.commands.training import fit_to_data, with_init
+from unipan.data.coco_writer import write_coco_panoptic
+from unipan.data.scenes import SCENE_CATEGORIES
+from unipan.data.statistics import ThingStatistics
+from unipan.inference import Segmenter
+
+SCENES = 4
+_NARROW = {
+    "backbone.width": 8,
+    "backbone.fpn-channels": 16,
+    "decoder.channels": 8,
+    "decoder.groups": 4,
+    "affinity.channels": 8,
+    "detection.box-features": 8,
+    "detection.mask-channels": 8,
+    "detection.mask-layers": 1,
+    "train.iterations": 4,
+    "train.batch": 2,
+    "train.validations": 2,
+    "train.validation-images": 2,
+    "train.precision": 32,
+}
+NARROW = [word for name, value in _NARROW.items() for word in (f"--{name}", str(value))]
+"""Makes any preset small enough for a test."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset of scenes, `gt`, and an untrained checkpoint that finds many things, `net`."""
+    root = tmp_path_factory.mktemp("cli")
+    arguments = ["scenes", "--count", str(SCENES), "--seed", "1000000", "--size", "64", "96", "--out", str(root / "gt")]
+    assert main(arguments) == 0
+    config = eager(tiny_config())
+    config = replace(config, inference=replace(config.inference, cutoff=0.0), merger=replace(config.merger, score=0.0))
+    torch.manual_seed(0)
+    network = build_network(config, SCENE_CATEGORIES)
+    save_checkpoint(root / "net.safetensors", network.state_dict(), config, SCENE_CATEGORIES, {})
+    return root
+
+
+def scores(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def sentence(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("unipan: ")
+    assert "\n" not in text
+    return text
+
+
+# ---- help and mistakes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_without_tyro(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert "usage: unipan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[verb] for verb in VERBS if verb != "train"] + [["train", "finetune"]])
+def test_help_of_each_verb(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--help"])
+    assert end.value.code == 0
+    assert f"usage: unipan {' '.join(arguments)}" in capsys.readouterr().out
+
+
+def test_help_is_quick() -> None:
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "unipan", "train", "scenes", "--help"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "--affinity.activation" in shown
+    assert time.perf_counter() - start < 5  # 0.4 s on an idle machine; importing torch alone would take longer
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["train"],
+        ["train", "mine"],
+        ["train", "finetune"],
+        ["train", "full"],
+        ["predict", "scenes", "a.png"],
+    ],
+)
+def test_a_senseless_command_line_ends_with_2(arguments: list[str]) -> None:
+    try:
+        code: Any = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["evaluate", "NET", "nowhere"], "panoptic.json"),
+        (["evaluate", "NET", "scenes:9-3"], "scenes:FIRST-LAST"),
+        (["predict", "NET", "nowhere", "--out", "OUT"], "nowhere"),
+        (["predict", "NET", "OUT", "--out", "OUT"], "no such file"),
+        (["affinity", "NET", "IMAGE", "--pixel", "96", "0", "--out", "a.png"], "outside"),
+        (["affinity", "NET", "IMAGE", "--pixel", "9", "0", "--out", "a.txt"], ".png"),
+        (["scenes"], "--out"),
+        (["scenes", "--count", "0", "--out", "OUT"], "--count"),
+        (["pq", "nowhere.json", "nowhere.json"], "nowhere.json"),
+        (["train", "scenes", "--data", "scenes:999990-1000001", "--out", "OUT"], "held out"),
+        (["train", "scenes", "--data", "scenes:989000-990005", "--out", "OUT"], "validated"),
+        (["train", "scenes", "--resume", "--out", "OUT"], "--resume"),
+        (["train", "finetune", "--data", "nowhere", "--out", "OUT"], "panoptic.json"),
+    ],
+)
+def test_an_error_is_one_sentence(
+    arguments: list[str], words: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"NET": folder / "net.safetensors", "OUT": tmp_path / "out", "IMAGE": first_image(folder)}
+    assert main([str(places.get(word, word)) for word in arguments]) == 1
+    assert words in sentence(capsys)
+
+
+def test_the_command_line_survives_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Segmenter, "load", stop)
+    assert main(["evaluate", "scenes"]) == 1
+    assert "interrupted" in sentence(capsys)
+
+
+def first_image(folder: Path) -> Path:
+    return folder / "gt" / "images" / "scene_1000000.png"
+
+
+# ---- evaluate, predict, pq -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fusion", ["affinity", "potential", "heuristic"])
+def test_predict_and_pq_equal_evaluate(fusion: str, folder: Path, tmp_path: Path) -> None:
+    gt, net = folder / "gt", str(folder / "net.safetensors")
+    assert main(["evaluate", net, str(gt), "--fusion", fusion, "--json", str(tmp_path / "a.json")]) == 0
+    like = ["--like", str(gt / "panoptic.json"), "--fusion", fusion]
+    assert main(["predict", net, str(gt / "images"), "--out", str(tmp_path / "p"), *like]) == 0
+    found = ["pq", str(gt / "panoptic.json"), str(tmp_path / "p" / "panoptic.json")]
+    assert main([*found, "--json", str(tmp_path / "b.json")]) == 0
+    one, other = scores(tmp_path / "a.json"), scores(tmp_path / "b.json")
+    assert one["official"] == other["official"]
+    assert one["strict"] == other["strict"]
+    assert sum(each["tp"] + each["fp"] for each in one["official"]["per_class"].values()) > 0
+    assert set(one) == {"official", "strict", "ap", "iou"}
+    assert set(one["official"]) == {"All", "Things", "Stuff", "per_class"}
+    assert set(one["official"]["All"]) == {"pq", "sq", "rq", "n"}
+
+
+def test_classes_are_matched_by_name_whatever_their_ids_and_order(folder: Path, tmp_path: Path) -> None:
+    gt, net = folder / "gt", str(folder / "net.safetensors")
+    other = renumbered(gt, tmp_path / "other")
+    assert main(["evaluate", net, str(gt), "--json", str(tmp_path / "a.json")]) == 0
+    assert main(["evaluate", net, str(other), "--json", str(tmp_path / "b.json")]) == 0
+    one, two = scores(tmp_path / "a.json"), scores(tmp_path / "b.json")
+    for group in ("All", "Things", "Stuff"):
+        assert one["official"][group] == pytest.approx(two["official"][group])
+    for number, each in one["official"]["per_class"].items():
+        assert two["official"]["per_class"][str(100 - int(number))] == each
+    assert one["ap"] == pytest.approx(two["ap"])
+    assert one["iou"]["semantic"]["mean"] == pytest.approx(two["iou"]["semantic"]["mean"])
+    like = ["--like", str(other / "panoptic.json")]
+    assert main(["predict", net, str(other / "images"), "--out", str(tmp_path / "p"), *like]) == 0
+    found = [str(other / "panoptic.json"), str(tmp_path / "p" / "panoptic.json"), "--json", str(tmp_path / "c.json")]
+    assert main(["pq", *found]) == 0
+    assert scores(tmp_path / "c.json")["official"] == two["official"]
+
+
+def renumbered(gt: Path, folder: Path) -> Path:
+    """The same dataset, its categories in reverse order and with other ids, its images in a folder below."""
+    content = json.loads((gt / "panoptic.json").read_text())
+    content["categories"] = [{**row, "id": 100 - row["id"]} for row in reversed(content["categories"])]
+    for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            segment["category_id"] = 100 - segment["category_id"]
+    (folder / "images" / "town").mkdir(parents=True)
+    for image in content["images"]:
+        (folder / "images" / "town" / image["file_name"]).symlink_to(gt / "images" / image["file_name"])
+        image["file_name"] = f"town/{image['file_name']}"
+    (folder / "panoptic").symlink_to(gt / "panoptic")
+    (folder / "panoptic.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_other_classes_list_both_sides(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_coco_panoptic(tmp_path / "drawn", [Drawn([2])[0]], Drawn.categories)
+    net = str(folder / "net.safetensors")
+    for arguments in (
+        ["evaluate", net, str(path.parent)],
+        ["predict", net, str(path.parent / "images"), "--out", str(tmp_path / "p"), "--like", str(path)],
+    ):
+        assert main(arguments) == 1
+        said = sentence(capsys)
+        assert "rider" in said
+        assert "disc" in said
+    assert not (tmp_path / "p" / "panoptic.json").exists()
+
+
+def test_limit_takes_the_first_images(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = str(folder / "net.safetensors")
+    assert main(["evaluate", net, str(folder / "gt"), "--limit", "1", "--json", str(tmp_path / "a.json")]) == 0
+    assert "the first 1" in capsys.readouterr().out
+    counted = scores(tmp_path / "a.json")["official"]["per_class"]["8"]  # road: one in every scene
+    assert counted["tp"] + counted["fn"] == 1
+
+
+def test_predict_leaves_out_what_cannot_be_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "a.png").write_bytes(first_image(folder).read_bytes())
+    (tmp_path / "in" / "sub" / "b.png").write_bytes(first_image(folder).read_bytes())
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "in" / "notes.txt").write_text("not an image")
+    out = tmp_path / "out"
+    assert main(["predict", str(folder / "net.safetensors"), str(tmp_path / "in"), "--out", str(out)]) == 1
+    assert "broken.jpg is left out" in sentence(capsys)
+    content = scores(out / "panoptic.json")
+    assert [row["file_name"] for row in content["images"]] == ["a.png", "sub/b.png"]
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
+        "overlays/a.png", "overlays/sub/b.png", "panoptic/a.png", "panoptic/sub/b.png",
+    ]  # fmt: skip
+
+
+def test_an_image_that_the_truth_lacks_is_an_error(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stranger.png").write_bytes(first_image(folder).read_bytes())
+    like = ["--like", str(folder / "gt" / "panoptic.json"), "--out", str(tmp_path / "p")]
+    assert main(["predict", str(folder / "net.safetensors"), str(tmp_path / "stranger.png"), *like]) == 1
+    assert "stranger.png" in sentence(capsys)
+
+
+def test_pq_wants_every_image(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = str(folder / "gt" / "panoptic.json")
+    arguments = [str(first_image(folder)), "--out", str(tmp_path / "p"), "--like", truth]
+    assert main(["predict", str(folder / "net.safetensors"), *arguments]) == 0
+    assert main(["pq", truth, str(tmp_path / "p" / "panoptic.json")]) == 1
+    assert "scene_1000001.png and 2 more" in sentence(capsys)
+
+
+# ---- affinity, scenes ------------------------------------------------------------------------------------------
+
+
+def test_affinity_draws_a_picture(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "affinity.png"
+    arguments = [str(folder / "net.safetensors"), str(first_image(folder)), "--pixel", "40", "30", "--out", str(out)]
+    assert main(["affinity", *arguments]) == 0
+    assert cv2.imread(str(out)).shape == (64, 96, 3)
+
+
+def test_scenes_are_those_of_their_seeds(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    again = ["scenes", "--count", "1", "--seed", "1000001", "--size", "64", "96", "--out", str(tmp_path / "one")]
+    assert main(again) == 0
+    name = "images/scene_1000001.png"
+    assert np.array_equal(cv2.imread(str(tmp_path / "one" / name)), cv2.imread(str(folder / "gt" / name)))
+    capsys.readouterr()
+    assert main(again) == 1  # never over another dataset
+    assert "already" in sentence(capsys)
+    assert main(["scenes", "--count", "5", "--stats"]) == 0
+    assert "things an image" in capsys.readouterr().out
+
+
+# ---- train -----------------------------------------------------------------------------------------------------
+
+
+def test_train_on_scenes_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    arguments = ["train", "scenes", "--data", "scenes:0-19", "--out", str(run), "--accelerator", "cpu", "--seed", "3"]
+    assert main([*arguments, *NARROW]) == 0
+    said = capsys.readouterr().out
+    assert "train on scenes 0..19, validate on scenes 990000..990099" in said
+    assert "a step takes" in said
+    assert said.strip() == (run / "notes.txt").read_text().strip()
+    for name in ("best", "last"):
+        assert Segmenter.load(run / f"{name}.safetensors").config.train.seed == 3
+    rows = list(csv.DictReader((run / "log.csv").open()))
+    assert {"pq", "psi_pq", "panoptic"} <= set(rows[-1])
+    assert rows[-1]["iteration"] == "4"
+    assert main([*arguments, *NARROW]) == 1  # a second run does not write over the first
+    assert "--resume" in sentence(capsys)
+    assert main([*arguments, "--resume"]) == 0
+    assert "nothing left to do" in capsys.readouterr().out
+
+
+def test_finetune_looks_at_the_data_first(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Drawn([3] * 11)
+    write_coco_panoptic(tmp_path / "data", (data[index] for index in range(11)), data.categories)
+    arguments = ["train", "finetune", "--data", str(tmp_path / "data"), "--data.short-side", "64", "--out"]
+    tiny = ["--accelerator", "cpu", *NARROW, "--detection.anchor-ratios", "1.0", "--detection.nms", "0.4"]
+    start = ["--init", str(folder / "net.safetensors")]
+    assert main([*arguments, str(tmp_path / "run"), *tiny, *start]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "train on 9 of the 11 images" in said
+    assert "3.0 things an image" in said
+    assert "at most 10 detections" in said
+    assert "ceiling of a perfect P" in said
+    assert "start afresh" in said
+    config = Segmenter.load(tmp_path / "run" / "last.safetensors").config
+    assert config.detection.anchor_ratios == (1.0,)  # what the command line says is not fitted away
+    assert config.detection.anchor_sizes != parse("finetune", ["--data", "x"]).config.detection.anchor_sizes
+
+
+def test_what_init_means(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unipan.commands.training.bundled", lambda: ["scenes"])
+    config = parse("finetune", ["--data", "x"]).config
+    assert with_init(config, None) == (config, "scenes")
+    assert with_init(config, str(folder / "net.safetensors"))[1] == str(folder / "net.safetensors")
+    assert with_init(config, "none")[0].backbone.weights == "none"
+    from_imagenet, start = with_init(config, "imagenet")
+    assert (from_imagenet.backbone.weights, from_imagenet.backbone.frozen, start) == ("imagenet", True, None)
+    weights = tmp_path / "resnet.pth"
+    torch.save({}, weights)
+    assert with_init(config, str(weights))[0].backbone.weights == str(weights)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        with_init(config, "nowhere.pth")
+    assert with_init(parse("full", ["--data", "x"]).config, None)[0].backbone.weights == "imagenet"
+
+
+def test_published_recipes_are_not_fitted() -> None:
+    sides = (4.0, 8.0, 12.0, 16.0, 24.0, 40.0, 90.0)
+    seen = ThingStatistics(10, (70.0, 359.0, 400), sides, (0.5, 1.0, 2.0), (2.0, 20.0), (256, 256))
+    assert fit_to_data(parse("coco", ["--data", "x"]).config, seen).detection.max_detections == 100
+    fitted = fit_to_data(parse("finetune", ["--data", "x", "--detection.roi-batch", "7"]).config, seen).detection
+    assert fitted.max_detections == 449
+    assert fitted.roi_batch == 7
+
+
+def test_every_knob_is_an_option() -> None:
+    options = parse(
+        "scenes",
+        ["--affinity.activation", "elu", "--train.batch", "4", "--data.crop", "64", "96", "--detection.no-masks"],
+    )
+    assert options.config.affinity.activation == "elu"
+    assert options.config.train.batch == 4
+    assert options.config.data.crop == (64, 96)
+    assert not options.config.detection.masks
+    assert options.data == "scenes"
+    assert options.out == Path("runs/scenes")
+
+
+def test_config_refuses_impossible_pairs_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "scenes", "--affinity.loss", "log", "--affinity.activation", "elu", "--out", str(tmp_path)])
+    assert end.value.code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", [["-m", "unipan"], [str(Path(sys.executable).with_name("unipan"))]])
+def test_two_processes_train_with_the_same_command(start: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["train", "scenes", "--data", "scenes:0-19", "--out", str(run), "--accelerator", "cpu"]
+    done = subprocess.run(
+        [sys.executable, *start, *arguments, "--devices", "2", *NARROW],
+        check=False, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (run / "notes.txt").read_text().count("a step takes") == 1
+    assert Segmenter.load(run / "best.safetensors")
