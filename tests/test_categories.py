@@ -18,8 +18,8 @@ def test_things_come_first_and_the_order_within_a_group_stays(kinds: list[bool])
     made = Categories.of(given_list)
     assert list(made) == [c for c in given_list if c.isthing] + [c for c in given_list if not c.isthing]
     assert len(made) == len(made.things) + len(made.stuff) == len(kinds)
+    assert [made[index] for index in range(len(made))] == list(made.all)
     for index, each in enumerate(made):
-        assert made[index] is each
         assert made.index_of_id[each.id] == made.index_of_name[each.name] == index
 
 
@@ -37,7 +37,7 @@ def test_what_is_wrong_is_said() -> None:
         Categories(())
     with pytest.raises(ValueError, match="things must come before stuff"):
         Categories((category(1, isthing=False), category(2)))
-    with pytest.raises(ValueError, match="x.json: category number 1 has no 'isthing'"):
+    with pytest.raises(ValueError, match=r"x\.json: category number 1 has no 'isthing'"):
         Categories.from_coco([{"id": 1, "name": "a", "isthing": 1}, {"id": 2, "name": "b"}], "x.json")
 
 

@@ -79,9 +79,7 @@ class RankPositions(Sampler[int]):
         return (self.end - self.start) * (self.batch // self.world)
 
 
-def training_loader(
-    stream: TrainingStream, positions: RankPositions, batch: int, workers: int
-) -> "DataLoader[Any]":
+def training_loader(stream: TrainingStream, positions: RankPositions, batch: int, workers: int) -> "DataLoader[Any]":
     """Batches of `batch` images (of this process and this backward pass)."""
     return DataLoader(
         stream,

@@ -81,8 +81,8 @@ class Trainer:
         return self.average or self.network
 
     def seconds_per_step(self) -> float:
-        """Time a few steps, the same figure on every process; weights and optimiser are put back."""
-        before = copy.deepcopy(self.network.state_dict())
+        """Time a few steps, the same figure on every process; weights, average and optimiser are put back."""
+        before = copy.deepcopy(self.state())
         batches = self._batches(0, MEASURED_STEPS)
         times: list[float] = []
         for iteration in range(MEASURED_STEPS):
@@ -93,10 +93,7 @@ class Trainer:
                 break
         seconds = float(torch.tensor(times[2:] or times[-1:]).median())
         seconds = float(self.fabric.all_reduce(torch.tensor(seconds), reduce_op="mean"))  # type: ignore[arg-type]
-        self.network.load_state_dict(before)
-        if self.average is not None:
-            self.average.load_state_dict(before)
-        self.optimizer = self.fabric.setup_optimizers(make_optimizer(self.step, self.config.train))
+        self.load_state(before)
         return seconds
 
     def fit_to(self, minutes: float) -> None:

@@ -20,12 +20,20 @@ def validate(fabric: Fabric, network: PanopticNetwork, config: Config, data: Pan
     limit = config.train.validation_images or len(data)
     chosen = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int))
     own = chosen[fabric.global_rank :: fabric.world_size].tolist()
+    share_buffers(fabric, network)
     mode = network.training
     network.eval()
     segmenter = Segmenter(network, config, data.categories, {}, fabric.device)
     part = evaluate(segmenter, data, ("affinity", "potential"), own)
     network.train(mode)
     return figures(reduce(add, gather(fabric, part)))
+
+
+def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
+    """Give every process the first one's batch statistics: they differ in training, and the first one's are saved."""
+    if fabric.world_size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, src=0)
 
 
 def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:

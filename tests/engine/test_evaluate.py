@@ -1,0 +1,86 @@
+"""The one evaluator: what is scored is what a Segmenter gives its users."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import CATEGORIES, HEIGHT, WIDTH, Drawn, draw, eager, tiny_config, tiny_network
+from unipan.categories import Categories
+from unipan.engine.evaluate import Evaluation, check_classes, evaluate, semantic_map
+from unipan.inference import Segmenter
+from unipan.metrics.panoptic_quality import PanopticQuality
+
+FUSIONS = ("affinity", "potential", "heuristic")
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    config = eager(tiny_config())
+    config = replace(config, inference=replace(config.inference, cutoff=0.2))
+    network = tiny_network(config)
+    with torch.no_grad():
+        network.train().backbone(torch.rand(4, 3, HEIGHT, WIDTH))
+    return Segmenter(network.eval(), config, CATEGORIES, {}, torch.device("cpu"))
+
+
+def test_every_fusion_is_scored_on_what_users_get(segmenter: Segmenter) -> None:
+    data = Drawn([3, 0, 2])
+    seen: list[str] = []
+    found = evaluate(segmenter, data, FUSIONS, each=lambda scene, _: seen.append(scene.name))
+    assert len(seen) == 3
+    for fusion in FUSIONS:
+        quality = PanopticQuality(CATEGORIES)
+        for sample in (data[i] for i in range(3)):
+            quality.update(sample.truth, segmenter(sample.image, fusion), sample.name)
+        assert found.quality[fusion].compute() == quality.compute()  # type: ignore[index]
+
+
+def test_parts_add_up_to_the_whole(segmenter: Segmenter) -> None:
+    data = Drawn([3, 0, 2, 1])
+    whole = evaluate(segmenter, data, FUSIONS, precision=True)
+    parts = [evaluate(segmenter, data, FUSIONS, images, precision=True) for images in ([0, 2], [1, 3])]
+    together = parts[0] + parts[1]
+    assert together.to_json("affinity") == whole.to_json("affinity")
+    assert whole.precision is not None
+    empty = Evaluation.of(CATEGORIES, FUSIONS, precision=True)  # type: ignore[arg-type]
+    assert (whole + empty).to_json("potential") == whole.to_json("potential")
+
+
+def test_the_json(segmenter: Segmenter) -> None:
+    found = evaluate(segmenter, Drawn([2]), FUSIONS).to_json("heuristic")
+    assert set(found) == {"official", "strict", "ap", "iou"}
+    assert found["official"] == found["strict"]
+    assert set(found["official"]) >= {"All", "Things", "Stuff", "per_class"}
+    assert found["ap"] is None
+
+
+def test_the_semantic_map_is_v_alone_at_the_images_size(segmenter: Segmenter) -> None:
+    image = np.ascontiguousarray(draw(0).image[:50, :70])
+    scene = segmenter.scene(image)
+    classes = semantic_map(scene)
+    assert classes.shape == (50, 70)
+    up = torch.nn.functional.interpolate(scene.output.semantic, scale_factor=4, mode="bilinear", align_corners=False)
+    agree = classes == up[0, :, :50, :70].argmax(0).numpy()
+    assert agree.mean() > 0.999
+
+
+def test_other_classes_are_refused_and_both_sides_are_listed(segmenter: Segmenter) -> None:
+    class Other(Drawn):
+        categories = Categories.of([replace(c, name=c.name.upper()) for c in CATEGORIES])
+
+    with pytest.raises(ValueError, match="knows the things disc, box; the data has DISC, BOX"):
+        evaluate(segmenter, Other([1]), ("affinity",))
+    check_classes(CATEGORIES, Categories.of(reversed(CATEGORIES.all)))  # by name, in whatever order
+
+
+def test_a_dataset_in_another_order_scores_the_same(segmenter: Segmenter) -> None:
+    class Reordered(Drawn):
+        categories = Categories.of(reversed(CATEGORIES.all))
+
+    plain = evaluate(segmenter, Drawn([3, 2]), FUSIONS, precision=True).to_json("affinity")
+    other = evaluate(segmenter, Reordered([3, 2]), FUSIONS, precision=True).to_json("affinity")
+    assert other["official"]["All"] == pytest.approx(plain["official"]["All"])
+    assert other["iou"]["semantic"]["mean"] == pytest.approx(plain["iou"]["semantic"]["mean"])
+    assert other["ap"] == plain["ap"]

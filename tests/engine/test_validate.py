@@ -1,0 +1,55 @@
+"""Validation while training: the figures of log.csv."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from tests.tiny import CATEGORIES, Drawn, eager, tiny_config, tiny_network
+from unipan.engine.evaluate import Evaluation, evaluate
+from unipan.engine.record import FIGURES
+from unipan.engine.validate import figures, gather, validate
+from unipan.inference import Segmenter
+
+
+@pytest.fixture
+def fabric() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1)
+
+
+def test_the_figures_are_those_of_the_evaluator(fabric: Fabric) -> None:
+    config, data = eager(tiny_config()), Drawn([2, 0, 3])
+    network = tiny_network(config).train()
+    found = validate(fabric, network, config, data)
+    assert network.training  # as it was
+    assert set(found) == {*FIGURES, "miou"}
+    segmenter = Segmenter(network.eval(), config, CATEGORIES, {}, torch.device("cpu"))
+    expected = evaluate(segmenter, data, ("affinity", "potential"))
+    scores = expected.quality["potential"].compute()
+    assert scores["All"] is not None
+    assert found["psi_pq"] == scores["All"].pq
+    assert found == figures(expected)
+
+
+def test_only_as_many_images_as_asked_for_evenly_spread(fabric: Fabric) -> None:
+    base = tiny_config()
+    config = replace(base, train=replace(base.train, validation_images=2))
+    network = tiny_network(config).eval()
+    segmenter = Segmenter(network, config, CATEGORIES, {}, torch.device("cpu"))
+    data = Drawn([2, 0, 3, 1])
+    ends = figures(evaluate(segmenter, data, ("affinity", "potential"), [0, 3]))
+    assert validate(fabric, network, config, data) == ends
+    everything = replace(config, train=replace(config.train, validation_images=0))
+    assert validate(fabric, network, everything, data) == figures(evaluate(segmenter, data, ("affinity", "potential")))
+
+
+def test_groups_without_classes_are_zero() -> None:
+    empty = Evaluation.of(CATEGORIES, ("affinity", "potential"))
+    assert set(figures(empty).values()) == {0.0}
+
+
+def test_one_process_gathers_its_own_part(fabric: Fabric, tmp_path: Path) -> None:
+    part = Evaluation.of(CATEGORIES, ("affinity", "potential"))
+    assert gather(fabric, part) == [part]
