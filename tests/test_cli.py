@@ -23,6 +23,7 @@ from unipan.commands.training import fit_to_data, with_init
 from unipan.data.coco_writer import write_coco_panoptic
 from unipan.data.scenes import SCENE_CATEGORIES
 from unipan.data.statistics import ThingStatistics
+from unipan.engine.train import Trainer
 from unipan.inference import Segmenter
 
 SCENES = 4
@@ -310,6 +311,20 @@ def test_train_on_scenes_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "--resume" in sentence(capsys)
     assert main([*arguments, "--resume"]) == 0
     assert "nothing left to do" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(self: Trainer, figures: object) -> None:
+        (self.record.folder / "resume").mkdir()
+        (self.record.folder / "resume" / "state.pt").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_save", stop)
+    arguments = ["train", "scenes", "--data", "scenes:0-19", "--out", str(tmp_path / "run"), "--accelerator", "cpu"]
+    assert main([*arguments, *NARROW]) == 1
+    assert "--resume continues" in sentence(capsys)
 
 
 def test_finetune_looks_at_the_data_first(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

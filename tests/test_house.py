@@ -73,7 +73,7 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
         "pythonhosted" + ".org",
         "download.py" + "torch.org/whl",
         "--index" + "-url",
-        "--extra-index",
+        "--extra" + "-index",
     ]
     places = ["/" + "root/", "/work" + "/main", "/work" + "/shared"]
     forbidden = re.compile("|".join(re.escape(word) for word in hosts + places))

@@ -92,7 +92,7 @@ def run_demo(
     console.print(note, highlight=False)
     page = out / "index.html"
     write_report(page, _page(run, figures, note))
-    console.print(f"pictures: {page}", highlight=False)
+    console.print(f"pictures: {page}", highlight=False, soft_wrap=True)
     return page
 
 

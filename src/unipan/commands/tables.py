@@ -12,10 +12,10 @@ from unipan.metrics.bootstrap import bootstrap_pq
 from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
 
 
-def quality_table(quality: PanopticQuality, title: str) -> Table:
+def quality_table(quality: PanopticQuality) -> Table:
     """PQ with its 95 % interval over images, SQ, RQ and the number of classes, by group."""
     scores, intervals = quality.compute(), bootstrap_pq(quality)
-    table = Table("", "PQ", "95 % interval", "SQ", "RQ", "classes", title=title, title_justify="left")
+    table = Table("", "PQ", "95 % interval", "SQ", "RQ", "classes")
     for group in GROUPS:
         found, interval = scores[group], intervals[group]
         if found is None or interval is None:
@@ -27,9 +27,10 @@ def quality_table(quality: PanopticQuality, title: str) -> Table:
 
 
 def print_scores(quality: PanopticQuality, title: str, lines: list[str]) -> None:
-    """The table and some lines below it, on standard output."""
+    """A title, the table and some lines below it, on standard output."""
     console = Console()
-    console.print(quality_table(quality, title))
+    console.print(title, highlight=False, soft_wrap=True)
+    console.print(quality_table(quality))
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
 

@@ -51,6 +51,10 @@ def train(options: TrainOptions) -> None:
         figures = trainer.run()
     except NonFiniteLossError as error:
         raise ValueError(str(error)) from error
+    except KeyboardInterrupt as stop:
+        if not (out / "resume" / "state.pt").exists():
+            raise
+        raise ValueError(f"interrupted; the same command with --resume continues from {out / 'resume'}") from stop
     if figures:
         say(
             f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
