@@ -78,7 +78,7 @@ def finetune() -> Config:
         base,
         name="finetune",
         loss=replace(base.loss, semantic_stride=2),
-        data=DataConfig(short_side=256, max_side=512, scale=(0.8, 1.25), flip=0.5, color=0.5),
+        data=DataConfig(short_side=512, max_side=1024, scale=(0.8, 1.25), crop=(256, 384), flip=0.5, color=0.5),
         train=replace(base.train, batch=4, lr=1e-3, iterations=1500),
     )
 
