@@ -99,8 +99,7 @@ class DetectionHead(nn.Module):
         with torch.no_grad():
             logits, deltas = self._box_head(features, proposals)
             counts = [len(p) for p in proposals]
-            decoded = self.roi.box_coder.decode(deltas.float(), proposals)
-            # Of no proposals at all the coder returns (0, 4 classes).
+            decoded = self.roi.box_coder.decode(deltas.float(), proposals)  # of no proposals: (0, 4 classes)
             refined = torch.split(decoded.reshape(-1, logits.shape[1], 4)[:, 1:], counts)
             scored = torch.split(logits.float().softmax(-1)[:, 1:], counts)
             found = [self._suppress(s, b, size) for s, b, size in zip(scored, refined, sizes, strict=True)]
@@ -137,10 +136,7 @@ class DetectionHead(nn.Module):
         ]
 
     def _head_losses(
-        self,
-        features: dict[str, Tensor],
-        proposals: list[Tensor],
-        targets: list[Target],
+        self, features: dict[str, Tensor], proposals: list[Tensor], targets: list[Target]
     ) -> dict[str, Tensor]:
         truth = [{"boxes": t.boxes, "labels": t.classes + 1} for t in targets]
         with torch.no_grad():
@@ -180,8 +176,7 @@ class DetectionHead(nn.Module):
         Runs on zero boxes too: every parameter keeps a gradient, which distributed training needs.
         """
         pooled = pool(features, boxes, padded_sizes(features, len(boxes)))
-        logits = self.mask_predictor(self.mask_head(pooled))
-        index = torch.cat(classes)
+        logits, index = self.mask_predictor(self.mask_head(pooled)), torch.cat(classes)
         chosen = logits[torch.arange(len(index), device=index.device), index]
         return list(torch.split(chosen, [len(b) for b in boxes]))
 
@@ -198,7 +193,7 @@ def padded_sizes(features: dict[str, Tensor], count: int) -> list[tuple[int, int
 def _rpn(channels: int, config: DetectionConfig) -> RegionProposalNetwork:
     ratios = (config.anchor_ratios,) * len(config.anchor_sizes)
     anchors = AnchorGenerator(tuple((size,) for size in config.anchor_sizes), ratios)
-    before = dict(zip(("training", "testing"), config.rpn_pre_nms, strict=True))
-    after = dict(zip(("training", "testing"), config.rpn_post_nms, strict=True))
+    phases = ("training", "testing")
+    before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
     head = RPNHead(channels, len(config.anchor_ratios))
     return RegionProposalNetwork(anchors, head, 0.7, 0.3, config.rpn_batch, 0.5, before, after, 0.7)
