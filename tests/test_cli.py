@@ -72,9 +72,6 @@ def sentence(capsys: pytest.CaptureFixture[str]) -> str:
     return text
 
 
-# ---- help and mistakes -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
 def test_help_without_tyro(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
@@ -155,9 +152,6 @@ def test_the_command_line_survives_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsy
 
 def first_image(folder: Path) -> Path:
     return folder / "gt" / "images" / "scene_1000000.png"
-
-
-# ---- evaluate, predict, pq -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fusion", ["affinity", "potential", "heuristic"])
@@ -269,9 +263,6 @@ def test_pq_wants_every_image(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert "scene_1000001.png and 2 more" in sentence(capsys)
 
 
-# ---- affinity, scenes ------------------------------------------------------------------------------------------
-
-
 def test_affinity_draws_a_picture(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "affinity.png"
     arguments = [str(folder / "net.safetensors"), str(first_image(folder)), "--pixel", "40", "30", "--out", str(out)]
@@ -289,9 +280,6 @@ def test_scenes_are_those_of_their_seeds(folder: Path, tmp_path: Path, capsys: p
     assert "already" in sentence(capsys)
     assert main(["scenes", "--count", "5", "--stats"]) == 0
     assert "things an image" in capsys.readouterr().out
-
-
-# ---- train -----------------------------------------------------------------------------------------------------
 
 
 def test_train_on_scenes_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
