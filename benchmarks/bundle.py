@@ -22,9 +22,10 @@ from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.config import MergerConfig
 from unipan.data.scenes import Scenes
 from unipan.engine.evaluate import Evaluation, evaluate
-from unipan.inference import STRIDE, Segmenter
+from unipan.inference import Segmenter
 from unipan.metrics.bootstrap import bootstrap_pq, paired_bootstrap_pq
 from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.models.network import STRIDE
 
 GRID_SEEDS = range(3_000_000, 3_000_100)
 TEST_SEEDS = range(1_000_000, 1_000_200)

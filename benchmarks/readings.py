@@ -108,6 +108,29 @@ def score(checkpoint: Path, seeds: range) -> dict[str, dict[str, float]]:
     return table
 
 
+def table(out: Path) -> str:
+    """The finished rows as a Markdown table: mean over the seeds, each seed's PQ, and P minus its own Psi."""
+    rows: dict[str, list[dict]] = {}
+    for name in [*READINGS, *CHOICES]:
+        rows[name] = [json.loads(file.read_text()) for file in sorted(out.glob("*.json")) if _reads(file, name)]
+    lines = ["| reading | PQ | things | stuff | PQ per seed | own Psi | P - Psi |", "|---|---|---|---|---|---|---|"]
+    for name, found in rows.items():
+        if not found:
+            continue
+        p = [row["chosen_on"]["affinity"] for row in found]
+        psi = [row["chosen_on"]["potential"]["All"] for row in found]
+        means = [sum(each[group] for each in p) / len(p) for group in ("All", "Things", "Stuff")]
+        seeds = ", ".join(f"{each['All']:.1f}" for each in p)
+        own = sum(psi) / len(psi)
+        cells = [f"{mean:.1f}" for mean in means] + [seeds, f"{own:.1f}", f"{means[0] - own:+.1f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _reads(file: Path, name: str) -> bool:
+    return json.loads(file.read_text()).get("reading") == name
+
+
 def main() -> None:
     """Run what is missing, one thread."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,7 +140,11 @@ def main() -> None:
     parser.add_argument("--base", type=int, default=600, help="iterations of the base, batch 8")
     parser.add_argument("--iterations", type=int, default=240, help="iterations of each reading, batch 4")
     parser.add_argument("--final", action="store_true", help="score the validation seeds too")
+    parser.add_argument("--table", action="store_true", help="only print the finished rows")
     args = parser.parse_args()
+    if args.table:
+        print(table(args.out))
+        return
     torch.set_num_threads(1)
     rows = {name: with_affinity(affinity) for name, affinity in READINGS.items()} | CHOICES
     args.out.mkdir(parents=True, exist_ok=True)

@@ -72,9 +72,7 @@ class Categories:
 
     def to_coco(self) -> list[dict[str, Any]]:
         """The list as COCO panoptic JSON writes it."""
-        return [
-            {"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in self.all
-        ]
+        return [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in self.all]
 
     @cached_property
     def things(self) -> tuple[Category, ...]:

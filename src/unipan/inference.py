@@ -22,7 +22,7 @@ from unipan.config import Config, Fusion
 from unipan.data.transforms import collate, resize_image
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.decoding import Grid, decode, upsample
-from unipan.models.network import PanopticNetwork
+from unipan.models.network import STRIDE, PanopticNetwork
 from unipan.ops.encoding import as_rgb, encode_png, read_image
 from unipan.structures import Detections, PanopticMap, PanopticOutput
 from unipan.viz.overlay import overlay
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     ImageLike = str | Path | Image | np.ndarray | Tensor
 else:
     ImageLike = Any
-
-STRIDE = 4
-"""Pixels of the network's input per cell of Psi, P and Q."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -116,12 +113,12 @@ class Scene:
 
     @property
     def potential(self) -> Float[Tensor, "K h w"]:
-        """Psi on the padded 1/4 grid: one channel per detection, then one per stuff class."""
+        """Psi on the 1/4 grid: one channel per detection, then one per stuff class."""
         return self.output.potentials[0]
 
     @property
     def panoptic(self) -> Float[Tensor, "K h w"]:
-        """P on the padded 1/4 grid; Psi itself for a network without the affinity head."""
+        """P on the 1/4 grid; Psi itself for a network without the affinity head."""
         return self.output.panoptic[0]
 
     @property
@@ -159,7 +156,8 @@ class Scene:
             int((place + 0.5) * cells / pixels / STRIDE)
             for place, cells, pixels in zip((y, x), self.input_size, self.size, strict=True)
         )
-        affinities = self.head.row(self.output.queries[0], row, column).float()
+        _, tall, wide = self.potential.shape
+        affinities = self.head.row(self.output.queries[0][:, :tall, :wide], row, column).float()
         grid = Grid.of(affinities, self.input_size, self.size, STRIDE)
         return np.asarray(upsample(affinities, grid).cpu().numpy(), np.float32)
 

@@ -107,7 +107,7 @@ class PanopticOutput:
         queries: Q, the affinity features; None in a network without the affinity head.
         detections: per image, as they entered the panoptic submodule.
         candidates: per image, before the score cut-off and the matching; average precision uses these.
-        potentials: Psi per image.
+        potentials: Psi per image, (K, rows, columns) of the cells that the image covers: no padding.
         panoptic: P per image (Psi itself in a network without the affinity head).
         labels: per image the channel of P that each pixel of the 1/4 grid should win, VOID = ignored;
             None without targets. Finer than 1/4 where `matching.stride` says so.
@@ -119,8 +119,8 @@ class PanopticOutput:
     queries: Float[Tensor, "B C h w"] | None
     detections: list[Detections]
     candidates: list[Detections]
-    potentials: list[Float[Tensor, "_ h w"]]
-    panoptic: list[Float[Tensor, "_ h w"]]
+    potentials: list[Float[Tensor, "_ _ _"]]
+    panoptic: list[Float[Tensor, "_ _ _"]]
     temperature: Tensor
     labels: list[Int[Tensor, "_ _"]] | None = None
     detection_losses: dict[str, Tensor] = field(default_factory=dict)

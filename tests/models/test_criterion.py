@@ -161,12 +161,15 @@ def test_temperature_learns_and_one_without_it_is_fixed() -> None:
     assert output.temperature == 1
 
 
-def test_smaller_images_of_a_batch_are_padded_with_void() -> None:
+def test_psi_p_and_labels_end_with_their_image() -> None:
     config = tiny_config()
     network, criterion = tiny_network(config).train(), build_criterion(config)
     images = replace(image_batch(2), sizes=[(64, 96), (40, 50)])
     wanted = [square_target(), square_target(things=False, size=(40, 50))]
     output = network(images, wanted)
     assert output.labels is not None
-    assert (output.labels[1][10:] == VOID).all()
+    for maps in (output.potentials, output.panoptic):
+        assert [tuple(each.shape[-2:]) for each in maps] == [(16, 24), (10, 13)]
+    assert [tuple(each.shape) for each in output.labels] == [(16, 24), (10, 13)]
+    assert (output.labels[1][:, :12] != VOID).all(), "the last column's cells have their centres outside"
     assert all(term.isfinite() for term in criterion(output, wanted).values())

@@ -14,9 +14,9 @@ from unipan.categories import Categories
 from unipan.config import DataConfig
 from unipan.data.loading import PanopticData
 from unipan.data.transforms import network_size
-from unipan.inference import STRIDE
 from unipan.metrics.panoptic_quality import PanopticQuality, PanopticScores
 from unipan.models.decoding import decode
+from unipan.models.network import STRIDE
 from unipan.ops.masks import reduce_labels
 from unipan.structures import VOID, Detections, PanopticMap
 

@@ -10,11 +10,12 @@ import torch
 from unipan.categories import Categories
 from unipan.config import Fusion
 from unipan.data.loading import PanopticData
-from unipan.inference import STRIDE, Scene, Segmenter
+from unipan.inference import Scene, Segmenter
 from unipan.metrics.average_precision import AveragePrecision
 from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.metrics.semantic_iou import SemanticIoU
 from unipan.models.decoding import Grid, argmax
+from unipan.models.network import STRIDE
 from unipan.ops.masks import paste_full
 from unipan.ops.runs import encode_rle
 from unipan.structures import PanopticMap

@@ -17,6 +17,9 @@ from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
 from unipan.structures import Detections, ImageBatch, PanopticOutput, Target
 
+STRIDE = 4
+"""Pixels of the network's input per cell of V, Psi, Q and P."""
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -71,17 +74,20 @@ class PanopticNetwork(nn.Module):
             detections, labels = [found[found.scores >= self.cutoff] for found in candidates], None
         else:
             detections, labels = self.match(candidates, targets, images)  # Sec. 3.5   Eq. 5
-        potentials = [self.potential(v, found) for v, found in zip(semantic, detections, strict=True)]  # 3.4.1 Psi
+        views = [v[:, :rows, :columns] for v, (rows, columns) in zip(semantic, map(cells, images.sizes), strict=True)]
+        potentials = [self.potential(v, found) for v, found in zip(views, detections, strict=True)]  # Sec. 3.4.1 Psi
         panoptic = self.revise(potentials, queries)  # Sec. 3.4.2 P
         return PanopticOutput(
             semantic, queries, detections, candidates, potentials, panoptic, self.temperature, labels, losses
         )
 
     def revise(self, potentials: list[Tensor], queries: Float[Tensor, "B C h w"] | None) -> list[Tensor]:
-        """P of every image; each has its own number of channels, so they go one by one."""
+        """P of every image; each has its own size and number of channels, so they go one by one."""
         if self.affinity is None or queries is None:
             return potentials
-        return [self.affinity(psi, q) for psi, q in zip(potentials, queries, strict=True)]
+        return [
+            self.affinity(psi, q[:, : psi.shape[1], : psi.shape[2]]) for psi, q in zip(potentials, queries, strict=True)
+        ]
 
     def match(
         self, candidates: list[Detections], targets: list[Target], images: ImageBatch
@@ -90,9 +96,22 @@ class PanopticNetwork(nn.Module):
         pairs = [
             match(found, target, self.matching.threshold) for found, target in zip(candidates, targets, strict=True)
         ]
-        padded = (images.pixels.shape[-2], images.pixels.shape[-1])
         labels = [
-            channel_labels(target, rows, self.potential.num_things, padded, self.matching.stride)
-            for (_, rows), target in zip(pairs, targets, strict=True)
+            channel_labels(target, rows, self.potential.num_things, whole_cells(size), self.matching.stride)
+            for (_, rows), target, size in zip(pairs, targets, images.sizes, strict=True)
         ]
         return [found for found, _ in pairs], labels
+
+
+def cells(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the 1/4 grid that an image of this size covers.
+
+    Psi and P end with their image: padding would enter phi1(Q)^T Psi, and an image's result would depend on the
+    sizes of those it shares a batch with.
+    """
+    return -(-size[0] // STRIDE), -(-size[1] // STRIDE)
+
+
+def whole_cells(size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width rounded up to whole cells of the 1/4 grid."""
+    return cells(size)[0] * STRIDE, cells(size)[1] * STRIDE
