@@ -118,7 +118,7 @@ def test_detections_lie_in_pixels_of_the_image(image: np.ndarray) -> None:
 def test_channels_are_detections_then_stuff(scene: Scene) -> None:
     assert scene.potential.shape[0] == len(scene.detections) + len(SCENE_CATEGORIES.stuff)
     assert scene.potential.shape == scene.panoptic.shape
-    assert scene.potential.shape[1:] == (96 // 4, 96 // 4)
+    assert scene.potential.shape[1:] == (18, 23)  # 70 x 90 pixels, whole cells
 
 
 def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: Scene) -> None:

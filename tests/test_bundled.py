@@ -1,0 +1,84 @@
+"""The bundled checkpoint is measured again on every run of the tests, so that code and weights cannot drift apart."""
+
+import csv
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from unipan.checkpoint import checkpoint_path, read_header
+from unipan.config import Fusion, MergerConfig
+from unipan.data.scenes import HELD_OUT, SCENE_CATEGORIES, Scenes
+from unipan.engine.evaluate import Evaluation, evaluate
+from unipan.inference import Segmenter
+from unipan.metrics.bootstrap import paired_bootstrap_pq
+
+FOLDER = Path(str(resources.files("unipan") / "checkpoints"))
+FUSIONS: tuple[Fusion, ...] = ("affinity", "potential", "heuristic")
+MEGABYTES = 1e6
+
+
+def committed() -> dict:
+    return json.loads((FOLDER / "scenes.json").read_text())
+
+
+@cache
+def measured() -> Evaluation:
+    first, last = committed()["test_seeds"]
+    assert first >= HELD_OUT
+    return evaluate(Segmenter.load("scenes"), Scenes(range(first, last + 1)), FUSIONS)
+
+
+def test_the_file_is_small_and_ours() -> None:
+    path = checkpoint_path("scenes")
+    assert path.stat().st_size <= 15 * MEGABYTES
+    config, categories, metrics = read_header(path)
+    assert config.backbone.weights == "none", "no foreign weights"
+    assert config.detection.masks
+    assert categories == SCENE_CATEGORIES
+    assert metrics["pq"] == committed()["pq"]
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_pq_is_what_was_committed(fusion: Fusion) -> None:
+    scores = measured().quality[fusion].compute()
+    for group, (value, _, _) in committed()["pq"][fusion].items():
+        found = scores[group]
+        assert found is not None
+        # Other processors round convolutions otherwise, and a few pixels of 200 scenes change sides.
+        assert 100 * found.pq == pytest.approx(value, abs=0.25), f"{fusion}, {group}"
+
+
+def test_the_papers_point_holds() -> None:
+    """P beats Psi and Psi beats a tuned merger, clear of zero; no step is wholly below zero in things or stuff."""
+    quality = measured().quality
+    affinity = quality["affinity"].compute()["All"]
+    assert affinity is not None
+    assert affinity.pq >= 0.75
+    steps: tuple[tuple[Fusion, Fusion], ...] = (("affinity", "potential"), ("potential", "heuristic"))
+    for better, worse in steps:
+        found = paired_bootstrap_pq(quality[better], quality[worse])
+        for group, step in found.items():
+            assert step is not None
+            assert step.low > 0 if group == "All" else step.high > 0, f"{better} - {worse}, {group}: {step}"
+
+
+def test_the_mergers_limits_are_the_best_of_the_committed_grid() -> None:
+    with (FOLDER / "scenes.merger.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 100
+    best = max(rows, key=lambda row: float(row["PQ"]))
+    config, _, _ = read_header(checkpoint_path("scenes"))
+    assert config.merger == MergerConfig(*(float(best[key]) for key in ("score", "overlap", "mask", "stuff_area")))
+    first, _ = committed()["grid_seeds"]
+    assert first > committed()["test_seeds"][1], "searched on its own scenes"
+
+
+def test_the_training_log_lies_beside_it() -> None:
+    with (FOLDER / "scenes.log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    config, _, metrics = read_header(checkpoint_path("scenes"))
+    assert int(rows[-1]["iteration"]) == config.train.iterations == metrics["training"]["iteration"]
+    assert float(rows[-1]["pq"]) > 0.7
