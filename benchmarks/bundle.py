@@ -25,7 +25,6 @@ from unipan.engine.evaluate import Evaluation, evaluate
 from unipan.inference import Segmenter
 from unipan.metrics.bootstrap import bootstrap_pq, paired_bootstrap_pq
 from unipan.metrics.panoptic_quality import PanopticQuality
-from unipan.models.network import STRIDE
 
 GRID_SEEDS = range(3_000_000, 3_000_080)
 TEST_SEEDS = range(1_000_000, 1_000_200)
@@ -52,7 +51,7 @@ def search(segmenter: Segmenter, seeds: range) -> list[tuple[MergerConfig, dict[
                 cell,
                 scene.input_size,
                 scene.size,
-                STRIDE,
+                scene.stride,
             )
             quality.update(sample.truth, merged, sample.name)
     rows = [(cell, percent(quality)) for cell, quality in zip(cells, found, strict=True)]

@@ -80,7 +80,7 @@ def main() -> None:
     start = time.perf_counter()
     fabric = Fabric(accelerator="cpu", devices=1)
     record = RunRecord(Path("runs") / name, every=25)
-    record.say(str(ceiling(data, config.data)))
+    record.say(str(ceiling(data, config.data, stride=config.decoder.stride)))
     Trainer(fabric, config, data, data, record, network).run()
     seconds = time.perf_counter() - start
     loaded = load_checkpoint(Path("runs") / name / "last.safetensors")
@@ -88,7 +88,11 @@ def main() -> None:
     fusions: tuple[Fusion, ...] = ("affinity", "potential") + (("heuristic",) if args.masks else ())
     found = evaluate(segmenter, data, fusions)
     row = {"images": [data[i].name for i in range(len(data))], "iterations": args.iterations, "seed": args.seed}
-    row |= {"init": args.init or "scratch", "seconds": round(seconds), "ceiling": str(ceiling(data, config.data))}
+    row |= {
+        "init": args.init or "scratch",
+        "seconds": round(seconds),
+        "ceiling": str(ceiling(data, config.data, stride=config.decoder.stride)),
+    }
     for fusion, quality in found.quality.items():
         row[fusion] = {k: v for k, v in quality.compute().to_json().items() if k != "per_class"}
     args.out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 import unipan.config as config_module
-from unipan.config import AffinityConfig, Config, LossConfig, PotentialConfig, config_from_dict
+from unipan.config import (
+    AffinityConfig,
+    Config,
+    DecoderConfig,
+    LossConfig,
+    MatchingConfig,
+    PotentialConfig,
+    config_from_dict,
+)
 from unipan.presets import PRESETS
 
 
@@ -56,3 +64,9 @@ def test_every_field_says_what_it_does() -> None:
         for field, said in itertools.pairwise([*kind.body, None]):
             if isinstance(field, ast.AnnAssign) and kind.name != "Config":
                 assert isinstance(said, ast.Expr), f"{kind.name}.{ast.unparse(field.target)}"
+
+
+def test_a_loss_coarser_than_p_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"matching\.stride: 4 is coarser than P"):
+        Config(decoder=DecoderConfig(stride=2))
+    Config(decoder=DecoderConfig(stride=2), matching=MatchingConfig(stride=1))

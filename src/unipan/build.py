@@ -51,7 +51,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         backbone=backbone,
         semantic=build_decoder(config, len(categories)),
         detection=DetectionHead(channels, things, config.detection, config.loss.mask_kind, feed_truth),
-        potential=DynamicPotential(config.potential.variant, things),
+        potential=DynamicPotential(config.potential.variant, things, config.decoder.stride),
         affinity=affinity,
         matching=config.matching,
         cutoff=config.inference.cutoff,
@@ -72,9 +72,10 @@ def build_decoder(config: Config, out_channels: int) -> PyramidDecoder:
         decoder.channels,
         decoder.deformable,
         decoder.groups,
+        decoder.stride,
     )
 
 
 def build_criterion(config: Config) -> Criterion:
     """The losses of one experiment."""
-    return Criterion(config.loss, log=config.affinity.loss == "log")
+    return Criterion(config.loss, log=config.affinity.loss == "log", stride=config.decoder.stride)

@@ -39,6 +39,9 @@ class DecoderConfig:
     """Deformable convolutions v1; plain ones are 9 to 16 times faster on CPU."""
     groups: int = 32
     """Groups of the GroupNorm after each convolution."""
+    stride: Literal[1, 2, 4] = 4
+    """d of Sec. 3.2, the stride of V, Q, Psi and P; 4 in the paper. Below it V's logits and Q are upsampled
+    bilinearly, so that masks M and outlines keep detail in small images. (below 4 is ours)"""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ class MatchingConfig:
     threshold: float = 0.5
     """t, the least box IoU of a match."""
     stride: Literal[1, 2, 4] = 4
-    """The loss is taken at 1/stride of the input; below 4, P is upsampled bilinearly first, as at inference."""
+    """The loss is taken at 1/stride of the input, at most `decoder.stride`; where it is finer, P is upsampled
+    bilinearly first, as at inference."""
     detections: Literal["predicted", "truth"] = "predicted"
     """What Psi is built from in training; `truth` is the upper row of Table H."""
 
@@ -138,6 +142,8 @@ class LossConfig:
     """Weight of the semantic loss; 1 on Cityscapes, .2 on COCO."""
     panoptic: float = 1.0
     """Weight of the panoptic matching loss; 1 on Cityscapes, .1 on COCO; 0 gives models A and C."""
+    potential: float = 0.0
+    """Weight of the same loss on Psi itself, beside that on P. (ours)"""
     semantic_kind: Literal["cross_entropy", "lovasz", "both"] = "cross_entropy"
     """Lovasz softmax on Cityscapes, cross entropy on COCO."""
     semantic_stride: Literal[1, 2, 4] = 1
@@ -255,6 +261,11 @@ class Config:
             raise ValueError(
                 "affinity: loss=log needs P >= 0, but potential.variant=A builds Psi from signed logits; "
                 "use variant B or C, or loss=logits"
+            )
+        if self.matching.stride > self.decoder.stride:
+            raise ValueError(
+                f"matching.stride: {self.matching.stride} is coarser than P, whose decoder.stride is "
+                f"{self.decoder.stride}; make it at most that"
             )
         if self.loss.panoptic == 0 and self.affinity.enabled:
             raise ValueError(

@@ -22,7 +22,7 @@ from unipan.config import Config, Fusion
 from unipan.data.transforms import collate, resize_image
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.decoding import Grid, decode, upsample
-from unipan.models.network import STRIDE, PanopticNetwork
+from unipan.models.network import PanopticNetwork
 from unipan.ops.encoding import as_rgb, encode_png, read_image
 from unipan.structures import Detections, PanopticMap, PanopticOutput
 from unipan.viz.overlay import overlay
@@ -112,6 +112,11 @@ class Scene:
         return height, width
 
     @property
+    def stride(self) -> int:
+        """Pixels of the network's input per cell of V, Psi, Q and P."""
+        return self.config.decoder.stride
+
+    @property
     def potential(self) -> Float[Tensor, "K h w"]:
         """Psi on the 1/4 grid: one channel per detection, then one per stuff class."""
         return self.output.potentials[0]
@@ -153,12 +158,12 @@ class Scene:
         if self.head is None or self.output.queries is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
         row, column = (
-            int((place + 0.5) * cells / pixels / STRIDE)
+            int((place + 0.5) * cells / pixels / self.stride)
             for place, cells, pixels in zip((y, x), self.input_size, self.size, strict=True)
         )
         _, tall, wide = self.potential.shape
         affinities = self.head.row(self.output.queries[0][:, :tall, :wide], row, column).float()
-        grid = Grid.of(affinities, self.input_size, self.size, STRIDE)
+        grid = Grid.of(affinities, self.input_size, self.size, self.stride)
         return np.asarray(upsample(affinities, grid).cpu().numpy(), np.float32)
 
     @torch.no_grad()
@@ -181,7 +186,7 @@ class Scene:
         output = self.output
         return merge(
             output.candidates[0], output.semantic[0], self.categories, self.config.merger, self.input_size, self.size,
-            STRIDE,
+            self.stride,
         )  # fmt: skip
 
     def _decoded(self, fusion: str) -> PanopticMap:
@@ -191,7 +196,7 @@ class Scene:
             self.categories,
             self.input_size,
             self.size,
-            STRIDE,
+            self.stride,
             float(self.output.temperature),
         )
 

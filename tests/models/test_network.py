@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.tiny import CATEGORIES, S, T, eager, image_batch, square_target, tiny_config, tiny_network
+from tests.tiny import CATEGORIES, HEIGHT, WIDTH, S, T, eager, image_batch, square_target, tiny_config, tiny_network
 from unipan.build import build_criterion, build_network
-from unipan.config import Config
+from unipan.config import Config, MatchingConfig
+from unipan.models.criterion import panoptic_loss
 from unipan.structures import PanopticOutput
 
 
@@ -142,3 +143,26 @@ def test_a_part_is_missing_in_the_classes() -> None:
         build_network(tiny_config(), type(CATEGORIES)(CATEGORIES.things))
     with pytest.raises(ValueError, match="no thing class"):
         build_network(tiny_config(), type(CATEGORIES)(CATEGORIES.stuff))
+
+
+@pytest.mark.parametrize("stride", [2, 1])
+def test_a_finer_grid_carries_through_to_the_losses(stride: int) -> None:
+    """d of Sec. 3.2 below 4, and the loss on Psi beside the one on P."""
+    config = tiny_config()
+    config = replace(
+        config,
+        decoder=replace(config.decoder, stride=stride),
+        matching=MatchingConfig(stride=stride),
+        loss=replace(config.loss, potential=0.5),
+    )
+    network, criterion = tiny_network(config).train(), build_criterion(config)
+    targets = [square_target(), square_target(things=False)]
+    output = network(image_batch(2), targets)
+    assert output.labels is not None
+    for psi, p, labels in zip(output.potentials, output.panoptic, output.labels, strict=True):
+        assert psi.shape == p.shape
+        assert psi.shape[1:] == labels.shape == (HEIGHT // stride, WIDTH // stride)
+    terms = criterion(output, targets)
+    assert criterion.weights["potential"] == 0.5
+    torch.testing.assert_close(terms["potential"], panoptic_loss(output.potentials, output.labels, output.temperature))
+    criterion.total(terms).backward()

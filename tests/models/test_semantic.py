@@ -110,3 +110,13 @@ def test_p6_is_not_needed_and_not_used() -> None:
     features = pyramid(8)
     without = {key: value for key, value in features.items() if key != "p6"}
     assert torch.equal(decoder(features), decoder(without))
+
+
+@pytest.mark.parametrize("stride", [2, 1])
+def test_a_finer_stride_is_the_map_upsampled(stride: int) -> None:
+    decoder = scramble(PyramidDecoder(8, 5, 2, 12, deformable=False, groups=4))
+    features = pyramid(8)
+    coarse = decoder(features)
+    decoder.stride = stride
+    expected = F.interpolate(coarse, scale_factor=4 // stride, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(decoder(features), expected)

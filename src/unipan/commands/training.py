@@ -95,7 +95,7 @@ def start(
         config = fit_to_data(config, seen)
         say(describe_detection(config.detection, seen))
         if fabric.is_global_zero:
-            say(advise(data, config.data))
+            say(advise(data, config.data, stride=config.decoder.stride))
     torch.manual_seed(config.train.seed)
     network, words = build(config, data.categories, init)
     say(words)

@@ -16,7 +16,6 @@ from unipan.data.loading import PanopticData
 from unipan.data.transforms import network_size
 from unipan.metrics.panoptic_quality import PanopticQuality, PanopticScores
 from unipan.models.decoding import decode
-from unipan.models.network import STRIDE
 from unipan.ops.masks import reduce_labels
 from unipan.structures import VOID, Detections, PanopticMap
 
@@ -50,14 +49,15 @@ class Ceiling:
 
 
 def perfect_panoptic(
-    truth: PanopticMap, categories: Categories, size: tuple[int, int]
+    truth: PanopticMap, categories: Categories, size: tuple[int, int], stride: int = 4
 ) -> tuple[Float[Tensor, "K h w"], Detections]:
     """P that is right in every cell (1 for the true channel, else 0), and the detections of its first channels.
 
     Args:
         truth: at the image's own size; a crowd of things gets a channel too, as it has no better place.
         categories: of the dataset.
-        size: height and width of the network's input; the grid is a quarter of it, rounded up.
+        size: height and width of the network's input.
+        stride: pixels of the input per cell of P; the grid is rounded up.
     """
     things = [segment for segment in truth if segment.isthing]
     offset = len(things) - len(categories.things)
@@ -70,8 +70,8 @@ def perfect_panoptic(
         channels = np.where(known[place] == truth.ids, np.array([table[key] for key in known])[place], VOID)
     seen = reduce_labels(torch.from_numpy(channels), *size)
     # The input is padded at the end to whole cells; the padding is void.
-    height, width = (-(-side // STRIDE) for side in size)
-    padded = torch.full((height * STRIDE, width * STRIDE), VOID)
+    height, width = (-(-side // stride) for side in size)
+    padded = torch.full((height * stride, width * stride), VOID)
     padded[: size[0], : size[1]] = seen
     labels = reduce_labels(padded, height, width)
     count = len(things) + len(categories.stuff)
@@ -80,7 +80,7 @@ def perfect_panoptic(
     return panoptic, Detections(torch.zeros(len(things), 4), torch.ones(len(things)), classes)
 
 
-def ceiling(data: PanopticData, config: DataConfig, images: int = 40) -> Ceiling:
+def ceiling(data: PanopticData, config: DataConfig, images: int = 40, stride: int = 4) -> Ceiling:
     """PQ of a perfect P over up to `images` evenly spread images, decoded and scored as any other."""
     quality = PanopticQuality(data.categories)
     shorts = []
@@ -89,8 +89,9 @@ def ceiling(data: PanopticData, config: DataConfig, images: int = 40) -> Ceiling
         truth = sample.truth
         height, width = truth.ids.shape
         size = network_size(height, width, config)
-        panoptic, detections = perfect_panoptic(truth, data.categories, size)
-        quality.update(truth, decode(panoptic, detections, data.categories, size, (height, width), STRIDE), sample.name)
+        panoptic, detections = perfect_panoptic(truth, data.categories, size, stride)
+        found = decode(panoptic, detections, data.categories, size, (height, width), stride)
+        quality.update(truth, found, sample.name)
         shorts.append(min(size))
     return Ceiling(int(np.median(shorts)), quality.compute())
 
@@ -100,13 +101,13 @@ def enlarged(config: DataConfig, short_side: int, factor: float) -> DataConfig:
     return replace(config, short_side=round(short_side * factor), max_side=max(1, round(config.max_side * factor)))
 
 
-def advise(data: PanopticData, config: DataConfig, images: int = 40) -> str:
+def advise(data: PanopticData, config: DataConfig, images: int = 40, stride: int = 4) -> str:
     """The ceiling at the chosen size; where it is low, larger sizes with theirs and which one to take."""
-    here = ceiling(data, config, images)
-    text = f"ceiling of a perfect P on its 1/4 grid, {here}"
+    here = ceiling(data, config, images, stride)
+    text = f"ceiling of a perfect P on its 1/{stride} grid, {here}"
     if here.things >= ENOUGH:
         return text
-    tried = [(factor, ceiling(data, enlarged(config, here.short_side, factor), images)) for factor in ENLARGED]
+    tried = [(factor, ceiling(data, enlarged(config, here.short_side, factor), images, stride)) for factor in ENLARGED]
     lines = [f"  x{factor:g} {found}" for factor, found in tried]
     reached = [pair for pair in tried if pair[1].things >= ENOUGH]
     factor, best = reached[0] if reached else max(tried, key=lambda pair: pair[1].things)

@@ -15,7 +15,6 @@ from unipan.metrics.average_precision import AveragePrecision
 from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.metrics.semantic_iou import SemanticIoU
 from unipan.models.decoding import Grid, argmax
-from unipan.models.network import STRIDE
 from unipan.ops.masks import paste_full
 from unipan.ops.runs import encode_rle
 from unipan.structures import PanopticMap
@@ -143,7 +142,7 @@ def check_classes(own: Categories, other: Categories) -> None:
 def semantic_map(scene: Scene) -> np.ndarray:
     """The class of every pixel of the image by V alone."""
     semantic = scene.output.semantic[0].float()
-    return argmax(semantic, Grid.of(semantic, scene.input_size, scene.size, STRIDE)).cpu().numpy()
+    return argmax(semantic, Grid.of(semantic, scene.input_size, scene.size, scene.stride)).cpu().numpy()
 
 
 def count_detections(precision: AveragePrecision, scene: Scene, truth: PanopticMap, name: str) -> None:

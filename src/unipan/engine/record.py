@@ -17,7 +17,7 @@ from unipan.checkpoint import save_checkpoint
 from unipan.config import Config, config_from_dict
 from unipan.models.network import PanopticNetwork
 
-LOSSES = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask", "semantic", "panoptic")
+LOSSES = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask", "semantic", "panoptic", "potential")
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff")
 COLUMNS = ("iteration", "lr", "seconds", *LOSSES, *FIGURES)
 

@@ -24,19 +24,22 @@ class Criterion(nn.Module):
     Args:
         config: weights and kinds.
         log: cross entropy on log P, not on P as logits (facts 9.4: the paper's text allows both).
+        stride: pixels of the input per cell of V.
     """
 
-    def __init__(self, config: LossConfig, log: bool = False) -> None:
+    def __init__(self, config: LossConfig, log: bool = False, stride: int = 4) -> None:
         super().__init__()
         self.config = config
         self.log = log
+        self.stride = stride
         self.weights = dict.fromkeys(DETECTION_TERMS, config.detection) | {
             "semantic": config.semantic,
             "panoptic": config.panoptic,
+            "potential": config.potential,
         }
 
     def forward(self, output: PanopticOutput, targets: list[Target]) -> dict[str, Tensor]:
-        """The named terms, each a scalar; the panoptic term is left out where its weight is 0.
+        """The named terms, each a scalar; a panoptic term is left out where its weight is 0.
 
         Raises:
             ValueError: the output was made without targets.
@@ -44,12 +47,14 @@ class Criterion(nn.Module):
         if output.labels is None:
             raise ValueError("criterion: the network's output has no labels; call the network with targets")
         terms = dict(output.detection_losses)
-        labels = [_padded(target.semantic, output.semantic, 4) for target in targets]
+        labels = [_padded(target.semantic, output.semantic, self.stride) for target in targets]
         terms["semantic"] = semantic_loss(
             output.semantic, torch.stack(labels), self.config.semantic_kind, self.config.semantic_stride
         )
         if self.config.panoptic:
             terms["panoptic"] = panoptic_loss(output.panoptic, output.labels, output.temperature, self.log)
+        if self.config.potential:
+            terms["potential"] = panoptic_loss(output.potentials, output.labels, output.temperature, self.log)
         return terms
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:

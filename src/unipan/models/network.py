@@ -17,9 +17,6 @@ from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
 from unipan.structures import Detections, ImageBatch, PanopticOutput, Target
 
-STRIDE = 4
-"""Pixels of the network's input per cell of V, Psi, Q and P."""
-
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -74,7 +71,7 @@ class PanopticNetwork(nn.Module):
             detections, labels = [found[found.scores >= self.cutoff] for found in candidates], None
         else:
             detections, labels = self.match(candidates, targets, images)  # Sec. 3.5   Eq. 5
-        views = [v[:, :rows, :columns] for v, (rows, columns) in zip(semantic, map(cells, images.sizes), strict=True)]
+        views = [crop(v, size, self.potential.stride) for v, size in zip(semantic, images.sizes, strict=True)]
         potentials = [self.potential(v, found) for v, found in zip(views, detections, strict=True)]  # Sec. 3.4.1 Psi
         panoptic = self.revise(potentials, queries)  # Sec. 3.4.2 P
         return PanopticOutput(
@@ -97,21 +94,21 @@ class PanopticNetwork(nn.Module):
             match(found, target, self.matching.threshold) for found, target in zip(candidates, targets, strict=True)
         ]
         labels = [
-            channel_labels(target, rows, self.potential.num_things, whole_cells(size), self.matching.stride)
+            channel_labels(target, rows, self.potential.num_things, self._whole_cells(size), self.matching.stride)
             for (_, rows), target, size in zip(pairs, targets, images.sizes, strict=True)
         ]
         return [found for found, _ in pairs], labels
 
+    def _whole_cells(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width rounded up to whole cells."""
+        stride = self.potential.stride
+        return -(-size[0] // stride) * stride, -(-size[1] // stride) * stride
 
-def cells(size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the 1/4 grid that an image of this size covers.
+
+def crop(v: Float[Tensor, "L h w"], size: tuple[int, int], stride: int) -> Float[Tensor, "L _ _"]:
+    """The cells that an image of this size covers.
 
     Psi and P end with their image: padding would enter phi1(Q)^T Psi, and an image's result would depend on the
     sizes of those it shares a batch with.
     """
-    return -(-size[0] // STRIDE), -(-size[1] // STRIDE)
-
-
-def whole_cells(size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width rounded up to whole cells of the 1/4 grid."""
-    return cells(size)[0] * STRIDE, cells(size)[1] * STRIDE
+    return v[:, : -(-size[0] // stride), : -(-size[1] // stride)]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
 LEVELS = ("p2", "p3", "p4", "p5")
+P2_STRIDE = 4
 
 
 class DeformableConv(nn.Module):
@@ -48,6 +49,7 @@ class PyramidDecoder(nn.Module):
         channels: of each level before the 1x1.
         deformable: deformable convolutions, else plain ones.
         groups: of the GroupNorm.
+        stride: of the map, 4 or a divisor: the map is then upsampled bilinearly.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class PyramidDecoder(nn.Module):
         channels: int = 128,
         deformable: bool = True,
         groups: int = 32,
+        stride: int = 4,
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
+        self.stride = stride
         widths = [in_channels] * (layers - 1) + [channels] * 2
         self.layers = nn.Sequential(
             *(_layer(i, o, deformable, groups) for i, o in itertools.pairwise(widths)),
@@ -70,9 +74,11 @@ class PyramidDecoder(nn.Module):
         nn.init.zeros_(self.project.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Mapping[str, Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
-        """The map at the size of p2, from at least p2..p5."""
-        decoded = [self.layers(features[level]) for level in LEVELS]
-        return self.fuse(decoded)
+        """The map at the size of p2 (times 4 / stride), from at least p2..p5."""
+        output = self.fuse([self.layers(features[level]) for level in LEVELS])
+        if self.stride == P2_STRIDE:
+            return output
+        return F.interpolate(output, scale_factor=P2_STRIDE / self.stride, mode="bilinear", align_corners=False)
 
     def fuse(self, decoded: list[Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
         """Upsample, concatenate, 1x1, in another order: a 1x1 convolution and a bilinear upsampling commute.
