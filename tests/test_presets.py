@@ -37,7 +37,7 @@ def test_small_presets_run() -> None:
         network = build_network(config, CATEGORIES).eval()
         with torch.no_grad():
             output = network(image_batch())
-        assert output.panoptic[0].shape[1:] == (HEIGHT // 4, WIDTH // 4)
+        assert output.panoptic[0].shape[1:] == (HEIGHT // 2, WIDTH // 2)
 
 
 def test_full_is_the_papers_network() -> None:
