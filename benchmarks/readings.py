@@ -50,12 +50,21 @@ READINGS: dict[str, AffinityConfig | None] = {
     "relu, log P": replace(WINNER, activation="relu", loss="log"),
 }
 
+# The recipe without what came after the readings: d = 4 as in the paper, no loss on Psi.
+RECIPE = replace(
+    scenes(),
+    decoder=replace(scenes().decoder, stride=4),
+    matching=replace(scenes().matching, stride=4),
+    loss=replace(scenes().loss, potential=0.0),
+)
+FINER = replace(RECIPE, decoder=replace(RECIPE.decoder, stride=2), matching=replace(RECIPE.matching, stride=2))
 # Other choices than the affinity's, changed one at a time from the winner.
 CHOICES: dict[str, Config] = {
-    "mask loss: cross entropy": replace(scenes(), loss=replace(scenes().loss, mask_kind="cross_entropy")),
-    "mask loss: both": replace(scenes(), loss=replace(scenes().loss, mask_kind="both")),
-    "panoptic loss at stride 2": replace(scenes(), matching=replace(scenes().matching, stride=2)),
-    "semantic loss: both": replace(scenes(), loss=replace(scenes().loss, semantic_kind="both")),
+    "mask loss: cross entropy": replace(RECIPE, loss=replace(RECIPE.loss, mask_kind="cross_entropy")),
+    "mask loss: both": replace(RECIPE, loss=replace(RECIPE.loss, mask_kind="both")),
+    "panoptic loss at stride 2": replace(RECIPE, matching=replace(RECIPE.matching, stride=2)),
+    "d = 2, panoptic loss at stride 2": FINER,
+    "d = 2, panoptic loss at stride 2, loss on Psi too": replace(FINER, loss=replace(FINER.loss, potential=1.0)),
 }
 
 
@@ -77,7 +86,7 @@ def experiment(base: Config, seed: int, iterations: int, lr: float, batch: int) 
 
 def with_affinity(affinity: AffinityConfig | None) -> Config:
     """The scenes recipe with one reading; None is the paper's model C."""
-    base = scenes()
+    base = RECIPE
     if affinity is None:
         return replace(base, affinity=replace(base.affinity, enabled=False), loss=replace(base.loss, panoptic=0.0))
     return replace(base, affinity=affinity)

@@ -35,7 +35,7 @@ def scenes() -> Config:
     return Config(
         name="scenes",
         backbone=BackboneConfig(depth=18, width=32, fpn_channels=64, weights="none", frozen=False),
-        # Things here are a few dozen pixels wide: at d = 4 even a perfect P reaches thing PQ 85, at d = 2 it is no limit.
+        # Things are a few dozen pixels wide here: at d = 4 even a perfect P would stay at thing PQ 85.
         decoder=DecoderConfig(layers=2, channels=64, deformable=False, groups=8, stride=2),
         matching=MatchingConfig(stride=1),
         detection=DetectionConfig(
