@@ -1,6 +1,8 @@
 """What `unipan train` does: look at the data, fit the config to it, build the network, hand both to the engine."""
 
 import os
+import resource
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,10 +60,20 @@ def train(options: TrainOptions) -> None:
     if figures:
         say(
             f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
-            f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f})"
+            f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f}); {effort(trainer)}"
         )
     else:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+
+
+def effort(trainer: "Trainer") -> str:
+    """Seconds per iteration, and the largest resident memory of this process (and GPU)."""
+    progress = trainer.progress
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
+    text = f"{progress.seconds / progress.iteration:.2f} s an iteration, peak memory {peak:.1f} GiB"
+    if trainer.fabric.device.type == "cuda":
+        text += f", of the GPU {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+    return text
 
 
 def launch(options: TrainOptions) -> "Fabric":
