@@ -54,7 +54,7 @@ def scenes() -> Config:
         loss=LossConfig(semantic_stride=2, potential=1.0),
         data=DataConfig(short_side=0, flip=0.5),
         train=TrainConfig(
-            iterations=1600,
+            iterations=1400,
             batch=8,
             optimizer="adamw",
             lr=1.5e-3,

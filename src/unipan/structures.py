@@ -21,6 +21,10 @@ VOID_ID = 0
 """The id of void in a panoptic PNG and in `PanopticMap.ids` (COCO panoptic format)."""
 
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of RGB in 0..1 (torchvision's); what the network subtracts and divides by."""
+
+
 @dataclass(frozen=True)
 class ImageBatch:
     """Images padded at the bottom and right to one size.

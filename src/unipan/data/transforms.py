@@ -14,7 +14,7 @@ from unipan.categories import Categories
 from unipan.config import DataConfig
 from unipan.ops.boxes import boxes_of
 from unipan.ops.masks import reduce_labels
-from unipan.structures import VOID, ImageBatch, PanopticMap, Sample, Target
+from unipan.structures import IMAGENET_MEAN, VOID, ImageBatch, PanopticMap, Sample, Target
 
 MULTIPLE = 32
 """Images are padded to a multiple of the coarsest stride."""
@@ -42,11 +42,11 @@ def resize_image(image: UInt8[np.ndarray, "H W 3"], data: DataConfig) -> Float[T
 
 
 def collate(pairs: list[tuple[Tensor, str]]) -> ImageBatch:
-    """Pad images (3, h, w) in 0..1 at the bottom and right to one size."""
+    """Pad images (3, h, w) in 0..1 at the bottom and right to one size, with the mean colour: zero once normalised."""
     heights = [image.shape[-2] for image, _ in pairs]
     widths = [image.shape[-1] for image, _ in pairs]
     height, width = (math.ceil(max(sides) / MULTIPLE) * MULTIPLE for sides in (heights, widths))
-    pixels = torch.zeros(len(pairs), 3, height, width)
+    pixels = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1).repeat(len(pairs), 1, height, width)
     for row, (image, _) in enumerate(pairs):
         pixels[row, :, : image.shape[-2], : image.shape[-1]] = image
     return ImageBatch(pixels, list(zip(heights, widths, strict=True)), [name for _, name in pairs])

@@ -59,11 +59,11 @@ class InstanceAffinity(nn.Module):
 
     def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """phi0(Q) and phi1(Q), pixels in rows of the image."""
-        q0 = self._activate(self.phi0(queries)).flatten(1)
-        q1 = self.phi1(queries)
+        flat = queries.flatten(1)
+        q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
         if self.normalise == "softmax":
-            return q0, q1.flatten(1).softmax(1)
-        return q0, self._activate(q1).flatten(1)
+            return self._activate(q0), q1.softmax(1)
+        return self._activate(q0), self._activate(q1)
 
     def row(self, queries: Float[Tensor, "C h w"], y: int, x: int) -> Float[Tensor, "h w"]:
         """Affinities of the cell (y, x) to every other: phi0(Q_p) . phi1(Q_j), before any division by Psi's mass."""
@@ -89,3 +89,9 @@ class InstanceAffinity(nn.Module):
             # Variant A's Psi is signed, so its mass is counted without sign; + 1 keeps an empty channel finite.
             return psi.abs().sum(1) + 1
         return 1
+
+
+def _pointwise(phi: nn.Conv2d, features: Float[Tensor, "C n"]) -> Float[Tensor, "C n"]:
+    """A 1x1 convolution of one image as the matrix product that it is: several times faster on a CPU."""
+    assert phi.bias is not None
+    return torch.addmm(phi.bias[:, None], phi.weight[:, :, 0, 0], features)

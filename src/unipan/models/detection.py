@@ -79,7 +79,9 @@ class DetectionHead(nn.Module):
     ) -> tuple[list[Detections], dict[str, Tensor]]:
         """Detections of each image and, in training mode, the named losses."""
         truth = None if targets is None else [{"boxes": t.boxes, "labels": t.classes + 1} for t in targets]
-        proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), features, truth)
+        # torchvision makes the anchors in the features' own type; bf16 would round boxes to whole pixels and more.
+        levels = {name: level.float() for name, level in features.items()}
+        proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), levels, truth)
         if targets is None or not self.training:
             return self.detect(features, proposals, images.sizes), {}
         losses = {"rpn_objectness": losses["loss_objectness"], "rpn_box": losses["loss_rpn_box_reg"]}
@@ -190,10 +192,19 @@ def padded_sizes(features: dict[str, Tensor], count: int) -> list[tuple[int, int
     return [(4 * height, 4 * width)] * count
 
 
+class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's head, whose outputs stay in 32 bits under autocast: they become boxes."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Objectness and box deltas per level."""
+        logits, deltas = super().forward(x)
+        return [each.float() for each in logits], [each.float() for each in deltas]
+
+
 def _rpn(channels: int, config: DetectionConfig) -> RegionProposalNetwork:
     ratios = (config.anchor_ratios,) * len(config.anchor_sizes)
     anchors = AnchorGenerator(tuple((size,) for size in config.anchor_sizes), ratios)
     phases = ("training", "testing")
     before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
-    head = RPNHead(channels, len(config.anchor_ratios))
+    head = Float32RPNHead(channels, len(config.anchor_ratios))
     return RegionProposalNetwork(anchors, head, 0.7, 0.3, config.rpn_batch, 0.5, before, after, 0.7)

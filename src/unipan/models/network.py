@@ -15,9 +15,7 @@ from unipan.models.detection import DetectionHead
 from unipan.models.matching import channel_labels, match
 from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
-from unipan.structures import Detections, ImageBatch, PanopticOutput, Target
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from unipan.structures import IMAGENET_MEAN, IMAGENET_STD, Detections, ImageBatch, PanopticOutput, Target
 
 
 class PanopticNetwork(nn.Module):
