@@ -299,6 +299,12 @@ def test_train_on_scenes_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "--resume" in sentence(capsys)
     assert main([*arguments, "--resume"]) == 0
     assert "nothing left to do" in capsys.readouterr().out
+    other = ["scenes:20-39" if word == "scenes:0-19" else word for word in arguments]
+    assert main([*other, "--resume"]) == 1  # other images would be another run
+    assert "had data 'scenes:0-19', not 'scenes:20-39'" in sentence(capsys)
+    (run / "resume" / "state.pt").unlink()
+    assert main([*arguments, *NARROW]) == 1  # nothing to continue from, so --resume is not offered
+    assert "cannot be continued" in sentence(capsys)
 
 
 def test_an_interrupted_run_says_how_to_go_on(

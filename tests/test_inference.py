@@ -118,7 +118,7 @@ def test_detections_lie_in_pixels_of_the_image(image: np.ndarray) -> None:
 def test_channels_are_detections_then_stuff(scene: Scene) -> None:
     assert scene.potential.shape[0] == len(scene.detections) + len(SCENE_CATEGORIES.stuff)
     assert scene.potential.shape == scene.panoptic.shape
-    assert scene.potential.shape[1:] == (18, 23)  # 70 x 90 pixels, whole cells
+    assert scene.potential.shape[1:] == (35, 45)  # 70 x 90 pixels at d = 2, no padding
 
 
 def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: Scene) -> None:
@@ -127,10 +127,9 @@ def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: S
     assert affinity.dtype == np.float32
     assert scene.head is not None
     assert scene.output.queries is not None
-    q0, q1 = scene.head.project(scene.output.queries[0])
-    row = (q0[:, (21 // 4) * 24 + 42 // 4] @ q1).reshape(24, 24).detach().numpy()
-    # Pixels 4c + 1 and 4c + 2 lie beside the centre of cell c: their mean is the cell's value, up to the second order.
-    expected = cv2.resize(row, (96, 96), interpolation=cv2.INTER_LINEAR)[:70, :90]
+    q0, q1 = scene.head.project(scene.output.queries[0][:, :35, :45])
+    row = (q0[:, (21 // 2) * 45 + 42 // 2] @ q1).reshape(35, 45).detach().numpy()
+    expected = cv2.resize(row, (90, 70), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(affinity, expected, atol=1e-4 * np.abs(row).max())
 
 
@@ -139,7 +138,9 @@ def test_affinities_outside_or_without_a_head_are_refused(scene: Scene, image: n
         with pytest.raises(ValueError, match="which is 90 x 70"):
             scene.affinity(x, y)
     config = tiny(scenes())
-    plain = segmenter_of(replace(config, affinity=replace(config.affinity, enabled=False))).scene(image)
+    plain = segmenter_of(
+        replace(config, affinity=replace(config.affinity, enabled=False), loss=replace(config.loss, potential=0.0))
+    ).scene(image)
     assert np.array_equal(plain.result("affinity").ids, plain.result("potential").ids)
     with pytest.raises(ValueError, match="without the affinity head"):
         plain.affinity(0, 0)

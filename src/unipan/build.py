@@ -34,7 +34,8 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         backbone_config.width,
         channels,
         backbone_config.se_reduction,
-        backbone_config.frozen,
+        # Frozen from scratch would be frozen at random.
+        backbone_config.frozen and backbone_config.weights != "none",
     )
     if pretrained and backbone_config.weights != "none":
         load_pretrained(backbone, backbone_config.weights)
@@ -57,8 +58,9 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         cutoff=config.inference.cutoff,
         temperature=config.affinity.temperature,
     )
-    # Without the panoptic loss nothing teaches it, and distributed training waits for every parameter's gradient.
-    network.temperature.requires_grad_(network.temperature.requires_grad and config.loss.panoptic > 0)
+    # Without a loss on P or Psi nothing teaches it, and distributed training waits for every parameter's gradient.
+    taught = config.loss.panoptic > 0 or config.loss.potential > 0
+    network.temperature.requires_grad_(network.temperature.requires_grad and taught)
     return network
 
 

@@ -24,7 +24,7 @@ class BackboneConfig:
     weights: str = "imagenet"
     """`imagenet` (torchvision's), `none` (train from scratch), or a file of torchvision-style ResNet weights."""
     frozen: bool = True
-    """Freeze the batch-norm statistics and the stem + res2; for pretrained weights only."""
+    """Freeze the batch-norm statistics and the stem + res2 of pretrained weights; from scratch all is trained."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ class LossConfig:
     semantic: float = 1.0
     """Weight of the semantic loss; 1 on Cityscapes, .2 on COCO."""
     panoptic: float = 1.0
-    """Weight of the panoptic matching loss; 1 on Cityscapes, .1 on COCO; 0 gives models A and C."""
+    """Weight of the panoptic matching loss; 1 on Cityscapes, .1 on COCO; 0 (without affinity head) gives models A
+    and C."""
     potential: float = 0.0
     """Weight of the same loss on Psi itself, beside that on P. (ours)"""
     semantic_kind: Literal["cross_entropy", "lovasz", "both"] = "cross_entropy"
@@ -271,6 +272,11 @@ class Config:
             raise ValueError(
                 "loss: panoptic=0 leaves the affinity head untaught, so P would be noise; set affinity.enabled=False "
                 "(the paper's models A and C), or a weight above 0"
+            )
+        if self.loss.potential > 0 and not self.affinity.enabled:
+            raise ValueError(
+                "loss: without the affinity head P is Psi, so loss.potential would count the panoptic loss twice; set "
+                "loss.potential=0, and loss.panoptic above 0 to train Psi directly"
             )
 
 

@@ -127,6 +127,12 @@ class Scene:
         return self.output.panoptic[0]
 
     @property
+    def semantic(self) -> Float[Tensor, "L h w"]:
+        """V before its softmax, on Psi's grid: what the padding says of itself is left out."""
+        _, rows, columns = self.potential.shape
+        return self.output.semantic[0][:, :rows, :columns]
+
+    @property
     def network_detections(self) -> Detections:
         """The detections that made Psi's first channels, boxes in pixels of the network's input."""
         return self.output.detections[0]
@@ -185,7 +191,7 @@ class Scene:
         # The merger has its own score limit, so it starts from what stands before the cut-off.
         output = self.output
         return merge(
-            output.candidates[0], output.semantic[0], self.categories, self.config.merger, self.input_size, self.size,
+            output.candidates[0], self.semantic, self.categories, self.config.merger, self.input_size, self.size,
             self.stride,
         )  # fmt: skip
 

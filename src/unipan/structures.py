@@ -1,7 +1,7 @@
 """The nouns that travel through the house: batches, detections, targets, outputs, segments.
 
 Legend: B images, D detections, N ground-truth things, T thing and S stuff classes, L = T + S (things first),
-K = D + S channels of one image (detections first), C affinity channels, h w = H/4 W/4.
+K = D + S channels of one image (detections first), C affinity channels, h w = H/d W/d (d = 4 in the paper).
 """
 
 from collections.abc import Iterator
@@ -113,8 +113,8 @@ class PanopticOutput:
         candidates: per image, before the score cut-off and the matching; average precision uses these.
         potentials: Psi per image, (K, rows, columns) of the cells that the image covers: no padding.
         panoptic: P per image (Psi itself in a network without the affinity head).
-        labels: per image the channel of P that each pixel of the 1/4 grid should win, VOID = ignored;
-            None without targets. Finer than 1/4 where `matching.stride` says so.
+        labels: per image the channel of P that each cell should win, VOID = ignored; None without targets. Finer
+            than P's grid where `matching.stride` says so.
         temperature: the learned factor on P before a softmax (1 without one).
         detection_losses: named terms of the detection submodule; empty without targets.
     """

@@ -45,7 +45,7 @@ def names(result: PanopticMap) -> list[str]:
 
 
 def test_things_lie_on_stuff() -> None:
-    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, SIZE, SIZE)
+    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, SIZE, SIZE, 4)
     assert names(result) == ["person", "road", "sky"]
     person, road, sky = result.segments
     assert (person.area, person.bbox, person.score) == (128, (8, 8, 8, 16), pytest.approx(0.9))
@@ -55,16 +55,16 @@ def test_things_lie_on_stuff() -> None:
 
 def test_the_confident_one_takes_the_shared_pixels() -> None:
     boxes = [[0.0, 0, 16, 8], [8.0, 0, 32, 8]]
-    result = merge(found(boxes, [0.6, 0.8], [0, 1]), logits(), CATEGORIES, RULES, SIZE, SIZE)
+    result = merge(found(boxes, [0.6, 0.8], [0, 1]), logits(), CATEGORIES, RULES, SIZE, SIZE, 4)
     assert [(s.category.name, s.area) for s in result if s.isthing] == [("person", 192), ("car", 64)]
 
 
 def test_an_overlapped_mask_is_skipped_and_takes_nothing() -> None:
     boxes = [[0.0, 0, 16, 8], [4.0, 0, 18, 8]]
     detections = found(boxes, [0.9, 0.8], [0, 0])
-    assert names(merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE)) == ["car", "road", "sky"]
+    assert names(merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)) == ["car", "road", "sky"]
     lenient = replace(RULES, overlap=0.9)
-    assert names(merge(detections, logits(), CATEGORIES, lenient, SIZE, SIZE))[:2] == ["car", "car"]
+    assert names(merge(detections, logits(), CATEGORIES, lenient, SIZE, SIZE, 4))[:2] == ["car", "car"]
 
 
 def test_unsure_detections_and_empty_masks_are_skipped() -> None:
@@ -72,11 +72,11 @@ def test_unsure_detections_and_empty_masks_are_skipped() -> None:
     empty = found([[0, 0, 8, 8]], [0.9], [0], logit=-9.0)
     outside = found([[40, 40, 48, 48]], [0.9], [0])
     for detections in (unsure, empty, outside):
-        assert names(merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE)) == ["road", "sky"]
+        assert names(merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)) == ["road", "sky"]
 
 
 def test_thing_pixels_that_no_mask_takes_are_void() -> None:
-    result = merge(found([], [], []), logits(top=0), CATEGORIES, RULES, SIZE, SIZE)
+    result = merge(found([], [], []), logits(top=0), CATEGORIES, RULES, SIZE, SIZE, 4)
     assert names(result) == ["road"]
     assert not result.ids[:15].any()
 
@@ -86,15 +86,15 @@ def test_small_stuff_is_void() -> None:
     semantic[:, :4] = 0
     semantic[2] = 4
     semantic[3, 0, 0] = 8
-    keep = merge(found([], [], []), semantic, CATEGORIES, RULES, SIZE, SIZE)
-    drop = merge(found([], [], []), semantic, CATEGORIES, replace(RULES, stuff_area=0.1), SIZE, SIZE)
+    keep = merge(found([], [], []), semantic, CATEGORIES, RULES, SIZE, SIZE, 4)
+    drop = merge(found([], [], []), semantic, CATEGORIES, replace(RULES, stuff_area=0.1), SIZE, SIZE, 4)
     assert names(keep) == ["road", "sky"]
     assert names(drop) == ["road"]
     assert drop.ids[0, 0] == 0
 
 
 def test_boxes_follow_the_images_size() -> None:
-    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, SIZE, (64, 96))
+    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, SIZE, (64, 96), 4)
     assert result.ids.shape == (64, 96)
     assert result.segments[0].bbox == (24, 16, 24, 32)
 
@@ -102,7 +102,7 @@ def test_boxes_follow_the_images_size() -> None:
 def test_a_mask_free_network_is_told_why() -> None:
     detections = replace(found([[0, 0, 8, 8]], [0.9], [0]), masks=None)
     with pytest.raises(ValueError, match="predicts boxes without masks, and the merger paints masks"):
-        merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE)
+        merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)
 
 
 def slow(detections: Detections, semantic: Tensor, rules: MergerConfig) -> np.ndarray:
@@ -137,7 +137,7 @@ def test_equals_the_slow_form(seed: int, count: int) -> None:
     detections = found(boxes, rng.random(count).tolist(), rng.integers(0, 2, count).tolist())
     rules = MergerConfig(score=0.3, overlap=float(rng.random()), stuff_area=float(rng.random()) / 4)
     semantic = torch.from_numpy(rng.standard_normal((4, 8, 8)).astype(np.float32))
-    result = merge(detections, semantic, CATEGORIES, rules, SIZE, SIZE)
+    result = merge(detections, semantic, CATEGORIES, rules, SIZE, SIZE, 4)
     index = np.full(len(result) + 1, -1)
     index[1:] = [CATEGORIES.index_of_id[segment.category.id] for segment in result]
     assert np.array_equal(index[result.ids], slow(detections, semantic, rules))

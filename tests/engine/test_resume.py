@@ -43,7 +43,7 @@ def test_resume_equals_uninterrupted(optimizer: str, tmp_path: Path) -> None:
     trainer_of(tmp_path / "cut", config).run(stop_after=4)
     assert len(losses(tmp_path / "cut")) == 4
     record = RunRecord(tmp_path / "cut", 1, quiet=True)
-    state, found = record.load_resume()
+    state, found, _ = record.load_resume()
     assert found == config
     resumed = trainer_of(tmp_path / "cut", found, seed=99)  # weights come from the state
     resumed.load_state(state)

@@ -42,13 +42,13 @@ def test_mask_and_panoptic_terms_leave_with_their_parts() -> None:
 def test_an_output_without_labels_is_refused() -> None:
     network = tiny_network().eval()
     with pytest.raises(ValueError, match="call the network with targets"):
-        Criterion(LossConfig())(network(image_batch()), [square_target()])
+        Criterion(LossConfig(), 4)(network(image_batch()), [square_target()])
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "lovasz", "both"])
 def test_all_void_is_zero_with_a_graph(kind: str) -> None:
     logits = torch.randn(1, 4, 6, 8, requires_grad=True)
-    loss = semantic_loss(logits, torch.full((1, 24, 32), VOID), kind)
+    loss = semantic_loss(logits, torch.full((1, 24, 32), VOID), kind, 1)
     loss.backward()
     assert float(loss) == 0
     assert logits.grad is not None
@@ -144,7 +144,7 @@ def test_semantic_cross_entropy_at_every_stride(stride: int) -> None:
 
 def test_both_semantic_losses_add_up() -> None:
     logits, labels = torch.randn(2, 4, 6, 8), torch.randint(-1, 4, (2, 24, 32))
-    parts = [semantic_loss(logits, labels, kind) for kind in ("cross_entropy", "lovasz", "both")]
+    parts = [semantic_loss(logits, labels, kind, 4) for kind in ("cross_entropy", "lovasz", "both")]
     torch.testing.assert_close(parts[0] + parts[1], parts[2])
 
 

@@ -33,7 +33,7 @@ def test_the_optimum_is_global_not_greedy() -> None:
 
 def test_padding_is_void_and_labels_follow_their_detections() -> None:
     wanted = square_target()
-    labels = channel_labels(wanted, torch.tensor([1, VOID, 0]), T, (HEIGHT + 32, WIDTH + 64))
+    labels = channel_labels(wanted, torch.tensor([1, VOID, 0]), T, (HEIGHT + 32, WIDTH + 64), 4)
     assert (labels[HEIGHT // 4 :] == VOID).all()
     assert (labels[:, WIDTH // 4 :] == VOID).all()
     # The box is channel 0, the disc channel 2, the false positive wins nowhere; stuff follows.
@@ -46,4 +46,4 @@ def test_an_all_void_image_teaches_nothing() -> None:
     wanted = square_target(void=True)
     kept, rows = match(random_detections(5), wanted)
     assert len(kept) == 5
-    assert (channel_labels(wanted, rows, T, (HEIGHT, WIDTH)) == VOID).all()
+    assert (channel_labels(wanted, rows, T, (HEIGHT, WIDTH), 4) == VOID).all()

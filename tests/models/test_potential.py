@@ -14,7 +14,7 @@ MIB = 2**20
 
 
 def test_it_has_no_parameters() -> None:
-    assert list(DynamicPotential("B", T).state_dict()) == []
+    assert list(DynamicPotential("B", T, 4).state_dict()) == []
 
 
 @pytest.mark.parametrize("variant", ["A", "B", "C"])
@@ -24,9 +24,9 @@ def test_bf16_comes_in_32_bit_goes_out(variant: str) -> None:
     rounded = Detections(found.boxes, found.scores, found.classes, found.masks.bfloat16())
     semantic = torch.randn(T + S, HEIGHT // 4, WIDTH // 4).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        psi = DynamicPotential(variant, T)(semantic, rounded)
+        psi = DynamicPotential(variant, T, 4)(semantic, rounded)
     assert psi.dtype == torch.float32
-    torch.testing.assert_close(psi, DynamicPotential(variant, T)(semantic.float(), rounded))
+    torch.testing.assert_close(psi, DynamicPotential(variant, T, 4)(semantic.float(), rounded))
 
 
 @pytest.mark.parametrize("variant", ["A", "B", "C"])
@@ -34,7 +34,7 @@ def test_empty_and_outlying_boxes_give_one_cell_and_no_nan(variant: str) -> None
     boxes = torch.tensor([[5, 5, 5, 5], [-20, -20, -10, -10], [0, 0, WIDTH, HEIGHT], [94, 62, 96, 64]]).float()
     masks = torch.randn(4, 28, 28, requires_grad=True)
     found = Detections(boxes, torch.ones(4), torch.zeros(4, dtype=torch.long), masks)
-    psi = DynamicPotential(variant, T)(torch.randn(T + S, HEIGHT // 4, WIDTH // 4), found)
+    psi = DynamicPotential(variant, T, 4)(torch.randn(T + S, HEIGHT // 4, WIDTH // 4), found)
     psi.sum().backward()
     assert psi.isfinite().all()
     assert masks.grad is not None
@@ -63,7 +63,7 @@ def test_400_detections_at_256_x_512_train_in_little_memory(masks: bool) -> None
     queries = torch.randn(128, h, w, requires_grad=True)
     reset_peak()
     before = peak_of_process()
-    head(DynamicPotential("B", T)(semantic, found), queries).pow(2).sum().backward()
+    head(DynamicPotential("B", T, 4)(semantic, found), queries).pow(2).sum().backward()
     used = peak_of_process() - before
     print(f"400 detections at 256 x 512, forward and backward: {used / MIB:.0f} MiB above the inputs (masks: {masks})")
     one = count * h * w * 4  # Psi once: 12.5 MiB; the n x n matrix would take 256 MiB, and as much again in backward

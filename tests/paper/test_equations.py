@@ -75,7 +75,7 @@ def semantic_logits(seed: int = 0, h: int = HEIGHT // 4, w: int = WIDTH // 4) ->
 def test_eq_1_and_2_pixel_by_pixel(variant: str, masks: bool) -> None:
     semantic = semantic_logits()
     found = random_detections(9, masks, cells=6, dtype=torch.float64)
-    psi = DynamicPotential(variant, T)(semantic, found)
+    psi = DynamicPotential(variant, T, 4)(semantic, found)
     torch.testing.assert_close(psi, naive_psi(variant, semantic, found), rtol=0, atol=1e-10)
 
 
@@ -83,7 +83,7 @@ def test_eq_1_and_2_pixel_by_pixel(variant: str, masks: bool) -> None:
 @given(st.integers(0, 12), st.integers(0, 1000))
 def test_without_masks_variant_b_is_variant_c(count: int, seed: int) -> None:
     semantic, found = semantic_logits(seed), random_detections(count, masks=False, seed=seed, dtype=torch.float64)
-    b, c = DynamicPotential("B", T)(semantic, found), DynamicPotential("C", T)(semantic, found)
+    b, c = DynamicPotential("B", T, 4)(semantic, found), DynamicPotential("C", T, 4)(semantic, found)
     assert torch.equal(b, c)
 
 
@@ -92,7 +92,7 @@ def test_without_masks_variant_b_is_variant_c(count: int, seed: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 100, 400])
 def test_any_number_of_detections(variant: str, masks: bool, count: int) -> None:
     semantic, found = semantic_logits().float(), random_detections(count, masks)
-    psi = DynamicPotential(variant, T)(semantic, found)
+    psi = DynamicPotential(variant, T, 4)(semantic, found)
     assert psi.shape == (count + S, HEIGHT // 4, WIDTH // 4)
     assert psi.isfinite().all()
     v = semantic if variant == "A" else semantic.softmax(0)
@@ -101,7 +101,7 @@ def test_any_number_of_detections(variant: str, masks: bool, count: int) -> None
 
 def test_psi_of_one_detection_depends_on_no_other() -> None:
     semantic, found = semantic_logits().float(), random_detections(20)
-    head = DynamicPotential("B", T)
+    head = DynamicPotential("B", T, 4)
     whole = head(semantic, found)
     for keep in (torch.tensor([3]), torch.tensor([5, 0, 19]), torch.randperm(20)):
         assert torch.equal(head(semantic, found[keep])[: len(keep)], whole[keep])
@@ -115,7 +115,7 @@ def test_gradients_reach_v_s_and_m_but_not_the_boxes(variant: str) -> None:
     for leaf in leaves:
         assert leaf is not None
         leaf.requires_grad_()
-    DynamicPotential(variant, T)(semantic, found).pow(2).sum().backward()
+    DynamicPotential(variant, T, 4)(semantic, found).pow(2).sum().backward()
     assert semantic.grad is not None
     assert semantic.grad.abs().sum() > 0
     assert found.boxes.grad is None
@@ -138,7 +138,7 @@ def test_gradcheck_of_the_potential(variant: str, masks: bool) -> None:
     parts = [found.scores.requires_grad_()] + ([found.masks.requires_grad_()] if found.masks is not None else [])
 
     def psi(semantic: Tensor, scores: Tensor, masks: Tensor | None = None) -> Tensor:
-        return DynamicPotential(variant, T)(semantic, Detections(boxes, scores, found.classes, masks))
+        return DynamicPotential(variant, T, 4)(semantic, Detections(boxes, scores, found.classes, masks))
 
     assert torch.autograd.gradcheck(psi, (semantic, *parts))
 
@@ -237,7 +237,7 @@ def test_p_is_linear_in_psi(normalise: Normalisation) -> None:
 def test_permuting_detections_permutes_p_and_nothing_else() -> None:
     semantic, found = semantic_logits().float(), random_detections(12)
     q = torch.randn(8, HEIGHT // 4, WIDTH // 4)
-    potential, head = DynamicPotential("B", T), affinity().float()
+    potential, head = DynamicPotential("B", T, 4), affinity().float()
     p = head(potential(semantic, found), q)
     order = torch.randperm(12)
     permuted = head(potential(semantic, found[order]), q)
@@ -341,7 +341,7 @@ def test_nothing_to_match(count: int, things: bool) -> None:
     kept, rows = match(found, replace(wanted, classes=torch.ones_like(wanted.classes)))
     assert len(kept) == count
     assert rows.tolist() == [VOID] * count
-    labels = channel_labels(wanted, rows, T, (HEIGHT, WIDTH))
+    labels = channel_labels(wanted, rows, T, (HEIGHT, WIDTH), 4)
     assert labels.shape == (HEIGHT // 4, WIDTH // 4)
     assert set(labels.unique().tolist()) == ({VOID} if things else set()) | {count, count + 1}
 
@@ -353,7 +353,7 @@ def test_the_matched_truth_cell_by_cell() -> None:
     instances[40:56, 8:24], semantic[40:56, 8:24] = VOID, 0  # a crowd of discs: a class, no instance
     wanted = target(instances, [0, 1], semantic)
     rows = torch.tensor([VOID, 1])  # a false positive, the box; the disc is not found
-    labels = channel_labels(wanted, rows, T, (HEIGHT, WIDTH + 32))
+    labels = channel_labels(wanted, rows, T, (HEIGHT, WIDTH + 32), 4)
     for i, j in itertools.product(range(HEIGHT // 4), range((WIDTH + 32) // 4)):
         y, x = 4 * i + 2, 4 * j + 2
         if x >= WIDTH or semantic[y, x] == VOID or (semantic[y, x] < T and instances[y, x] != 1):

@@ -26,7 +26,7 @@ def merge(
     merger: MergerConfig,
     input_size: tuple[int, int],
     image_size: tuple[int, int],
-    stride: int = 4,
+    stride: int,
 ) -> PanopticMap:
     """Merge instance and semantic segmentation by rules.
 

@@ -21,8 +21,7 @@ from unipan.models.network import PanopticNetwork
 from unipan.presets import PRESETS, fit_detection
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
+    from unipan.engine.launch import Fabric
     from unipan.engine.record import RunRecord
     from unipan.engine.train import Trainer
 
@@ -37,22 +36,21 @@ def train(options: TrainOptions) -> None:
         FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, in one sentence.
     """
     try:
+        from unipan.engine.launch import launch
         from unipan.engine.record import RunRecord
-        from unipan.engine.step import NonFiniteLossError
     except ModuleNotFoundError as error:
         raise ValueError(f'training needs {error.name}: pip install "unipan[train]"') from error
     out = options.out or Path("runs")
     check_folder(out, options.resume)
     data, val, note = open_training(options.data, options.val)
-    fabric = launch(options)
-    record = RunRecord(out, quiet=not fabric.is_global_zero)
+    fabric = launch(options.accelerator, options.devices, options.num_nodes)
+    origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
+    record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin)
     say = record.say if fabric.is_global_zero else _silent
     say(note)
     trainer = resume(fabric, data, val, record) if options.resume else start(fabric, options, data, val, record)
     try:
         figures = trainer.run()
-    except NonFiniteLossError as error:
-        raise ValueError(str(error)) from error
     except KeyboardInterrupt as stop:
         if not (out / "resume" / "state.pt").exists():
             raise
@@ -74,21 +72,6 @@ def effort(trainer: "Trainer") -> str:
     if trainer.fabric.device.type == "cuda":
         text += f", of the GPU {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
     return text
-
-
-def launch(options: TrainOptions) -> "Fabric":
-    """The processes of the run, started; each of them returns from here."""
-    from lightning_fabric import Fabric
-
-    several = options.devices * options.num_nodes > 1
-    fabric = Fabric(
-        accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy="ddp" if several else "auto",
-    )
-    fabric.launch()
-    return fabric
 
 
 def start(
@@ -124,11 +107,18 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: the data has other classes than the run.
+        ValueError: other data, classes or number of processes than the run had.
     """
     from unipan.engine.train import Trainer
 
-    state, config = record.load_resume()
+    state, config, origin = record.load_resume()
+    changed = [name for name, value in record.origin.items() if origin.get(name) != value]
+    if changed:
+        before, now = origin.get(changed[0]), record.origin[changed[0]]
+        raise ValueError(
+            f"--resume: the run in {record.folder} had {changed[0]} {before!r}, not {now!r}; an exact "
+            "continuation needs the same"
+        )
     _, categories, _ = read_header(record.folder / "last.safetensors")
     if categories != data.categories:
         raise ValueError(f"--resume: {record.folder} was trained on other classes; give the --data of that run")
@@ -143,9 +133,13 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
 
 def check_folder(out: Path, resumed: bool) -> None:
     """Raises ValueError rather than write a second run over the first."""
-    launched = "LOCAL_RANK" in os.environ  # a process of DDP, whose first process has made the folder
-    if not resumed and not launched and any((out / name).exists() for name in ("log.csv", "last.safetensors")):
+    # A process of DDP other than the first finds what the first has made.
+    if resumed or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    if (out / "resume" / "state.pt").exists():
         raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
+    if any((out / name).exists() for name in ("log.csv", "last.safetensors")):
+        raise ValueError(f"--out {out}: a run is there that cannot be continued; give another folder, or remove it")
 
 
 def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:

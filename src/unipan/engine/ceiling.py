@@ -1,4 +1,4 @@
-"""The ceiling: what PQ a perfect P reaches, because P lives on the 1/4 grid of the network's input (Sec. 3.5).
+"""The ceiling: what PQ a perfect P reaches, because P lives on a grid of 1/d of the network's input (Sec. 3.5).
 
 Small things cover few cells there, so their outlines, and the things themselves, get lost whatever the network learns.
 """
@@ -13,11 +13,12 @@ from torch import Tensor
 from unipan.categories import Categories
 from unipan.config import DataConfig
 from unipan.data.loading import PanopticData
-from unipan.data.transforms import network_size
+from unipan.data.transforms import index_maps, network_size
 from unipan.metrics.panoptic_quality import PanopticQuality, PanopticScores
 from unipan.models.decoding import decode
+from unipan.models.matching import channel_labels
 from unipan.ops.masks import reduce_labels
-from unipan.structures import VOID, Detections, PanopticMap
+from unipan.structures import Detections, PanopticMap, Target
 
 ENOUGH = 0.8
 """A ceiling of thing PQ below it is worth a warning."""
@@ -49,7 +50,7 @@ class Ceiling:
 
 
 def perfect_panoptic(
-    truth: PanopticMap, categories: Categories, size: tuple[int, int], stride: int = 4
+    truth: PanopticMap, categories: Categories, size: tuple[int, int], stride: int
 ) -> tuple[Float[Tensor, "K h w"], Detections]:
     """P that is right in every cell (1 for the true channel, else 0), and the detections of its first channels.
 
@@ -59,28 +60,19 @@ def perfect_panoptic(
         size: height and width of the network's input.
         stride: pixels of the input per cell of P; the grid is rounded up.
     """
-    things = [segment for segment in truth if segment.isthing]
-    offset = len(things) - len(categories.things)
-    channel_of = {segment.id: row for row, segment in enumerate(things)}
-    channels = np.full(truth.ids.shape, VOID, np.int64)
-    table = {s.id: channel_of.get(s.id, offset + categories.index_of_id[s.category.id]) for s in truth}
-    if table:
-        known = np.array(sorted(table))
-        place = np.searchsorted(known, truth.ids).clip(max=len(known) - 1)
-        channels = np.where(known[place] == truth.ids, np.array([table[key] for key in known])[place], VOID)
-    seen = reduce_labels(torch.from_numpy(channels), *size)
-    # The input is padded at the end to whole cells; the padding is void.
-    height, width = (-(-side // stride) for side in size)
-    padded = torch.full((height * stride, width * stride), VOID)
-    padded[: size[0], : size[1]] = seen
-    labels = reduce_labels(padded, height, width)
-    count = len(things) + len(categories.stuff)
-    panoptic = (labels == torch.arange(count)[:, None, None]).float()
-    classes = torch.tensor([categories.index_of_id[s.category.id] for s in things], dtype=torch.long)
-    return panoptic, Detections(torch.zeros(len(things), 4), torch.ones(len(things)), classes)
+    counted = replace(truth, segments=tuple(replace(segment, iscrowd=False) for segment in truth))
+    instances, semantic, classes = index_maps(counted, categories)
+    boxes = torch.zeros(len(classes), 4)
+    target = Target(boxes, classes, reduce_labels(instances, *size), reduce_labels(semantic, *size))
+    height, width = (-(-side // stride) * stride for side in size)
+    rows = torch.arange(len(classes))
+    labels = channel_labels(target, rows, len(categories.things), (height, width), stride)
+    channels = torch.arange(len(classes) + len(categories.stuff))
+    panoptic = (labels == channels[:, None, None]).float()
+    return panoptic, Detections(boxes, torch.ones(len(classes)), classes)
 
 
-def ceiling(data: PanopticData, config: DataConfig, images: int = 40, stride: int = 4) -> Ceiling:
+def ceiling(data: PanopticData, config: DataConfig, stride: int, images: int = 40) -> Ceiling:
     """PQ of a perfect P over up to `images` evenly spread images, decoded and scored as any other."""
     quality = PanopticQuality(data.categories)
     shorts = []
@@ -101,13 +93,13 @@ def enlarged(config: DataConfig, short_side: int, factor: float) -> DataConfig:
     return replace(config, short_side=round(short_side * factor), max_side=max(1, round(config.max_side * factor)))
 
 
-def advise(data: PanopticData, config: DataConfig, images: int = 40, stride: int = 4) -> str:
+def advise(data: PanopticData, config: DataConfig, stride: int, images: int = 40) -> str:
     """The ceiling at the chosen size; where it is low, larger sizes with theirs and which one to take."""
-    here = ceiling(data, config, images, stride)
+    here = ceiling(data, config, stride, images)
     text = f"ceiling of a perfect P on its 1/{stride} grid, {here}"
     if here.things >= ENOUGH:
         return text
-    tried = [(factor, ceiling(data, enlarged(config, here.short_side, factor), images, stride)) for factor in ENLARGED]
+    tried = [(factor, ceiling(data, enlarged(config, here.short_side, factor), stride, images)) for factor in ENLARGED]
     lines = [f"  x{factor:g} {found}" for factor, found in tried]
     reached = [pair for pair in tried if pair[1].things >= ENOUGH]
     factor, best = reached[0] if reached else max(tried, key=lambda pair: pair[1].things)

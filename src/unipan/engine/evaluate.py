@@ -141,7 +141,7 @@ def check_classes(own: Categories, other: Categories) -> None:
 @torch.inference_mode()
 def semantic_map(scene: Scene) -> np.ndarray:
     """The class of every pixel of the image by V alone."""
-    semantic = scene.output.semantic[0].float()
+    semantic = scene.semantic.float()
     return argmax(semantic, Grid.of(semantic, scene.input_size, scene.size, scene.stride)).cpu().numpy()
 
 

@@ -42,15 +42,19 @@ class RunRecord:
         folder: made if missing.
         every: iterations per row of log.csv; each row holds their mean losses.
         quiet: print nothing.
+        origin: what a resume must find unchanged besides the config: data and number of processes.
     """
 
-    def __init__(self, folder: Path, every: int = 20, quiet: bool = False) -> None:
-        self.folder, self.every = folder, every
+    def __init__(
+        self, folder: Path, every: int = 20, quiet: bool = False, origin: dict[str, Any] | None = None
+    ) -> None:
+        self.folder, self.every, self.origin = folder, every, origin or {}
         self.console = Console(quiet=quiet)
         folder.mkdir(parents=True, exist_ok=True)
         self._sums: dict[str, float] = {}
         self._count, self._seconds = 0, 0.0
         self._board: Any = None
+        self._resumed_at: int | None = None
 
     def say(self, text: str) -> None:
         """A line on the terminal, kept in notes.txt."""
@@ -104,7 +108,7 @@ class RunRecord:
                 writer.writeheader()
             writer.writerow(row)
         if self._board is None:
-            self._board = _tensorboard(self.folder)
+            self._board = _tensorboard(self.folder, self._resumed_at)
         for name, value in row.items():
             if self._board and name != "iteration":
                 self._board.add_scalar(name, float(value), row["iteration"])
@@ -113,6 +117,7 @@ class RunRecord:
 
     def cut_log(self, iteration: int) -> None:
         """Drop the rows after an iteration: a resumed run writes them again."""
+        self._resumed_at = iteration
         path = self.folder / "log.csv"
         if not path.exists():
             return
@@ -142,11 +147,11 @@ class RunRecord:
         folder = self.folder / "resume"
         folder.mkdir(exist_ok=True)
         beside = folder / "state.part"
-        torch.save(state | {"config": asdict(config)}, beside)
+        torch.save(state | {"config": asdict(config), "origin": self.origin}, beside)
         beside.replace(folder / "state.pt")
 
-    def load_resume(self) -> tuple[dict[str, object], Config]:
-        """State and config of the interrupted run.
+    def load_resume(self) -> tuple[dict[str, object], Config, dict[str, Any]]:
+        """State, config and origin of the interrupted run.
 
         Raises:
             FileNotFoundError: there is nothing to resume.
@@ -156,13 +161,13 @@ class RunRecord:
             raise FileNotFoundError(f"--resume: {path} does not exist; give the --out of an interrupted run")
         state = torch.load(path, map_location="cpu", weights_only=True)
         config = config_from_dict(json.loads(json.dumps(state.pop("config"))))
-        return state, config
+        return state, config, state.pop("origin", {})
 
 
-def _tensorboard(folder: Path) -> Any:
-    """A SummaryWriter, or False without the tensorboard package."""
+def _tensorboard(folder: Path, resumed_at: int | None) -> Any:
+    """A SummaryWriter that hides what was written after the resumed iteration; False without tensorboard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return False
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=None if resumed_at is None else resumed_at + 1)

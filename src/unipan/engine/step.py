@@ -11,7 +11,7 @@ from unipan.models.network import PanopticNetwork
 from unipan.structures import ImageBatch, Target
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(ValueError):
     """A loss became NaN or infinite; the message names the term, the images and the saved batch."""
 
 
@@ -46,7 +46,9 @@ def runs_bf16(precision: str, device: torch.device) -> bool:
         return precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    # Not in every supported torch.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("amx_bf16", False))
 
 
 def check_finite(
@@ -60,9 +62,10 @@ def check_finite(
     bad = [name for name, term in terms.items() if not torch.isfinite(term)]
     if not bad:
         return
-    culprits = _culprits(step, images, targets) or images.names
     path = folder / "nonfinite.pt"
+    # Saved first: looking for the culprits moves the batch-norm statistics.
     torch.save({"images": images, "targets": targets, "weights": step.state_dict()}, path)
+    culprits = _culprits(step, images, targets) or images.names
     raise NonFiniteLossError(
         f"training: the loss term {bad[0]!r} is {float(terms[bad[0]])} on {', '.join(culprits)}; batch and weights are "
         f"saved in {path}; lower the learning rate or look at the image"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from unipan.build import build_criterion, build_network
 from unipan.config import Config
@@ -220,8 +220,3 @@ def spell_time(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"
     return f"{minutes / 60:.1f} hours" if minutes < 60 * 48 else f"{minutes / 60 / 24:.1f} days"
-
-
-def parameters(network: nn.Module) -> float:
-    """Millions of parameters."""
-    return sum(p.numel() for p in network.parameters()) / 1e6

@@ -1,6 +1,6 @@
 """Sec. 3.4.2: the dense instance affinity head, P = Psi + phi0(Q) (phi1(Q)^T Psi).
 
-Legend: K channels of one image, C affinity channels, h w = H/4 W/4, n = h w.
+Legend: K channels of one image, C affinity channels, h w = H/d W/d (d = 4 in the paper), n = h w.
 """
 
 from typing import Literal

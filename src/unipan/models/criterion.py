@@ -1,6 +1,6 @@
 """Sec. 3.5, A.1, A.2, App. B: the losses, as named terms and named weights.
 
-Legend: B images, K channels of one image, L classes, h w = H/4 W/4.
+Legend: B images, K channels of one image, L classes, h w = H/d W/d (d = 4 in the paper).
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ class Criterion(nn.Module):
 
     Args:
         config: weights and kinds.
-        log: cross entropy on log P, not on P as logits (facts 9.4: the paper's text allows both).
         stride: pixels of the input per cell of V.
+        log: cross entropy on log P, not on P as logits (facts 9.4: the paper's text allows both).
     """
 
-    def __init__(self, config: LossConfig, log: bool = False, stride: int = 4) -> None:
+    def __init__(self, config: LossConfig, stride: int, log: bool = False) -> None:
         super().__init__()
         self.config = config
         self.log = log
@@ -63,7 +63,7 @@ class Criterion(nn.Module):
 
 
 def semantic_loss(
-    semantic: Float[Tensor, "B L h w"], labels: Int[Tensor, "B H W"], kind: str, stride: int = 1
+    semantic: Float[Tensor, "B L h w"], labels: Int[Tensor, "B H W"], kind: str, stride: int
 ) -> Float[Tensor, ""]:
     """Cross entropy or Lovasz softmax (or their sum) at 1/stride of the image, V upsampled bilinearly.
 
@@ -111,9 +111,14 @@ def panoptic_loss(
         scores = p[None].float()
         if scores.shape[-2:] != wanted.shape:
             scores = F.interpolate(scores, wanted.shape, mode="bilinear", align_corners=False)
-        logits = temperature * (scores + 1e-6).log() if log else temperature * scores
+        logits = scaled(scores, temperature, log)
         total = total + F.cross_entropy(logits, wanted[None], ignore_index=VOID, reduction="sum")
     return total / max(counted, 1)
+
+
+def scaled(panoptic: Float[Tensor, "*shape"], temperature: Tensor | float, log: bool) -> Float[Tensor, "*shape"]:
+    """The logits of P's softmax: P or, with `log`, log P, times the temperature."""
+    return temperature * ((panoptic + 1e-6).log() if log else panoptic)
 
 
 def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

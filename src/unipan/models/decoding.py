@@ -1,7 +1,7 @@
 """Inference (App. B): single scale, argmax of P at the image's own size, no other post-processing.
 
-Legend: D detections, S stuff classes, K = D + S channels of one image (detections first), h w = cells of the 1/4 grid,
-H W = pixels of the image.
+Legend: D detections, S stuff classes, K = D + S channels of one image (detections first), h w = cells of P's grid (1/d
+of the network's input, d = 4 in the paper), H W = pixels of the image.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unipan.categories import Categories
+from unipan.models.criterion import scaled
 from unipan.ops.encoding import panoptic_map
 from unipan.structures import Detections, PanopticMap
 
@@ -35,14 +36,14 @@ class Axis:
 
 @dataclass(frozen=True)
 class Grid:
-    """The bilinear sampling of a padded 1/4 grid at the pixels of the image (half-pixel centres, clamped)."""
+    """The bilinear sampling of a padded 1/d grid at the pixels of the image (half-pixel centres, clamped)."""
 
     rows: Axis
     columns: Axis
 
     @classmethod
-    def of(cls, cells: Tensor, input_size: tuple[int, int], image_size: tuple[int, int], stride: int = 4) -> "Grid":
-        """Sampling of `cells` at an image; `input_size`: (height, width) of the unpadded input."""
+    def of(cls, cells: Tensor, input_size: tuple[int, int], image_size: tuple[int, int], stride: int) -> "Grid":
+        """Sampling of `cells` at an image; `input_size`: (height, width) of the unpadded input, `stride` pixels a cell."""
         height, width = cells.shape[-2:]
         return cls(
             sample_axis(height, input_size[0], image_size[0], stride, cells.device),
@@ -94,8 +95,9 @@ def decode(
     categories: Categories,
     input_size: tuple[int, int],
     image_size: tuple[int, int],
-    stride: int = 4,
+    stride: int,
     temperature: float = 1.0,
+    log: bool = False,
 ) -> PanopticMap:
     """Read a panoptic map off P (or Psi) at the image's own size.
 
@@ -106,6 +108,7 @@ def decode(
         image_size: (H, W) of the image.
         stride: pixels of the input per cell.
         temperature: what the loss multiplies P by; it only shapes the scores of stuff.
+        log: whether the loss takes log P, as above.
 
     Returns:
         one segment per channel that wins a pixel. A thing's score is its detection's; the score of stuff is its
@@ -125,7 +128,7 @@ def decode(
     panoptic = panoptic.float()
     grid = Grid.of(panoptic, input_size, image_size, stride)
     channels = argmax(panoptic, grid).cpu().numpy()
-    confidence = upsample((panoptic * temperature).softmax(0).amax(0), grid).cpu().numpy()
+    confidence = upsample(scaled(panoptic, temperature, log).softmax(0).amax(0), grid).cpu().numpy()
     return _segments(channels, confidence, detections, categories)
 
 

@@ -10,16 +10,15 @@ classes are offset by one, in this file alone.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from unipan.config import DetectionConfig
 from unipan.models.criterion import mask_loss
+from unipan.models.proposals import region_proposals
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
 
@@ -50,7 +49,7 @@ class DetectionHead(nn.Module):
         self.config = config
         self.mask_kind = mask_kind
         self.feed_truth = feed_truth
-        self.rpn = _rpn(channels, config)
+        self.rpn = region_proposals(channels, config)
         box_pool = MultiScaleRoIAlign(LEVELS, 7, config.sampling_ratio, canonical_scale=config.roi_canonical)
         # RoIHeads is the container of torchvision's parts; its own forward returns no detections in training.
         self.roi = RoIHeads(
@@ -190,21 +189,3 @@ def padded_sizes(features: dict[str, Tensor], count: int) -> list[tuple[int, int
     """
     height, width = features["p2"].shape[-2:]
     return [(4 * height, 4 * width)] * count
-
-
-class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's head, whose outputs stay in 32 bits under autocast: they become boxes."""
-
-    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Objectness and box deltas per level."""
-        logits, deltas = super().forward(x)
-        return [each.float() for each in logits], [each.float() for each in deltas]
-
-
-def _rpn(channels: int, config: DetectionConfig) -> RegionProposalNetwork:
-    ratios = (config.anchor_ratios,) * len(config.anchor_sizes)
-    anchors = AnchorGenerator(tuple((size,) for size in config.anchor_sizes), ratios)
-    phases = ("training", "testing")
-    before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
-    head = Float32RPNHead(channels, len(config.anchor_ratios))
-    return RegionProposalNetwork(anchors, head, 0.7, 0.3, config.rpn_batch, 0.5, before, after, 0.7)

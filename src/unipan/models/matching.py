@@ -41,7 +41,7 @@ def match(detections: Detections, target: Target, threshold: float = 0.5) -> tup
 
 
 def channel_labels(
-    target: Target, rows: Int[Tensor, " D"], num_things: int, padded: tuple[int, int], stride: int = 4
+    target: Target, rows: Int[Tensor, " D"], num_things: int, padded: tuple[int, int], stride: int
 ) -> Int[Tensor, "h w"]:
     """The matched ground truth T*: the channel of P that each cell should win, VOID where it teaches nothing.
 

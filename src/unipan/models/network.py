@@ -106,7 +106,7 @@ class PanopticNetwork(nn.Module):
 def crop(v: Float[Tensor, "L h w"], size: tuple[int, int], stride: int) -> Float[Tensor, "L _ _"]:
     """The cells that an image of this size covers.
 
-    Psi and P end with their image: padding would enter phi1(Q)^T Psi, and an image's result would depend on the
-    sizes of those it shares a batch with.
+    Psi and P end with their image, so that padding does not enter the sum over pixels phi1(Q)^T Psi. (It still
+    enters GroupNorm and squeeze-and-excite, as the mean colour.)
     """
     return v[:, : -(-size[0] // stride), : -(-size[1] // stride)]

@@ -1,6 +1,7 @@
 """Sec. 3.4.1, A.3: the dynamic potential head, variants A, B and C.
 
-Legend: D detections, S stuff classes, K = D + S channels, L = T + S classes (things first), h w = H/4 W/4.
+Legend: D detections, S stuff classes, K = D + S channels, L = T + S classes (things first),
+h w = H/d W/d (d = 4 in the paper).
 """
 
 from typing import Literal
@@ -23,7 +24,7 @@ class DynamicPotential(nn.Module):
         stride: pixels of the network's input per cell of V.
     """
 
-    def __init__(self, variant: Literal["A", "B", "C"], num_things: int, stride: int = 4) -> None:
+    def __init__(self, variant: Literal["A", "B", "C"], num_things: int, stride: int) -> None:
         super().__init__()
         self.variant = variant
         self.num_things = num_things

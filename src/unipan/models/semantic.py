@@ -1,6 +1,6 @@
 """Sec. 3.2 and A.1: the feature decoder, of which the semantic submodule is one and the affinity features another.
 
-B images, h w = H/4 W/4.
+B images, h w = H/d W/d (d = 4 in the paper).
 """
 
 import itertools
@@ -36,7 +36,7 @@ class DeformableConv(nn.Module):
 
 
 class PyramidDecoder(nn.Module):
-    """From P2-P5 to one map at stride 4: V when `out_channels` is L, Q when it is C.
+    """From P2-P5 to one map at stride d: V when `out_channels` is L, Q when it is C.
 
     `layers` 3x3 convolutions, each with GroupNorm and ReLU, shared by the four levels; their outputs, upsampled
     and concatenated, meet a 1x1 convolution. The last two layers give `channels`, an earlier one keeps its input's
@@ -49,18 +49,18 @@ class PyramidDecoder(nn.Module):
         channels: of each level before the 1x1.
         deformable: deformable convolutions, else plain ones.
         groups: of the GroupNorm.
-        stride: of the map, 4 or a divisor: the map is then upsampled bilinearly.
+        stride: d, P2's 4 or a divisor of it: the map is then upsampled bilinearly.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        layers: int = 2,
-        channels: int = 128,
-        deformable: bool = True,
-        groups: int = 32,
-        stride: int = 4,
+        layers: int,
+        channels: int,
+        deformable: bool,
+        groups: int,
+        stride: int,
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
