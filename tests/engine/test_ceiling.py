@@ -40,19 +40,19 @@ class Blocks:
 
 
 def through_the_grid(truth: PanopticMap, size: tuple[int, int]) -> PanopticMap:
-    panoptic, detections = perfect_panoptic(truth, CATEGORIES, size)
+    panoptic, detections = perfect_panoptic(truth, CATEGORIES, size, 4)
     height, width = truth.ids.shape
-    return decode(panoptic, detections, CATEGORIES, size, (height, width))
+    return decode(panoptic, detections, CATEGORIES, size, (height, width), 4)
 
 
 @pytest.mark.parametrize("shift", [0, 4, 8])
 def test_things_that_fill_whole_cells_come_back_exactly(shift: int) -> None:
-    assert ceiling(Blocks(8, shift, bars=True), OWN_SIZE).things == 1.0
-    assert ceiling(Blocks(8, shift), OWN_SIZE).things > 0.9  # bilinear interpolation rounds the corners off
+    assert ceiling(Blocks(8, shift, bars=True), OWN_SIZE, 4).things == 1.0
+    assert ceiling(Blocks(8, shift), OWN_SIZE, 4).things > 0.9  # bilinear interpolation rounds the corners off
 
 
 def test_void_and_crowds_cost_nothing() -> None:
-    assert ceiling(Blocks(8, bars=True, crowd=True), OWN_SIZE).things == 1.0
+    assert ceiling(Blocks(8, bars=True, crowd=True), OWN_SIZE, 4).things == 1.0
     truth = Drawn([3])[0].truth  # its lowest lines are void
     quality = PanopticQuality(CATEGORIES)
     matches = quality.update(truth, through_the_grid(truth, (64, 96)), "drawn")
@@ -78,31 +78,32 @@ def relabelled(found: PanopticMap) -> PanopticMap:
 
 
 def test_small_things_are_lost_and_larger_images_save_them() -> None:
-    low = ceiling(Blocks(3, 1), OWN_SIZE)
+    low = ceiling(Blocks(3, 1), OWN_SIZE, 4)
     assert low.things < ENOUGH
     assert low.scores["Stuff"] is not None
     assert low.scores["Stuff"].pq > 0.9
-    larger = ceiling(Blocks(3, 1), enlarged(OWN_SIZE, 64, 4.0))
+    larger = ceiling(Blocks(3, 1), enlarged(OWN_SIZE, 64, 4.0), 4)
     assert larger.things > low.things + 0.2
     assert larger.short_side == 256
+    assert ceiling(Blocks(3, 1), OWN_SIZE, 1).things > 0.9
 
 
 def test_advice_names_a_size_only_where_one_is_needed() -> None:
-    said = advise(Blocks(5, 1), OWN_SIZE)
+    said = advise(Blocks(5, 1), OWN_SIZE, 4)
     assert "warning" in said
     assert "--data.short-side" in said
-    good = advise(Blocks(8, bars=True), OWN_SIZE)
+    good = advise(Blocks(8, bars=True), OWN_SIZE, 4)
     assert good.endswith("short side 64: PQ all 100.0, things 100.0, stuff 100.0")
 
 
 def test_every_cell_has_its_channel() -> None:
     truth = Drawn([2])[0].truth
-    panoptic, detections = perfect_panoptic(truth, CATEGORIES, (62, 95))
+    panoptic, detections = perfect_panoptic(truth, CATEGORIES, (62, 95), 4)
     assert panoptic.shape == (len(detections) + 2, 16, 24)
     assert set(panoptic.sum(0).unique().tolist()) == {0.0, 1.0}  # void has none
     assert detections.classes.tolist() == [CATEGORIES.index_of_id[s.category.id] for s in truth if s.isthing]
     nothing = PanopticMap(np.full((8, 8), VOID + 1, np.int32), ())
-    empty, none = perfect_panoptic(nothing, CATEGORIES, (8, 8))
+    empty, none = perfect_panoptic(nothing, CATEGORIES, (8, 8), 4)
     assert empty.sum() == 0
     assert len(none) == 0
 
@@ -113,5 +114,5 @@ def test_every_cell_has_its_channel() -> None:
     [("nuclei/val", 78.7), ("coco20", 84.7)],  # issue 2 measured 77.2 (all nuclei) and 84.5
 )
 def test_the_ceiling_of_real_photographs(name: str, things: float, shared_data: Path) -> None:
-    found = ceiling(CocoPanoptic(shared_data / name), OWN_SIZE, 1000)
+    found = ceiling(CocoPanoptic(shared_data / name), OWN_SIZE, 4, 1000)
     assert 100 * found.things == pytest.approx(things, abs=1.0)

@@ -1,15 +1,16 @@
 """The detection submodule: the same detections in training as at test, and a gradient for every parameter always."""
 
-import itertools
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import box_iou
 
 from tests.tiny import HEIGHT, WIDTH, T, eager, image_batch, square_target, tiny_config
 from unipan.config import DetectionConfig
+from unipan.models import detection
 from unipan.models.detection import DetectionHead
 from unipan.structures import Detections, ImageBatch
 
@@ -198,11 +199,23 @@ def test_each_image_of_a_batch_by_itself() -> None:
             assert same(together[row], alone)
 
 
-def test_anchors_are_the_configs() -> None:
-    head = head_of(anchor_sizes=(8, 16, 32, 64, 128), anchor_ratios=(0.5, 1.0, 2.0))
-    cells = head.rpn.anchor_generator.cell_anchors
-    for level, side in zip(cells, (8, 16, 32, 64, 128), strict=True):
-        sizes = level[:, 2:] - level[:, :2]
-        assert sizes.prod(1).sqrt().tolist() == pytest.approx([side] * 3, rel=0.1)
-    for height, width in itertools.pairwise((cells[4][:, 3] - cells[4][:, 1], cells[4][:, 2] - cells[4][:, 0])):
-        assert (height / width).tolist() == pytest.approx([0.5, 1, 2], rel=0.1)
+def test_boxes_and_their_targets_stay_in_32_bits_under_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boxes in bf16 would lie on whole pixels, and on every second or fourth one from 256 on."""
+    head, seen = head_of().train(), {}
+
+    def watched(logits: Tensor, deltas: Tensor, labels: list[Tensor], targets: list[Tensor]) -> tuple[Tensor, Tensor]:
+        seen["targets"] = targets[0]
+        return fastrcnn_loss(logits, deltas, labels, targets)
+
+    monkeypatch.setattr(detection, "fastrcnn_loss", watched)
+    head.rpn.register_forward_hook(lambda *call: seen.update(proposals=call[-1][0][0]))
+    features = {level: f.bfloat16() for level, f in features_of().items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        found, losses = head(features, image_batch(), [square_target()])
+    seen["boxes"] = found[0].boxes
+    assert {name: each.dtype for name, each in seen.items()} == dict.fromkeys(seen, torch.float32)
+    assert len(seen) == 3
+    assert all(term.dtype == torch.float32 for term in losses.values())
+    for boxes in (seen["proposals"], seen["boxes"]):
+        assert len(boxes) > 0
+        assert not torch.equal(boxes, boxes.bfloat16().float())
