@@ -37,8 +37,6 @@ def experiment(variant: str, masks: bool, iterations: int, seed: int, data: Subs
     base = finetune()
     view = DataConfig(short_side=256, max_side=512, flip=0.0)
     seen = thing_statistics(data, view)
-    # Every second pixel of every second row: enough to overfit, and a quarter of the loss's cost.
-    matching = replace(base.matching, stride=2)
     detection = fit_detection(base.detection, seen.per_image[1], seen.side, seen.aspect)
     train = replace(
         base.train,
@@ -53,7 +51,6 @@ def experiment(variant: str, masks: bool, iterations: int, seed: int, data: Subs
     return replace(
         base,
         name="overfit",
-        matching=matching,
         potential=PotentialConfig(variant),  # type: ignore[arg-type]
         detection=replace(detection, masks=masks),
         data=view,

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -16,10 +16,11 @@ from rich.table import Table
 
 from unipan import __version__
 from unipan.config import Fusion
-from unipan.data.scenes import HELD_OUT, Scenes
+from unipan.data.scenes import Scenes
+from unipan.data.seeds import use_in_training
 from unipan.inference import PanopticResult, Scene, Segmenter
-from unipan.metrics.bootstrap import paired_bootstrap_pq
-from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality, class_qualities, group_means
+from unipan.metrics.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
+from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
 from unipan.structures import Detections, PanopticMap, Sample, Segment
 from unipan.viz.heatmap import affinity_picture, diverging
 from unipan.viz.overlay import draw_boxes, enlarge, enlarge_map, mark, overlay
@@ -44,7 +45,8 @@ LEAD = (
     "classes disagree, while the affinities carry a label across the edge. An object keeps its colour from "
     "picture to picture.",
 )
-METRICS = ("PQ", "SQ", "RQ")
+Intervals = dict[str, dict[str, Interval] | None]
+"""Of a fusion: by group, then metric."""
 SHOWN_WIDTH = 768
 """Pictures are enlarged to about this many pixels, so that boxes and names stay sharp."""
 FEWEST_PIXELS = 12
@@ -73,7 +75,7 @@ def run_demo(
     Args:
         out: folder, made if need be.
         count: scenes to score.
-        seed0: first seed; those from `HELD_OUT` on were never used in training.
+        seed0: first seed; those from `data.scenes.HELD_OUT` on were never used in training.
         shown: scenes on the page.
         segmenter: by default the bundled checkpoint `scenes`; it needs masks.
 
@@ -86,12 +88,12 @@ def run_demo(
     scenes = Scenes(range(seed0, seed0 + count))
     for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
         _score(run, sample, show=number < shown)
-    figures = {fusion: intervals(quality) for fusion, quality in run.qualities.items()}
+    found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
     note = _scores_note(run, seed0, count)
-    console.print(_table(figures))
+    console.print(_table(found))
     console.print(note, highlight=False)
     page = out / "index.html"
-    write_report(page, _page(run, figures, note))
+    write_report(page, _page(run, found, note))
     console.print(f"pictures: {page}", highlight=False, soft_wrap=True)
     return page
 
@@ -113,34 +115,24 @@ def _score(run: Run, sample: Sample, show: bool) -> None:
 # ---- figures ---------------------------------------------------------------------------------------------------
 
 
-def intervals(quality: PanopticQuality, resamples: int = 1000) -> dict[str, dict[str, Figure]]:
-    """PQ, SQ, RQ by group with 95 % percentile intervals over images; groups without classes are left out."""
-    per_image = quality.per_image
-    count = len(per_image)
-    weights = np.random.default_rng(0).multinomial(count, [1 / count] * count, resamples).astype(np.float64)
-    drawn = group_means(quality.categories, class_qualities(np.tensordot(weights, per_image, 1)))
-    value = group_means(quality.categories, class_qualities(per_image.sum(0)))
-    return {group: _figures(value[group], drawn[group]) for group in GROUPS if not np.isnan(value[group]).any()}
-
-
-def _figures(value: Float64[np.ndarray, " 3"], drawn: Float64[np.ndarray, "R 3"]) -> dict[str, Figure]:
-    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0).tolist()
-    return {metric: Figure(*row) for metric, *row in zip(METRICS, value.tolist(), low, high, strict=True)}
-
-
-def _table(figures: Mapping[Fusion, dict[str, dict[str, Figure]]]) -> Table:
-    table = Table("", "fusion", *METRICS, title="Panoptic quality in %, with 95% intervals", box=box.SIMPLE_HEAD)
+def _table(found: Mapping[Fusion, Intervals]) -> Table:
+    headers = [metric.upper() for metric in METRICS]
+    table = Table("", "fusion", *headers, title="Panoptic quality in %, with 95% intervals", box=box.SIMPLE_HEAD)
     for group in GROUPS:
         for fusion in FUSIONS:
-            found = figures[fusion].get(group, {})
-            cells = [_percent(found[metric]) if metric in found else "-" for metric in METRICS]
+            each = found[fusion][group]
+            cells = ["-" if each is None else str(each[metric]) for metric in METRICS]
             table.add_row(group if fusion == "heuristic" else "", fusion, *cells, end_section=fusion == "affinity")
     return table
 
 
-def _percent(figure: Figure) -> str:
-    value, low, high = (f"{100 * v:.1f}" if v < 0.9995 else "100" for v in (figure.value, figure.low, figure.high))
-    return f"{value} ({low}–{high})"
+def _figures(found: Intervals) -> dict[str, dict[str, Figure]]:
+    """As the page shows them; groups without classes are left out."""
+    return {
+        group: {metric.upper(): Figure(i.value, i.low, i.high) for metric, i in each.items()}
+        for group, each in found.items()
+        if each is not None
+    }
 
 
 def _scores_note(run: Run, seed0: int, count: int) -> str:
@@ -151,7 +143,7 @@ def _scores_note(run: Run, seed0: int, count: int) -> str:
         if step is not None:
             value, low, high = (f"{100 * v:+.1f}".replace("-", "−") for v in (step.value, step.low, step.high))
             steps.append(f"{one} minus {other} {value} PQ ({low} to {high})")
-    origin = f"never used in training (those lie below {HELD_OUT:,})" if seed0 >= HELD_OUT else "SEEN in training"
+    origin = use_in_training(range(seed0, seed0 + count))
     return (
         f"{count} scenes, seeds {seed0:,} to {seed0 + count - 1:,}, {origin}. Percent, with 95% bootstrap "
         f"intervals over the scenes. Paired on the same scenes: {'; '.join(steps)}."
@@ -266,14 +258,14 @@ def _deepest(region: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
     return x, y
 
 
-def _page(run: Run, figures: Mapping[Fusion, dict[str, dict[str, Figure]]], note: str) -> Page:
+def _page(run: Run, found: Mapping[Fusion, Intervals], note: str) -> Page:
     segmenter = run.segmenter
     pace = run.seconds / max(len(run.qualities["affinity"]), 1)
     return Page(
         title="Street scenes, one network, three readings",
         kicker="unipan · unified panoptic segmentation",
         lead=LEAD,
-        scores=[ScoreRow(name, what, figures[fusion]) for fusion, (name, what) in FUSIONS.items()],
+        scores=[ScoreRow(name, what, _figures(found[fusion])) for fusion, (name, what) in FUSIONS.items()],
         scores_note=note,
         scenes=run.rows,
         legend=[(category.name, category.color) for category in segmenter.categories],

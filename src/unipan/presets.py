@@ -82,7 +82,9 @@ def finetune() -> Config:
     return replace(
         base,
         name="finetune",
-        loss=replace(base.loss, semantic_stride=2),
+        # With hundreds of channels an image, the losses at full resolution and on Psi would cost more than the network.
+        matching=replace(base.matching, stride=2),
+        loss=replace(base.loss, potential=0.0),
         data=DataConfig(short_side=384, max_side=768, scale=(0.8, 1.25), crop=(256, 384), flip=0.5, color=0.5),
         train=replace(base.train, batch=4, lr=1e-3, iterations=1500, validation_images=20, average=0.99),
     )
@@ -142,5 +144,5 @@ def fit_detection(
         rpn_pre_nms=(max(config.rpn_pre_nms[0], 4 * things), max(config.rpn_pre_nms[1], 4 * things)),
         rpn_post_nms=(max(config.rpn_post_nms[0], 2 * things), max(config.rpn_post_nms[1], 2 * things)),
         rpn_batch=max(config.rpn_batch, 2 * things),
-        roi_batch=max(config.roi_batch, things),
+        roi_batch=max(config.roi_batch, things // 2),
     )

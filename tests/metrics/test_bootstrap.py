@@ -3,7 +3,7 @@ import pytest
 
 from tests.metrics.cases import CLASSES, of, random_pair
 from unipan.categories import Categories
-from unipan.metrics.bootstrap import bootstrap_pq, paired_bootstrap_pq
+from unipan.metrics.bootstrap import Interval, bootstrap_pq, bootstrap_quality, paired_bootstrap_pq
 from unipan.metrics.panoptic_quality import PanopticQuality
 
 
@@ -37,10 +37,20 @@ def test_resamples_equal_recounting_the_drawn_images() -> None:
     for rows in drawn:
         again = PanopticQuality(CLASSES, {f"{k}": quality.per_image[row] for k, row in enumerate(rows)})
         scores = again.compute()["Stuff"]
-        values.append(np.nan if scores is None else scores.pq)
-    found = bootstrap_pq(quality, resamples=50, seed=0)["Stuff"]
+        values.append([np.nan] * 3 if scores is None else [scores.pq, scores.sq, scores.rq])
+    found = bootstrap_quality(quality, resamples=50, seed=0)["Stuff"]
+    whole = quality.compute()["Stuff"]
     assert found is not None
-    assert (found.low, found.high) == pytest.approx(tuple(np.nanpercentile(values, [2.5, 97.5])), abs=1e-12)
+    assert whole is not None
+    low, high = np.nanpercentile(values, [2.5, 97.5], axis=0)
+    for column, metric in enumerate(("pq", "sq", "rq")):
+        assert found[metric].value == getattr(whole, metric)
+        assert (found[metric].low, found[metric].high) == pytest.approx((low[column], high[column]), abs=1e-12)
+    assert bootstrap_pq(quality, resamples=50, seed=0)["Stuff"] == found["pq"]
+
+
+def test_an_interval_reads_as_percent() -> None:
+    assert str(Interval(0.5834, 0.55, 1.0)) == "58.3 (55.0–100)"
 
 
 def test_fixed_seed_and_order_of_counting_do_not_change_the_interval() -> None:
@@ -68,6 +78,7 @@ def test_a_group_without_classes_has_no_interval() -> None:
     quality = PanopticQuality(CLASSES)
     quality.update(of(["ss"]), of(["ss"]), "a")
     assert bootstrap_pq(quality, resamples=10)["Things"] is None
+    assert bootstrap_quality(quality, resamples=10)["Things"] is None
     assert paired_bootstrap_pq(quality, quality, resamples=10)["Things"] is None
 
 

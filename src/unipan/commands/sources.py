@@ -3,15 +3,13 @@
 import re
 from pathlib import Path
 
+from unipan.categories import Categories
 from unipan.data.coco import CocoPanoptic
 from unipan.data.loading import PanopticData
 from unipan.data.scenes import HELD_OUT, Scenes
+from unipan.data.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
 from unipan.data.subset import Subset
 
-TRAINING_SEEDS = range(0, 990_000)
-VALIDATION_SEEDS = range(990_000, 990_100)
-"""Cut from the training range (below `HELD_OUT`) but never trained on: what is chosen by them stays honest."""
-TEST_SEEDS = range(HELD_OUT, HELD_OUT + 200)
 HOLD_OUT_EVERY = 10
 
 
@@ -42,9 +40,7 @@ def open_data(source: str) -> tuple[PanopticData, str]:
     """
     if is_scenes(source):
         seeds = seeds_of(source, TEST_SEEDS)
-        trained = sum(seed in TRAINING_SEEDS for seed in (seeds[0], seeds[-1]))
-        kind = "SEEN in training" if trained else "never trained on"
-        return Scenes(seeds), f"{len(seeds)} scenes, seeds {spell(seeds)}, {kind}"
+        return Scenes(seeds), f"{len(seeds)} scenes, seeds {spell(seeds)}, {use_in_training(seeds)}"
     data = CocoPanoptic(Path(source))
     return data, f"{len(data)} images of {source}"
 
@@ -54,7 +50,7 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
 
     Raises:
         FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`; also training seeds that are held out, seeds
-            that stand on both sides, or two lists of classes.
+            that stand on both sides, or lists of classes that differ (in their order, too).
     """
     if is_scenes(source):
         seeds = seeds_of(source, TRAINING_SEEDS)
@@ -64,7 +60,8 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
         if seeds[0] <= checked[-1] and checked[0] <= seeds[-1]:
             raise ValueError(f"--data {source}: seeds {spell(checked)} are validated on; leave them out")
         if val is None or is_scenes(val):
-            note = f"train on scenes {spell(seeds)}, validate on scenes {spell(checked)}; from {HELD_OUT} on: held out"
+            free = max(HELD_OUT, checked.stop)
+            note = f"train on scenes {spell(seeds)}, validate on scenes {spell(checked)}; from {free} on: held out"
             return Scenes(seeds), Scenes(checked), note
         data: PanopticData = Scenes(seeds)
     else:
@@ -73,8 +70,11 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
         return hold_out(data, source)
     other, note = open_data(val)
     if [(c.name, c.isthing) for c in data.categories] != [(c.name, c.isthing) for c in other.categories]:
-        names = [", ".join(c.name for c in side.categories) for side in (data, other)]
-        raise ValueError(f"--val {val}: its classes are {names[1]}, but {source} has {names[0]}; list the same ones")
+        # Validation takes class index for class index, so the order counts too.
+        raise ValueError(
+            f"--val {val}: it has the {spell_classes(other.categories)}, but {source} has the "
+            f"{spell_classes(data.categories)}; list the same ones in the same order"
+        )
     return data, other, f"train on {len(data)} images of {source}, validate on {note}"
 
 
@@ -91,6 +91,12 @@ def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticDat
         f"({len(held)}) is held out for validation"
     )
     return Subset(data, rest), Subset(data, held), note
+
+
+def spell_classes(categories: Categories) -> str:
+    """Classes by kind, in their order."""
+    kinds = {"things": categories.things, "stuff": categories.stuff}
+    return ", the ".join(f"{kind} {', '.join(c.name for c in each) or '(none)'}" for kind, each in kinds.items())
 
 
 def spell(seeds: range) -> str:

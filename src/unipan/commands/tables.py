@@ -8,21 +8,20 @@ from rich.console import Console
 from rich.table import Table
 
 from unipan.data.coco_writer import write_atomically
-from unipan.metrics.bootstrap import bootstrap_pq
+from unipan.metrics.bootstrap import METRICS, bootstrap_quality
 from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
 
 
 def quality_table(quality: PanopticQuality) -> Table:
-    """PQ with its 95 % interval over images, SQ, RQ and the number of classes, by group."""
-    scores, intervals = quality.compute(), bootstrap_pq(quality)
-    table = Table("", "PQ", "95 % interval", "SQ", "RQ", "classes")
+    """PQ, SQ and RQ with their 95 % intervals over images, and the number of classes, by group."""
+    scores, intervals = quality.compute(), bootstrap_quality(quality)
+    table = Table("", *(metric.upper() for metric in METRICS), "classes", caption="in brackets: 95 % intervals")
     for group in GROUPS:
-        found, interval = scores[group], intervals[group]
-        if found is None or interval is None:
-            table.add_row(group, "-", "-", "-", "-", "0")
+        found, each = scores[group], intervals[group]
+        if found is None or each is None:
+            table.add_row(group, *["-"] * len(METRICS), "0")
             continue
-        between = f"{percent(interval.low)} to {percent(interval.high)}"
-        table.add_row(group, percent(found.pq), between, percent(found.sq), percent(found.rq), str(found.n))
+        table.add_row(group, *(str(each[metric]) for metric in METRICS), str(found.n))
     return table
 
 

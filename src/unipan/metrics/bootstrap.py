@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from unipan.categories import Categories
 from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality, class_qualities, group_means
+
+METRICS = ("pq", "sq", "rq")
+"""In the order of `class_qualities`' last axis."""
 
 _CELLS = 4_000_000  # draws held in memory at once
 
@@ -29,17 +31,30 @@ class Interval:
         """Whether a difference is clear of zero."""
         return self.low > 0 or self.high < 0
 
+    def __str__(self) -> str:
+        """In percent, like `58.3 (55.1–61.0)`."""
+        value, low, high = (f"{100 * v:.1f}" if v < 0.9995 else "100" for v in (self.value, self.low, self.high))
+        return f"{value} ({low}–{high})"
 
-def bootstrap_pq(
+
+def bootstrap_quality(
     quality: PanopticQuality, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-) -> dict[str, Interval | None]:
-    """PQ of All, Things and Stuff with an interval over images; None for a group without classes.
+) -> dict[str, dict[str, Interval] | None]:
+    """PQ, SQ and RQ (by METRICS) of All, Things and Stuff, their intervals over images from the same resamples.
+
+    A group without classes is None.
 
     Raises:
         ValueError: no image was counted.
     """
-    drawn = _resampled_pq(quality.categories, quality.per_image, resamples, seed)
-    return _intervals(_pq(quality), drawn, confidence)
+    return _intervals(_values(quality), _resampled(quality, resamples, seed), confidence)
+
+
+def bootstrap_pq(
+    quality: PanopticQuality, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> dict[str, Interval | None]:
+    """The PQ of `bootstrap_quality`."""
+    return _pq(bootstrap_quality(quality, resamples, confidence, seed))
 
 
 def paired_bootstrap_pq(
@@ -55,29 +70,33 @@ def paired_bootstrap_pq(
     if a.names != b.names:
         odd = sorted(set(a.names) ^ set(b.names))
         raise ValueError(f"paired bootstrap: {odd[0]} and {len(odd) - 1} more images are in only one of the two runs")
-    drawn_a = _resampled_pq(a.categories, a.per_image, resamples, seed)
-    drawn_b = _resampled_pq(b.categories, b.per_image, resamples, seed)
-    pq_a, pq_b = _pq(a), _pq(b)
-    values = {group: pq_a[group] - pq_b[group] for group in GROUPS}
-    return _intervals(values, {group: drawn_a[group] - drawn_b[group] for group in GROUPS}, confidence)
+    values_a, values_b = _values(a), _values(b)
+    drawn_a, drawn_b = _resampled(a, resamples, seed), _resampled(b, resamples, seed)
+    values = {group: values_a[group] - values_b[group] for group in GROUPS}
+    return _pq(_intervals(values, {group: drawn_a[group] - drawn_b[group] for group in GROUPS}, confidence))
 
 
-def _pq(quality: PanopticQuality) -> dict[str, float]:
+def _pq(found: dict[str, dict[str, Interval] | None]) -> dict[str, Interval | None]:
+    return {group: None if each is None else each["pq"] for group, each in found.items()}
+
+
+def _values(quality: PanopticQuality) -> dict[str, Float64[np.ndarray, " 3"]]:
     scores = quality.compute()
     found = {group: scores[group] for group in GROUPS}
-    return {group: np.nan if value is None else value.pq for group, value in found.items()}
+    return {
+        group: np.full(3, np.nan) if each is None else np.array([each.pq, each.sq, each.rq])
+        for group, each in found.items()
+    }
 
 
-def _resampled_pq(
-    categories: Categories, per_image: Float64[np.ndarray, "I L 4"], resamples: int, seed: int
-) -> dict[str, Float64[np.ndarray, " R"]]:
+def _resampled(quality: PanopticQuality, resamples: int, seed: int) -> dict[str, Float64[np.ndarray, "R 3"]]:
+    per_image = quality.per_image
     images, classes, _ = per_image.shape
     if images == 0:
         raise ValueError("bootstrap: no image was counted")
     flat = per_image.reshape(images, -1)
     sums = np.concatenate([weights @ flat for weights in _weights(images, resamples, seed)])
-    means = group_means(categories, class_qualities(sums.reshape(resamples, classes, 4)))
-    return {group: means[group][:, 0] for group in GROUPS}
+    return group_means(quality.categories, class_qualities(sums.reshape(resamples, classes, 4)))
 
 
 def _weights(images: int, resamples: int, seed: int) -> Iterator[Float64[np.ndarray, "R I"]]:
@@ -92,15 +111,16 @@ def _weights(images: int, resamples: int, seed: int) -> Iterator[Float64[np.ndar
 
 
 def _intervals(
-    values: dict[str, float], drawn: dict[str, Float64[np.ndarray, " R"]], confidence: float
-) -> dict[str, Interval | None]:
+    values: dict[str, Float64[np.ndarray, " 3"]], drawn: dict[str, Float64[np.ndarray, "R 3"]], confidence: float
+) -> dict[str, dict[str, Interval] | None]:
     tail = 50 * (1 - confidence)
-    found: dict[str, Interval | None] = {}
+    found: dict[str, dict[str, Interval] | None] = {}
     for group, value in values.items():
-        usable = drawn[group][~np.isnan(drawn[group])]
-        if np.isnan(value) or usable.size == 0:
+        # A group without classes has none of the three figures.
+        usable = drawn[group][~np.isnan(drawn[group]).any(axis=1)]
+        if np.isnan(value).any() or len(usable) == 0:
             found[group] = None
             continue
-        low, high = np.percentile(usable, [tail, 100 - tail]).tolist()
-        found[group] = Interval(float(value), low, high)
+        low, high = np.percentile(usable, [tail, 100 - tail], axis=0).tolist()
+        found[group] = {metric: Interval(*row) for metric, *row in zip(METRICS, value.tolist(), low, high, strict=True)}
     return found
