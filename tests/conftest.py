@@ -1,7 +1,7 @@
 """Shared fixtures. Importing unipan through jaxtyping's hook checks every annotated shape while the tests run."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ install_import_hook("unipan", "beartype.beartype")
 
 torch.set_num_threads(1)
 
-REAL_DATA = "real_data"
+REAL_DATA, ANNOUNCED = "real_data", "announced"
 
 
 @pytest.fixture
@@ -25,18 +25,33 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def announce(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Call it with a measured figure: `make test` prints the line at its end, whatever pytest captures."""
+    # Properties of a test reach the first process also from a worker of xdist.
+    return lambda line: request.node.user_properties.append((ANNOUNCED, line))
+
+
+def closing_lines(reports: Iterable[pytest.TestReport]) -> list[str]:
+    """What the tests announced, in the order of their names, then how many saw real photographs."""
+    lines: list[str] = []
+    run, skipped = set(), set()
+    for report in sorted(reports, key=lambda each: each.nodeid):
+        if report.when == "call":
+            lines += [line for name, line in report.user_properties if name == ANNOUNCED]
+        if REAL_DATA in report.keywords:
+            (skipped if report.skipped else run).add(report.nodeid)
+    return [*lines, f"real-data tests: {len(run - skipped)} run, {len(skipped)} skipped"]
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """Close with how many tests saw real photographs: a run without them proves less."""
+    """Close with the figures, and how many tests saw real photographs: a run without them proves less."""
     yield  # everything else, pytest's own summary included, comes first
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or hasattr(
-        session.config, "workerinput"
-    ):  # a worker of xdist: its reports reach the first process
+    # A worker of xdist says nothing: its reports reach the first process.
+    if reporter is None or hasattr(session.config, "workerinput"):
         return
-    run, skipped = set(), set()
-    for reports in reporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport) and REAL_DATA in report.keywords:
-                (skipped if report.skipped else run).add(report.nodeid)
-    reporter.write_line(f"real-data tests: {len(run - skipped)} run, {len(skipped)} skipped")
+    reports = [each for some in reporter.stats.values() for each in some if isinstance(each, pytest.TestReport)]
+    for line in closing_lines(reports):
+        reporter.write_line(line)

@@ -1,5 +1,7 @@
 """The scenes are hard on purpose: measured (200 scenes: 6.1 things, 52 % hidden, 58 % touching), kept as bounds."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -38,9 +40,10 @@ def test_components_merge_and_split() -> None:
     assert components_pq([_truth([[1, 0, 1]], {1: "car"})]) == 0.0
 
 
-def test_scenes_are_hard() -> None:
+def test_scenes_are_hard(announce: Callable[[str], None]) -> None:
     measured = scene_statistics(120)
-    print(f"\n{measured}")
+    for line in str(measured).splitlines():
+        announce(line)
     assert measured.things >= 5
     assert measured.hidden >= 0.25
     assert measured.median_area >= 600

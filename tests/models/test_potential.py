@@ -1,5 +1,6 @@
 """The dynamic potential head beyond its equations (tests/paper/test_equations.py): precision, odd boxes, memory."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def reset_peak() -> None:
 
 
 @pytest.mark.parametrize("masks", [True, False])
-def test_400_detections_at_256_x_512_train_in_little_memory(masks: bool) -> None:
+def test_400_detections_at_256_x_512_train_in_little_memory(masks: bool, announce: Callable[[str], None]) -> None:
     h, w, count = 64, 128, 400
     semantic = torch.randn(T + S, h, w, requires_grad=True)
     found = random_detections(count, masks)
@@ -65,6 +66,7 @@ def test_400_detections_at_256_x_512_train_in_little_memory(masks: bool) -> None
     before = peak_of_process()
     head(DynamicPotential("B", T, 4)(semantic, found), queries).pow(2).sum().backward()
     used = peak_of_process() - before
-    print(f"400 detections at 256 x 512, forward and backward: {used / MIB:.0f} MiB above the inputs (masks: {masks})")
+    kind = "with" if masks else "without"
+    announce(f"Psi and P of 400 detections {kind} masks at 256 x 512, d = 4, and back: {used / MIB:.0f} MiB")
     one = count * h * w * 4  # Psi once: 12.5 MiB; the n x n matrix would take 256 MiB, and as much again in backward
     assert used < 16 * one
