@@ -5,12 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test lint format clean
 
 help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
-	@echo "make test       every check and every quick test"
-	@echo "make test-slow  the tests that take minutes"
+	@echo "make test       every check and every test"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make format     let ruff put the code in order"
 	@echo "make clean      forget the environment and the caches (runs/ stays)"
@@ -42,10 +41,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -m "not slow"
-
-test-slow: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

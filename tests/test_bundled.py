@@ -15,6 +15,9 @@ from unipan.engine.evaluate import Evaluation, evaluate
 from unipan.inference import Segmenter
 from unipan.metrics.bootstrap import paired_bootstrap_pq
 
+# One worker of xdist for all of them: the evaluation is made once.
+pytestmark = pytest.mark.xdist_group("bundled")
+
 FOLDER = Path(str(resources.files("unipan") / "checkpoints"))
 FUSIONS: tuple[Fusion, ...] = ("affinity", "potential", "heuristic")
 MEGABYTES = 1e6

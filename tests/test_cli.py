@@ -383,7 +383,6 @@ def test_config_refuses_impossible_pairs_in_one_sentence(tmp_path: Path) -> None
     assert end.value.code == 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start", [["-m", "unipan"], [str(Path(sys.executable).with_name("unipan"))]])
 def test_two_processes_train_with_the_same_command(start: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
