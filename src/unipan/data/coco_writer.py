@@ -4,7 +4,6 @@ Every file is written beside its place and renamed, the JSON last: a reader neve
 """
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -16,6 +15,7 @@ from jaxtyping import UInt8
 from unipan.categories import Categories
 from unipan.data.coco import inside
 from unipan.ops.encoding import encode_png, png_of_rgb
+from unipan.ops.files import write_atomically
 from unipan.structures import PanopticMap, Sample, Segment
 
 
@@ -59,7 +59,9 @@ class PanopticWriter:
         """
         stem = str(PurePosixPath(name).with_suffix(""))
         png = inside(self.folder / "panoptic", f"{stem}.png", self.folder)
-        if stem in self._taken or image_id in self._ids:
+        if stem in self._taken:
+            raise ValueError(f"{png}: written already; image {image_id!r} ({name}) needs a name of its own")
+        if image_id in self._ids:
             raise ValueError(f"{self.folder}: image {image_id!r} ({name}) was written already; each is written once")
         for segment in panoptic:
             if self.categories.index_of_id.get(segment.category.id) is None:
@@ -110,14 +112,3 @@ def write_coco_panoptic(folder: Path | str, samples: Iterable[Sample], categorie
     for sample in samples:
         writer.add(sample.name, sample.image_id, sample.truth, sample.image)
     return writer.close()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside and rename, so that nobody meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

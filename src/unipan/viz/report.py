@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from unipan.ops.files import write_atomically
 from unipan.viz.palette import Color
 
 GROUPS = ("All", "Things", "Stuff")
@@ -104,10 +105,7 @@ def render(page: Page) -> str:
 
 def write_report(path: Path, page: Page) -> None:
     """Write the page; its folder is made, and an interrupted run leaves the old page as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(render(page), encoding="utf-8")
-    beside.replace(path)
+    write_atomically(path, render(page).encode())
 
 
 def _table(rows: Sequence[ScoreRow]) -> str:

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all, and a look beforehand whether they can be."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside and rename, so that nobody meets half a file.
+
+    Raises:
+        OSError: it cannot be written, in one sentence.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
+
+
+def require_file(path: Path, option: str) -> None:
+    """Look, before hours of work, whether a file can be written; nothing is made yet.
+
+    Raises:
+        ValueError: what stands in the way; `option` is what gave the path.
+    """
+    if path.is_dir():
+        raise ValueError(f"{option} {path}: a folder of this name is there; give the name of a file")
+    require_folder(path.parent, option)
+
+
+def require_folder(path: Path, option: str) -> None:
+    """The same for files in a folder, which may still be missing."""
+    place = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise ValueError(f"{option} {path}: {place} is a file; give another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {path}: nothing may be written to {place}; give another folder")

@@ -1,0 +1,41 @@
+"""Files appear whole or not at all, and what stands in the way is said before the work."""
+
+from pathlib import Path
+
+import pytest
+
+from unipan.ops.files import require_file, require_folder, write_atomically
+
+
+def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.json"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [found.name for found in path.parent.iterdir()] == ["a.json"]
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "file" / "a.json"):
+        with pytest.raises(OSError, match=rf"{path}: cannot be written \(.*\); make room, or give another place"):
+            write_atomically(path, b"x")
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_look_beforehand_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "new" / "a.json", Path("a.json"), Path("new/a.json"), tmp_path / "file"):
+        require_file(path, "--json")
+    require_folder(tmp_path / "new" / "er", "--out")
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(ValueError, match=r"--json .*: a folder of this name is there; give the name of a file"):
+        require_file(tmp_path, "--json")
+    for path in (Path("file"), tmp_path / "file" / "sub" / "sub"):
+        with pytest.raises(ValueError, match=rf"--out {path}: .*file is a file; give another folder"):
+            require_folder(path, "--out")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(ValueError, match="--out new: nothing may be written to"):
+        require_folder(Path("new"), "--out")
