@@ -41,6 +41,34 @@ def test_what_is_wrong_is_said() -> None:
         Categories.from_coco([{"id": 1, "name": "a", "isthing": 1}, {"id": 2, "name": "b"}], "x.json")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"id": None}, "its 'id' is None; write a whole number"),
+        ({"id": "abc"}, "its 'id' is 'abc'; write a whole number"),
+        ({"id": -1}, "its 'id' is -1; write a whole number"),
+        ({"name": ["b"]}, "its 'name' is \\['b'\\]; write a text"),
+        ({"isthing": "false"}, "its 'isthing' is 'false'; write 0 or 1"),
+        ({"color": 5}, "its 'color' is 5; write three numbers"),
+        ({"color": [1, 2]}, "its 'color' is \\[1, 2\\]; write three numbers"),
+        ({"color": [1, 2, 256]}, "its 'color' is .*256\\]; write three numbers from 0 to 255"),
+        ({"color": "red"}, "its 'color' is 'red'; write three numbers"),
+    ],
+)
+def test_a_wrong_category_is_named_with_its_file(change: dict[str, object], words: str) -> None:
+    good = {"id": 1, "name": "a", "isthing": 1}
+    with pytest.raises(ValueError, match=rf"x\.json: category number 1 \(.*b.*\): {words}"):
+        Categories.from_coco([good, {"id": 2, "name": "b", "isthing": 1, **change}], "x.json")
+
+
+def test_a_wrong_list_is_named_with_its_file() -> None:
+    good = {"id": 1, "name": "a", "isthing": 1}
+    with pytest.raises(ValueError, match=r"x\.json: categories: id 1 stands more than once"):
+        Categories.from_coco([good, {**good, "name": "b"}], "x.json")
+    with pytest.raises(ValueError, match=r"x\.json: categories: the list is empty"):
+        Categories.from_coco([], "x.json")
+
+
 def test_missing_colours_are_filled_with_distinct_ones() -> None:
     made = Categories.from_coco([{"id": i, "name": str(i), "isthing": 1} for i in range(133)])
     assert len({c.color for c in made}) > 120

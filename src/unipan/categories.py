@@ -1,7 +1,7 @@
 """What a dataset's classes are: things first, then stuff. No other file knows how many there are."""
 
 import colorsys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,19 +56,15 @@ class Categories:
 
         `isthing` is required; a missing `color` is filled with a distinct one.
         Format: https://cocodataset.org/#format-data (section 4, panoptic segmentation).
+
+        Raises:
+            ValueError: what is wrong, and in which category of `source`.
         """
-        entries = list(entries)
-        found = []
-        for position, entry in enumerate(entries):
-            missing = [key for key in ("id", "name", "isthing") if key not in entry]
-            if missing:
-                raise ValueError(f"{source}: category number {position} has no {missing[0]!r}; add it")
-            color = entry.get("color") or distinct_color(position)
-            red, green, blue = (int(channel) for channel in color)
-            found.append(
-                Category(int(entry["id"]), str(entry["name"]), bool(entry["isthing"]), (red, green, blue)),
-            )
-        return cls.of(found)
+        found = [_category(entry, position, source) for position, entry in enumerate(entries)]
+        try:
+            return cls.of(found)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
 
     def to_coco(self) -> list[dict[str, Any]]:
         """The list as COCO panoptic JSON writes it."""
@@ -102,6 +98,27 @@ class Categories:
 
     def __getitem__(self, index: int) -> Category:
         return self.all[index]
+
+
+def _category(entry: Mapping[str, Any], position: int, source: str) -> Category:
+    missing = [key for key in ("id", "name", "isthing") if key not in entry]
+    if missing:
+        raise ValueError(f"{source}: category number {position} has no {missing[0]!r}; add it")
+    number, name, isthing = entry["id"], entry["name"], entry["isthing"]
+    color = entry.get("color") or distinct_color(position)
+    rgb = isinstance(color, Sequence) and len(color) == 3 and all(isinstance(channel, int | float) for channel in color)
+    for key, good, wanted in (
+        ("id", isinstance(number, int) and number >= 0, "a whole number from 0 on"),
+        ("name", isinstance(name, str | int), "a text"),
+        ("isthing", isthing in (0, 1), "0 or 1"),
+        ("color", rgb and all(0 <= channel <= 255 for channel in color), "three numbers from 0 to 255"),
+    ):
+        if not good:
+            raise ValueError(
+                f"{source}: category number {position} ({name!r}): its {key!r} is {entry[key]!r}; write {wanted}"
+            )
+    red, green, blue = (int(channel) for channel in color)
+    return Category(number, str(name), bool(isthing), (red, green, blue))
 
 
 def distinct_color(position: int) -> tuple[int, int, int]:
