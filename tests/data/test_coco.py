@@ -106,6 +106,12 @@ def _second(content: dict[str, Any], key: str) -> dict[str, Any]:
     ("change", "message"),
     [
         (lambda c: _first(c).update(category_id=77), "image 100, segment 3: category id 77 is not in `categories`"),
+        (
+            lambda c: _first(c).update(category_id=[1]),
+            r"image 100, segment 3: category id \[1\] is not in `categories`",
+        ),
+        (lambda c: _first(c).update(score="x"), "image 100, segment 3: its `score` is 'x'; write a number"),
+        (lambda c: c["categories"][0].update(id=None), r"category number 0 \('door'\): its 'id' is None"),
         (lambda c: _first(c).update(id=2), "image 100, segment 2: this id stands twice"),
         (lambda c: _first(c).update(id="3"), "image 100, segment '3': a segment needs an integer"),
         (lambda c: _second(c, "images").update(id=100), "image 100 stands twice"),
@@ -175,8 +181,10 @@ def test_the_json_appears_only_when_all_went_well(tmp_path: Path) -> None:
     assert not (tmp_path / "panoptic.json").exists()
     with PanopticWriter(tmp_path, CLASSES, scores=True) as writer:
         writer.add("a.jpg", 1, truth)
-        with pytest.raises(ValueError, match=r"image 2 \(a.png\) was written already"):
+        with pytest.raises(ValueError, match=r"a\.png: written already; image 2 \(a.png\) needs a name of its own"):
             writer.add("a.png", 2, truth)
+        with pytest.raises(ValueError, match=r"image 1 \(b.png\) was written already"):
+            writer.add("b.png", 1, truth)
         with pytest.raises(ValueError, match="leads out of"):
             writer.add("../a.png", 2, truth)
         with pytest.raises(ValueError, match="this writer writes no images"):

@@ -44,10 +44,11 @@ class CocoPanoptic:
     def _open(self, json_file: Path, images: Path | None, panoptic: Path) -> None:
         self.source = json_file
         content = read_json(json_file)
-        self.categories = Categories.from_coco(_rows(content, "categories", json_file), str(json_file))
+        self.categories = Categories.from_coco(rows_of(content, "categories", json_file), str(json_file))
         self._by_id = {category.id: category for category in self.categories}
-        self._images = _unique(_rows(content, "images", json_file), "id", "image", json_file)
-        annotations = _unique(_rows(content, "annotations", json_file), "image_id", "annotation of image", json_file)
+        self._images = unique_rows(rows_of(content, "images", json_file), "id", "image", json_file)
+        rows = rows_of(content, "annotations", json_file)
+        annotations = unique_rows(rows, "image_id", "annotation of image", json_file)
         stray = next((key for key in annotations if key not in self._images), None)
         if stray is not None:
             raise ValueError(f"{json_file}: image {stray!r} is annotated but is not in `images`")
@@ -64,12 +65,15 @@ class CocoPanoptic:
         if image_id not in self._annotations:
             raise ValueError(f"{self.source}: image {image_id!r} ({self.file_names[index]}) has no annotation")
         seen = set()
-        for segment in _rows(self._annotations[image_id], "segments_info", self.source, f"image {image_id!r}: "):
+        for segment in rows_of(self._annotations[image_id], "segments_info", self.source, f"image {image_id!r}: "):
             where = f"{self.source}: image {image_id!r}, segment {segment.get('id')!r}"
             if not isinstance(segment.get("id"), int):
                 raise ValueError(f"{where}: a segment needs an integer `id`")
-            if segment.get("category_id") not in self._by_id:
-                raise ValueError(f"{where}: category id {segment.get('category_id')!r} is not in `categories`")
+            category = segment.get("category_id")
+            if not isinstance(category, int) or category not in self._by_id:
+                raise ValueError(f"{where}: category id {category!r} is not in `categories`")
+            if not isinstance(segment.get("score", 1), int | float):
+                raise ValueError(f"{where}: its `score` is {segment['score']!r}; write a number or leave it out")
             if segment["id"] in seen:
                 raise ValueError(f"{where}: this id stands twice in `segments_info`; ids are unique within an image")
             seen.add(segment["id"])
@@ -174,14 +178,16 @@ def inside(folder: Path, name: str, source: Path) -> Path:
     return folder / name
 
 
-def _rows(content: Mapping[str, Any], key: str, source: Path, where: str = "") -> list[dict[str, Any]]:
+def rows_of(content: Mapping[str, Any], key: str, source: Path, where: str = "") -> list[dict[str, Any]]:
+    """The list of objects under a key of a COCO JSON. Raises ValueError that names the file if it is none."""
     rows = content.get(key)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{source}: {where}`{key}` must be a list of objects; is this COCO *panoptic* JSON?")
     return rows
 
 
-def _unique(rows: Iterable[dict[str, Any]], key: str, noun: str, source: Path) -> dict[int | str, dict[str, Any]]:
+def unique_rows(rows: Iterable[dict[str, Any]], key: str, noun: str, source: Path) -> dict[int | str, dict[str, Any]]:
+    """Rows by their key. Raises ValueError that names the file if one has none or shares it."""
     found: dict[int | str, dict[str, Any]] = {}
     for position, row in enumerate(rows):
         value = row.get(key)
