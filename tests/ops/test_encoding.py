@@ -134,6 +134,14 @@ def test_as_rgb_takes_what_it_promises() -> None:
         found = as_rgb(image)
         assert (found == PHOTO).all()
         assert found.flags.c_contiguous
+    assert as_rgb(PHOTO) is PHOTO
+
+
+def test_as_rgb_may_always_be_written() -> None:
+    frozen = np.frombuffer(PHOTO.tobytes(), np.uint8).reshape(PHOTO.shape)
+    found = as_rgb(frozen)
+    assert (found == PHOTO).all()
+    assert found.flags.writeable  # torch.from_numpy warns otherwise
 
 
 @pytest.mark.parametrize(
@@ -191,5 +199,8 @@ def test_class_map() -> None:
     assert class_map(panoptic, CLASSES).tolist() == [[VOID, 0], [1, 1]]
     with pytest.raises(ValueError, match=r"category id 5 \('sky'\) is not one of the 1 classes"):
         class_map(panoptic, Categories((CAR,)))
+    empty = PanopticMap(np.zeros((0, 3), np.int32), ())
+    assert class_map(empty, CLASSES).shape == (0, 3)
+    assert class_map(PanopticMap(np.zeros((2, 3), np.int32), ()), CLASSES).tolist() == [[VOID] * 3] * 2
     with pytest.raises(ValueError, match="id 9 has pixels"):
         class_map(PanopticMap(panoptic.ids, panoptic.segments[1:]), CLASSES)

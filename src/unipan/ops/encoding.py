@@ -123,7 +123,7 @@ def _rgb_of_16_bit(grey: np.ndarray, source: str) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
-    """Turn an image in memory into an HxWx3 uint8 array.
+    """Turn an image in memory into a contiguous, writable HxWx3 uint8 array.
 
     Args:
         image: a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255, or floating point 0-1).
@@ -148,7 +148,7 @@ def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
         )
     if rgb.size == 0:
         raise ValueError(f"image: it has no pixels (shape {rgb.shape})")
-    return np.ascontiguousarray(rgb)
+    return np.require(rgb, requirements=("C", "W"))  # torch warns of arrays that may not be written
 
 
 def _rgb_of_tensor(image: Tensor) -> UInt8[np.ndarray, "H W 3"]:
@@ -225,17 +225,15 @@ def class_map(panoptic: PanopticMap, categories: Categories) -> Int32[np.ndarray
     """For each pixel the class index (things first), VOID (-1) where the id is 0; crowds keep their class.
 
     Raises:
-        ValueError: a segment's category is not one of `categories`.
+        ValueError: a segment's category is not one of `categories`, or an id has no segment.
     """
-    table = np.full(max((segment.id for segment in panoptic), default=0) + 1, VOID, np.int32)
     for segment in panoptic:
         if segment.category.id not in categories.index_of_id:
             raise ValueError(
                 f"segment {segment.id}: category id {segment.category.id} ({segment.category.name!r}) is not one of "
                 f"the {len(categories)} classes"
             )
-        table[segment.id] = categories.index_of_id[segment.category.id]
-    if panoptic.ids.size and int(panoptic.ids.max()) >= len(table):
-        raise ValueError(f"panoptic map: id {panoptic.ids.max()} has pixels but no segment is declared for it")
-    classes: Int32[np.ndarray, "H W"] = table[panoptic.ids]
-    return classes
+    classes = np.array([*(categories.index_of_id[segment.category.id] for segment in panoptic), VOID], np.int32)
+    starts, lengths = runs(panoptic.ids)
+    rows = rows_of_ids(panoptic.ids.reshape(-1)[starts], [segment.id for segment in panoptic], "panoptic map")
+    return np.repeat(classes[rows], lengths).reshape(panoptic.ids.shape)
