@@ -48,6 +48,15 @@ def test_a_mask_free_network_cannot_be_compared(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_cannot_work_is_said_first(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; give another folder"):
+        run_demo(tmp_path / "file", count=1)
+    for count, seed0 in ((0, 5), (1, -1)):
+        with pytest.raises(ValueError, match="--count from 1, --seed0 from 0"):
+            run_demo(tmp_path / "demo", count, seed0)
+
+
 def test_a_pixel_outside_its_box_comes_first() -> None:
     x, y, reason = pixel_to_mark(two_cars(), boxes((5, 10, 30, 30), (40, 10, 64, 30)))
     assert 64 <= x < 75

@@ -21,6 +21,7 @@ from unipan.data.seeds import use_in_training
 from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.metrics.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
 from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
+from unipan.ops.files import require_file
 from unipan.structures import Detections, PanopticMap, Sample, Segment
 from unipan.viz.heatmap import affinity_picture, diverging
 from unipan.viz.overlay import draw_boxes, enlarge, enlarge_map, mark, overlay
@@ -81,7 +82,13 @@ def run_demo(
 
     Returns:
         the page.
+
+    Raises:
+        ValueError: no scenes, a network without masks, or a folder that cannot be written to.
     """
+    if seed0 < 0 or count < 1:
+        raise ValueError(f"demo: {count} scenes from seed {seed0} cannot be drawn; give --count from 1, --seed0 from 0")
+    require_file(out / "index.html", "--out")
     console = Console()
     segmenter = segmenter or Segmenter.load("scenes")
     run = Run(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in FUSIONS})
@@ -90,7 +97,7 @@ def run_demo(
         _score(run, sample, show=number < shown)
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
     note = _scores_note(run, seed0, count)
-    console.print(_table(found))
+    console.print(score_table(found))
     console.print(note, highlight=False)
     page = out / "index.html"
     write_report(page, _page(run, found, note))
@@ -115,7 +122,8 @@ def _score(run: Run, sample: Sample, show: bool) -> None:
 # ---- figures ---------------------------------------------------------------------------------------------------
 
 
-def _table(found: Mapping[Fusion, Intervals]) -> Table:
+def score_table(found: Mapping[Fusion, Intervals]) -> Table:
+    """The three groups, each under every fusion."""
     headers = [metric.upper() for metric in METRICS]
     table = Table("", "fusion", *headers, title="Panoptic quality in %, with 95% intervals", box=box.SIMPLE_HEAD)
     for group in GROUPS:

@@ -36,14 +36,15 @@ def affinity(
     """
     import numpy as np
 
-    from unipan.data.coco_writer import write_atomically
-    from unipan.inference import Segmenter
+    from unipan.commands.sources import open_segmenter
     from unipan.ops.encoding import png_of_rgb
+    from unipan.ops.files import require_file, write_atomically
     from unipan.viz.heatmap import affinity_picture
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
-    scene = Segmenter.load(checkpoint, device).scene(image)
+    require_file(out, "--out")
+    scene = open_segmenter(checkpoint, device).scene(image)
     values = scene.affinity(*pixel)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(values), 0.995))

@@ -38,12 +38,14 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from unipan.commands.sources import open_data
+    from unipan.commands.sources import open_data, open_segmenter
     from unipan.commands.tables import print_scores, write_json
     from unipan.engine.evaluate import evaluate as score
-    from unipan.inference import Segmenter
+    from unipan.ops.files import require_file
 
-    segmenter = Segmenter.load(checkpoint, device)
+    if json_file is not None:
+        require_file(json_file, "--json")
+    segmenter = open_segmenter(checkpoint, device)
     images, note = open_data(data)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
@@ -52,11 +54,11 @@ def evaluate(
         task = progress.add_task("evaluating", total=len(chosen))
         found = score(segmenter, images, [fusion], chosen, with_ap, lambda *_: progress.advance(task))
     scores = found.to_json(fusion)
-    if json_file is not None:
-        write_json(json_file, scores)
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     title = f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
     print_scores(found.quality[fusion], title, [describe(scores)])
+    if json_file is not None:
+        write_json(json_file, scores)
 
 
 def describe(scores: dict[str, Any]) -> str:

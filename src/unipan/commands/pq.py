@@ -38,14 +38,17 @@ def pq(
     """
     from unipan.commands.tables import print_scores, write_json
     from unipan.data.coco import CocoPanoptic
+    from unipan.ops.files import require_file
 
+    if json_file is not None:
+        require_file(json_file, "--json")
     gt = CocoPanoptic.of(truth, None, gt_folder or truth.with_suffix(""))
     found = CocoPanoptic.of(predictions, None, pred_folder or predictions.with_suffix(""))
     quality = compare(gt, found)
-    scores = quality.compute().to_json()
-    if json_file is not None:
-        write_json(json_file, {"official": scores, "strict": scores})
     print_scores(quality, f"{predictions} against {truth}, {len(gt)} images; percent", [])
+    if json_file is not None:
+        scores = quality.compute().to_json()
+        write_json(json_file, {"official": scores, "strict": scores})
 
 
 def compare(truth: "CocoPanoptic", found: "CocoPanoptic") -> "PanopticQuality":

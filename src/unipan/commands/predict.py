@@ -1,7 +1,7 @@
 """`unipan predict CHECKPOINT IMAGE_OR_FOLDER... --out DIR`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +12,7 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Checkpoint, Device, Folder, FusionChoice
 
 if TYPE_CHECKING:
-    from unipan.data.coco_writer import PanopticWriter
-    from unipan.inference import Segmenter
+    from unipan.categories import Categories
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 """What counts as an image inside a folder."""
@@ -31,6 +30,11 @@ class Job:
     path: Path
     name: str
     image_id: int | str
+
+    @property
+    def png(self) -> PurePosixPath:
+        """The name of what is written for it."""
+        return PurePosixPath(self.name).with_suffix(".png")
 
 
 def predict(
@@ -56,39 +60,52 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
-    from unipan.categories import Categories
-    from unipan.data.coco import read_json
+    from unipan.commands.sources import open_segmenter
     from unipan.data.coco_writer import PanopticWriter
     from unipan.engine.evaluate import with_categories
-    from unipan.inference import Segmenter
+    from unipan.ops.files import require_folder
 
-    found = find_images(images)
-    segmenter = Segmenter.load(checkpoint, device)
-    if like is None:
-        jobs = [Job(path, name, number) for number, (path, name) in enumerate(found, start=1)]
-    else:
-        truth = read_json(like)
-        segmenter = with_categories(segmenter, Categories.from_coco(truth.get("categories", []), str(like)))
-        jobs = jobs_like(found, truth.get("images", []), like)
+    for part in ("panoptic", "overlays"):
+        require_folder(out / part, "--out")
+    jobs, categories = plan(images, like)
+    segmenter = open_segmenter(checkpoint, device)
+    if categories is not None:
+        segmenter = with_categories(segmenter, categories)
     failed = 0
     with PanopticWriter(out, segmenter.categories, scores=True) as writer:
         for job in track(jobs, "segmenting", console=Console(stderr=True), transient=True):
             try:
-                segment(segmenter, job, writer, out / "overlays", fusion)
+                result = segmenter(job.path, fusion)
             except (ValueError, OSError) as error:
                 if fusion == "heuristic" and not segmenter.config.detection.masks:
                     raise  # not this image's fault
                 failed += 1
                 print(f"unipan: {job.path} is left out: {error}", file=sys.stderr)
+                continue
+            result.save(out / "overlays" / job.png)
+            writer.add(job.name, job.image_id, result)
     print(f"{out / 'panoptic.json'}: {len(jobs) - failed} images" + f", {failed} left out" * bool(failed))
     return int(failed > 0)
 
 
-def segment(segmenter: "Segmenter", job: Job, writer: "PanopticWriter", overlays: Path, fusion: str | None) -> None:
-    """Segment one image and write its PNG and its overlay."""
-    result = segmenter(job.path, fusion)
-    writer.add(job.name, job.image_id, result)
-    result.save(overlays / PurePosixPath(job.name).with_suffix(".png"))
+def plan(images: Sequence[Path], like: Path | None) -> tuple[list[Job], "Categories | None"]:
+    """What to segment, and the categories of `--like`.
+
+    Raises:
+        FileNotFoundError, ValueError: see `find_images`, `jobs_like` and `check_names`; also a broken `--like`.
+    """
+    from unipan.categories import Categories
+    from unipan.data.coco import read_json, rows_of, unique_rows
+
+    found, categories = find_images(images), None
+    if like is None:
+        jobs = [Job(path, name, number) for number, (path, name) in enumerate(found, start=1)]
+    else:
+        truth = read_json(like)
+        categories = Categories.from_coco(rows_of(truth, "categories", like), str(like))
+        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like)
+    check_names(jobs)
+    return jobs, categories
 
 
 def find_images(given: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -114,13 +131,30 @@ def find_images(given: Sequence[Path]) -> list[tuple[Path, str]]:
     return found
 
 
-def jobs_like(found: list[tuple[Path, str]], entries: list[dict[str, object]], like: Path) -> list[Job]:
-    """Images with the ids and names that a ground truth gives them.
+def check_names(jobs: Sequence[Job]) -> None:
+    """Raises ValueError if two images would be written to one PNG, or one outside the folder."""
+    from unipan.data.coco import inside
+
+    taken: dict[PurePosixPath, Path] = {}
+    for job in jobs:
+        inside(Path("panoptic"), job.name, job.path)
+        other = taken.setdefault(job.png, job.path)
+        if other is not job.path:
+            raise ValueError(
+                f"predict: {other} and {job.path} would both be written to {job.png}; rename one of them, or give "
+                "them to two runs with an --out each"
+            )
+
+
+def jobs_like(
+    found: list[tuple[Path, str]], entries: Mapping[int | str, Mapping[str, object]], like: Path
+) -> list[Job]:
+    """Images with the ids and names that a ground truth, listed by id, gives them.
 
     Raises:
         ValueError: an image that it does not have, or a file name that it has twice.
     """
-    full = {str(entry.get("file_name")): entry for entry in entries}
+    full = {str(entry.get("file_name")): key for key, entry in entries.items()}
     short: dict[str, list[str]] = {}
     for name in full:
         short.setdefault(PurePosixPath(name).name, []).append(name)
@@ -132,10 +166,7 @@ def jobs_like(found: list[tuple[Path, str]], entries: list[dict[str, object]], l
         if not fitting:
             missing.append(name)
             continue
-        key = full[fitting[0]].get("id")
-        if not isinstance(key, int | str):
-            raise ValueError(f"--like {like}: image {fitting[0]} has no `id`")
-        jobs.append(Job(path, fitting[0], key))
+        jobs.append(Job(path, fitting[0], full[fitting[0]]))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"--like {like}: it has no image named {missing[0]}{more}; leave out what it does not list")

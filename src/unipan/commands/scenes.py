@@ -35,6 +35,17 @@ def scenes(
         raise ValueError("scenes: nothing to do; give --out DIR to write them, or --stats to measure them")
     if count < 1:
         raise ValueError(f"--count {count}: at least one scene is needed")
+    if seed < 0:
+        raise ValueError(f"--seed {seed}: seeds start at 0")
+    if min(size) < 1:
+        raise ValueError(f"--size {size[0]} {size[1]}: a scene has at least one pixel each way")
+    if out is not None:
+        from unipan.ops.files import require_folder
+
+        for part in ("images", "panoptic"):
+            require_folder(out / part, "--out")
+        if (out / "panoptic.json").exists():
+            raise ValueError(f"--out {out}: a dataset is there already; give an empty folder")
     if stats:
         from unipan.data.scene_statistics import scene_statistics
 
@@ -45,8 +56,6 @@ def scenes(
         from unipan.data.coco_writer import write_coco_panoptic
         from unipan.data.scenes import HELD_OUT, SCENE_CATEGORIES, Scenes
 
-        if (out / "panoptic.json").exists():
-            raise ValueError(f"--out {out}: a dataset is there already; give an empty folder")
         drawn = Scenes(range(seed, seed + count), size)
         path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
         held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"

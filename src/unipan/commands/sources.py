@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import torch
+
 from unipan.categories import Categories
 from unipan.data.coco import CocoPanoptic
 from unipan.data.loading import PanopticData
 from unipan.data.scenes import HELD_OUT, Scenes
 from unipan.data.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
 from unipan.data.subset import Subset
+from unipan.inference import Segmenter
 
 HOLD_OUT_EVERY = 10
 
@@ -30,6 +33,21 @@ def seeds_of(source: str, default: range) -> range:
     if found is None or int(found[2]) < int(found[1]):
         raise ValueError(f"{source}: write scenes:FIRST-LAST with two seeds in order, like scenes:1000000-1000199")
     return range(int(found[1]), int(found[2]) + 1)
+
+
+def open_segmenter(checkpoint: str, device: str) -> Segmenter:
+    """The network of a CHECKPOINT on a DEVICE.
+
+    Raises:
+        FileNotFoundError, ValueError: see `Segmenter.load`; also a device that torch does not know or does not find.
+    """
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        found += ["mps"] * torch.backends.mps.is_available()
+        raise ValueError(f"--device {device}: torch cannot compute there; here is {' or '.join(found)}") from error
+    return Segmenter.load(checkpoint, device)
 
 
 def open_data(source: str) -> tuple[PanopticData, str]:

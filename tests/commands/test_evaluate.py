@@ -1,0 +1,43 @@
+"""`evaluate` and `pq` print before they write, and look first whether they can write."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.test_inference import segmenter_of, tiny
+from tests.tiny import CATEGORIES, Drawn
+from unipan.cli import main
+from unipan.data.coco_writer import write_coco_panoptic
+from unipan.presets import scenes
+
+
+@pytest.fixture(params=["evaluate", "pq"])
+def command(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr("unipan.commands.sources.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    if request.param == "evaluate":
+        return ["evaluate", "net", "scenes:1000000-1000000"]
+    truth = str(write_coco_panoptic(tmp_path / "gt", [Drawn([2])[0]], CATEGORIES))
+    return ["pq", truth, truth]
+
+
+def test_a_folder_for_json_is_said_before_the_work(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--json", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "--json" in shown.err
+    assert "give the name of a file" in shown.err
+    assert shown.out == ""
+
+
+def test_scores_are_printed_even_if_they_cannot_be_written(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("unipan.commands.tables.write_json", full)
+    assert main([*command, "--json", str(tmp_path / "a.json")]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.strip() == "unipan: the disk is full"
+    assert "Things" in shown.out

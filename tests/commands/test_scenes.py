@@ -1,0 +1,39 @@
+"""`scenes` leaves a whole dataset or nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from unipan.cli import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seed", "-4", "--count", "6"], "--seed -4: seeds start at 0"),
+        (["--size", "0", "2"], "--size 0 2: a scene has at least one pixel"),
+        (["--size", "3", "-1"], "--size 3 -1"),
+        (["--count", "0"], "--count 0"),
+    ],
+)
+def test_what_cannot_be_drawn_leaves_nothing(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scenes", *arguments, "--out", str(tmp_path / "out")]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_is_taken_is_said_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "panoptic.json").touch()
+    for out, words in ((tmp_path, "already"), (tmp_path / "panoptic.json", "is a file")):
+        assert main(["scenes", "--stats", "--out", str(out)]) == 1
+        shown = capsys.readouterr()
+        assert words in shown.err
+        assert shown.out == ""
+
+
+def test_the_least_size_can_be_drawn(tmp_path: Path) -> None:
+    assert main(["scenes", "--count", "2", "--size", "1", "1", "--out", str(tmp_path / "out")]) == 0

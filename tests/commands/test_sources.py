@@ -1,0 +1,52 @@
+"""What DATA and DEVICE mean, and what is said of them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import CATEGORIES, Drawn
+from unipan.categories import Categories
+from unipan.commands.sources import open_data, open_segmenter, open_training
+from unipan.data.coco_writer import write_coco_panoptic
+
+
+def written(folder: Path, categories: Categories) -> str:
+    data = Drawn([2, 2])
+    write_coco_panoptic(folder, (data[index] for index in range(2)), categories)
+    return str(folder)
+
+
+def test_validation_wants_the_order_of_the_classes_too(tmp_path: Path) -> None:
+    disc, box, sky, ground = CATEGORIES
+    one = written(tmp_path / "one", CATEGORIES)
+    other = written(tmp_path / "other", Categories((box, disc, sky, ground)))
+    open_training(one, one)
+    with pytest.raises(ValueError, match=r"things box, disc, the stuff sky, ground, but .*the same order"):
+        open_training(one, other)
+
+
+def test_notes_speak_of_all_the_seeds() -> None:
+    assert open_data("scenes")[1] == "200 scenes, seeds 1000000..1000199, never used in training"
+    assert open_data("scenes:989999-1000000")[1].endswith(
+        "1 of them SEEN in training, 100 of them validated on in training"
+    )
+    assert open_training("scenes:0-9", None)[2].endswith("from 1000000 on: held out")
+    assert open_training("scenes:0-9", "scenes:1000000-1000009")[2].endswith("from 1000010 on: held out")
+
+
+@pytest.mark.parametrize("device", ["foo", "meta", "cuda:99"])
+def test_a_device_that_is_not_there_is_said_before_the_checkpoint_is_opened(device: str) -> None:
+    with pytest.raises(ValueError, match=f"--device {device}: torch cannot compute there; here is cpu"):
+        open_segmenter("nowhere", device)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_segmenter("nowhere", "cpu")
+
+
+def test_cuda_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_cuda(*_: object, **__: object) -> None:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(torch, "zeros", without_cuda)
+    with pytest.raises(ValueError, match="--device cuda: torch cannot compute there"):
+        open_segmenter("nowhere", "cuda")

@@ -1,0 +1,42 @@
+"""The table of evaluate and the one of the demo print the same figures."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.metrics.cases import CLASSES, of, random_pair
+from unipan.commands.tables import quality_table, write_json
+from unipan.demo import FUSIONS, score_table
+from unipan.metrics.bootstrap import bootstrap_quality
+from unipan.metrics.panoptic_quality import PanopticQuality
+
+
+def printed(table: object) -> str:
+    console = Console(width=120)
+    with console.capture() as shown:
+        console.print(table)
+    return shown.get()
+
+
+def test_evaluate_and_the_demo_print_identical_intervals() -> None:
+    quality = PanopticQuality(CLASSES)
+    for seed in range(12):
+        quality.update(*random_pair(seed), str(seed))
+    found = bootstrap_quality(quality)
+    tables = printed(quality_table(quality)), printed(score_table(dict.fromkeys(FUSIONS, found)))
+    for each in found.values():
+        assert each is not None
+        assert [str(interval) in table for interval in each.values() for table in tables] == [True] * 6
+
+
+def test_a_group_without_classes_is_a_dash() -> None:
+    quality = PanopticQuality(CLASSES)
+    quality.update(of(["ss"]), of(["ss"]), "a")
+    things = next(line for line in printed(quality_table(quality)).splitlines() if "Things" in line)
+    assert things.count("-") == 3
+
+
+def test_json_is_written_whole(tmp_path: Path) -> None:
+    write_json(tmp_path / "new" / "a.json", {"a": None})
+    assert json.loads((tmp_path / "new" / "a.json").read_text()) == {"a": None}
