@@ -36,7 +36,7 @@ def experiment(variant: str, masks: bool, iterations: int, seed: int, data: Subs
     """The finetune preset without augmentation, fitted to the four images."""
     base = finetune()
     view = DataConfig(short_side=256, max_side=512, flip=0.0)
-    seen = thing_statistics(data, view)
+    seen = thing_statistics(data, view, base.decoder.stride)
     detection = fit_detection(base.detection, seen.per_image[1], seen.side, seen.aspect)
     train = replace(
         base.train,

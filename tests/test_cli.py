@@ -357,7 +357,7 @@ def test_what_init_means(folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_published_recipes_are_not_fitted() -> None:
     sides = (4.0, 8.0, 12.0, 16.0, 24.0, 40.0, 90.0)
-    seen = ThingStatistics(10, (70.0, 359.0, 400), sides, (0.5, 1.0, 2.0), (2.0, 20.0), (256, 256))
+    seen = ThingStatistics(10, (70.0, 359.0, 400), sides, (0.5, 1.0, 2.0), (2.0, 20.0), (256, 256), 2)
     assert fit_to_data(parse("coco", ["--data", "x"]).config, seen).detection.max_detections == 100
     fitted = fit_to_data(parse("finetune", ["--data", "x", "--detection.roi-batch", "7"]).config, seen).detection
     assert fitted.max_detections == 449

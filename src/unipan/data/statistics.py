@@ -20,8 +20,9 @@ class ThingStatistics:
         per_image: things per image: mean, 99th percentile and maximum.
         side: percentiles (1 10 25 50 75 90 99) of sqrt(width * height) of the boxes, in pixels of the network's input.
         aspect: 10th, 50th and 90th percentile of height / width.
-        cells: 10th and 50th percentile of a thing's visible cells on the 1/4 grid.
+        cells: 10th and 50th percentile of a thing's visible cells on P's grid.
         size: median height and width of the network's input.
+        stride: pixels of the network's input per cell.
     """
 
     images: int
@@ -30,6 +31,7 @@ class ThingStatistics:
     aspect: tuple[float, float, float]
     cells: tuple[float, float]
     size: tuple[int, int]
+    stride: int
 
     def __str__(self) -> str:
         mean, most, maximum = self.per_image
@@ -37,13 +39,13 @@ class ThingStatistics:
             f"{self.images} images seen at {self.size[0]} x {self.size[1]}: {mean:.1f} things an image "
             f"(99th percentile {most:.0f}, most {maximum}); box side 1/50/99 %: {self.side[0]:.0f} / {self.side[3]:.0f}"
             f" / {self.side[6]:.0f} px; height:width 10/50/90 %: {self.aspect[0]:.2f} / {self.aspect[1]:.2f} / "
-            f"{self.aspect[2]:.2f}; things cover {self.cells[1]:.0f} cells of the 1/4 grid (median; 10 % under "
-            f"{self.cells[0]:.0f})"
+            f"{self.aspect[2]:.2f}; things cover {self.cells[1]:.0f} cells of the 1/{self.stride} grid (median; "
+            f"10 % under {self.cells[0]:.0f})"
         )
 
 
-def thing_statistics(data: PanopticData, config: DataConfig, images: int = 300) -> ThingStatistics:
-    """Look at up to `images` evenly spread images of a dataset; crowds are left out.
+def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images: int = 300) -> ThingStatistics:
+    """Look at up to `images` evenly spread images of a dataset; crowds are left out. `stride`: pixels per cell of P.
 
     Raises:
         ValueError: the dataset is empty.
@@ -60,7 +62,7 @@ def thing_statistics(data: PanopticData, config: DataConfig, images: int = 300) 
         sizes.append((height, width))
         sides += [factor * np.sqrt(s.bbox[2] * s.bbox[3]) for s in things]
         aspects += [s.bbox[3] / s.bbox[2] for s in things]
-        cells += [factor**2 * s.area / 16 for s in things]
+        cells += [(factor / stride) ** 2 * s.area for s in things]
     nothing = not sides
     return ThingStatistics(
         images=len(counts),
@@ -69,4 +71,5 @@ def thing_statistics(data: PanopticData, config: DataConfig, images: int = 300) 
         aspect=tuple(float(v) for v in np.percentile([1.0] if nothing else aspects, (10, 50, 90))),  # type: ignore[arg-type]
         cells=tuple(float(v) for v in np.percentile(cells or [0.0], (10, 50))),  # type: ignore[arg-type]
         size=(int(np.median([h for h, _ in sizes])), int(np.median([w for _, w in sizes]))),
+        stride=stride,
     )
