@@ -118,12 +118,12 @@ class Scene:
 
     @property
     def potential(self) -> Float[Tensor, "K h w"]:
-        """Psi on the 1/4 grid: one channel per detection, then one per stuff class."""
+        """Psi on its 1/d grid: one channel per detection, then one per stuff class."""
         return self.output.potentials[0]
 
     @property
     def panoptic(self) -> Float[Tensor, "K h w"]:
-        """P on the 1/4 grid; Psi itself for a network without the affinity head."""
+        """P on its 1/d grid; Psi itself for a network without the affinity head."""
         return self.output.panoptic[0]
 
     @property
@@ -149,7 +149,7 @@ class Scene:
     def affinity(self, x: int, y: int) -> Float32[np.ndarray, "H W"]:
         """Affinities of the image's pixel (x, y) to every other: phi0(Q_p) . phi1(Q_j) (Sec. 3.4.2).
 
-        As the head predicts them on the 1/4 grid, sign kept, before any normalisation by Psi; bilinear at the
+        As the head predicts them on the 1/d grid, sign kept, before any normalisation by Psi; bilinear at the
         image's size.
 
         Raises:
@@ -204,6 +204,7 @@ class Scene:
             self.size,
             self.stride,
             float(self.output.temperature),
+            log=self.config.affinity.loss == "log",
         )
 
     def __repr__(self) -> str:

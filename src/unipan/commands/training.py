@@ -85,7 +85,7 @@ def start(
     check_batch(config, fabric.world_size)
     say = record.say if fabric.is_global_zero else _silent
     if not is_scenes(options.data):
-        seen = thing_statistics(data, config.data)
+        seen = thing_statistics(data, config.data, stride=config.decoder.stride)
         say(str(seen))
         config = fit_to_data(config, seen)
         say(describe_detection(config.detection, seen))

@@ -1,7 +1,7 @@
 """Fig. 2: the whole network, from images to P.
 
 Legend: B images, D detections, S stuff classes, K = D + S channels of one image, L = T + S classes (things first),
-C affinity channels, h w = H/4 W/4.
+C affinity channels, h w = H/d W/d (d = 4 in the paper).
 """
 
 import torch
