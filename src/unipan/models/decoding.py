@@ -43,7 +43,7 @@ class Grid:
 
     @classmethod
     def of(cls, cells: Tensor, input_size: tuple[int, int], image_size: tuple[int, int], stride: int) -> "Grid":
-        """Sampling of `cells` at an image; `input_size`: (height, width) of the unpadded input, `stride` pixels a cell."""
+        """Sampling of `cells`, `stride` pixels each, at an image; `input_size`: (height, width) before padding."""
         height, width = cells.shape[-2:]
         return cls(
             sample_axis(height, input_size[0], image_size[0], stride, cells.device),
