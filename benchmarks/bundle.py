@@ -46,7 +46,7 @@ def search(segmenter: Segmenter, seeds: range) -> list[tuple[MergerConfig, dict[
         for cell, quality in zip(cells, found, strict=True):
             merged = merge(
                 output.candidates[0],
-                output.semantic[0],
+                scene.semantic,
                 segmenter.categories,
                 cell,
                 scene.input_size,

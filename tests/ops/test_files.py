@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from unipan.ops.files import require_file, require_folder, write_atomically
+from unipan.ops.files import make_folder, require_file, require_folder, write_atomically
 
 
 def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
@@ -21,6 +21,9 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "folder", tmp_path / "file" / "a.json"):
         with pytest.raises(OSError, match=rf"{path}: cannot be written \(.*\); make room, or give another place"):
             write_atomically(path, b"x")
+    with pytest.raises(OSError, match=r"file: this folder cannot be made \(.*\); give another place"):
+        make_folder(tmp_path / "file")
+    make_folder(tmp_path / "folder")
     assert sorted(found.name for found in tmp_path.rglob("*")) == ["file", "folder"]
 
 

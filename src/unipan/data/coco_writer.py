@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from unipan.categories import Categories
 from unipan.data.coco import inside
 from unipan.ops.encoding import encode_png, png_of_rgb
-from unipan.ops.files import write_atomically
+from unipan.ops.files import make_folder, write_atomically
 from unipan.structures import PanopticMap, Sample, Segment
 
 
@@ -42,7 +42,7 @@ class PanopticWriter:
         self._taken: set[str] = set()
         self._ids: set[int | str] = set()
         for part in ("images", "panoptic") if images else ("panoptic",):
-            (self.folder / part).mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder / part)
 
     def add(
         self,

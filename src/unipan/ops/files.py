@@ -22,6 +22,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there. Raises OSError in one sentence."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{path}: this folder cannot be made ({error.strerror}); give another place") from error
+
+
 def require_file(path: Path, option: str) -> None:
     """Look, before hours of work, whether a file can be written; nothing is made yet.
 
