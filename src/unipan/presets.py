@@ -86,7 +86,7 @@ def finetune() -> Config:
         matching=replace(base.matching, stride=2),
         loss=replace(base.loss, potential=0.0),
         data=DataConfig(short_side=384, max_side=768, scale=(0.8, 1.25), crop=(256, 384), flip=0.5, color=0.5),
-        train=replace(base.train, batch=4, lr=1e-3, iterations=1500, validation_images=20, average=0.99),
+        train=replace(base.train, batch=4, lr=1e-3, iterations=1500, validations=5, validation_images=20, average=0.99),
     )
 
 
