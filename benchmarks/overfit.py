@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/coco20"))
     parser.add_argument("--variant", choices=("B", "C"), default="B")
     parser.add_argument("--masks", action="store_true")
-    parser.add_argument("--iterations", type=int, default=250)
+    parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--init", default=None, help="a checkpoint to start from; from scratch without")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("docs/results/overfit"))
