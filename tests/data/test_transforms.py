@@ -23,7 +23,7 @@ from unipan.data.transforms import (
     target_of,
 )
 from unipan.ops.encoding import panoptic_map
-from unipan.structures import VOID, Sample
+from unipan.structures import IMAGENET_MEAN, VOID, Sample
 
 SAME = DataConfig(short_side=0, flip=0.0)
 DISC, BOX, SKY, GROUND = CATEGORIES
@@ -227,7 +227,10 @@ def test_collate_pads_below_and_to_the_right() -> None:
     assert batch.pixels.shape == (2, 3, 64, 96)
     assert batch.sizes == [(33, 40), (10, 65)]
     assert batch.names == ["a", "b"]
-    assert batch.pixels[0].sum() == 3 * 33 * 40
+    assert (batch.pixels[0, :, :33, :40] == 1).all()
+    mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)  # zero once normalised
+    assert (batch.pixels[0, :, 33:] == mean).all()
+    assert (batch.pixels[1, :, :, 65:] == mean).all()
     assert batch.pixels[1, :, :10, :65].min() == 1
     assert len(batch) == 2
 

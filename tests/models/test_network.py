@@ -66,7 +66,8 @@ def test_the_deformable_network_trains() -> None:
 
 def test_frozen_parts_have_no_gradient_and_all_others_do() -> None:
     base = tiny_config()
-    network, _, _ = trained(replace(base, backbone=replace(base.backbone, frozen=True)), ["normal"])
+    pretrained = replace(base.backbone, frozen=True, weights="imagenet")
+    network, _, _ = trained(replace(base, backbone=pretrained), ["normal"])
     for name, p in network.named_parameters():
         frozen = name.startswith(("backbone.resnet.conv1", "backbone.resnet.layer1"))
         assert p.requires_grad is not frozen
@@ -166,3 +167,9 @@ def test_a_finer_grid_carries_through_to_the_losses(stride: int) -> None:
     assert criterion.weights["potential"] == 0.5
     torch.testing.assert_close(terms["potential"], panoptic_loss(output.potentials, output.labels, output.temperature))
     criterion.total(terms).backward()
+
+
+def test_frozen_from_scratch_is_trained_after_all() -> None:
+    base = tiny_config()
+    network, _, _ = trained(replace(base, backbone=replace(base.backbone, frozen=True, weights="none")), ["normal"])
+    assert all(p.requires_grad for p in network.parameters())
