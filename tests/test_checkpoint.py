@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,14 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     saved(path)
     old = path.read_bytes()
 
-    def half_written(_: object, file: Path, **__: object) -> None:
-        Path(file).write_bytes(b"half")
-        raise OSError("no space left")
+    write = Path.write_bytes
 
-    monkeypatch.setattr(unipan.checkpoint, "save_file", half_written)
-    with pytest.raises(OSError, match="no space left"):
+    def half_written(file: Path, content: bytes) -> int:
+        write(file, content[: len(content) // 2])
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half_written)
+    with pytest.raises(OSError, match=r"a\.safetensors: cannot be written \(No space left on device\); make room"):
         saved(path)
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]

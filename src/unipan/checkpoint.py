@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from unipan.build import build_network
 from unipan.categories import Categories
 from unipan.config import Config, config_from_dict
 from unipan.models.network import PanopticNetwork
+from unipan.ops.files import write_atomically
 
 FORMAT = "unipan-1"
 
@@ -89,12 +90,7 @@ def save_checkpoint(
         "categories": json.dumps(categories.to_coco()),
         "metrics": json.dumps(metrics),
     }
-    beside = path.with_name(path.name + ".part")
-    try:
-        save_file(tensors, beside, metadata=header)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomically(path, save(tensors, metadata=header))
 
 
 def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:

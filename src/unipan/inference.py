@@ -24,6 +24,7 @@ from unipan.models.affinity import InstanceAffinity
 from unipan.models.decoding import Grid, decode, upsample
 from unipan.models.network import PanopticNetwork
 from unipan.ops.encoding import as_rgb, encode_png, read_image
+from unipan.ops.files import write_atomically
 from unipan.structures import Detections, PanopticMap, PanopticOutput
 from unipan.viz.overlay import overlay
 
@@ -63,7 +64,7 @@ class PanopticResult(PanopticMap):
 
     def save_ids(self, path: str | Path) -> None:
         """Write `png_bytes`."""
-        _write(Path(path), self.png_bytes())
+        write_atomically(Path(path), self.png_bytes())
 
     def to_coco(self, image_id: int | str = 1) -> dict[str, Any]:
         """The image's entry in `annotations` of a COCO panoptic JSON; its PNG is `save_ids`'s."""
@@ -272,7 +273,7 @@ class Segmenter:
 
 
 def _write_picture(path: Path, picture: np.ndarray) -> None:
-    _write(path, _encode(path.suffix, picture))
+    write_atomically(path, _encode(path.suffix, picture))
 
 
 def _encode(suffix: str, picture: np.ndarray) -> bytes:
@@ -283,10 +284,3 @@ def _encode(suffix: str, picture: np.ndarray) -> bytes:
     if not done:
         raise ValueError(f"save: no picture format is known for {suffix!r}; use a name that ends in .png or .jpg")
     return encoded.tobytes()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)

@@ -1,5 +1,6 @@
 """What DATA and DEVICE mean, and what is said of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,14 @@ def written(folder: Path, categories: Categories) -> str:
     return str(folder)
 
 
-def test_validation_wants_the_order_of_the_classes_too(tmp_path: Path) -> None:
+def test_validation_wants_the_same_classes_in_any_order(tmp_path: Path) -> None:
     disc, box, sky, ground = CATEGORIES
     one = written(tmp_path / "one", CATEGORIES)
-    other = written(tmp_path / "other", Categories((box, disc, sky, ground)))
-    open_training(one, one)
-    with pytest.raises(ValueError, match=r"things box, disc, the stuff sky, ground, but .*the same order"):
+    reordered = written(tmp_path / "reordered", Categories((box, disc, ground, sky)))
+    _, val, _ = open_training(one, reordered)
+    assert [category.name for category in val.categories] == ["box", "disc", "ground", "sky"]
+    other = written(tmp_path / "other", Categories((disc, box, sky, ground, replace(ground, id=77, name="mud"))))
+    with pytest.raises(ValueError, match=r"stuff sky, ground, mud, but .*list the same ones"):
         open_training(one, other)
 
 

@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from tests.tiny import CATEGORIES, Drawn, eager, tiny_config, tiny_network
+from unipan.categories import Categories
 from unipan.engine.evaluate import Evaluation, evaluate
 from unipan.engine.record import FIGURES
 from unipan.engine.validate import figures, gather, validate
@@ -22,7 +23,7 @@ def fabric() -> Fabric:
 def test_the_figures_are_those_of_the_evaluator(fabric: Fabric) -> None:
     config, data = eager(tiny_config()), Drawn([2, 0, 3])
     network = tiny_network(config).train()
-    found = validate(fabric, network, config, data)
+    found = validate(fabric, network, config, CATEGORIES, data)
     assert network.training  # as it was
     assert set(found) == {*FIGURES, "miou"}
     segmenter = Segmenter(network.eval(), config, CATEGORIES, {}, torch.device("cpu"))
@@ -40,9 +41,22 @@ def test_only_as_many_images_as_asked_for_evenly_spread(fabric: Fabric) -> None:
     segmenter = Segmenter(network, config, CATEGORIES, {}, torch.device("cpu"))
     data = Drawn([2, 0, 3, 1])
     ends = figures(evaluate(segmenter, data, ("affinity", "potential"), [0, 3]))
-    assert validate(fabric, network, config, data) == ends
+    assert validate(fabric, network, config, CATEGORIES, data) == ends
     everything = replace(config, train=replace(config.train, validation_images=0))
-    assert validate(fabric, network, everything, data) == figures(evaluate(segmenter, data, ("affinity", "potential")))
+    assert validate(fabric, network, everything, CATEGORIES, data) == figures(
+        evaluate(segmenter, data, ("affinity", "potential"))
+    )
+
+
+def test_the_data_may_list_the_classes_in_another_order(fabric: Fabric) -> None:
+    class Reordered(Drawn):
+        categories = Categories.of(reversed(CATEGORIES.all))
+
+    config = eager(tiny_config())
+    network = tiny_network(config).eval()
+    plain = validate(fabric, network, config, CATEGORIES, Drawn([2, 3]))
+    assert plain["pq"] > 0
+    assert validate(fabric, network, config, CATEGORIES, Reordered([2, 3])) == pytest.approx(plain)
 
 
 def test_groups_without_classes_are_zero() -> None:

@@ -68,7 +68,7 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
 
     Raises:
         FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`; also training seeds that are held out, seeds
-            that stand on both sides, or lists of classes that differ (in their order, too).
+            that stand on both sides, or lists of classes that differ.
     """
     if is_scenes(source):
         seeds = seeds_of(source, TRAINING_SEEDS)
@@ -87,11 +87,10 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
     if val is None:
         return hold_out(data, source)
     other, note = open_data(val)
-    if [(c.name, c.isthing) for c in data.categories] != [(c.name, c.isthing) for c in other.categories]:
-        # Validation takes class index for class index, so the order counts too.
+    if {(c.name, c.isthing) for c in data.categories} != {(c.name, c.isthing) for c in other.categories}:
         raise ValueError(
             f"--val {val}: it has the {spell_classes(other.categories)}, but {source} has the "
-            f"{spell_classes(data.categories)}; list the same ones in the same order"
+            f"{spell_classes(data.categories)}; list the same ones"
         )
     return data, other, f"train on {len(data)} images of {source}, validate on {note}"
 

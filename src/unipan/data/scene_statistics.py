@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Int
 from scipy.spatial import cKDTree
 
 from unipan.data.scenes import HELD_OUT, MIN_AREA, SCENE_CATEGORIES, draw_with_extents
+from unipan.ops.encoding import class_map
 from unipan.structures import VOID, PanopticMap, Sample
 
 _NEIGHBOURS = 7
@@ -84,18 +84,9 @@ def scene_statistics(count: int = 200, seed0: int = 0) -> SceneStatistics:
     )
 
 
-def class_map(truth: PanopticMap) -> Int[np.ndarray, "H W"]:
-    """For each pixel its class index, VOID where there is none."""
-    table = np.full(max((segment.id for segment in truth), default=0) + 1, VOID, np.int64)
-    for segment in truth:
-        table[segment.id] = SCENE_CATEGORIES.index_of_id[segment.category.id]
-    classes: np.ndarray = table[truth.ids]
-    return classes
-
-
 def touching_things(truth: PanopticMap) -> set[int]:
     """The ids of the things with a pixel beside (not diagonally) one of another thing of the same class."""
-    ids, classes = truth.ids, class_map(truth)
+    ids, classes = truth.ids, class_map(truth, SCENE_CATEGORIES)
     found: set[int] = set()
     for a, b in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):
         meet = (ids[a] != ids[b]) & (classes[a] == classes[b]) & (classes[a] >= 0)
@@ -123,7 +114,7 @@ def _pixels(samples: list[Sample], each: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     features, found = [], []
     for sample in samples:
-        classes = class_map(sample.truth)
+        classes = class_map(sample.truth, SCENE_CATEGORIES)
         y, x = (rng.integers(0, side, each) for side in classes.shape)
         keep = classes[y, x] != VOID
         y, x = y[keep], x[keep]
@@ -139,7 +130,7 @@ def components_pq(truths: list[PanopticMap]) -> float:
     """
     total = np.zeros((len(SCENE_CATEGORIES.things), 4))  # sum of IoU, true positives, predicted, true segments
     for truth in truths:
-        classes = class_map(truth)
+        classes = class_map(truth, SCENE_CATEGORIES)
         for index in range(len(total)):
             _, labels, stats, _ = cv2.connectedComponentsWithStats((classes == index).astype(np.uint8), connectivity=8)
             predicted = [k for k in range(1, len(stats)) if stats[k, cv2.CC_STAT_AREA] >= MIN_AREA]

@@ -174,7 +174,7 @@ class Trainer:
         return {name: float(term) for name, term in sums.items()}, rate
 
     def _validate(self) -> dict[str, float]:
-        return validate(self.fabric, self.evaluated, self.config, self.val)
+        return validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)
 
     def _save(self, figures: dict[str, float]) -> None:
         better = figures["pq"] >= self.progress.best

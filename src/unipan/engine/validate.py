@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from unipan.categories import Categories
 from unipan.config import Config
 from unipan.data.loading import PanopticData
 from unipan.engine.evaluate import Evaluation, evaluate
@@ -15,15 +16,25 @@ from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.models.network import PanopticNetwork
 
 
-def validate(fabric: Fabric, network: PanopticNetwork, config: Config, data: PanopticData) -> dict[str, float]:
-    """PQ of argmax P and argmax Psi, as fractions, and the mean IoU of V; 0 for a group without classes."""
+def validate(
+    fabric: Fabric, network: PanopticNetwork, config: Config, categories: Categories, data: PanopticData
+) -> dict[str, float]:
+    """PQ of argmax P and argmax Psi, as fractions, and the mean IoU of V; 0 for a group without classes.
+
+    Args:
+        fabric: whose processes share the images.
+        network: what is validated.
+        config: of the experiment.
+        categories: what the network was trained on, in its order; the data may list the same names in another one.
+        data: to validate on.
+    """
     limit = config.train.validation_images or len(data)
     chosen = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int))
     own = chosen[fabric.global_rank :: fabric.world_size].tolist()
     share_buffers(fabric, network)
     mode = network.training
     network.eval()
-    segmenter = Segmenter(network, config, data.categories, {}, fabric.device)
+    segmenter = Segmenter(network, config, categories, {}, fabric.device)
     part = evaluate(segmenter, data, ("affinity", "potential"), own)
     network.train(mode)
     return figures(reduce(add, gather(fabric, part)))
