@@ -52,7 +52,7 @@ def scenes() -> Config:
             nms=0.35,
             max_detections=24,
         ),
-        loss=LossConfig(semantic_stride=2, potential=1.0, mask_kind="both"),
+        loss=LossConfig(semantic_stride=2, potential=1.0),
         data=DataConfig(short_side=0, flip=0.5),
         train=TrainConfig(
             iterations=3200,

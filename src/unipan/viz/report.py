@@ -4,6 +4,7 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import cv2
@@ -91,16 +92,29 @@ def render(page: Page) -> str:
     """The page as HTML."""
     lead = "".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in page.lead)
     scenes = "".join(_scene(scene) for scene in page.scenes)
+    body = (
+        f'<header><p class="kicker">{html.escape(page.kicker)}</p><h1>{html.escape(page.title)}</h1>'
+        f'<div class="lead">{lead}</div></header>'
+        f"{score_table(page.scores, page.scores_note)}"
+        f"<section>{_legend(page)}{scenes}</section>"
+        f"<footer>{html.escape(page.colophon)}</footer>"
+    )
+    return document(page.title, static("page.css"), body)
+
+
+def document(title: str, style: str, body: str, script: str = "") -> str:
+    """A whole HTML document that needs nothing from outside."""
+    end = f"<script>{script}</script>" if script else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(page.title)}</title><style>{STYLE}</style></head><body><main>"
-        f'<header><p class="kicker">{html.escape(page.kicker)}</p><h1>{html.escape(page.title)}</h1>'
-        f'<div class="lead">{lead}</div></header>'
-        f'<section class="scores">{_table(page.scores)}<p class="note">{html.escape(page.scores_note)}</p></section>'
-        f"<section>{_legend(page)}{scenes}</section>"
-        f"<footer>{html.escape(page.colophon)}</footer></main></body></html>\n"
+        f"<title>{html.escape(title)}</title><style>\n{style}</style></head><body><main>{body}</main>{end}</body></html>\n"
     )
+
+
+def static(name: str) -> str:
+    """A style sheet or script of the package."""
+    return (resources.files("unipan.viz") / "static" / name).read_text(encoding="utf-8")
 
 
 def write_report(path: Path, page: Page) -> None:
@@ -108,13 +122,15 @@ def write_report(path: Path, page: Page) -> None:
     write_atomically(path, render(page).encode())
 
 
-def _table(rows: Sequence[ScoreRow]) -> str:
+def score_table(rows: Sequence[ScoreRow], note: str) -> str:
+    """Methods by groups and metrics, and what the figures are."""
     groups = "".join(f'<th scope="colgroup" colspan="{len(METRICS)}">{group}</th>' for group in GROUPS)
     metrics = "".join(f'<th scope="col"{_first(metric)}>{metric}</th>' for _ in GROUPS for metric in METRICS)
     body = "".join(_table_row(row, position == len(rows) - 1) for position, row in enumerate(rows))
     return (
-        f'<div class="scroll"><table><thead><tr><td></td>{groups}</tr><tr><td></td>{metrics}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<section class="scores"><div class="scroll"><table><thead><tr><td></td>{groups}</tr>'
+        f"<tr><td></td>{metrics}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<p class="note">{html.escape(note)}</p></section>'
     )
 
 
@@ -161,55 +177,3 @@ def _scene(scene: SceneRow) -> str:
         f'<article><h2>{html.escape(scene.name)}</h2><p class="note">{html.escape(scene.note)}</p>'
         f'<div class="panels">{panels}</div></article>'
     )
-
-
-STYLE = """
-:root { color-scheme: light dark; --paper: #fbfaf8; --ink: #1d1c1a; --soft: #6e6a63; --line: #e3dfd8; --tint: #f1eee8;
-  --accent: #9b2c22; --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "Book Antiqua", Georgia, serif;
-  --sans: system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-@media (prefers-color-scheme: dark) { :root { --paper: #161614; --ink: #ece8e1; --soft: #9d978d; --line: #33312d;
-  --tint: #201f1c; --accent: #ef8a62; } }
-* { box-sizing: border-box; margin: 0; }
-body { background: var(--paper); color: var(--ink); font: 16px/1.6 var(--sans); -webkit-font-smoothing: antialiased; }
-main { max-width: 1320px; margin: 0 auto; padding: 88px 40px 64px; }
-.kicker { color: var(--accent); font-size: 12px; letter-spacing: .14em; text-transform: uppercase; font-weight: 600; }
-h1 { font: 400 44px/1.15 var(--serif); letter-spacing: -.01em; margin: 14px 0 28px; max-width: 20em; }
-.lead { columns: 2; column-gap: 56px; max-width: 1120px; font: 17px/1.65 var(--serif); }
-.lead p { break-inside: avoid; margin-bottom: 14px; }
-.scores { margin: 56px 0 80px; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-thead th { font-size: 12px; font-weight: 600; text-align: left; padding: 0 0 6px; color: var(--soft); }
-thead tr:first-child th { color: var(--ink); font-size: 14px; letter-spacing: 0; padding-left: 28px; }
-thead tr:last-child { border-bottom: 1px solid var(--ink); }
-tbody tr { border-bottom: 1px solid var(--line); }
-tbody th { text-align: left; font-weight: 600; padding: 14px 16px 14px 0; min-width: 190px; }
-tbody td { padding: 14px 10px 14px 0; white-space: nowrap; color: var(--soft); }
-tbody td b { font-weight: 500; }
-td.first, thead th.first { padding-left: 28px; }
-td.first { color: var(--ink); font-size: 18px; }
-td.first b { font-weight: 650; }
-td small, tbody th small { display: block; font-size: 11.5px; line-height: 1.5; font-weight: 400; color: var(--soft); }
-tr.result { border-bottom: 1px solid var(--ink); }
-tr.result th, tr.result td.first b { color: var(--accent); }
-.note { color: var(--soft); font-size: 14px; max-width: 60em; }
-.scores .note { margin-top: 16px; }
-.legend { display: flex; flex-wrap: wrap; gap: 12px 40px; justify-content: space-between; align-items: center;
-  padding: 14px 0; border-bottom: 1px solid var(--line); font-size: 13px; position: sticky; top: 0; z-index: 1;
-  background: var(--paper); }
-.legend ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 18px; }
-.legend i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 7px; }
-.legend i.void { background: #000; outline: 1px solid var(--line); }
-.scale { display: flex; align-items: center; gap: 10px; color: var(--soft); }
-.scale img { width: 150px; height: 10px; border-radius: 3px; }
-article { padding: 56px 0 0; }
-h2 { font: 400 24px/1.3 var(--serif); }
-.panels { display: grid; grid-template-columns: repeat(3, 1fr); gap: 28px 20px; margin-top: 20px; }
-figure img { width: 100%; display: block; border-radius: 4px; background: var(--tint); }
-figcaption { font-size: 13px; line-height: 1.5; color: var(--soft); padding-top: 8px; }
-figcaption b { color: var(--ink); font-weight: 600; margin-right: 4px; }
-footer { margin-top: 88px; padding-top: 20px; border-top: 1px solid var(--line); color: var(--soft); font-size: 13px; }
-@media (max-width: 900px) { main { padding: 48px 20px; } h1 { font-size: 32px; } .lead { columns: 1; }
-  .panels { grid-template-columns: 1fr 1fr; } .legend { position: static; } }
-@media (max-width: 560px) { .panels { grid-template-columns: 1fr; } }
-"""
