@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import binary_erosion
+
+from tests.metrics.cases import CAR, CLASSES, PERSON, SKY, random_pair
+from unipan.metrics.boundary import BoundaryQuality, boundary_band, boundary_iou, boundary_width
+from unipan.metrics.panoptic_quality import PanopticQuality, match_segments
+from unipan.ops.encoding import panoptic_map
+from unipan.structures import PanopticMap
+
+
+def eroded_away(mask: np.ndarray, d: int) -> np.ndarray:
+    """The boundary of one mask as the authors make it: the mask without its d-fold 3x3 erosion."""
+    return mask & ~binary_erosion(mask, np.ones((3, 3), bool), iterations=d)
+
+
+def test_the_width_is_2_percent_of_the_diagonal() -> None:
+    assert boundary_width(480, 640) == 16
+    assert boundary_width(1024, 2048) == 46
+    assert boundary_width(10, 10) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 5))
+def test_the_band_is_what_erosion_takes_from_each_segment(seed: int, d: int) -> None:
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 3, (rng.integers(1, 5), rng.integers(1, 5))).astype(np.int32) * 70_000
+    ids = np.kron(small, np.ones((rng.integers(1, 9), rng.integers(1, 9)), np.int32))
+    expected = np.zeros(ids.shape, bool)
+    for key in np.unique(ids):
+        expected |= eroded_away(ids == key, d)
+    assert (boundary_band(ids, d) == expected).all()
+
+
+def naive_boundary_iou(truth: PanopticMap, prediction: PanopticMap, t: int, p: int) -> float:
+    d = boundary_width(*truth.ids.shape)
+    mine = eroded_away(truth.ids == truth.segments[t].id, d)
+    theirs = eroded_away(prediction.ids == prediction.segments[p].id, d)
+    counted = theirs & (truth.ids != 0)
+    return float((mine & theirs).sum() / (mine | counted).sum())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_boundary_iou_equals_masks_one_by_one(seed: int) -> None:
+    truth, prediction = random_pair(seed, size=20)
+    found = match_segments(truth, prediction)
+    expected = [naive_boundary_iou(truth, prediction, t, p) for t, p in zip(found.truth, found.prediction, strict=True)]
+    assert boundary_iou(truth, prediction, found) == pytest.approx(expected)
+
+
+def square(side: int, shift: int) -> PanopticMap:
+    """A car of side x side pixels on 100 x 100 pixels of sky: d = round(.02 * 141.4) = 3."""
+    ids = np.full((100, 100), 1, np.int32)
+    ids[20 : 20 + side, 20 + shift : 20 + shift + side] = 2
+    return panoptic_map(ids, {1: SKY, 2: CAR})
+
+
+def test_a_shifted_square_by_hand() -> None:
+    quality = BoundaryQuality(CLASSES)
+    quality.update(square(50, 0), square(50, 1), "a")
+    # Mask IoU 49/51. Rings of width 3 (564 pixels), one column apart, share 2 columns of height 50 at either side
+    # and, at top and bottom, 3 rows of the other 49 - 2 * 2 columns.
+    shared = 2 * 2 * 50 + 2 * 3 * 45
+    assert quality.compute().per_class[CAR.id].sq == pytest.approx(shared / (2 * 564 - shared))
+    assert quality.compute().per_class[CAR.id].tp == 1
+    far = BoundaryQuality(CLASSES)
+    far.update(square(50, 0), square(50, 4), "a")  # mask IoU 46/54 = .85; rings share 2 * 3 * 46 of 564: .32
+    car = far.compute().per_class[CAR.id]
+    assert (car.tp, car.fp, car.fn) == (0, 1, 1)
+    assert far.compute()["Stuff"] is not None
+    plain = PanopticQuality(CLASSES)
+    plain.update(square(50, 0), square(50, 4), "a")
+    assert plain.compute().per_class[CAR.id].sq == pytest.approx(46 / 54)
+
+
+def test_what_falls_below_one_half_is_no_false_positive_where_it_lies_on_void() -> None:
+    truth = np.zeros((100, 100), np.int32)
+    truth[40:60, 20:40] = 5
+    guess = np.zeros((100, 100), np.int32)
+    guess[43:60, 20:100] = 5
+    quality = BoundaryQuality(CLASSES)
+    # Mask IoU .85 with void left out. Rings: 204 and, off void, 153 pixels, of which 111 shared: IoU .45.
+    quality.update(panoptic_map(truth, {5: PERSON}), panoptic_map(guess, {5: PERSON}), "a")
+    person = quality.compute().per_class[PERSON.id]
+    assert (person.tp, person.fp, person.fn) == (0, 0, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_boundaries_never_raise_pq_and_a_perfect_map_keeps_100(seed: int) -> None:
+    truth, prediction = random_pair(seed, size=20)
+    plain, boundary, perfect = PanopticQuality(CLASSES), BoundaryQuality(CLASSES), BoundaryQuality(CLASSES)
+    plain.update(truth, prediction, "a")
+    boundary.update(truth, prediction, "a")
+    perfect.update(truth, without_crowds(truth), "a")
+    ours, theirs, best = boundary.compute(), plain.compute(), perfect.compute()["All"]
+    assert best is None or best.pq == 1.0
+    for category in CLASSES:
+        a, b = ours.per_class[category.id], theirs.per_class[category.id]
+        assert a.pq <= b.pq + 1e-12
+        assert a.tp + a.fn == b.tp + b.fn
+
+
+def without_crowds(truth: PanopticMap) -> PanopticMap:
+    crowds = [s.id for s in truth if s.iscrowd]
+    return PanopticMap(np.where(np.isin(truth.ids, crowds), 0, truth.ids), tuple(s for s in truth if not s.iscrowd))
+
+
+def test_parts_merge() -> None:
+    pairs = [random_pair(seed) for seed in range(9)]
+    whole, parts = BoundaryQuality(CLASSES), [BoundaryQuality(CLASSES) for _ in range(3)]
+    for number, (truth, prediction) in enumerate(pairs):
+        whole.update(truth, prediction, str(number))
+        parts[number % 3].update(truth, prediction, str(number))
+    assert (parts[2] + parts[0] + parts[1]).compute() == whole.compute()
+    assert BoundaryQuality(CLASSES).compute()["All"] is None
