@@ -153,10 +153,10 @@ def test_masks_are_of_the_predicted_class() -> None:
     head = head_of().eval()
     boxes = [torch.tensor([[10, 10, 30, 40], [10, 10, 30, 40]]).float()]
     with torch.no_grad():
-        (masks,) = head._masks(features_of(), boxes, [torch.tensor([0, 1])])
+        (masks,) = head.masks(features_of(), boxes, [torch.tensor([0, 1])])
         head.mask_predictor.mask_fcn_logits.weight[1] = 0
         head.mask_predictor.mask_fcn_logits.bias[1] = 7
-        (changed,) = head._masks(features_of(), boxes, [torch.tensor([0, 1])])
+        (changed,) = head.masks(features_of(), boxes, [torch.tensor([0, 1])])
     assert masks is not None
     assert changed is not None
     assert torch.equal(masks[0], changed[0])

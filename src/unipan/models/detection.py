@@ -108,7 +108,7 @@ class DetectionHead(nn.Module):
         if torch.is_grad_enabled():
             kept = [p[row] for p, row in zip(proposals, rows, strict=True)]
             scores = self._scores(features, kept, classes)
-        masks = self._masks(features, boxes, classes)
+        masks = self.masks(features, boxes, classes)
         return [Detections(*parts) for parts in zip(boxes, scores, classes, masks, strict=True)]
 
     def _suppress(
@@ -130,7 +130,7 @@ class DetectionHead(nn.Module):
 
     def _truth(self, features: dict[str, Tensor], targets: list[Target]) -> list[Detections]:
         boxes, classes = [t.boxes for t in targets], [t.classes for t in targets]
-        masks = self._masks(features, boxes, classes)
+        masks = self.masks(features, boxes, classes)
         return [
             Detections(box, torch.ones_like(box[:, 0]), label, mask)
             for box, label, mask in zip(boxes, classes, masks, strict=True)
@@ -162,9 +162,10 @@ class DetectionHead(nn.Module):
         logits, deltas = self.roi.box_predictor(self.roi.box_head(pooled))
         return logits, deltas
 
-    def _masks(
+    def masks(
         self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
     ) -> list[Tensor] | list[None]:
+        """Mask logits (D m m) of each image's boxes, whoever found them; None per image without a mask head."""
         if self.mask_pool is None:
             return [None] * len(boxes)
         return self._mask_logits(self.mask_pool, features, boxes, classes)
