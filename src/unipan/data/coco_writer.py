@@ -33,7 +33,7 @@ class PanopticWriter:
             folder: created if missing; files of the same names are replaced.
             categories: written to the JSON; every segment's category must be one of them.
             images: pictures are given to `add` and written too, as PNG whatever the name ends in.
-            scores: segments carry their `score`, as predictions do.
+            scores: every segment carries its `score`, as predictions do; otherwise only those other than 1.
         """
         self.folder, self.categories = Path(folder), categories
         self._with_images, self._with_scores = images, scores
@@ -89,7 +89,7 @@ class PanopticWriter:
             "bbox": list(segment.bbox),
             "iscrowd": int(segment.iscrowd),
         }
-        return {**row, "score": segment.score} if self._with_scores else row
+        return {**row, "score": segment.score} if self._with_scores or segment.score != 1 else row
 
     def close(self) -> Path:
         """Write `panoptic.json` and return its path."""
