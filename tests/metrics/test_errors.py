@@ -1,5 +1,7 @@
 """One drawn case per kind, and the law: every error has exactly one kind."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 
 from tests.metrics.cases import CAR, CLASSES, PERSON, of, random_pair
 from unipan.categories import Categories
+from unipan.data.coco import CocoPanoptic
 from unipan.metrics.errors import KINDS, MEANINGS, RIGHT, ImageErrors, explain
 from unipan.metrics.panoptic_quality import match_segments
-from unipan.structures import PanopticMap
+from unipan.ops.encoding import panoptic_map
+from unipan.structures import PanopticMap, Segment
 
 Named = dict[str, str]
 
@@ -138,3 +142,65 @@ def test_every_kind_is_explained_in_words() -> None:
 def test_unknown_classes_are_named() -> None:
     with pytest.raises(ValueError, match="which is not one of the 2 classes"):
         explain(of(["cs"]), of(["cs"]), Categories(CLASSES.things))
+
+
+def largest(truth: PanopticMap, isthing: bool) -> list[Segment]:
+    """Segments of one side by area, largest first, crowds left out."""
+    return sorted((s for s in truth if s.isthing == isthing and not s.iscrowd), key=lambda segment: -segment.area)
+
+
+def inject(kind: str, truth: PanopticMap, categories: Categories) -> PanopticMap | None:
+    """The truth with a mistake of one kind; None where the image has nothing to make it of."""
+    ids, classes = truth.ids.copy(), {s.id: s.category for s in truth}
+    things, stuff = largest(truth, isthing=True), largest(truth, isthing=False)
+    new, used = 9_000_000, {s.category.id for s in truth}
+    absent = {side: next(c for c in categories if c.isthing == side and c.id not in used) for side in (True, False)}
+    if not things or not stuff:
+        return None
+    mine = ids == things[0].id
+    columns = np.nonzero(mine)[1]
+    if kind == "missed":
+        ids[mine] = 0
+    elif kind in ("spurious", "tiny stuff"):
+        y, x = (int(places[len(places) // 2]) for places in np.nonzero(ids == stuff[0].id))
+        square = np.zeros_like(mine)
+        square[y : y + 12, x : x + 12] = True
+        ids[square & (ids == stuff[0].id)] = new
+        classes[new] = absent[kind == "spurious"]
+    elif kind == "merged":
+        twins = [s for s in things[1:] if s.category == things[0].category]
+        if not twins:
+            return None
+        ids[ids == twins[0].id] = things[0].id
+    elif kind == "split":
+        ids[mine & (np.arange(ids.shape[1]) > np.median(columns))] = new
+        classes[new] = things[0].category
+    elif kind == "poor boundary":
+        shifted = np.roll(mine, max(1, (columns.max() - columns.min()) // 4), axis=1) & mine
+        ids[mine] = 0
+        ids[shifted] = things[0].id
+    elif kind == "thing lost to stuff":
+        ids[ids == things[-1].id] = stuff[0].id
+    else:  # renamed
+        renamed = things[0] if kind == "wrong class" else stuff[0]
+        classes[renamed.id] = absent[True]
+    present = np.unique(ids).tolist()
+    return panoptic_map(ids, {key: classes[key] for key in present if key})
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mistake_made_on_photographs_is_called_by_its_name(kind: str, shared_data: Path) -> None:
+    dataset = CocoPanoptic(shared_data / "coco20")
+    named = 0
+    for index in range(len(dataset)):
+        truth = dataset.truth(index)
+        prediction = inject(kind, truth, dataset.categories)
+        if prediction is None:
+            continue
+        found = explain(truth, prediction, dataset.categories, tiny=0.002)
+        missed = found.truth_kind[(found.truth_kind != RIGHT) & (found.iou == 0)]
+        said = {KINDS[k] for k in (*missed, *found.prediction_kind[found.prediction_kind != RIGHT])}
+        assert said <= {kind}, dataset.names[index]
+        named += said == {kind} or (kind == "poor boundary" and KINDS.index(kind) in found.truth_kind)
+    assert named >= 5

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.metrics.cases import CAR, CLASSES, ROAD, SKY, of, random_pair
 from unipan.metrics.panoptic_quality import PanopticQuality
-from unipan.metrics.trimming import trim_stuff
+from unipan.metrics.trimming import TrimEffect, trim_stuff
 from unipan.ops.encoding import panoptic_map
 
 
@@ -50,3 +50,33 @@ def test_what_stays_is_untouched(seed: int, area: int) -> None:
 def test_a_negative_area_is_refused() -> None:
     with pytest.raises(ValueError, match="trim stuff: the area is -1 pixels"):
         trim_stuff(of(["s"]), -1)
+
+
+def test_table_i_by_hand() -> None:
+    effect = TrimEffect.of(CLASSES, 2)
+    effect.update(of(["cssssss", "sssssss"]), of(["cssssss", "ssssssr"]), "a")
+    found = effect.compute()
+    sky = 12 / 13
+    assert found["untrimmed"] == {
+        name: pytest.approx(value)
+        for name, value in zip(("pq", "sq", "rq", "iou"), (sky / 2, sky / 2, 1 / 2, sky / 2), strict=True)
+    }
+    # The false road is gone; the pixel that it took from the sky stays lost.
+    assert found["trimmed"] == {
+        name: pytest.approx(value) for name, value in zip(("pq", "sq", "rq", "iou"), (sky, sky, 1.0, sky), strict=True)
+    }
+    assert found["delta"]["rq"] == pytest.approx(0.5)
+    assert TrimEffect.of(CLASSES, 2).compute()["delta"] == dict.fromkeys(("pq", "sq", "rq", "iou"))
+
+
+def test_parts_of_table_i_merge() -> None:
+    whole, parts = TrimEffect.of(CLASSES, 9), [TrimEffect.of(CLASSES, 9) for _ in range(2)]
+    for seed in range(8):
+        truth, prediction = random_pair(seed)
+        whole.update(truth, prediction, str(seed))
+        parts[seed % 2].update(truth, prediction, str(seed))
+    assert (parts[1] + parts[0]).compute() == whole.compute()
+    with pytest.raises(ValueError, match="trimmed at 9 and 8 pixels"):
+        whole + TrimEffect.of(CLASSES, 8)
+    with pytest.raises(ValueError, match="trim stuff: the area is -4 pixels"):
+        TrimEffect.of(CLASSES, -4).update(of(["s"]), of(["s"]), "a")

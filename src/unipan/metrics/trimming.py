@@ -5,8 +5,13 @@ The paper's Table I removes small stuff segments before scoring, 2048 pixels on 
 belong in a report.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from unipan.categories import Categories
+from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.metrics.semantic_iou import SemanticIoU
 from unipan.ops.runs import rows_of_ids, runs
 from unipan.structures import VOID_ID, PanopticMap
 
@@ -32,3 +37,69 @@ def trim_stuff(prediction: PanopticMap, area: int) -> PanopticMap:
     table = np.array([*np.where(small, VOID_ID, ids), VOID_ID], np.int32)
     kept = tuple(segment for segment, gone in zip(prediction, small, strict=True) if not gone)
     return PanopticMap(np.repeat(table[rows], lengths).reshape(prediction.ids.shape), kept)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """PQ and IoU of the same panoptic maps; `a + b` merges two parts."""
+
+    quality: PanopticQuality
+    iou: SemanticIoU
+
+    @classmethod
+    def of(cls, categories: Categories) -> "Scored":
+        """Nothing counted yet."""
+        return cls(PanopticQuality(categories), SemanticIoU(categories))
+
+    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
+        """Count one image. Raises ValueError as `PanopticQuality.update`."""
+        self.quality.update(truth, prediction, name)
+        self.iou.update(truth, prediction, name)
+
+    def __add__(self, other: "Scored") -> "Scored":
+        return Scored(self.quality + other.quality, self.iou + other.iou)
+
+    def stuff(self) -> dict[str, float | None]:
+        """PQ, SQ, RQ and IoU of stuff, as fractions; None where no stuff occurs."""
+        found = self.quality.compute()["Stuff"]
+        three = {name: None if found is None else getattr(found, name) for name in ("pq", "sq", "rq")}
+        return {**three, "iou": self.iou.compute().stuff}
+
+
+@dataclass(frozen=True)
+class TrimEffect:
+    """Table I: stuff before and after trimming; `a + b` merges two parts.
+
+    Attributes:
+        area: in pixels, see `trim_stuff`.
+        before, after: of the predictions as they are, and trimmed.
+    """
+
+    area: int
+    before: Scored
+    after: Scored
+
+    @classmethod
+    def of(cls, categories: Categories, area: int) -> "TrimEffect":
+        """Nothing counted yet."""
+        return cls(area, Scored.of(categories), Scored.of(categories))
+
+    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
+        """Count one image. Raises ValueError as `PanopticQuality.update`, and for a negative area."""
+        trimmed = trim_stuff(prediction, self.area)
+        self.before.update(truth, prediction, name)
+        self.after.update(truth, trimmed, name)
+
+    def __add__(self, other: "TrimEffect") -> "TrimEffect":
+        if self.area != other.area:
+            raise ValueError(f"trim stuff: parts trimmed at {self.area} and {other.area} pixels cannot be merged")
+        return TrimEffect(self.area, self.before + other.before, self.after + other.after)
+
+    def compute(self) -> dict[str, dict[str, float | None]]:
+        """`{"untrimmed", "trimmed", "delta": {"pq", "sq", "rq", "iou"}}` of stuff, as fractions."""
+        before, after = self.before.stuff(), self.after.stuff()
+        delta = {}
+        for name, value in before.items():
+            other = after[name]
+            delta[name] = None if value is None or other is None else other - value
+        return {"untrimmed": before, "trimmed": after, "delta": delta}
