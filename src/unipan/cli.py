@@ -14,6 +14,7 @@ VERBS = {
     "predict": "segment images into COCO panoptic format and overlays",
     "pq": "PQ of predictions in COCO panoptic format",
     "affinity": "picture of one pixel's affinities to all others",
+    "data": "check, convert and show datasets, COCO panoptic and others",
     "scenes": "draw street scenes with exact truth as a COCO panoptic dataset",
     "demo": "three fusions of the bundled checkpoint on fresh scenes, as a table and a page",
 }
@@ -28,7 +29,8 @@ verbs:
 {"".join(f"  {verb:<10}{text}{chr(10)}" for verb, text in VERBS.items())}
 `unipan VERB --help` lists a verb's options. A CHECKPOINT is a .safetensors file or the name of a bundled one
 (`scenes`). DATA is `scenes`, `scenes:FIRST-LAST` (seeds of the built-in generator), or a folder in COCO panoptic
-format: images/, panoptic/ and panoptic.json.
+format: images/, panoptic/ and panoptic.json; or a Cityscapes folder (gtFine/, leftImg8bit/); or FORMAT:PATH with a
+format of `unipan data convert`.
 """
 
 

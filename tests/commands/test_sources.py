@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.data.test_cityscapes import write_cityscapes
 from tests.tiny import CATEGORIES, Drawn
 from unipan.categories import Categories
 from unipan.commands.sources import open_data, open_segmenter, open_training
@@ -53,3 +54,27 @@ def test_cuda_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "zeros", without_cuda)
     with pytest.raises(ValueError, match="--device cuda: torch cannot compute there"):
         open_segmenter("nowhere", "cuda")
+
+
+def test_cityscapes_as_downloaded_trains_on_train_and_validates_on_val(tmp_path: Path) -> None:
+    root = write_cityscapes(tmp_path)
+    for source in (str(root), f"cityscapes:{root}", str(root / "gtFine")):
+        data, val, note = open_training(source, None)
+        assert (len(data), len(val)) == (1, 3)
+        assert "gtFine/train, validate on 3 images of" in note
+    data, note = open_data(str(root))
+    assert (len(data), note) == (3, f"3 images of {root / 'gtFine' / 'val'}")
+    assert data[0].image.shape[:2] == data[0].truth.ids.shape
+    assert len(open_data(str(root / "gtFine" / "train"))[0]) == 1
+    data, val, _ = open_training(str(root / "gtFine" / "val"), None)  # one split: every tenth image is held out
+    assert (len(data), len(val)) == (2, 1)
+    assert len(open_training(str(root / "gtFine" / "val"), str(root / "gtFine" / "train"))[1]) == 1
+
+
+def test_data_by_format_need_their_photographs(tmp_path: Path) -> None:
+    written(tmp_path / "set", CATEGORIES)
+    assert len(open_data(f"coco:{tmp_path / 'set'}")[0]) == 2
+    with pytest.raises(ValueError, match="opened without an images folder"):
+        open_data(f"coco:{tmp_path / 'set' / 'panoptic.json'}")
+    with pytest.raises(ValueError, match="there is no format 'pascal' here"):
+        open_data("pascal:somewhere")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from unipan.ops.files import make_folder, require_file, require_folder, write_atomically
+from unipan.ops.files import folder_atomically, make_folder, require_file, require_folder, write_atomically
 
 
 def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
@@ -42,3 +42,26 @@ def test_a_look_beforehand_makes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
     with pytest.raises(ValueError, match="--out new: nothing may be written to"):
         require_folder(Path("new"), "--out")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "out"
+    with folder_atomically(place, "--out") as folder:
+        (folder / "a.txt").write_text("a")
+        assert not place.exists()
+    assert [path.name for path in place.parent.rglob("*")] == ["out", "a.txt"]
+
+    def fail(place: Path) -> None:
+        with folder_atomically(place, "--out") as folder:
+            (folder / "a.txt").write_text("a")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail(tmp_path / "deep" / "other")
+    assert [path.name for path in place.parent.iterdir()] == ["out"]
+    with pytest.raises(ValueError, match=r"--out .*out: this folder is not empty; give a new one"):
+        fail(place)
+    (tmp_path / "empty").mkdir()
+    with folder_atomically(tmp_path / "empty", "--out") as folder:
+        (folder / "a.txt").write_text("a")
+    assert (tmp_path / "empty" / "a.txt").read_text() == "a"

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -80,3 +81,10 @@ def test_figures_are_percent_with_intervals_and_missing_ones_dashes() -> None:
 def test_writing_makes_the_folder_and_leaves_nothing_else(tmp_path: Path) -> None:
     write_report(tmp_path / "deep" / "index.html", page())
     assert [found.name for found in (tmp_path / "deep").iterdir()] == ["index.html"]
+
+
+def test_a_page_without_scores_or_scale() -> None:
+    text = render(replace(page(), scores=[], scale=None))
+    assert "<table" not in text
+    assert "colour scale" not in text
+    assert "<h2>" in text

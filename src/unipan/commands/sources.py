@@ -1,12 +1,14 @@
 """What DATA means on the command line: a folder in COCO panoptic format, or seeds of the scene generator."""
 
 import re
-from pathlib import Path
 
 import torch
 
 from unipan.categories import Categories
+from unipan.data.cityscapes import is_cityscapes, is_split
 from unipan.data.coco import CocoPanoptic
+from unipan.data.formats import READERS, ReadOptions, open_dataset, split_name
+from unipan.data.listed import Listed
 from unipan.data.loading import PanopticData
 from unipan.data.scenes import HELD_OUT, Scenes
 from unipan.data.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
@@ -59,8 +61,26 @@ def open_data(source: str) -> tuple[PanopticData, str]:
     if is_scenes(source):
         seeds = seeds_of(source, TEST_SEEDS)
         return Scenes(seeds), f"{len(seeds)} scenes, seeds {spell(seeds)}, {use_in_training(seeds)}"
-    data = CocoPanoptic(Path(source))
-    return data, f"{len(data)} images of {source}"
+    data = open_photos(source)
+    return data, f"{len(data)} images of {spell_source(data, source)}"
+
+
+def open_photos(source: str, split: str | None = None) -> PanopticData:
+    """A dataset with photographs: a folder in COCO panoptic format or of Cityscapes, or `FORMAT:PATH`.
+
+    Args:
+        source: what to open.
+        split: of Cityscapes, where the path names none; by default val.
+
+    Raises:
+        FileNotFoundError, ValueError: see `CocoPanoptic` and `open_dataset`; also a dataset without photographs.
+    """
+    name, path = split_name(source, READERS)
+    if name is None and not is_cityscapes(path):
+        return CocoPanoptic(path)
+    data = open_dataset(source, ReadOptions(split=None if is_split(path) else split))
+    data.image_path(0)  # raises where there are no photographs, before hours of work
+    return data
 
 
 def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticData, str]:
@@ -83,7 +103,9 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
             return Scenes(seeds), Scenes(checked), note
         data: PanopticData = Scenes(seeds)
     else:
-        data = CocoPanoptic(Path(source))
+        data = open_photos(source, "train")
+        if val is None and is_whole_cityscapes(source):
+            val = source
     if val is None:
         return hold_out(data, source)
     other, note = open_data(val)
@@ -92,7 +114,18 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
             f"--val {val}: it has the {spell_classes(other.categories)}, but {source} has the "
             f"{spell_classes(data.categories)}; list the same ones"
         )
-    return data, other, f"train on {len(data)} images of {source}, validate on {note}"
+    return data, other, f"train on {len(data)} images of {spell_source(data, source)}, validate on {note}"
+
+
+def is_whole_cityscapes(source: str) -> bool:
+    """Whether DATA is a Cityscapes folder and none of its splits: then train is trained on and val validated on."""
+    name, path = split_name(source, READERS)
+    return name in (None, "cityscapes") and is_cityscapes(path) and not is_split(path)
+
+
+def spell_source(data: PanopticData, source: str) -> str:
+    """What notes call a dataset: with its split, where DATA does not name one."""
+    return str(data.source) if isinstance(data, Listed) else source
 
 
 def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticData, str]:

@@ -63,9 +63,7 @@ def read_classes(given: Path | None, folder: Path) -> ClassesFile:
     content = load_json(path)
     rows = content.get("categories") if isinstance(content, dict) else content
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(
-            f"{path}: no list of categories and no object with `categories`; give another --classes"
-        )
+        raise ValueError(f"{path}: no list of categories and no object with `categories`; give another --classes")
     categories = Categories.from_coco(rows, str(path))
     listed = tuple(categories[categories.index_of_id[row["id"]]] for row in rows)
     more = content if isinstance(content, dict) else {}

@@ -1,6 +1,9 @@
 """Files that are written whole or not at all, and a look beforehand whether they can be."""
 
 import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -28,6 +31,29 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"{path}: this folder cannot be made ({error.strerror}); give another place") from error
+
+
+@contextmanager
+def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
+    """Give a folder beside `path` to write to, and rename it to `path` when all went well; else nothing is left.
+
+    Raises:
+        ValueError: something is there already (an empty folder may be); `option` is what gave the path.
+        OSError: it cannot be made, in one sentence.
+    """
+    require_folder(path, option)
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
+    full = path.absolute()
+    beside = full.with_name(f".{full.name}.{os.getpid()}.tmp")
+    make_folder(beside)
+    try:
+        yield beside
+        if full.is_dir():
+            full.rmdir()
+        beside.replace(full)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def require_file(path: Path, option: str) -> None:

@@ -61,10 +61,10 @@ class Page:
 
     Attributes:
         lead: paragraphs under the title.
-        scores: the table, its last row set off as the result.
+        scores: the table, its last row set off as the result; without rows there is none.
         scores_note: what the figures and intervals are.
         legend: names and colours of the classes.
-        scale: a picture of the affinities' colour scale, without words.
+        scale: a picture of the affinities' colour scale, without words; None where nothing is drawn in it.
         colophon: small print at the end.
     """
 
@@ -75,7 +75,7 @@ class Page:
     scores_note: str
     scenes: Sequence[SceneRow]
     legend: Sequence[tuple[str, Color]]
-    scale: UInt8[np.ndarray, "H W 3"]
+    scale: UInt8[np.ndarray, "H W 3"] | None
     colophon: str
 
 
@@ -95,7 +95,7 @@ def render(page: Page) -> str:
     body = (
         f'<header><p class="kicker">{html.escape(page.kicker)}</p><h1>{html.escape(page.title)}</h1>'
         f'<div class="lead">{lead}</div></header>'
-        f"{score_table(page.scores, page.scores_note)}"
+        f"{score_table(page.scores, page.scores_note) if page.scores else ''}"
         f"<section>{_legend(page)}{scenes}</section>"
         f"<footer>{html.escape(page.colophon)}</footer>"
     )
@@ -160,11 +160,11 @@ def _legend(page: Page) -> str:
         f'<li><i style="background:rgb({red},{green},{blue})"></i>{html.escape(name)}</li>'
         for name, (red, green, blue) in page.legend
     )
-    scale = f'<img src="{data_uri(page.scale)}" alt="colour scale from blue over white to red">'
-    return (
-        f'<div class="legend"><ul>{chips}<li><i class="void"></i>void</li></ul>'
-        f'<div class="scale"><span>repels</span>{scale}<span>attracts</span></div></div>'
-    )
+    scale = ""
+    if page.scale is not None:
+        picture = f'<img src="{data_uri(page.scale)}" alt="colour scale from blue over white to red">'
+        scale = f'<div class="scale"><span>repels</span>{picture}<span>attracts</span></div>'
+    return f'<div class="legend"><ul>{chips}<li><i class="void"></i>void</li></ul>{scale}</div>'
 
 
 def _scene(scene: SceneRow) -> str:

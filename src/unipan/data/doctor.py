@@ -1,0 +1,178 @@
+"""The data doctor: what is wrong in a COCO panoptic dataset, and a repaired copy of it.
+
+It reads the JSON itself, because it must survive all that `CocoPanoptic` refuses.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from unipan.data.classes import load_json
+from unipan.data.doctor_pictures import Examined, examine, read_any_png, repaint
+from unipan.data.doctor_rows import Row, check_annotations, check_categories, check_images
+from unipan.data.findings import Diagnosis, Finding, Treated
+from unipan.ops.encoding import encode_png, read_bytes
+from unipan.ops.files import folder_atomically, write_atomically
+
+MUCH_VOID = 0.5
+FEW = 10
+"""So many names in a remark."""
+
+
+class UnreadableError(ValueError):
+    """There is nothing that the doctor could look at."""
+
+
+def diagnose(
+    source: Path,
+    images: Path | None = None,
+    panoptic: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Diagnosis:
+    """Look at a whole dataset.
+
+    Args:
+        source: a folder with panoptic.json, panoptic/ and images/, or a JSON (its PNGs lie in its path without .json).
+        images: folder of photographs, if it is another; without one only PNGs are looked at.
+        panoptic: folder of PNGs, if it is another.
+        progress: is told how many images are done, of how many.
+
+    Raises:
+        UnreadableError: no JSON, or one without lists `images`, `annotations` and `categories`.
+    """
+    found = _open(source, images, panoptic)
+    check_categories(found)
+    rows = check_images(found)
+    annotations = check_annotations(found, rows)
+    pairs = [(row, annotations[key]) for key, row in rows.items() if key in annotations]
+    known = {row["id"]: bool(row["isthing"]) if "isthing" in row else None for row in found.categories}
+    seen: list[Examined] = []
+    for examined in _examined(found, pairs, known):
+        seen.append(examined)
+        found.findings += examined.findings
+        if examined.treated is not None:
+            found.treated.append(examined.treated)
+        if progress is not None:
+            progress(len(seen), len(pairs))
+    _same_content(found, pairs, seen)
+    _remark(found, pairs, seen)
+    return found
+
+
+def treat(found: Diagnosis, out: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write a repaired copy to `out`: images/, panoptic/ and panoptic.json; the source stays as it is.
+
+    Returns:
+        The JSON's path.
+
+    Raises:
+        ValueError: `out` is not empty, or no image is left.
+    """
+    if not found.treated:
+        raise ValueError(f"{found.source}: not one image can be kept, so there is nothing to write to {out}")
+    with folder_atomically(out, "--fix") as folder:
+        for done, image in enumerate(found.treated, start=1):
+            _copy(found, image, folder)
+            if progress is not None:
+                progress(done, len(found.treated))
+        content = {
+            **found.content,
+            "images": [image.image for image in found.treated],
+            "annotations": [image.annotation for image in found.treated],
+            "categories": found.categories,
+        }
+        write_atomically(folder / "panoptic.json", json.dumps(content).encode())
+    return out / "panoptic.json"
+
+
+def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis:
+    path = source / "panoptic.json" if source.is_dir() else source
+    try:
+        content = load_json(path)
+    except (ValueError, OSError) as error:
+        raise UnreadableError(str(error)) from error
+    if not isinstance(content, dict):
+        raise UnreadableError(f"{path}: a COCO panoptic JSON is an object, this one is a {type(content).__name__}")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content.get(key), list):
+            raise UnreadableError(
+                f"{path}: it has no list `{key}`, so it is no COCO panoptic dataset; `unipan data convert` reads other "
+                "formats"
+            )
+    photos = images or (path.parent / "images" if (path.parent / "images").is_dir() else None)
+    return Diagnosis(path, photos, panoptic or path.with_suffix(""), content, len(content["images"]))
+
+
+def _examined(found: Diagnosis, pairs: list[tuple[Row, Row]], known: dict[int, bool | None]) -> Iterator[Examined]:
+    """Every pair looked at, in order; decoding leaves Python's lock, so threads help."""
+
+    def look(pair: tuple[Row, Row]) -> Examined:
+        image, annotation = pair
+        photo = None if found.images is None else found.images / image["file_name"]
+        return examine(image, annotation, photo, found.panoptic / annotation["file_name"], known)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        yield from pool.map(look, pairs)
+
+
+def _same_content(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:
+    first: dict[bytes, Row] = {}
+    for (image, _), examined in zip(pairs, seen, strict=True):
+        if examined.digest is None or found.images is None:
+            continue
+        other = first.setdefault(examined.digest, image)
+        if other is not image:
+            path = found.images / image["file_name"]
+            text = f"image {image['id']!r} has the very content of image {other['id']!r} ({other['file_name']})"
+            text += "; remove one of them, and look which truth is right"
+            found.findings.append(Finding("content-twice", str(path), text, image["id"], None, cured=False))
+
+
+def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:
+    used = set().union(*(examined.used for examined in seen)) if seen else set()
+    unused = [str(row["name"]) for row in found.categories if row["id"] not in used]
+    if unused:
+        found.remarks.append(f"{len(unused)} of {len(found.categories)} classes are never used: {_few(unused)}")
+    pixels = sum(examined.pixels for examined in seen)
+    found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
+    found.remarks.append(f"{100 * found.void:.1f} % of all pixels are void")
+    much = [
+        (examined.void / examined.pixels, str(image["file_name"]))
+        for (image, _), examined in zip(pairs, seen, strict=True)
+        if examined.pixels and examined.void > MUCH_VOID * examined.pixels
+    ]
+    if much:
+        names = [f"{name} ({100 * share:.0f} %)" for share, name in sorted(much, reverse=True)]
+        found.remarks.append(f"{len(much)} images are void for the most part: {_few(names)}")
+    for folder, rows, which in ((found.images, "images", "image"), (found.panoptic, "annotations", "annotation")):
+        stray = _strays(folder, found.content[rows])
+        if stray:
+            found.remarks.append(f"{folder}: {len(stray)} files belong to no {which}: {_few(stray)}")
+
+
+def _strays(folder: Path | None, rows: list[Any]) -> list[str]:
+    if folder is None or not folder.is_dir():
+        return []
+    named = {row.get("file_name") for row in rows if isinstance(row, dict) and isinstance(row.get("file_name"), str)}
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if name not in named and not name.startswith("."))
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more
+
+
+def _copy(found: Diagnosis, image: Treated, folder: Path) -> None:
+    name = image.annotation["file_name"]
+    png = found.panoptic / name
+    if image.encode:
+        write_atomically(folder / "panoptic" / name, encode_png(repaint(read_any_png(png)[0], image.paint)))
+    else:
+        write_atomically(folder / "panoptic" / name, read_bytes(png))
+    if found.images is not None:
+        photo = image.image["file_name"]
+        write_atomically(folder / "images" / photo, read_bytes(found.images / photo))

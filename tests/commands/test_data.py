@@ -1,0 +1,192 @@
+"""`data check`, `data convert` and `data show` through the command line."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.data.maps import same, write_dataset
+from tests.data.test_cityscapes import write_cityscapes
+from unipan.cli import main
+from unipan.data.coco import CocoPanoptic
+from unipan.data.formats import ReadOptions, open_dataset
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "set")
+
+
+def edit_first_area(folder: Path, area: int) -> None:
+    content = json.loads((folder / "panoptic.json").read_text())
+    content["annotations"][0]["segments_info"][0]["area"] = area
+    (folder / "panoptic.json").write_text(json.dumps(content))
+
+
+def test_check_tells_by_its_exit_status(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(folder)]) == 0
+    assert "3 images, no findings" in capsys.readouterr().out
+    edit_first_area(folder, 1)
+    report = tmp_path / "report.json"
+    assert main(["data", "check", str(folder), "--json", str(report), "--fix", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().out
+    assert "area-stale: 1 areas that are not those of the PNG" in said
+    assert f"{folder / 'panoptic' / '0.png'}: image 100, segment 70000: the JSON says 1 pixels" in said
+    assert "--fix: counted" in said
+    assert "out/panoptic.json: a repaired copy, 3 of 3 images\n" in said
+    content = json.loads(report.read_text())
+    assert content["counts"] == {"area-stale": 1}
+    assert content["findings"][0]["segment_id"] == 70_000
+    assert main(["data", "check", str(tmp_path / "out")]) == 0
+    assert main(["data", "check", str(folder)]) == 1  # the source is as it was
+    (folder / "panoptic.json").write_text("{")
+    assert main(["data", "check", str(folder)]) == 2
+    assert "not readable as JSON" in capsys.readouterr().err
+
+
+def test_check_prints_the_first_few_of_each_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((folder / "panoptic.json").read_text())
+    for annotation in content["annotations"]:
+        for row in annotation["segments_info"]:
+            del row["bbox"]
+    (folder / "panoptic.json").write_text(json.dumps(content))
+    assert main(["data", "check", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert said.count("it has no `bbox`") == 3
+    assert "and 15 more" in said
+
+
+def test_fix_never_writes_over_anything(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_first_area(folder, 1)
+    assert main(["data", "check", str(folder), "--fix", str(folder)]) == 1
+    assert "this folder is not empty; give a new one" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["data", "check", str(folder), "--fix", str(tmp_path / "file")]) == 1
+    assert "is a file; give another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["coco", "png16", "two-channel"])
+def test_convert_and_back(name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    middle, back = f"{name}:{tmp_path / 'middle'}", str(tmp_path / "back")
+    assert main(["data", "convert", str(folder), middle]) == 0
+    assert f"3 images as {name}, with their photographs" in capsys.readouterr().out
+    assert main(["data", "convert", middle, back]) == 0
+    was, now = CocoPanoptic(folder), CocoPanoptic(back)
+    assert (now.image_ids, now.file_names, now.categories) == (was.image_ids, was.file_names, was.categories)
+    for index in range(len(was)):
+        assert same(was.truth(index), now.truth(index))
+        assert (was[index].image == now[index].image).all()
+    assert main(["data", "check", back]) == 0
+
+
+def test_convert_cityscapes_to_coco_and_to_its_submissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(write_cityscapes(tmp_path / "cs"))
+    assert main(["data", "convert", root, str(tmp_path / "val"), "--limit", "2"]) == 0
+    assert main(["data", "check", str(tmp_path / "val")]) == 0
+    assert len(CocoPanoptic(tmp_path / "val")) == 2
+    assert (
+        main(["data", "convert", root, str(tmp_path / "train"), "--split", "train", "--train-ids", "--no-photos"]) == 0
+    )
+    assert not (tmp_path / "train" / "images").exists()
+    assert {c.id for c in open_dataset(str(tmp_path / "train")).categories} == set(range(19))
+    for name, first in (("cityscapes-panoptic", "cityscapes_panoptic_val.json"), ("cityscapes-instance", "lindau")):
+        assert main(["data", "convert", root, f"{name}:{tmp_path / name}"]) == 0
+        assert any(path.name.startswith(first) for path in (tmp_path / name).iterdir())
+    back = open_dataset(str(tmp_path / "cityscapes-panoptic" / "cityscapes_panoptic_val.json"))
+    assert same(back.truth(0), open_dataset(root).truth(0))
+
+
+def test_a_conversion_that_fails_leaves_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "panoptic" / "2.png").write_bytes(b"no picture")
+    assert main(["data", "convert", str(folder), f"png16:{tmp_path / 'out'}"]) == 1
+    assert "2.png: not a readable PNG" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    cv2.imwrite(str(folder / "images" / "0.png"), np.zeros((9, 9, 3), np.uint8))
+    assert main(["data", "convert", str(folder), str(tmp_path / "out")]) == 1
+    assert "0.png: image 100 is 9 x 9 but its map is 12 x 8" in capsys.readouterr().err
+    assert main(["data", "convert", str(folder), str(tmp_path / "out"), "--no-photos", "--limit", "1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["convert", "SET", "pascal:OUT"], "there is no format 'pascal' here; choose one of coco, png16"),
+        (["convert", "pascal:SET", "OUT"], "choose one of coco, cityscapes"),
+        (["convert", "SET", "png16:OUT", "--divisor", "0"], "--divisor 0"),
+        (["convert", "SET", "cityscapes-panoptic:OUT"], "Cityscapes has no class door"),
+        (["convert", "SET", "SET"], "this folder is not empty"),
+        (["convert", "png16:SET/panoptic", "OUT"], "give --classes FILE"),
+        (["show", "SET", "--out", "OUT", "--count", "0"], "--count 0"),
+        (["show", "nowhere", "--out", "OUT"], "nowhere: no such file or folder"),
+    ],
+)
+def test_an_error_is_one_sentence(
+    arguments: list[str], words: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [word.replace("SET", str(folder)).replace("OUT", str(tmp_path / "out")) for word in arguments]
+    assert main(["data", *given]) == 1
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert "\n" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_show_draws_a_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "show", str(folder), "--out", str(tmp_path / "page"), "--count", "2"]) == 0
+    assert "2 of 3 images" in capsys.readouterr().out
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert "://" not in text
+    assert text.count("<figure>") == 6
+    assert re.findall(r"<h2>(.*?)</h2>", text) == ["0.png", "2.png"]
+    assert "door" in text
+    assert "3 things, 1 crowds, 2 stuff segments, 12.5 % void" in text
+    maps = str(folder / "panoptic.json")  # without photographs there are two pictures an image
+    assert main(["data", "show", maps, "--out", str(tmp_path / "maps.html"), "--count", "9"]) == 0
+    assert (tmp_path / "maps.html").read_text().count("<figure>") == 6
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("part", "middle", "options"),
+    [("coco20", "png16", ["--divisor", "256"]), ("facades/val", "two-channel", []), ("nuclei/val", "rle", [])],
+)
+def test_photographs_through_the_command_line(
+    part: str, middle: str, options: list[str], shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = shared_data / part
+    assert main(["data", "check", str(source)]) == 0
+    target = f"{middle}:{tmp_path / 'middle'}"
+    assert main(["data", "convert", str(source), target, "--limit", "3", *options]) == 0
+    data = open_dataset(target + "/instances.json" * (middle == "rle"), ReadOptions(images=source / "images"))
+    was = CocoPanoptic(source)
+    assert data.image_ids == was.image_ids[:3]
+    assert all(same(data.truth(index), was.truth(index)) for index in range(3))
+    assert main(["data", "show", str(source), "--out", str(tmp_path / "page"), "--count", "2"]) == 0
+    assert "://" not in (tmp_path / "page" / "index.html").read_text()
+
+
+@pytest.mark.real_data
+def test_a_broken_set_of_photographs_is_mended(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shared_data / "coco2", tmp_path / "coco2")
+    path = tmp_path / "coco2" / "panoptic.json"
+    content = json.loads(path.read_text())
+    first, second = (row["segments_info"] for row in content["annotations"])
+    first[0]["area"] = 3
+    del second[0]
+    path.write_text(json.dumps(content))
+    assert main(["data", "check", str(tmp_path / "coco2"), "--fix", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().out
+    assert "area-stale: 1" in said
+    assert "id-undeclared: 1" in said
+    assert main(["data", "check", str(tmp_path / "out")]) == 0
+    was, now = CocoPanoptic(shared_data / "coco2"), CocoPanoptic(tmp_path / "out")
+    assert same(was.truth(0), now.truth(0))
+    assert len(now.truth(1)) == len(was.truth(1)) - 1
