@@ -27,7 +27,7 @@ from unipan.metrics.bootstrap import bootstrap_pq, paired_bootstrap_pq
 from unipan.metrics.panoptic_quality import PanopticQuality
 
 GRID_SEEDS = range(3_000_000, 3_000_080)
-TEST_SEEDS = range(1_000_000, 1_000_200)
+TEST_SEEDS = range(4_000_000, 4_000_200)
 GRID = {
     "score": (0.3, 0.4, 0.5, 0.6, 0.7),
     "overlap": (0.3, 0.5, 0.7),

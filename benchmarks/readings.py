@@ -29,7 +29,7 @@ from unipan.presets import scenes
 SIZE = (96, 192)
 TRAIN = range(990_000)
 CHOOSE = range(990_000, 990_120)
-VALIDATE = range(1_000_000, 1_000_200)
+VALIDATE = range(5_000_000, 5_000_120)
 
 WINNER = AffinityConfig()
 READINGS: dict[str, AffinityConfig | None] = {
@@ -119,11 +119,12 @@ def score(checkpoint: Path, seeds: range) -> dict[str, dict[str, float]]:
 
 
 def table(out: Path) -> str:
-    """The finished rows as a Markdown table: mean over the seeds, each seed's PQ, and P minus its own Psi."""
+    """The finished rows as a Markdown table: mean over the seeds, each seed's PQ, P minus its own Psi, and PQ on the
+    validation seeds."""
     rows: dict[str, list[dict]] = {}
     for name in [*READINGS, *CHOICES]:
         rows[name] = [json.loads(file.read_text()) for file in sorted(out.glob("*.json")) if _reads(file, name)]
-    lines = ["| reading | PQ | things | stuff | PQ per seed | own Psi | P - Psi |", "|---|---|---|---|---|---|---|"]
+    lines = ["| reading | PQ | things | stuff | PQ per seed | own Psi | P - Psi | held out |", "|---" * 8 + "|"]
     for name, found in rows.items():
         if not found:
             continue
@@ -132,7 +133,9 @@ def table(out: Path) -> str:
         means = [sum(each[group] for each in p) / len(p) for group in ("All", "Things", "Stuff")]
         seeds = ", ".join(f"{each['All']:.1f}" for each in p)
         own = sum(psi) / len(psi)
-        cells = [f"{mean:.1f}" for mean in means] + [seeds, f"{own:.1f}", f"{means[0] - own:+.1f}"]
+        final = [row["validation"]["affinity"]["All"] for row in found if "validation" in row]
+        held_out = f"{sum(final) / len(final):.1f}" if final else ""
+        cells = [f"{mean:.1f}" for mean in means] + [seeds, f"{own:.1f}", f"{means[0] - own:+.1f}", held_out]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
