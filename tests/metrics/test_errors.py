@@ -91,6 +91,14 @@ def test_poor_boundary() -> None:
     )
 
 
+def test_a_segment_under_a_prediction_that_wears_a_neighbours_shape_is_not_missed() -> None:
+    # The sky covers the car, of which it has the shape, and the sky, whose outline it misses.
+    assert kinds(of(["ccccss", "ccccss"]), of(["ssssss", "ssssss"])) == (
+        {"c": "thing lost to stuff", "s": "poor boundary"},
+        {"s": "thing lost to stuff"},
+    )
+
+
 def test_below_an_iou_of_a_tenth_it_is_a_miss_and_a_false_positive() -> None:
     truth = of(["c" * 10 + "r" * 10, "r" * 20])
     tenth = of(["." * 9 + "c" + "r" * 10, "r" * 20])
@@ -107,9 +115,10 @@ def test_tiny_stuff() -> None:
     assert kinds(of(["ssssssc"]), of(["sssssss"]), tiny=0.5)[0]["c"] == "thing lost to stuff"  # things are never tiny
 
 
-def test_crowds_and_void_explain_nothing() -> None:
+def test_crowds_are_neighbours_and_never_errors() -> None:
     truth = of(["CCCCcc", "......"], crowds="C")
-    assert kinds(truth, of(["kkkkkk", "......"])) == ({"c": "missed"}, {})  # k is absorbed by the crowd
+    assert kinds(truth, of(["kkkkkk", "......"])) == ({"c": "merged"}, {})  # k is absorbed by the crowd
+    assert kinds(truth, of(["......", "......"])) == ({"c": "missed"}, {})
     assert explain(truth, truth, CLASSES).truth_class.tolist() == [-1, CLASSES.index_of_id[CAR.id]]
     assert kinds(of(["..."]), of(["ccc"])) == ({}, {})
 

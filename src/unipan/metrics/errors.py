@@ -1,7 +1,7 @@
 """Why PQ is not 100: every miss, false positive and imperfect match of an image, sorted into one kind each.
 
 The rules run in the order below; the first that holds decides. "Most of" means more than half of the pixels, those
-on void left out. Crowds of the truth explain nothing, and a prediction that PQ ignores is no error.
+on void left out. A prediction that PQ ignores is no error, and crowds of the truth count in rule 3 alone.
 
 1. One truth and one prediction of different classes with an IoU above 1/2 are one object under a wrong name:
    `wrong class` if both are things or both stuff, else `thing lost to stuff` or `stuff lost to things`.
@@ -10,8 +10,8 @@ on void left out. Crowds of the truth explain nothing, and a prediction that PQ 
    missed, and the prediction if it is spurious.
 4. `split`: most of two or more predictions lies in one segment of the truth of their class; those of them that are
    spurious, and the segment if it is missed.
-5. `poor boundary`: a missed segment and a spurious prediction of its class with an IoU of at least NEAR; and every
-   match with an IoU below 1.
+5. `poor boundary`: a missed segment and an unmatched prediction of its class with an IoU of at least NEAR, whichever of
+   the two has no kind yet; and every match with an IoU below 1.
 6. A missed segment most of which is covered by other classes of its side (`wrong class`) or by the other side
    (`thing lost to stuff`, `stuff lost to things`), and a spurious prediction most of which covers such segments.
 7. What is left: `missed` and `spurious`.
@@ -95,6 +95,7 @@ class _Sorting:
         self.truth_open[missed] = True
         self.prediction_open = np.zeros(len(pairs.prediction_class), bool)
         self.prediction_open[spurious] = True
+        self.missed = self.truth_open.copy()
 
     def truths(self, which: np.ndarray, kind: int) -> None:
         """Missed segments (a mask or positions) get a kind."""
@@ -138,7 +139,7 @@ def explain(
     least = tiny * truth.ids.size
     sorting.truths((pairs.truth_class >= pairs.things) & (pairs.truth_area < least), TINY)
     sorting.predictions((pairs.prediction_class >= pairs.things) & (pairs.prediction_area < least), TINY)
-    _sort_shapes(sorting)
+    _sort_shapes(sorting, found.prediction)
     _sort_lost(sorting, confusion)
     sorting.truths(sorting.truth_open.copy(), MISSED)
     sorting.predictions(sorting.prediction_open.copy(), SPURIOUS)
@@ -153,26 +154,25 @@ def explain(
 
 def _confusion(pairs: Pairs) -> Int64[np.ndarray, " N"]:
     """What it is called if the prediction of a pair stands where the truth should; RIGHT for one class."""
-    thing, as_thing = (
-        pairs.truth_class[pairs.truth] < pairs.things,
-        pairs.prediction_class[pairs.prediction] < pairs.things,
-    )
+    thing = (pairs.truth_class < pairs.things)[pairs.truth]
+    as_thing = (pairs.prediction_class < pairs.things)[pairs.prediction]
     kind = np.where(thing == as_thing, WRONG, np.where(thing, THING_LOST, STUFF_LOST))
     return np.where(pairs.same, RIGHT, kind)
 
 
-def _sort_shapes(sorting: _Sorting) -> None:
-    """Rules 3 to 5: one class, another shape."""
+def _sort_shapes(sorting: _Sorting, matched: Int64[np.ndarray, " M"]) -> None:
+    """Rules 3 to 5: one class, another shape. `matched` predictions are right, but for their outline."""
     pairs = sorting.pairs
     same = pairs.same & ~pairs.crowd[pairs.truth]
-    swallowed = same & (2 * pairs.pixels > pairs.truth_area[pairs.truth])
+    # A crowd, too, is a neighbour to be merged with.
+    swallowed = pairs.same & (2 * pairs.pixels > pairs.truth_area[pairs.truth])
     per_prediction = np.bincount(pairs.prediction[swallowed], minlength=len(pairs.prediction_class))
     sorting.both(swallowed & (per_prediction[pairs.prediction] > 1), MERGED)
     piece = same & (2 * pairs.pixels > pairs.counted_area[pairs.prediction])
     per_truth = np.bincount(pairs.truth[piece], minlength=len(pairs.truth_class))
     sorting.both(piece & (per_truth[pairs.truth] > 1), SPLIT)
-    unmatched = sorting.truth_open[pairs.truth] & sorting.prediction_open[pairs.prediction]
-    sorting.both(same & unmatched & (pairs.iou >= NEAR), BOUNDARY)
+    near = same & (pairs.iou >= NEAR) & sorting.missed[pairs.truth] & ~np.isin(pairs.prediction, matched)
+    sorting.both(near, BOUNDARY)
 
 
 def _sort_lost(sorting: _Sorting, confusion: Int64[np.ndarray, " N"]) -> None:
