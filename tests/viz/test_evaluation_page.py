@@ -29,7 +29,7 @@ def page(images: int = 3, classes: int = 3) -> EvaluationPage:
     picture = np.full((8, 12, 3), 90, np.uint8)
     names = [f"class {position}" for position in range(classes)]
     rows = [
-        ClassRow(name, (10, 20, 30), position < 2, 0.9 - 0.3 * position, 0.9, 1.0, 5, position, 1)
+        ClassRow("car <red>" if position == 0 else name, (10, 20, 30), position < 2, 0.9 - 0.3 * position, 0.9, 1.0, 5, position, 1)
         for position, name in enumerate(names)
     ]
     rows.append(ClassRow("never <seen>", (1, 2, 3), False, None, None, None, 0, 0, 0))
@@ -65,7 +65,9 @@ def test_one_file_that_closes_its_tags_and_asks_for_nothing_outside() -> None:
     assert not balance.open
     assert "://" not in text
     assert all(source.startswith("data:image/webp") for source in re.findall(r'src="([^"]*)"', text))
-    assert "never &lt;seen&gt;" in text
+    assert "never" not in text
+    assert "3 of 4 classes occur" in text
+    assert "car &lt;red&gt;" in text
     assert "<b>75.0</b>" in text
 
 
@@ -103,8 +105,8 @@ def test_the_browser_sorts_filters_and_remembers(tmp_path: Path) -> None:
     assert names(dom) == ["street 0.png", "street 1.png", "street 2.png"]
     assert re.findall(r'<article data-name="(street \d\.png)"[^>]* hidden', dom) == ["street 0.png"]
     assert "2 of 3 shown" in dom
-    rows = re.findall(r"</i>((?:class \d|never)[^<]*)</th><td>", dom)
-    assert [row.split(" &")[0] for row in rows] == ["never", "class 2", "class 1", "class 0"]  # PQ, ascending
+    rows = re.findall(r"</i>((?:class \d|car)[^<]*)</th><td>", dom)
+    assert rows == ["class 2", "class 1", "car &lt;red&gt;"]  # PQ, ascending
     assert 'aria-sort="ascending"' in dom
 
     dom = in_browser(tmp_path, "order=fn&text=STREET+1&costs=1-")

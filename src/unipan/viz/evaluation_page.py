@@ -128,8 +128,9 @@ def _costs(page: EvaluationPage) -> str:
 
 
 def _classes(classes: Sequence[ClassRow]) -> str:
+    occurring = [row for row in classes if row.pq is not None]
     rows = []
-    for row in classes:
+    for row in occurring:
         red, green, blue = row.color
         chip = f'<i class="chip" style="background:rgb({red},{green},{blue})"></i>'
         kind = "thing" if row.isthing else "stuff"
@@ -141,8 +142,8 @@ def _classes(classes: Sequence[ClassRow]) -> str:
         )
     heads = [("class", ""), ("kind", ""), ("PQ", "")] + [(name, "number") for name in ("SQ", "RQ", "TP", "FP", "FN")]
     note = (
-        "PQ = SQ x RQ. TP, FP and FN count segments. A class without segments in truth and prediction has a dash and "
-        "is left out of the means. Click a column to sort."
+        f"PQ = SQ x RQ. TP, FP and FN count segments. {len(occurring)} of {len(classes)} classes occur in truth or "
+        "prediction; the others count nowhere. Click a column to sort."
     )
     return _section("Classes", note, _bars("classes", heads, rows))
 
@@ -175,7 +176,8 @@ def _confusion(confusion: Confusion) -> str:
     seen = np.flatnonzero(pixels.sum(0) + pixels.sum(1) > 0)
     shown = np.sort(seen[np.argsort(-wrong[seen], kind="stable")][:MOST_CONFUSED]).tolist()
     head = "".join(f'<th scope="col">{html.escape(names[column])}</th>' for column in shown)
-    rows = "".join(_confusion_row(pixels, names, row, shown) for row in shown)
+    # The truth's own void is counted nowhere, so it has no row.
+    rows = "".join(_confusion_row(pixels, names, row, shown) for row in shown if pixels[row].any())
     table = (
         f'<div class="scroll"><table class="confusion"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
@@ -190,7 +192,7 @@ def _confusion_row(pixels: np.ndarray, names: Sequence[str], row: int, shown: Se
     total = pixels[row].sum()
     cells = []
     for column in shown:
-        share = 100 * pixels[row, column] / total if total else 0.0
+        share = 100 * pixels[row, column] / total
         kind = "same" if row == column else "other"
         text = f"{share:.0f}" if share >= 0.5 else ""
         title = html.escape(f"{names[row]} taken for {names[column]}: {share:.2f} %, {pixels[row, column]:,.0f} pixels")
