@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from unipan import __version__
 from unipan.categories import Category
@@ -188,7 +189,7 @@ def _card(row: ImageScore, found: Findings, truth: PanopticMap, prediction: Pano
     return ImageCard(row.image, row.pq or 0.0, row.tp, row.fp, row.fn, names, panels)
 
 
-def small(picture: Picture) -> Picture:
+def small(picture: Picture) -> UInt8[np.ndarray, "tall wide 3"]:
     """At most WIDTH pixels wide; colours stay pure, as in a map."""
     height, width = picture.shape[:2]
     if width <= WIDTH:
