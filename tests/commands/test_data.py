@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 from tests.data.maps import same, write_dataset
 from tests.data.test_cityscapes import write_cityscapes
 from unipan.cli import main
+from unipan.commands.data import Overlap
+from unipan.data import instances
 from unipan.data.coco import CocoPanoptic
-from unipan.data.formats import ReadOptions, open_dataset
+from unipan.data.formats import READERS, WRITERS, ReadOptions, open_dataset
 
 
 @pytest.fixture
@@ -27,6 +30,14 @@ def edit_first_area(folder: Path, area: int) -> None:
     (folder / "panoptic.json").write_text(json.dumps(content))
 
 
+def test_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["data", "convert", "--help"])
+    words = set(re.findall(r"[a-z0-9-]+", capsys.readouterr().out))
+    assert set(READERS) | set(WRITERS) <= words
+    assert get_args(Overlap) == get_args(instances.Overlap)
+
+
 def test_check_tells_by_its_exit_status(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", str(folder)]) == 0
     assert "3 images, no findings" in capsys.readouterr().out
@@ -34,7 +45,7 @@ def test_check_tells_by_its_exit_status(folder: Path, tmp_path: Path, capsys: py
     report = tmp_path / "report.json"
     assert main(["data", "check", str(folder), "--json", str(report), "--fix", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
-    assert "area-stale: 1 areas that are not those of the PNG" in said
+    assert "area-stale (1): areas that are not those of the PNG" in said
     assert f"{folder / 'panoptic' / '0.png'}: image 100, segment 70000: the JSON says 1 pixels" in said
     assert "--fix: counted" in said
     assert "out/panoptic.json: a repaired copy, 3 of 3 images\n" in said
@@ -120,6 +131,7 @@ def test_a_conversion_that_fails_leaves_nothing(
         (["convert", "pascal:SET", "OUT"], "choose one of coco, cityscapes"),
         (["convert", "SET", "png16:OUT", "--divisor", "0"], "--divisor 0"),
         (["convert", "SET", "cityscapes-panoptic:OUT"], "Cityscapes has no class door"),
+        (["convert", "SET", "OUT.json"], "every format is written into a folder"),
         (["convert", "SET", "SET"], "this folder is not empty"),
         (["convert", "png16:SET/panoptic", "OUT"], "give --classes FILE"),
         (["show", "SET", "--out", "OUT", "--count", "0"], "--count 0"),
@@ -145,7 +157,7 @@ def test_show_draws_a_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert text.count("<figure>") == 6
     assert re.findall(r"<h2>(.*?)</h2>", text) == ["0.png", "2.png"]
     assert "door" in text
-    assert "3 things, 1 crowds, 2 stuff segments, 12.5 % void" in text
+    assert "things 3, crowds 1, stuff segments 2, void 12.5 %" in text
     maps = str(folder / "panoptic.json")  # without photographs there are two pictures an image
     assert main(["data", "show", maps, "--out", str(tmp_path / "maps.html"), "--count", "9"]) == 0
     assert (tmp_path / "maps.html").read_text().count("<figure>") == 6
@@ -184,8 +196,8 @@ def test_a_broken_set_of_photographs_is_mended(
     path.write_text(json.dumps(content))
     assert main(["data", "check", str(tmp_path / "coco2"), "--fix", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
-    assert "area-stale: 1" in said
-    assert "id-undeclared: 1" in said
+    assert "area-stale (1)" in said
+    assert "id-undeclared (1)" in said
     assert main(["data", "check", str(tmp_path / "out")]) == 0
     was, now = CocoPanoptic(shared_data / "coco2"), CocoPanoptic(tmp_path / "out")
     assert same(was.truth(0), now.truth(0))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.data.maps import parts, same, small_map, write_dataset, write_photo
 from unipan.data.coco import CocoPanoptic
 from unipan.data.doctor import UnreadableError, diagnose, treat
-from unipan.data.findings import KINDS, Diagnosis, whole
+from unipan.data.findings import KINDS, Diagnosis
 from unipan.ops.encoding import decode_png, encode_png
 
 Content = dict[str, Any]
@@ -138,7 +138,7 @@ def test_every_kind_is_tested() -> None:
 def test_a_sound_set_has_no_findings(folder: Path) -> None:
     found = diagnose(folder)
     assert (found.findings, found.listed, len(found.treated)) == ([], 3, 3)
-    assert found.remarks == ["12.5 % of all pixels are void"]
+    assert found.remarks == ["void: 12.5 % of all pixels"]
     assert found.void == 1 / 8
 
 
@@ -200,10 +200,10 @@ def test_remarks(folder: Path) -> None:
     found = diagnose(folder)
     assert found.findings == []
     remarks = "\n".join(found.remarks)
-    assert "1 of 5 classes are never used: roof" in remarks
-    assert "1 images are void for the most part: 1.png (100 %)" in remarks
-    assert "panoptic: 1 files belong to no annotation: old.png" in remarks
-    assert "images: 1 files belong to no image: old.png" in remarks
+    assert "never used, 1 of 5 classes: roof" in remarks
+    assert "void for the most part, 1 of 3 images: 1.png (100 %)" in remarks
+    assert f"named by no annotation, 1 of the files in {folder / 'panoptic'}: old.png" in remarks
+    assert f"named by no image, 1 of the files in {folder / 'images'}: old.png" in remarks
 
 
 def test_other_fields_stay(folder: Path, tmp_path: Path) -> None:
@@ -279,8 +279,3 @@ def test_no_breakage_survives_the_repair(data: st.DataObject, tmp_path_factory: 
     if not again.findings and found.categories:
         strict = CocoPanoptic(path.parent)
         assert all(parts(strict.truth(index)) is not None for index in range(len(strict)))
-
-
-def test_whole_numbers() -> None:
-    assert [whole(value) for value in (3, 3.0, "3", "3.0", -1)] == [3, 3, 3, 3, -1]
-    assert {whole(value) for value in (True, None, 3.5, "x", float("nan"), float("inf"), [3], "")} == {None}

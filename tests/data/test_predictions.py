@@ -110,6 +110,7 @@ def test_transformers_in_memory(truth: Path) -> None:
     assert len(huggingface_map([[1, 1]], [{"id": 1, "label_id": 4}, {"id": 2, "label_id": 4}], classes)) == 1
     for segmentation, info, message in (
         ([[1.5]], [{"id": 1, "label_id": 4}], "must be H x W whole numbers"),
+        ([[1], [1, 1]], [], "the rows of `segmentation` differ in length"),
         ([[1]], [{"id": "1", "label_id": 4}], "needs an integer `id` of its own"),
         ([[1, 3]], [{"id": 1, "label_id": 4}], "id 3 has pixels but no segment"),
         ([[1]], [{"id": 1, "label_id": 77}], "segment 1: category id 77 is not in"),

@@ -25,7 +25,7 @@ LONGEST = 720
 """Pixels of the longer side of a picture on the page."""
 
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
-Overlap = Literal["refuse", "small", "score", "last"]
+Overlap = Literal["refuse", "small", "score", "last"]  # that of unipan.data.instances, whose import takes seconds
 
 
 def main(arguments: list[str]) -> int:
@@ -90,7 +90,7 @@ def describe(found: "Diagnosis") -> str:
     for kind, count in found.counts.items():
         mine = [finding for finding in found.findings if finding.kind == kind]
         cure = KINDS[kind].cure if any(finding.cured for finding in mine) else ""
-        lines.append(f"{kind}: {count} {KINDS[kind].title}")
+        lines.append(f"{kind} ({count}): {KINDS[kind].title}")
         lines += [f"    {finding}" for finding in mine[:EXAMPLES]]
         lines += [f"    and {count - EXAMPLES} more"] * (count > EXAMPLES)
         lines.append(f"    --fix: {cure}" if cure else "    no program can mend this")
@@ -144,6 +144,8 @@ def convert(
     options = ReadOptions(images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids)
     name, out = split_name(target, WRITERS)
     name = name or "coco"
+    if out.suffix == ".json":
+        raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
     data = open_dataset(source, options)
     count = min(limit, len(data)) if limit > 0 else len(data)
     photos = name in WITH_PHOTOS and not no_photos and _has_photos(data)
@@ -247,8 +249,8 @@ def _row(data: "MapData", index: int, photos: bool) -> tuple["SceneRow", set[str
     drawn = overlay(picture, truth) if photos else color_map(truth)
     void = float((truth.ids == 0).mean())
     crowds = sum(segment.iscrowd for segment in truth)
-    note = f"{len(things) - crowds} things, {crowds} crowds, {len(truth) - len(things)} stuff segments, "
-    note += f"{100 * void:.1f} % void"
+    note = f"things {len(things) - crowds}, crowds {crowds}, stuff segments {len(truth) - len(things)}, "
+    note += f"void {100 * void:.1f} %"
     size = f"{truth.ids.shape[1]} x {truth.ids.shape[0]}"
     panels = [Panel("truth", _smaller(drawn)), Panel("things", _smaller(named))]
     if photos:

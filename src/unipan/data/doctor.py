@@ -20,6 +20,7 @@ from unipan.ops.files import folder_atomically, write_atomically
 MUCH_VOID = 0.5
 FEW = 10
 """So many names in a remark."""
+OTHERS = "`unipan data convert` makes one of other formats"
 
 
 class UnreadableError(ValueError):
@@ -93,15 +94,12 @@ def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis
     try:
         content = load_json(path)
     except (ValueError, OSError) as error:
-        raise UnreadableError(str(error)) from error
+        raise UnreadableError(f"{error}; {OTHERS}") from error
     if not isinstance(content, dict):
         raise UnreadableError(f"{path}: a COCO panoptic JSON is an object, this one is a {type(content).__name__}")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
-            raise UnreadableError(
-                f"{path}: it has no list `{key}`, so it is no COCO panoptic dataset; `unipan data convert` reads other "
-                "formats"
-            )
+            raise UnreadableError(f"{path}: it has no list `{key}`, so it is no COCO panoptic dataset; {OTHERS}")
     photos = images or (path.parent / "images" if (path.parent / "images").is_dir() else None)
     return Diagnosis(path, photos, panoptic or path.with_suffix(""), content, len(content["images"]))
 
@@ -135,10 +133,10 @@ def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]
     used = set().union(*(examined.used for examined in seen)) if seen else set()
     unused = [str(row["name"]) for row in found.categories if row["id"] not in used]
     if unused:
-        found.remarks.append(f"{len(unused)} of {len(found.categories)} classes are never used: {_few(unused)}")
+        found.remarks.append(f"never used, {len(unused)} of {len(found.categories)} classes: {_few(unused)}")
     pixels = sum(examined.pixels for examined in seen)
     found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
-    found.remarks.append(f"{100 * found.void:.1f} % of all pixels are void")
+    found.remarks.append(f"void: {100 * found.void:.1f} % of all pixels")
     much = [
         (examined.void / examined.pixels, str(image["file_name"]))
         for (image, _), examined in zip(pairs, seen, strict=True)
@@ -146,11 +144,11 @@ def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]
     ]
     if much:
         names = [f"{name} ({100 * share:.0f} %)" for share, name in sorted(much, reverse=True)]
-        found.remarks.append(f"{len(much)} images are void for the most part: {_few(names)}")
+        found.remarks.append(f"void for the most part, {len(much)} of {len(seen)} images: {_few(names)}")
     for folder, rows, which in ((found.images, "images", "image"), (found.panoptic, "annotations", "annotation")):
         stray = _strays(folder, found.content[rows])
         if stray:
-            found.remarks.append(f"{folder}: {len(stray)} files belong to no {which}: {_few(stray)}")
+            found.remarks.append(f"named by no {which}, {len(stray)} of the files in {folder}: {_few(stray)}")
 
 
 def _strays(folder: Path | None, rows: list[Any]) -> list[str]:

@@ -4,7 +4,8 @@ All three are COCO panoptic JSON with something missing. What the tools do, read
 detectron2 (evaluation/panoptic_evaluation.py): predictions.json is the truth's JSON with `annotations` replaced;
 segments have neither area nor bbox nor iscrowd; the PNGs go to a temporary folder, so that whoever wants them gives a
 folder of their own. mmdetection (evaluation/metrics/coco_panoptic_metric.py): PREFIX.panoptic.json holds `annotations`
-alone, PNGs lie in PREFIX.panoptic/, ids are class + 1000 * instance, segments have `isthing` and no bbox.
+alone, PNGs lie in PREFIX.panoptic/, ids are class + 1000 * instance (so a stuff class 0 cannot be told from void: a
+segment 0 is refused), segments have `isthing` and no bbox.
 """
 
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from unipan.categories import Category
 from unipan.data.classes import ClassesFile, load_json, read_classes
@@ -141,7 +143,7 @@ def huggingface_map(
     Raises:
         ValueError: an id on one side only, an unknown class, or no map at all.
     """
-    ids = np.asarray(segmentation)
+    ids = _array(segmentation, source)
     if ids.ndim != 2 or ids.size == 0 or ids.dtype.kind not in "uif" or (ids != ids.astype(np.int64)).any():
         raise ValueError(
             f"{source}: `segmentation` must be H x W whole numbers, found {ids.dtype} of shape {ids.shape}"
@@ -163,6 +165,15 @@ def huggingface_map(
     segments = {key: category for key, category in segments.items() if key in present}
     crowds = {row["id"] + shift for row in rows if row.get("iscrowd")}
     return panoptic_map(ids, segments, scores, crowds, source)
+
+
+def _array(segmentation: Any, source: str) -> np.ndarray:
+    if isinstance(segmentation, Tensor):
+        return np.asarray(segmentation.detach().cpu())
+    try:
+        return np.asarray(segmentation)
+    except ValueError as error:
+        raise ValueError(f"{source}: the rows of `segmentation` differ in length ({error})") from error
 
 
 def _huggingface_file(path: Path, classes: ClassesFile, contiguous: bool) -> PanopticMap:
