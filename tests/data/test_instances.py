@@ -1,6 +1,7 @@
 """COCO instances and stuff in one map; pycocotools decodes the same masks."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,23 @@ def test_things_that_overlap_lie_as_the_rule_says(overlap: Any, top: int, tmp_pa
     owner = next(segment for segment in found if segment.id == found.ids[2, 2])
     assert owner.score == {1: 0.2, 2: 0.5, 3: 0.9}[top]
     assert ((found.ids == owner.id) == shapes[top]).all()
+
+
+def test_scores_order_things_and_not_the_stuff_below(tmp_path: Path) -> None:
+    rows = [thing(3, rectangle(0, 0, 6, 3), score=0.9), thing(2, rectangle(2, 1, 6, 3), score=0.5)]
+    stuff = json.loads(stuff_json(tmp_path).read_text())
+    stuff["annotations"].append(thing(9, rectangle(0, 2, 8, 4), SKY.id))
+    (tmp_path / "stuff.json").write_text(json.dumps(stuff))
+    found = coco_instances(write(tmp_path, rows), tmp_path / "stuff.json", overlap="score").truth(0)
+    assert [segment.category.name for segment in found] == ["wall", "sky", "door", "door"]
+    with pytest.raises(ValueError, match=r"annotation 9 \(sky\) shares 8 pixels with a wall"):
+        coco_instances(write(tmp_path, rows), tmp_path / "stuff.json").truth(0)
+
+
+def test_without_a_decoder_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_coco_eval.core", None)
+    with pytest.raises(ValueError, match=r"pip install \"unipan\[eval\]\""):
+        decode_mask(thing(1, rectangle(0, 0, 1, 1)), Layers(SIZE, (), None, "x"))
 
 
 def test_hidden_things_are_left_out(tmp_path: Path) -> None:

@@ -18,10 +18,13 @@ from unipan.data.coco import inside, rows_of, unique_rows
 from unipan.data.listed import Entry, Listed, find_photo
 from unipan.data.pixels import read_labels
 from unipan.ops.encoding import panoptic_map
-from unipan.structures import VOID_ID, PanopticMap
+from unipan.structures import PanopticMap
 
 Overlap = Literal["refuse", "small", "score", "last"]
 """Which of two things that overlap lies on top: none (an error), the smaller, the one of higher score, the later."""
+
+CROWDS, THINGS = 1, 2
+"""Layers over stuff."""
 
 OTHER, OTHER_ID = "other", 183
 """COCO's stuff class for all that is a thing: void, the things are painted over it."""
@@ -64,7 +67,6 @@ def coco_instances(
 
     Raises:
         FileNotFoundError, ValueError: what is missing or broken; when a map is read, also things that overlap.
-        ModuleNotFoundError: faster-coco-eval is not installed.
     """
     source = Path(json_file)
     found, images_of, rows = _content(load_json(source), source, classes)
@@ -104,19 +106,14 @@ def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refu
     segments: dict[int, Category] = {}
     if layers.stuff is not None:
         _paint_stuff(ids, segments, layers, categories)
-    found = [(row, _category(row, categories, layers.where)) for row in layers.rows]
-    masks = [
-        (0 if not category.isthing else 1 if row.get("iscrowd") else 2, row, category, decode_mask(row, layers))
-        for row, category in found
-        if category is not None
-    ]
     crowds: set[int] = set()
     scores: dict[int, float] = {}
-    for layer in range(3):
-        first = len(segments) + 1
-        for row, category, mask in _ordered([each[1:] for each in masks if each[0] == layer], overlap, layers.where):
-            under = ids[mask]
-            taken = under[under >= first] if layer else under[under != VOID_ID]
+    for layer, masks in enumerate(_layers_of(layers, categories)):
+        first = len(segments) + 1 if layer else 1
+        # Only things have scores to decide by; of stuff and of crowds the later ones lie on top.
+        rule: Overlap = "last" if overlap == "score" and layer < THINGS else overlap
+        for row, category, mask in _ordered(masks, rule, layers.where):
+            taken = ids[mask][ids[mask] >= first]
             if overlap == "refuse" and len(taken):
                 raise ValueError(
                     f"{layers.where}: annotation {row.get('id')!r} ({category.name}) shares {len(taken)} pixels with a "
@@ -124,8 +121,10 @@ def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refu
                 )
             key = len(segments) + 1
             ids[mask], segments[key] = key, category
-            crowds |= {key} if layer == 1 else set()
-            scores |= {key: float(row["score"])} if isinstance(row.get("score"), int | float) else {}
+            if layer == CROWDS:
+                crowds.add(key)
+            if isinstance(row.get("score"), int | float):
+                scores[key] = float(row["score"])
     visible = set(np.unique(ids).tolist())
     segments = {key: category for key, category in segments.items() if key in visible}
     return panoptic_map(ids, segments, scores, crowds, layers.where)
@@ -135,13 +134,12 @@ def decode_mask(row: dict[str, Any], layers: Layers) -> Bool[np.ndarray, "H W"]:
     """The mask of an annotation: polygons, or run-length encoding, compressed or not.
 
     Raises:
-        ValueError: it is none of these, or of another size than the image.
-        ModuleNotFoundError: faster-coco-eval is not installed.
+        ValueError: it is none of these, or of another size than the image; or faster-coco-eval is not installed.
     """
     try:
         from faster_coco_eval.core import mask as decoder
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('COCO instances need faster-coco-eval: pip install "unipan[eval]"') from error
+        raise ValueError('COCO instances: faster-coco-eval decodes them; pip install "unipan[eval]"') from error
     height, width = layers.size
     shape, where = row.get("segmentation"), f"{layers.where}: annotation {row.get('id')!r}"
     size = shape.get("size") if isinstance(shape, dict) else [height, width]
@@ -153,10 +151,23 @@ def decode_mask(row: dict[str, Any], layers: Layers) -> Bool[np.ndarray, "H W"]:
     try:
         return np.asarray(decoder.decode(decoder.segmToRle(shape, width, height)), bool).reshape(height, width)
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise ValueError(f"{where}: its `segmentation` cannot be decoded ({str(error).splitlines()[0]})") from error
+        raise ValueError(
+            f"{where}: its `segmentation` cannot be decoded ({str(error).partition(chr(10))[0]})"
+        ) from error
 
 
 Painted = tuple[dict[str, Any], Category, Bool[np.ndarray, "H W"]]
+
+
+def _layers_of(layers: Layers, categories: Categories) -> list[list[Painted]]:
+    """The masks of stuff, of crowds and of things."""
+    found: list[list[Painted]] = [[], [], []]
+    for row in layers.rows:
+        category = _category(row, categories, layers.where)
+        if category is not None:
+            layer = (CROWDS if row.get("iscrowd") else THINGS) if category.isthing else 0
+            found[layer].append((row, category, decode_mask(row, layers)))
+    return found
 
 
 def _ordered(masks: list[Painted], overlap: Overlap, where: str) -> list[Painted]:
