@@ -14,6 +14,7 @@ from unipan.commands.options import Flag, JsonFile, OptionalFolder
 if TYPE_CHECKING:
     from unipan.data.findings import Diagnosis
     from unipan.data.listed import MapData
+    from unipan.data.writers import MapWriter
     from unipan.viz.overlay import Picture
     from unipan.viz.report import Page, SceneRow
 
@@ -137,20 +138,28 @@ def convert(
         limit: only the first so many images; 0 takes all.
     """
     from unipan.data.formats import WITH_PHOTOS, WRITERS, ReadOptions, open_dataset, split_name
-    from unipan.ops.files import folder_atomically
 
     if divisor is not None and divisor < 1:
         raise ValueError(f"--divisor {divisor}: it is at least 1")
     options = ReadOptions(images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids)
-    name, out = split_name(target, WRITERS)
-    name = name or "coco"
+    known, out = split_name(target, WRITERS)
+    name = known or "coco"
     if out.suffix == ".json":
         raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
     data = open_dataset(source, options)
     count = min(limit, len(data)) if limit > 0 else len(data)
     photos = name in WITH_PHOTOS and not no_photos and _has_photos(data)
+    written = _write(data, count, photos, out, lambda folder: WRITERS[name](folder, data.categories, options))
+    print(f"{written}: {count} images as {name}" + (", with their photographs" if photos else ""))
+    return 0
+
+
+def _write(data: "MapData", count: int, photos: bool, out: Path, make: Callable[[Path], "MapWriter"]) -> Path:
+    """The first `count` images, and what the writer left last; `out` is complete or not there at all."""
+    from unipan.ops.files import folder_atomically
+
     with folder_atomically(out, "TO") as folder, _progress("converting") as tell:
-        writer = WRITERS[name](folder, data.categories, options)
+        writer = make(folder)
         for index in range(count):
             truth = data.truth(index)
             writer.add(data.file_names[index], data.image_ids[index], truth)
@@ -158,9 +167,7 @@ def convert(
                 _copy_photo(data, index, truth.ids.shape, folder / "images")
             tell(index + 1, count)
         last = writer.close()
-    written = out / last.relative_to(folder)
-    print(f"{written}: {count} images as {name}" + (", with their photographs" if photos else ""))
-    return 0
+    return out / last.relative_to(folder)
 
 
 def show(
