@@ -29,6 +29,8 @@ $(VENV)/.core: $(VENV)/.uv pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
 	@echo "installing unipan with everything its tests need (torch is several GB) ..."
 	$(INSTALL) --editable '.[dev]'
+	@# An oracle of the tests. Its own dependencies (19 packages, some obsolete) are not needed for what they call.
+	$(INSTALL) --no-deps cityscapesscripts pyquaternion
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
