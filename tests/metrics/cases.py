@@ -1,6 +1,7 @@
-"""Random and hand-made panoptic maps, and PQ written slowly from the definition."""
+"""Random and hand-made panoptic maps, and PQ written slowly from its definition."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -65,28 +66,38 @@ def _named(ids: np.ndarray, classes: dict[int, Category], spread: dict[int, int]
     return panoptic_map(renamed, {spread[key]: classes[key] for key in present}, crowds=crowds)
 
 
-def naive_counts(truth: PanopticMap, prediction: PanopticMap) -> dict[int, list[float]]:
-    """IoU sum, TP, FP, FN per category id; the definition in loops over pairs and boolean masks."""
+def stale(panoptic: PanopticMap, areas: Mapping[int, float]) -> PanopticMap:
+    """The map as a file declares it that says other areas."""
+    return PanopticMap(panoptic.ids, tuple(replace(s, declared_area=float(areas.get(s.id, s.area))) for s in panoptic))
+
+
+def naive_counts(truth: PanopticMap, prediction: PanopticMap, official: bool = False) -> dict[int, list[float]]:
+    """IoU sum, TP, FP, FN per category id; the definition in loops over pairs and boolean masks.
+
+    The official tool takes the truth's areas from its JSON and knows only the last-listed crowd of a class.
+    """
     counts: dict[int, list[float]] = {category.id: [0.0, 0, 0, 0] for category in CLASSES}
     hit_truth, hit_prediction = set(), set()
     void = truth.ids == 0
     for t in truth:
         for p in prediction:
             mine, theirs = truth.ids == t.id, prediction.ids == p.id
-            union = (mine | theirs).sum() - (theirs & void).sum()
-            iou = (mine & theirs).sum() / union if union else 0.0
+            area = t.declared_area if official and t.declared_area is not None else mine.sum()
+            shared = (mine & theirs).sum()
+            union = area + theirs.sum() - shared - (theirs & void).sum()
+            iou = shared / union if union else 0.0
             if t.category.id == p.category.id and not t.iscrowd and iou > 0.5:
                 counts[t.category.id][0] += iou
                 counts[t.category.id][1] += 1
                 hit_truth.add(t.id)
                 hit_prediction.add(p.id)
-    crowds = {t.category.id: t.id for t in truth if t.iscrowd and t.id not in hit_truth}
+    crowds = {t.category.id: [t.id] for t in truth if t.iscrowd}
+    if not official:
+        crowds = {label: [t.id for t in truth if t.iscrowd and t.category.id == label] for label in crowds}
     for t in truth:
         counts[t.category.id][3] += t.id not in hit_truth and not t.iscrowd
     for p in prediction:
         theirs = prediction.ids == p.id
-        ignored = (theirs & void).sum()
-        if p.category.id in crowds:
-            ignored += (theirs & (truth.ids == crowds[p.category.id])).sum()
+        ignored = (theirs & (void | np.isin(truth.ids, crowds.get(p.category.id, [])))).sum()
         counts[p.category.id][2] += p.id not in hit_prediction and ignored / theirs.sum() <= 0.5
     return counts

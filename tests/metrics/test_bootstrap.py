@@ -35,7 +35,7 @@ def test_resamples_equal_recounting_the_drawn_images() -> None:
     drawn = np.random.default_rng(0).integers(6, size=(50, 6))
     values = []
     for rows in drawn:
-        again = PanopticQuality(CLASSES, {f"{k}": quality.per_image[row] for k, row in enumerate(rows)})
+        again = PanopticQuality(CLASSES, {f"{k}": quality.counts[quality.names[row]] for k, row in enumerate(rows)})
         scores = again.compute()["Stuff"]
         values.append([np.nan] * 3 if scores is None else [scores.pq, scores.sq, scores.rq])
     found = bootstrap_quality(quality, resamples=50, seed=0)["Stuff"]

@@ -73,10 +73,8 @@ class Evaluation:
 
     def to_json(self, fusion: Fusion) -> dict[str, Any]:
         """What `unipan evaluate --json` writes for one fusion."""
-        scores = self.quality[fusion].compute().to_json()
         return {
-            "official": scores,
-            "strict": scores,
+            **self.quality[fusion].to_json(),
             "ap": self.precision.compute() if self.precision is not None else None,
             "iou": {"semantic": self.semantic.compute().to_json(), "panoptic": self.panoptic.compute().to_json()},
         }

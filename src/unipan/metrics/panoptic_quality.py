@@ -1,13 +1,10 @@
-"""Panoptic quality, equal to the official definition (panopticapi's evaluation.py) including its quirks.
+"""Panoptic quality of a set of images: collected image by image, in any parts, strict and official at once.
 
-A prediction matches a ground-truth segment of its class that is no crowd if IoU > 1/2, where the union leaves out
-the prediction's pixels on void. An unmatched prediction that lies by more than half on void and on the last-listed
-crowd of its class is no false positive. PQ = sum of IoU / (TP + FP/2 + FN/2) per class, averaged over the classes
-with TP + FP + FN > 0. Unlike the official tool, areas of the truth are always counted from the map, never trusted.
+`compute()` is the strict figure, always the headline. `official()` is what panopticapi's evaluation.py prints, or None
+with `official_reason` where it raises. The two readings are told apart in `unipan.metrics.matching`.
 """
 
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,175 +12,96 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from unipan.categories import Categories
-from unipan.ops.runs import rows_of_ids, runs
-from unipan.structures import PanopticMap, Segment
+from unipan.metrics.matching import (
+    Matches,
+    Overlaps,
+    Table,
+    areas,
+    count_overlaps,
+    match_official,
+    match_segments,
+    match_strict,
+    require_pixels,
+)
+from unipan.metrics.pq_scores import (
+    GROUPS,
+    ClassQuality,
+    PanopticScores,
+    Quality,
+    class_qualities,
+    group_means,
+    group_members,
+)
+from unipan.structures import PanopticMap
 
-GROUPS = ("All", "Things", "Stuff")
-"""The groups of classes that PQ is averaged over, by the official tool's names."""
+__all__ = [
+    "GROUPS",
+    "SIZES",
+    "ClassQuality",
+    "ImageCounts",
+    "Matches",
+    "Overlaps",
+    "PanopticQuality",
+    "PanopticScores",
+    "Quality",
+    "class_qualities",
+    "count_overlaps",
+    "group_means",
+    "group_members",
+    "match_segments",
+]
 
-_DENSE = 1 << 22  # up to this many cells, pair counts live in a table; above it, in a sorted list
+SIZES = ("small", "medium", "large")
+"""Below 32^2 pixels, below 96^2, and the rest (COCO's areas): of the truth's segment for TP and FN, else of the FP."""
+
+_BOUNDS = np.array([32**2, 96**2])
 
 
 @dataclass(frozen=True)
-class Matches:
-    """How the segments of a prediction meet those of the truth, as positions in their `segments`.
+class ImageCounts:
+    """One image's counts of the C classes that occur in them.
 
     Attributes:
-        truth, prediction: the matched pairs.
-        iou: their IoU, > 0.5.
-        missed: unmatched truth, crowds excepted (FN).
-        spurious: unmatched predictions, those on void or crowd excepted (FP).
+        classes: their indices, ascending.
+        sums: by class, by SIZES: IoU sum, TP, FP, FN.
     """
 
-    truth: Int64[np.ndarray, " M"]
-    prediction: Int64[np.ndarray, " M"]
-    iou: Float64[np.ndarray, " M"]
-    missed: Int64[np.ndarray, " FN"]
-    spurious: Int64[np.ndarray, " FP"]
+    classes: Int64[np.ndarray, " C"]
+    sums: Float64[np.ndarray, "C 3 4"]
 
+    @classmethod
+    def of(
+        cls,
+        found: Matches,
+        truth: Table,
+        prediction: Table,
+        truth_area: np.ndarray,
+        prediction_area: Int64[np.ndarray, " P"],
+    ) -> "ImageCounts":
+        """Count matches; the classes of the tables are class indices."""
+        hit, wrong, missed = truth.classes[found.truth], prediction.classes[found.spurious], truth.classes[found.missed]
+        classes = np.unique(np.concatenate([hit, wrong, missed]))
+        cells = 3 * len(classes)
+        hits = np.searchsorted(classes, hit) * 3 + _size_of(truth_area[found.truth])
+        columns = [
+            np.bincount(hits, weights=found.iou, minlength=cells),
+            np.bincount(hits, minlength=cells),
+            np.bincount(
+                np.searchsorted(classes, wrong) * 3 + _size_of(prediction_area[found.spurious]), minlength=cells
+            ),
+            np.bincount(np.searchsorted(classes, missed) * 3 + _size_of(truth_area[found.missed]), minlength=cells),
+        ]
+        # bincount of nothing is integer, whatever its weights
+        return cls(classes, np.stack(columns, axis=1, dtype=np.float64).reshape(-1, 3, 4))
 
-@dataclass(frozen=True)
-class Overlaps:
-    """Which segment of the truth shares how many pixels with which one of the prediction.
+    @property
+    def total(self) -> Float64[np.ndarray, "C 4"]:
+        """Over all sizes."""
+        return np.asarray(self.sums.sum(axis=1))
 
-    Attributes:
-        truth, prediction: positions in `segments`, ascending; one beyond the last is void.
-        pixels: of each pair.
-    """
-
-    truth: Int64[np.ndarray, " N"]
-    prediction: Int64[np.ndarray, " N"]
-    pixels: Int64[np.ndarray, " N"]
-
-
-def count_overlaps(truth: PanopticMap, prediction: PanopticMap, name: str = "image") -> Overlaps:
-    """Count the pixels of every pair of segments that meet.
-
-    Raises:
-        ValueError: the maps differ in size, or a map and its segments disagree.
-    """
-    if truth.ids.shape != prediction.ids.shape:
-        raise ValueError(
-            f"{name}: the prediction is {_size(prediction)} but the truth is {_size(truth)} (width x height)"
-        )
-    starts, lengths = runs(truth.ids, prediction.ids)
-    rows = rows_of_ids(truth.ids.reshape(-1)[starts], [s.id for s in truth], f"{name}, truth")
-    columns = rows_of_ids(prediction.ids.reshape(-1)[starts], [s.id for s in prediction], f"{name}, prediction")
-    width = len(prediction) + 1
-    pairs = rows * width + columns
-    if (len(truth) + 1) * width <= _DENSE:
-        table = np.bincount(pairs, weights=lengths, minlength=0)
-        codes = np.flatnonzero(table)
-        pixels = table[codes].astype(np.int64)
-    else:
-        codes, inverse = np.unique(pairs, return_inverse=True)
-        pixels = np.bincount(inverse, weights=lengths).astype(np.int64)
-    return Overlaps(codes // width, codes % width, pixels)
-
-
-def match_segments(truth: PanopticMap, prediction: PanopticMap, name: str = "image") -> Matches:
-    """Match two panoptic maps of one image by the official rules (see the top of this file).
-
-    Raises:
-        ValueError: the maps differ in size, an id has no segment, or a segment has no pixel.
-    """
-    overlaps = count_overlaps(truth, prediction, name)
-    rows, columns, pixels = overlaps.truth, overlaps.prediction, overlaps.pixels
-    truth_area = _areas(truth, rows, pixels, f"{name}, truth")
-    prediction_area = _areas(prediction, columns, pixels, f"{name}, prediction")
-    on_void = np.zeros(len(prediction) + 1, np.int64)
-    on_void[columns[rows == len(truth)]] = pixels[rows == len(truth)]
-
-    # -1 and -2 never equal a category id, so void never meets void.
-    truth_class = np.array([s.category.id for s in truth] + [-1], np.int64)
-    prediction_class = np.array([s.category.id for s in prediction] + [-2], np.int64)
-    crowd = np.array([s.iscrowd for s in truth] + [True], bool)
-    may = (truth_class[rows] == prediction_class[columns]) & ~crowd[rows]
-    t, p, shared = rows[may], columns[may], pixels[may]
-    iou = shared / (truth_area[t] + prediction_area[p] - shared - on_void[p])
-    hit = iou > 0.5
-    t, p, iou = t[hit], p[hit], iou[hit]
-
-    missed = ~crowd
-    missed[t] = False
-    ignored = on_void + _pixels_on_crowd(truth.segments, prediction_class, overlaps)
-    spurious = ignored <= 0.5 * prediction_area
-    spurious[p] = False
-    spurious[-1] = False
-    return Matches(t, p, iou, np.flatnonzero(missed), np.flatnonzero(spurious))
-
-
-def _size(panoptic: PanopticMap) -> str:
-    height, width = panoptic.ids.shape
-    return f"{width} x {height}"
-
-
-def _areas(
-    panoptic: PanopticMap, owner: Int64[np.ndarray, " N"], pixels: Int64[np.ndarray, " N"], source: str
-) -> Int64[np.ndarray, " _"]:
-    """The area of each segment and, last, of void."""
-    areas = np.bincount(owner, weights=pixels, minlength=len(panoptic) + 1).astype(np.int64)
-    if (areas[:-1] == 0).any():
-        absent = panoptic.segments[int(np.argmin(areas[:-1]))].id
-        raise ValueError(f"{source}: segment id {absent} is declared but has no pixel in the map; remove it")
-    return areas
-
-
-def _pixels_on_crowd(
-    truth: Iterable[Segment], prediction_class: Int64[np.ndarray, " P"], overlaps: Overlaps
-) -> Int64[np.ndarray, " P"]:
-    """For each prediction its pixels on the crowd of its class; the official tool knows only the last-listed one."""
-    crowd_of_class = {s.category.id: row for row, s in enumerate(truth) if s.iscrowd}
-    found = np.zeros(len(prediction_class), np.int64)
-    for category, row in crowd_of_class.items():
-        here = overlaps.truth == row
-        columns = overlaps.prediction[here]
-        mine = prediction_class[columns] == category
-        found[columns[mine]] = overlaps.pixels[here][mine]
-    return found
-
-
-@dataclass(frozen=True)
-class Quality:
-    """PQ, SQ and RQ averaged over the n classes of a group that occur, as fractions."""
-
-    pq: float
-    sq: float
-    rq: float
-    n: int
-
-
-@dataclass(frozen=True)
-class ClassQuality:
-    """One class; all zero where it occurs neither in the truth nor in the predictions (as the official tool)."""
-
-    pq: float
-    sq: float
-    rq: float
-    tp: int
-    fp: int
-    fn: int
-
-
-@dataclass(frozen=True)
-class PanopticScores:
-    """What `PanopticQuality.compute()` finds.
-
-    Attributes:
-        groups: by the names in GROUPS; None for a group without a class that occurs.
-        per_class: by category id.
-    """
-
-    groups: Mapping[str, Quality | None]
-    per_class: Mapping[int, ClassQuality]
-
-    def __getitem__(self, group: str) -> Quality | None:
-        return self.groups[group]
-
-    def to_json(self) -> dict[str, Any]:
-        """`{"All"|"Things"|"Stuff": {"pq", "sq", "rq", "n"} or null, "per_class": {category id: {...}}}`."""
-        groups = {name: None if found is None else dict(vars(found)) for name, found in self.groups.items()}
-        return {**groups, "per_class": {str(key): dict(vars(found)) for key, found in self.per_class.items()}}
+    def equals(self, other: "ImageCounts") -> bool:
+        """Whether PQ is the same, sizes aside."""
+        return np.array_equal(self.classes, other.classes) and np.array_equal(self.total, other.total)
 
 
 @dataclass(frozen=True)
@@ -192,11 +110,15 @@ class PanopticQuality:
 
     Attributes:
         categories: the classes counted.
-        counts: per image name an (L, 4) array of IoU sum, TP, FP, FN.
+        counts: the strict counts per image name.
+        official_counts: of the images where the official rules count otherwise.
+        refusals: per image name why the official tool raises on it.
     """
 
     categories: Categories
-    counts: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, ImageCounts] = field(default_factory=dict)
+    official_counts: dict[str, ImageCounts] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
 
     def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> Matches:
         """Count one image.
@@ -206,27 +128,56 @@ class PanopticQuality:
             name: unique within the dataset: a second image of the same name is refused, because an image that is
                 counted twice (a sampler that pads, overlapping shards) silently falsifies PQ.
 
+        Returns:
+            The strict matches.
+
         Raises:
             ValueError: see `match_segments`; also an unknown category or a repeated name.
         """
+        self._once(name)
+        truth_table = Table.of(truth, self._classes(truth, f"{name}, truth"))
+        prediction_table = Table.of(prediction, self._classes(prediction, f"{name}, prediction"))
+        overlaps = count_overlaps(truth, prediction, name)
+        require_pixels(truth, overlaps.truth, f"{name}, truth")
+        require_pixels(prediction, overlaps.prediction, f"{name}, prediction")
+        return self.put(overlaps, truth_table, prediction_table, name)
+
+    def put(
+        self, overlaps: Overlaps, truth: Table, prediction: Table, name: str, refusal: str | None = None
+    ) -> Matches:
+        """Count one image whose overlaps are known.
+
+        Args:
+            overlaps: of the two.
+            truth, prediction: their segments, with class indices; those without pixels do not count.
+            name: unique within the dataset, see `update`.
+            refusal: why the official tool raises on this image, if it does.
+
+        Returns:
+            The strict matches.
+
+        Raises:
+            ValueError: a repeated name.
+        """
+        self._once(name)
+        truth_area = areas(overlaps.truth, overlaps.pixels, len(truth))
+        prediction_area = areas(overlaps.prediction, overlaps.pixels, len(prediction))
+        found = match_strict(overlaps, truth, prediction)
+        counted = ImageCounts.of(found, truth, prediction, truth_area, prediction_area)
+        refusal = refusal or _refusal(truth, prediction, overlaps, prediction_area)
+        if refusal is not None:
+            self.refusals[name] = refusal
+        elif _readings_differ(overlaps, truth, truth_area):
+            official = match_official(overlaps, truth, prediction)
+            other = ImageCounts.of(official, truth, prediction, truth.declared, prediction_area)
+            if not other.equals(counted):
+                self.official_counts[name] = other
+        self.counts[name] = counted
+        return found
+
+    def _once(self, name: str) -> None:
         if name in self.counts:
             raise ValueError(f"{name}: this image was counted already; every image counts once")
-        truth_class = self._classes(truth, f"{name}, truth")
-        prediction_class = self._classes(prediction, f"{name}, prediction")
-        found = match_segments(truth, prediction, name)
-        classes = len(self.categories)
-        matched = truth_class[found.truth]
-        self.counts[name] = np.stack(
-            [
-                np.bincount(matched, weights=found.iou, minlength=classes),
-                np.bincount(matched, minlength=classes),
-                np.bincount(prediction_class[found.spurious], minlength=classes),
-                np.bincount(truth_class[found.missed], minlength=classes),
-            ],
-            axis=1,
-            dtype=np.float64,  # bincount of nothing is integer, whatever its weights
-        )
-        return found
 
     def _classes(self, panoptic: PanopticMap, source: str) -> Int64[np.ndarray, " N"]:
         index = self.categories.index_of_id
@@ -244,7 +195,12 @@ class PanopticQuality:
         twice = sorted(self.counts.keys() & other.counts.keys())
         if twice:
             raise ValueError(f"{twice[0]}: this image was counted in both parts; every image counts once")
-        return PanopticQuality(self.categories, {**self.counts, **other.counts})
+        return PanopticQuality(
+            self.categories,
+            {**self.counts, **other.counts},
+            {**self.official_counts, **other.official_counts},
+            {**self.refusals, **other.refusals},
+        )
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -256,50 +212,92 @@ class PanopticQuality:
 
     @property
     def per_image(self) -> Float64[np.ndarray, "I L 4"]:
-        """IoU sum, TP, FP, FN per image (in the order of `names`) and class."""
-        empty = np.zeros((0, len(self.categories), 4))
-        return np.stack([self.counts[name] for name in self.names]) if self.counts else empty
+        """IoU sum, TP, FP, FN per image (in the order of `names`) and class, by the strict rules."""
+        found = np.zeros((len(self.counts), len(self.categories), 4))
+        for row, name in enumerate(self.names):
+            found[row, self.counts[name].classes] = self.counts[name].total
+        return found
 
     def compute(self) -> PanopticScores:
-        """PQ, SQ, RQ over all images counted so far."""
-        per_image = self.per_image
-        # fsum rounds once, so the parts of a merge may come in any order and give the same bits.
-        sums = np.array([[math.fsum(column) for column in rows.T] for rows in per_image.transpose(1, 0, 2)])
-        each = class_qualities(sums)
-        means = group_means(self.categories, each)
-        groups: dict[str, Quality | None] = {}
-        for name, members in group_members(self.categories).items():
-            count = int((~np.isnan(each[members, 0])).sum())
-            pq, sq, rq = means[name].tolist()
-            groups[name] = Quality(pq, sq, rq, count) if count else None
-        values = np.nan_to_num(each).tolist()
-        per_class = {
-            category.id: ClassQuality(*value, *(int(count) for count in row[1:]))
-            for category, value, row in zip(self.categories, values, sums.tolist(), strict=True)
+        """Strict PQ, SQ, RQ over all images counted so far."""
+        return self._scores([(each.classes, each.total) for each in self.counts.values()])
+
+    def by_size(self) -> dict[str, PanopticScores]:
+        """Strict PQ, SQ, RQ by SIZES: as if the segments of one size were all that is there."""
+        rows = self.counts.values()
+        return {
+            size: self._scores([(each.classes, each.sums[:, column]) for each in rows])
+            for column, size in enumerate(SIZES)
         }
-        return PanopticScores(groups, per_class)
+
+    def official(self) -> PanopticScores | None:
+        """What panopticapi prints; None where it raises (see `official_reason`)."""
+        return self._official()[0]
+
+    @property
+    def official_reason(self) -> str | None:
+        """Why `official()` is None."""
+        return self._official()[1]
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"official": R or null, "strict": R}`, R as in `PanopticScores`; a null with "official_reason" beside it."""
+        scores, reason = self._official()
+        found = {"official": scores and scores.to_json(), "strict": self.compute().to_json()}
+        return found if reason is None else {**found, "official_reason": reason}
+
+    def _official(self) -> tuple[PanopticScores | None, str | None]:
+        if self.refusals:
+            first = min(self.refusals)
+            more = f" (and {len(self.refusals) - 1} more images)" if len(self.refusals) > 1 else ""
+            return None, f"{first}: {self.refusals[first]}{more}"
+        scores = self.compute()
+        if self.official_counts:
+            counts = {**self.counts, **self.official_counts}
+            scores = self._scores([(each.classes, each.total) for each in counts.values()])
+        empty = [group for group in GROUPS if scores[group] is None]
+        if empty:
+            return None, f"no class of {' and '.join(empty)} occurs, and the official tool divides by zero"
+        if not all(each is not None and math.isfinite(each.pq) for each in scores.groups.values()):
+            return None, "the areas that the truth's JSON declares lead to a union of no pixels"
+        return scores, None
+
+    def _scores(self, rows: list[tuple[np.ndarray, np.ndarray]]) -> PanopticScores:
+        """From the classes and counts of each image."""
+        sums = np.zeros((len(self.categories), 4))
+        if rows:
+            classes = np.concatenate([each for each, _ in rows])
+            values = np.concatenate([each for _, each in rows])
+            order = np.argsort(classes, kind="stable")
+            found, starts = np.unique(classes[order], return_index=True)
+            parts = np.split(values[order], starts[1:])
+            for label, part in zip(found.tolist(), parts, strict=True) if len(found) else ():
+                # fsum rounds once, so the parts of a merge may come in any order and give the same bits.
+                sums[label] = [math.fsum(column) for column in part.T.tolist()]
+        return PanopticScores.of(self.categories, sums)
 
 
-def group_members(categories: Categories) -> dict[str, slice]:
-    """The class indices of each group in GROUPS."""
-    things = len(categories.things)
-    return dict(zip(GROUPS, (slice(None), slice(0, things), slice(things, None)), strict=True))
+def _size_of(area: np.ndarray) -> Int64[np.ndarray, " N"]:
+    return np.searchsorted(_BOUNDS, area, side="right").astype(np.int64, copy=False)
 
 
-def class_qualities(sums: Float64[np.ndarray, "*R L 4"]) -> Float64[np.ndarray, "*R L 3"]:
-    """PQ, SQ, RQ per class from IoU sum, TP, FP, FN; NaN for a class without any of the three."""
-    iou, tp, fp, fn = np.moveaxis(sums, -1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        weight = tp + 0.5 * fp + 0.5 * fn
-        sq = np.where(tp > 0, iou / tp, np.where(weight > 0, 0.0, np.nan))
-        return np.stack([iou / weight, sq, tp / weight], axis=-1)
+def _refusal(
+    truth: Table, prediction: Table, overlaps: Overlaps, prediction_area: Int64[np.ndarray, " P"]
+) -> str | None:
+    """Why the official tool raises on these segments."""
+    if (overlaps.prediction > len(prediction)).any():
+        return "the prediction's PNG has ids that its JSON does not declare"
+    if (prediction_area == 0).any():
+        return f"segment {prediction.ids[np.argmin(prediction_area)]} of the prediction has no pixel in its PNG"
+    if np.isnan(truth.declared).any():
+        return f"segment {truth.ids[np.argmax(np.isnan(truth.declared))]} of the truth's JSON has no `area`"
+    return None
 
 
-def group_means(categories: Categories, each: Float64[np.ndarray, "*R L 3"]) -> dict[str, Float64[np.ndarray, "*R 3"]]:
-    """PQ, SQ, RQ per group: the mean over the classes that are not NaN; NaN for a group without any."""
-    means = {}
-    for name, members in group_members(categories).items():
-        values = each[..., members, :]
-        with np.errstate(invalid="ignore"):
-            means[name] = np.nansum(values, axis=-2) / (~np.isnan(values)).sum(axis=-2)
-    return means
+def _readings_differ(overlaps: Overlaps, truth: Table, truth_area: Int64[np.ndarray, " T"]) -> bool:
+    """Whether the official counts can be others than the strict ones."""
+    crowds = truth.classes[truth.crowd]
+    return bool(
+        (truth.declared != truth_area).any()
+        or (overlaps.truth > len(truth)).any()
+        or len(np.unique(crowds)) < len(crowds)
+    )

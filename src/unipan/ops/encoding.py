@@ -48,7 +48,14 @@ def png_of_rgb(rgb: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 
 def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
-    """Read the ids of a COCO panoptic PNG, from a file or from its bytes.
+    """Read the ids of a COCO panoptic PNG, from a file or from its bytes; raises as `decode_channels`."""
+    # A fourth channel makes each pixel one little-endian integer, as in `rgb_to_ids`.
+    pixels = cv2.cvtColor(decode_channels(png), cv2.COLOR_BGR2RGBA).view("<i4")[..., 0]
+    return (pixels & MAX_ID).astype(np.int32, copy=False)
+
+
+def decode_channels(png: Path | str | bytes) -> UInt8[np.ndarray, "H W 3"]:
+    """The blue, green and red of a COCO panoptic PNG, as opencv gives them: what `count_pairs` reads.
 
     Raises:
         FileNotFoundError: no such file.
@@ -64,7 +71,7 @@ def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
             f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), "
             f"this one has shape {pixels.shape} and type {pixels.dtype}"
         )
-    return rgb_to_ids(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB))
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR) if pixels.shape[2] == 4 else pixels
 
 
 def read_bytes(path: Path) -> bytes:
@@ -173,6 +180,7 @@ def panoptic_map(
     scores: Mapping[int, float] | None = None,
     crowds: Collection[int] = (),
     source: str = "panoptic map",
+    declared_areas: Mapping[int, float] | None = None,
 ) -> PanopticMap:
     """Build a `PanopticMap`; areas and bounding boxes are counted from the pixels, in one pass.
 
@@ -182,6 +190,7 @@ def panoptic_map(
         scores: confidence per id, 1 where absent.
         crowds: ids of crowd regions.
         source: what error messages call the map.
+        declared_areas: what the file says, per id; kept as it is (see `Segment`).
 
     Raises:
         ValueError: an id with pixels but no class, a class without pixels, an empty map, or an id that no PNG holds.
@@ -200,7 +209,12 @@ def panoptic_map(
         x0, y0, x1, y1 = boxes[row].tolist()
         score = 1.0 if scores is None else float(scores.get(key, 1.0))
         bbox = (x0, y0, x1 - x0, y1 - y0)
-        segments.append(Segment(int(key), category, score, int(areas[row]), bbox, key in crowds))
+        said = declared_areas.get(key) if declared_areas else None
+        segments.append(
+            Segment(
+                int(key), category, score, int(areas[row]), bbox, key in crowds, None if said is None else float(said)
+            )
+        )
     return PanopticMap(np.ascontiguousarray(ids, dtype=np.int32), tuple(segments))
 
 

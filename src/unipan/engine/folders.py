@@ -1,0 +1,221 @@
+"""Truth and predictions as two JSONs with folders of PNGs (COCO panoptic format), opened image by image for PQ.
+
+Unlike `CocoPanoptic`, which refuses a dataset with a fault, this reads what is there and names what is wrong: an
+evaluator must say all of it, and may be told to be lenient.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer
+
+from unipan.categories import Categories
+from unipan.data.coco import inside, read_json, rows_of, unique_rows
+from unipan.metrics.matching import Table
+from unipan.ops.encoding import decode_channels, decode_png, panoptic_map
+from unipan.ops.runs import MAX_ID
+from unipan.structures import VOID_ID, PanopticMap
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One picture and its segments.
+
+    Attributes:
+        source: the PNG, for messages.
+        pixels: what `count_pairs` reads; None for a missing prediction.
+        table: its segments, with class indices.
+        refusal: why the official tool cannot read them.
+    """
+
+    source: str
+    pixels: Integer[np.ndarray, "H W 3"] | None
+    table: Table
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One side: the annotations of a JSON by image id, and where their PNGs lie."""
+
+    source: Path
+    folder: Path
+    annotations: Mapping[int | str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], source: Path, folder: Path | None) -> "Listing":
+        """From a JSON's content; the folder is the JSON's path without .json unless given (the official convention)."""
+        rows = unique_rows(rows_of(content, "annotations", source), "image_id", "annotation of image", source)
+        return cls(source, source.with_suffix("") if folder is None else folder, rows)
+
+    def png(self, image_id: int | str) -> Path:
+        """Where the PNG of an image lies. Raises ValueError for a name that leads out of the folder."""
+        name = self.annotations[image_id].get("file_name")
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{self.source}: the annotation of image {image_id!r} has no `file_name`")
+        return inside(self.folder, name, self.source)
+
+    def table(self, image_id: int | str, index: Mapping[int, int]) -> tuple[Table, str | None]:
+        """The segments of an image, and why the official tool cannot read them.
+
+        Args:
+            image_id: of an annotation.
+            index: class index by category id.
+
+        Raises:
+            ValueError: an id that is none, or stands twice; an unknown category.
+        """
+        where = f"image {image_id!r}: "
+        rows = rows_of(self.annotations[image_id], "segments_info", self.source, where)
+        ids = [row.get("id") for row in rows]
+        for key in ids:
+            if type(key) is not int or not 0 < key <= MAX_ID:
+                raise ValueError(f"{self.source}: {where}segment id {key!r} is no whole number in 1..{MAX_ID}")
+        if len(set(ids)) < len(ids):
+            twice = next(key for key in ids if ids.count(key) > 1)
+            raise ValueError(f"{self.source}: {where}segment id {twice} stands twice; ids are unique in an image")
+        classes = [_index(row.get("category_id"), index) for row in rows]
+        if -1 in classes:
+            row = rows[classes.index(-1)]
+            raise ValueError(
+                f"{self.source}: {where}segment {row['id']} has category id {row.get('category_id')!r}, which is not "
+                f"one of the {len(index)} classes of the truth"
+            )
+        declared = [row.get("area") for row in rows]
+        numbers = [np.nan if isinstance(area, bool) or not isinstance(area, int | float) else area for area in declared]
+        crowds = [bool(row.get("iscrowd")) for row in rows]
+        bare = next((row["id"] for row in rows if "iscrowd" not in row), None)
+        refusal = None if bare is None else f"segment {bare} has no `iscrowd`"
+        return (
+            Table(
+                np.array(ids, np.int64), np.array(classes, np.int64), np.array(crowds, bool), np.array(numbers, float)
+            ),
+            refusal,
+        )
+
+
+def _index(category: Any, index: Mapping[int, int]) -> int:
+    return index.get(category, -1) if type(category) is int else -1
+
+
+class PanopticFolders:
+    """`len(folders)` images of the truth with their predictions; `read(i)` for PQ, `maps(i)` for everything else.
+
+    Attributes:
+        categories: the truth's.
+        image_ids: of the truth's annotations, in their order.
+        names: of the images, for people: file names, with folders where two share one.
+        truth, prediction: the two sides.
+        unannotated: names of images that the truth lists without an annotation; nobody can score them.
+    """
+
+    def __init__(
+        self, truth: Path, prediction: Path, gt_folder: Path | None = None, pred_folder: Path | None = None
+    ) -> None:
+        """Open the two JSONs; the folders default to their paths without .json.
+
+        Raises:
+            FileNotFoundError: a JSON is missing.
+            ValueError: a JSON is broken, or the predictions declare other categories.
+        """
+        content, found = read_json(truth), read_json(prediction)
+        self.categories = Categories.from_coco(rows_of(content, "categories", truth), str(truth))
+        self.truth = Listing.of(content, truth, gt_folder)
+        self.prediction = Listing.of(found, prediction, pred_folder)
+        self.image_ids = list(self.truth.annotations)
+        images = unique_rows(rows_of(content, "images", truth), "id", "image", truth) if "images" in content else {}
+        files = {
+            key: _file_name(images.get(key), self.truth.annotations.get(key), key) for key in [*images, *self.image_ids]
+        }
+        short = {key: PurePosixPath(name).name for key, name in files.items()}
+        names = short if len(set(short.values())) == len(short) else files
+        if len(set(names.values())) < len(names):
+            names = {key: f"{name} (image {key!r})" for key, name in files.items()}
+        self.names = [names[key] for key in self.image_ids]
+        self.unannotated = [names[key] for key in images if key not in self.truth.annotations]
+        if "categories" in found:
+            theirs = Categories.from_coco(rows_of(found, "categories", prediction), str(prediction))
+            _check_categories(self.categories, theirs, truth, prediction)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @property
+    def unpredicted(self) -> list[str]:
+        """Names of images without a prediction."""
+        pairs = zip(self.names, self.image_ids, strict=True)
+        return [name for name, key in pairs if key not in self.prediction.annotations]
+
+    def read(self, index: int) -> tuple[Labelled, Labelled]:
+        """Truth and prediction of an image.
+
+        Raises:
+            FileNotFoundError: a PNG is missing.
+            ValueError: a PNG is damaged, the two differ in size, or a JSON says what it must not.
+        """
+        key = self.image_ids[index]
+        truth = self._labelled(self.truth, key)
+        if key not in self.prediction.annotations:
+            none = Table.of(())
+            return truth, Labelled(str(self.prediction.source), None, none, "it has no prediction")
+        prediction = self._labelled(self.prediction, key)
+        if truth.pixels is None or prediction.pixels is None or truth.pixels.shape != prediction.pixels.shape:
+            raise ValueError(
+                f"{prediction.source}: the prediction is {_size(prediction.pixels)} but the truth {truth.source} is "
+                f"{_size(truth.pixels)} (width x height)"
+            )
+        return truth, prediction
+
+    def _labelled(self, side: Listing, key: int | str) -> Labelled:
+        table, refusal = side.table(key, self.categories.index_of_id)
+        path = side.png(key)
+        said = None if refusal is None or side is self.prediction else refusal
+        return Labelled(str(path), decode_channels(path), table, said)
+
+    def maps(self, index: int) -> tuple[PanopticMap, PanopticMap]:
+        """Truth and prediction as maps, read leniently: what is undeclared is void, what is absent is left out."""
+        key = self.image_ids[index]
+        truth = self._map(self.truth, key)
+        if key not in self.prediction.annotations:
+            return truth, PanopticMap(np.full_like(truth.ids, VOID_ID), ())
+        return truth, self._map(self.prediction, key)
+
+    def _map(self, side: Listing, key: int | str) -> PanopticMap:
+        table, _ = side.table(key, self.categories.index_of_id)
+        ids = decode_png(side.png(key))
+        present = np.unique(ids)
+        stray = np.setdiff1d(present, [*table.ids.tolist(), VOID_ID])
+        if len(stray):
+            ids[np.isin(ids, stray)] = VOID_ID
+        kept = np.flatnonzero(np.isin(table.ids, present)).tolist()
+        keys = {row: int(table.ids[row]) for row in kept}
+        return panoptic_map(
+            ids,
+            {keys[row]: self.categories[int(table.classes[row])] for row in kept},
+            crowds={keys[row] for row in kept if table.crowd[row]},
+            source=str(side.png(key)),
+            declared_areas={keys[row]: float(table.declared[row]) for row in kept},
+        )
+
+
+def _file_name(image: Mapping[str, Any] | None, annotation: Mapping[str, Any] | None, key: int | str) -> str:
+    names = [row.get("file_name") for row in (image, annotation) if row is not None]
+    return next((name for name in names if isinstance(name, str) and name), f"image {key!r}")
+
+
+def _check_categories(ours: Categories, theirs: Categories, truth: Path, prediction: Path) -> None:
+    sides = ({(category.id, category.name) for category in side} for side in (ours, theirs))
+    odd = sorted(set.symmetric_difference(*sides))
+    if odd:
+        some = ", ".join(f"{number} {name}" for number, name in odd[:6])
+        raise ValueError(
+            f"{prediction}: its categories are not those of {truth} ({some} only in one of them); "
+            "predict with --like GT.json, which takes them over"
+        )
+
+
+def _size(pixels: np.ndarray | None) -> str:
+    return "missing" if pixels is None else f"{pixels.shape[1]} x {pixels.shape[0]}"
