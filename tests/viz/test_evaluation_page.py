@@ -29,8 +29,8 @@ def page(images: int = 3, classes: int = 3) -> EvaluationPage:
     picture = np.full((8, 12, 3), 90, np.uint8)
     names = [f"class {position}" for position in range(classes)]
     rows = [
-        ClassRow("car <red>" if position == 0 else name, (10, 20, 30), position < 2, 0.9 - 0.3 * position, 0.9, 1.0, 5, position, 1)
-        for position, name in enumerate(names)
+        ClassRow(name, (10, 20, 30), position < 2, 0.9 - 0.3 * position, 0.9, 1.0, 5, position, 1)
+        for position, name in enumerate(["car <red>", *names[1:]])
     ]
     rows.append(ClassRow("never <seen>", (1, 2, 3), False, None, None, None, 0, 0, 0))
     pixels = np.eye(classes + 1) * 100

@@ -21,6 +21,7 @@ FusionChoice = Annotated[
 ]
 Device = Annotated[str, arg(metavar="DEVICE", help="Where the network runs: cpu, cuda, cuda:1, mps.")]
 JsonFile = Annotated[Path | None, arg(name="json", metavar="FILE", help_behavior_hint="")]
+OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Folder = Annotated[Path, arg(metavar="DIR")]
 Flag = Annotated[bool, FlagCreatePairsOff]

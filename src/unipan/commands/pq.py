@@ -1,18 +1,23 @@
 """`unipan pq GT.json PREDICTIONS.json`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, JsonFile, OptionalFolder
+from unipan.commands.options import Flag, JsonFile, OptionalFile, OptionalFolder
 
 if TYPE_CHECKING:
     from unipan.engine.folder_quality import FolderScores, Problem
+    from unipan.engine.folders import PanopticFolders
+    from unipan.metrics.beside import BesidePQ
+    from unipan.metrics.panoptic_quality import PanopticQuality
+    from unipan.metrics.trimming import TrimEffect
 
+Result = TypeVar("Result")
 LISTED = 10
 """Faults that are spelt out; the rest is counted."""
 
@@ -26,9 +31,15 @@ def pq(
     truth: Annotated[Positional[Path], arg(metavar="GT.json")],
     predictions: Annotated[Positional[Path], arg(metavar="PREDICTIONS.json")],
     /,
+    *,
     gt_folder: OptionalFolder = None,
     pred_folder: OptionalFolder = None,
     json_file: JsonFile = None,
+    csv_file: Annotated[OptionalFile, arg(name="csv")] = None,
+    html: OptionalFolder = None,
+    explain: Flag = False,
+    trim_stuff: Annotated[int | None, arg(metavar="AREA", help_behavior_hint="")] = None,
+    versus: OptionalFile = None,
     lenient: Flag = False,
     threads: Annotated[int, arg(metavar="N")] = 0,
 ) -> int:
@@ -39,34 +50,124 @@ def pq(
         predictions: the predictions' JSON, as `unipan predict --like GT.json` writes it.
         gt_folder: PNGs of the truth; by default the JSON's path without .json.
         pred_folder: PNGs of the predictions; by default the JSON's path without .json.
-        json_file: write {"official", "strict"} here, as fractions.
+        json_file: write {"official", "strict"} here, as fractions, and what the other options add.
+        csv_file: write the PQ of every image here, worst first.
+        html: write a page here: what errors cost, classes, confusion, the worst images. It opens offline.
+        explain: also boundary PQ, PQ-dagger, parsing covering, IoU, and the PQ that each kind of error costs.
+        trim_stuff: also the PQ without stuff segments of fewer pixels (the paper's Table I; 4096 on COCO).
+        versus: another prediction's JSON (PNGs in its path without .json): the difference on the same images.
         lenient: go on where files disagree: ids that a JSON does not declare are void, segments without pixels are
             ignored, a missing prediction is an empty map.
         threads: how many at once; 0 takes all cores.
     """
+    from unipan.commands.tables import print_scores, write_json
+    from unipan.engine.folders import PanopticFolders
+    from unipan.metrics.per_image import image_scores, to_csv
+    from unipan.ops.files import write_atomically
+
+    _look_beforehand(json_file, csv_file, html, trim_stuff)
+    folders = PanopticFolders(truth, predictions, gt_folder, pred_folder)
+    quality = _score(folders, lenient, threads)
+    other = None if versus is None else _score(PanopticFolders(truth, versus, gt_folder), lenient, threads)
+    if quality is None or (versus is not None and other is None):
+        return 1
+    content, lines = quality.to_json(), []
+    if other is not None:
+        lines += _difference(quality, other, f"{predictions} - {versus}", content)
+    if explain or html is not None or trim_stuff is not None:
+        beside, trimmed = _look_again(folders, quality, trim_stuff, threads)
+        lines += _trimming(trimmed, content) if trimmed is not None else []
+        if explain:
+            lines += [*beside.describe(), *beside.describe_errors()]
+            content["beside"] = beside.to_json()
+        if html is not None:
+            lines.append(f"page: {_write_page(html, f'{predictions} against {truth}', folders, quality, beside)}")
+    print_scores(quality, f"{predictions} against {truth}, {len(folders)} images; percent", lines)
+    if json_file is not None:
+        write_json(json_file, content)
+    if csv_file is not None:
+        write_atomically(csv_file, to_csv(image_scores(quality)).encode())
+    return 0
+
+
+def _look_beforehand(json_file: Path | None, csv_file: Path | None, html: Path | None, trim: int | None) -> None:
+    """What cannot work is said before the work."""
+    from unipan.ops.files import require_file, require_folder
+
+    for path, option in ((json_file, "--json"), (csv_file, "--csv")):
+        if path is not None:
+            require_file(path, option)
+    if html is not None:
+        require_folder(html, "--html")
+    if trim is not None and trim < 0:
+        raise ValueError(f"--trim-stuff {trim}: an area is 0 or more pixels (4096 on COCO, 2048 on Cityscapes)")
+
+
+def _score(folders: "PanopticFolders", lenient: bool, threads: int) -> "PanopticQuality | None":
+    """PQ of one prediction, or None after its faults were told."""
+    from unipan.engine.folder_quality import score_folders
+
+    if len(folders) == 0:
+        raise ValueError(f"{folders.truth.source}: it has no annotations; nothing can be scored")
+    found = _with_bar("comparing", len(folders), lambda each: score_folders(folders, lenient, threads or None, each))
+    return found.quality if report(found, lenient) else None
+
+
+def _look_again(
+    folders: "PanopticFolders", quality: "PanopticQuality", trim: int | None, threads: int
+) -> "tuple[BesidePQ, TrimEffect | None]":
+    from unipan.engine.explain import explain_folders
+
+    names = quality.names
+    return _with_bar(
+        "explaining", len(names), lambda each: explain_folders(folders, names, trim, threads or None, each)
+    )
+
+
+def _with_bar(what: str, total: int, work: Callable[[Callable[[], None]], Result]) -> Result:
+    """Show a bar on a terminal while work goes on; `work` is given what it calls after each image."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from unipan.commands.tables import print_scores, write_json
-    from unipan.engine.folder_quality import score_folders
-    from unipan.engine.folders import PanopticFolders
-    from unipan.ops.files import require_file
-
-    if json_file is not None:
-        require_file(json_file, "--json")
-    folders = PanopticFolders(truth, predictions, gt_folder, pred_folder)
-    if len(folders) == 0:
-        raise ValueError(f"{truth}: it has no annotations; nothing can be scored")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("comparing", total=len(folders))
-        found = score_folders(folders, lenient, threads or None, lambda: progress.advance(task))
-    if not report(found, lenient):
-        return 1
-    print_scores(found.quality, f"{predictions} against {truth}, {len(folders)} images; percent", [])
-    if json_file is not None:
-        write_json(json_file, found.quality.to_json())
-    return 0
+        task = progress.add_task(what, total=total)
+        return work(lambda: progress.advance(task))
+
+
+def _difference(one: "PanopticQuality", other: "PanopticQuality", what: str, content: dict[str, Any]) -> list[str]:
+    """PQ of one minus PQ of the other, paired over the images; `content` gets it too."""
+    from unipan.metrics.bootstrap import paired_bootstrap_pq
+
+    found = paired_bootstrap_pq(one, other)
+    content["difference"] = {group: None if each is None else vars(each) for group, each in found.items()}
+    lines = [f"{what}, paired over the images (95 % interval):"]
+    for group, each in found.items():
+        if each is not None:
+            value, low, high = (100 * v for v in (each.value, each.low, each.high))
+            clear = "clear of zero" if each.excludes_zero else "not clear of zero"
+            lines.append(f"  {group}: PQ {value:+.1f} ({low:+.1f} to {high:+.1f}), {clear}")
+    return lines
+
+
+def _trimming(found: "TrimEffect", content: dict[str, Any]) -> list[str]:
+    """Stuff before and after trimming; `content` gets it too."""
+    from unipan.commands.tables import percent
+
+    table = content["trim_stuff"] = {"area": found.area, **found.compute()}
+    lines = [f"stuff, without and with segments below {found.area} pixels trimmed (never in inference):"]
+    for key, name in (("pq", "PQ"), ("sq", "SQ"), ("rq", "RQ"), ("iou", "IoU")):
+        lines.append(f"  {name}: {percent(table['untrimmed'][key])}, trimmed {percent(table['trimmed'][key])}")
+    return lines
+
+
+def _write_page(
+    folder: Path, title: str, folders: "PanopticFolders", quality: "PanopticQuality", beside: "BesidePQ"
+) -> Path:
+    from unipan.commands.report import write_evaluation
+
+    index = {name: position for position, name in enumerate(folders.names)}
+    return write_evaluation(folder, title, quality, beside, lambda name: folders.maps(index[name]))
 
 
 def report(found: "FolderScores", lenient: bool) -> bool:

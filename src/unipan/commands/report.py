@@ -1,7 +1,6 @@
 """The folder that `--html` writes: `index.html` to look at, `images.csv` with the PQ of every image."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,10 +9,11 @@ from jaxtyping import UInt8
 
 from unipan import __version__
 from unipan.categories import Category
+from unipan.metrics.beside import BesidePQ
 from unipan.metrics.bootstrap import METRICS, Interval, bootstrap_quality
 from unipan.metrics.error_costs import ErrorDecomposition
 from unipan.metrics.errors import MEANINGS
-from unipan.metrics.panoptic_quality import GROUPS, ClassQuality, PanopticQuality, PanopticScores, match_segments
+from unipan.metrics.panoptic_quality import GROUPS, ClassQuality, PanopticQuality, match_segments
 from unipan.metrics.per_image import ImageScore, image_scores, to_csv
 from unipan.metrics.semantic_iou import SemanticIoU
 from unipan.ops.files import make_folder, write_atomically
@@ -41,41 +41,15 @@ COSTS_NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What is known of the errors of a dataset, beside its PQ."""
-
-    costs: ErrorDecomposition
-    confusion: SemanticIoU
-
-
-def find_errors(quality: PanopticQuality, maps: Maps, progress: Callable[[Iterable[str]], Iterable[str]]) -> Findings:
-    """Look at every image that was counted once more, and sort its errors into kinds."""
-    found = Findings(ErrorDecomposition(quality.categories), SemanticIoU(quality.categories))
-    for name in progress(quality.names):
-        truth, prediction = maps(name)
-        found.costs.update(truth, prediction, name)
-        found.confusion.update(truth, prediction, name)
-    return found
-
-
-def write_evaluation(
-    folder: Path,
-    title: str,
-    quality: PanopticQuality,
-    official: PanopticScores | None,
-    maps: Maps,
-    progress: Callable[[Iterable[str]], Iterable[str]] = iter,
-) -> Path:
+def write_evaluation(folder: Path, title: str, quality: PanopticQuality, beside: BesidePQ, maps: Maps) -> Path:
     """Write the page and the table.
 
     Args:
         folder: made if need be.
         title: of the page.
         quality: counted already; its images are what the page shows.
-        official: shown beside it, where it differs.
+        beside: of the same images.
         maps: opens an image again.
-        progress: wraps the names, to show a bar.
 
     Returns:
         the page.
@@ -84,24 +58,18 @@ def write_evaluation(
         OSError: the folder cannot be written to.
     """
     make_folder(folder)
-    found = find_errors(quality, maps, progress)
     rows = image_scores(quality)
     page = folder / "index.html"
     write_atomically(folder / "images.csv", to_csv(rows).encode())
-    write_atomically(page, render_evaluation(evaluation_page(title, quality, official, found, rows, maps)).encode())
+    write_atomically(page, render_evaluation(evaluation_page(title, quality, beside, rows, maps)).encode())
     return page
 
 
 def evaluation_page(
-    title: str,
-    quality: PanopticQuality,
-    official: PanopticScores | None,
-    found: Findings,
-    rows: list[ImageScore],
-    maps: Maps,
+    title: str, quality: PanopticQuality, beside: BesidePQ, rows: list[ImageScore], maps: Maps
 ) -> EvaluationPage:
     """Everything on the page, as plain values."""
-    costs = found.costs.compute()
+    costs = beside.errors.compute()
     repaired = 100 * (costs.repaired["All"] or 0.0)
     worst = [row for row in rows if row.pq is not None and row.fp + row.fn + row.tp > 0][:WORST]
     kinds = [
@@ -112,13 +80,13 @@ def evaluation_page(
         title=title,
         kicker="unipan pq",
         lead=_lead(quality),
-        scores=_scores(quality, official),
+        scores=_scores(quality),
         scores_note=SCORES_NOTE,
         costs=sorted(kinds, key=lambda row: -row.cost),
         costs_note=COSTS_NOTE.format(repaired=repaired),
         classes=_classes(quality),
-        confusion=_confusion(found.confusion),
-        images=[_card(row, found, *maps(row.image)) for row in worst],
+        confusion=_confusion(beside.iou),
+        images=[_card(row, beside.errors, *maps(row.image)) for row in worst],
         images_note=f"The {len(worst)} images with the lowest PQ of their own. All are in images.csv beside this page.",
         keys=list(KEYS.items()),
         colophon=f"Written by unipan {__version__}. The page needs nothing from outside.",
@@ -135,10 +103,10 @@ def _lead(quality: PanopticQuality) -> list[str]:
     ]
 
 
-def _scores(quality: PanopticQuality, official: PanopticScores | None) -> list[ScoreRow]:
-    intervals = bootstrap_quality(quality)
+def _scores(quality: PanopticQuality) -> list[ScoreRow]:
+    intervals, official = bootstrap_quality(quality), quality.official()
     rows = []
-    if official is not None and official.to_json() != quality.compute().to_json():
+    if official is not None and official != quality.compute():
         figures = {}
         for group in GROUPS:
             if each := official[group]:
@@ -173,13 +141,13 @@ def _confusion(found: SemanticIoU) -> Confusion:
     return Confusion([*names, "void"], np.concatenate([found.confusion.astype(np.float64), void]))
 
 
-def _card(row: ImageScore, found: Findings, truth: PanopticMap, prediction: PanopticMap) -> ImageCard:
+def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, prediction: PanopticMap) -> ImageCard:
     matches = match_segments(truth, prediction, row.image)
     pairs = zip(matches.truth.tolist(), matches.prediction.tolist(), strict=True)
     partners = {truth.segments[t].id: prediction.segments[p].id for t, p in pairs}
     spurious = {prediction.segments[p].id for p in matches.spurious.tolist()}
-    errors = found.costs.images[row.image]
-    names = [found.costs.categories[index].name for index in errors.classes]
+    errors = found.images[row.image]
+    names = [found.categories[index].name for index in errors.classes]
     colors, theirs = segment_colors(truth), colors_like(prediction, truth)
     panels = [
         Panel("ground truth", small(color_map(truth, colors)), f"{len(truth)} segments"),

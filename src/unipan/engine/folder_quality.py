@@ -80,7 +80,7 @@ def score_folders(
             each()
         return part
 
-    count = max(1, min(threads or _cores(), len(folders)))
+    count = max(1, min(threads or available_cores(), len(folders)))
     with ThreadPoolExecutor(count) as pool:
         try:
             parts = [future.result() for future in [pool.submit(work) for _ in range(count)]]
@@ -101,7 +101,7 @@ def _shared(positions: Iterator[int], lock: threading.Lock, stop: threading.Even
         yield index
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

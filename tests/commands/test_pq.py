@@ -1,0 +1,110 @@
+"""`unipan pq` from its arguments to its files."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tiny import CATEGORIES, draw
+from unipan.commands.pq import main
+from unipan.data.coco_writer import PanopticWriter
+from unipan.ops.encoding import panoptic_map
+from unipan.structures import PanopticMap
+
+
+def shifted(truth: PanopticMap, by: int, drop: int = 0) -> PanopticMap:
+    """The truth moved to the right, without its first things."""
+    gone = [segment.id for segment in truth if segment.isthing][:drop]
+    ids = np.roll(truth.ids, by, axis=1)
+    ids[np.isin(ids, gone)] = 0
+    return panoptic_map(ids, {s.id: s.category for s in truth if s.id not in gone})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Truth and two predictions of three images, each a JSON with the PNGs beside it."""
+    root = tmp_path_factory.mktemp("pq")
+    for name, by, drop in (("truth", 0, 0), ("good", 1, 0), ("bad", 3, 1)):
+        writer = PanopticWriter(root / name, CATEGORIES)
+        for seed in range(3):
+            sample = draw(seed, things=4)
+            writer.add(sample.name, seed, shifted(sample.truth, by, drop))
+        writer.close()
+    return root
+
+
+def run(folder: Path, *options: str, prediction: str = "good") -> int:
+    return main([str(folder / "truth/panoptic.json"), str(folder / f"{prediction}/panoptic.json"), *options])
+
+
+def test_every_option_at_once(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = str(folder / "bad/panoptic.json")
+    out = {name: str(tmp_path / name) for name in ("a.json", "a.csv", "page")}
+    code = run(folder, "--json", out["a.json"], "--csv", out["a.csv"], "--html", out["page"], "--explain",
+               "--trim-stuff", "100000", "--versus", other)  # fmt: skip
+    assert code == 0
+    said = capsys.readouterr().out
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["official"] == found["strict"]
+    assert found["difference"]["All"]["low"] > 0
+    assert "clear of zero" in said
+    assert found["beside"]["errors"]["repaired"]["All"] == 1.0
+    assert "all repaired: PQ 100.0" in said
+    assert found["trim_stuff"]["untrimmed"]["pq"] == pytest.approx(found["strict"]["Stuff"]["pq"])
+    assert found["trim_stuff"]["trimmed"]["pq"] == 0.0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+    assert (tmp_path / "page" / "index.html").read_text().count("<article") == 3
+    assert (tmp_path / "page" / "images.csv").read_text() == (tmp_path / "a.csv").read_text()
+
+
+def test_threads_do_not_change_a_bit(folder: Path, tmp_path: Path) -> None:
+    for threads in ("1", "3"):
+        file = str(tmp_path / f"{threads}.json")
+        assert run(folder, "--threads", threads, "--explain", "--trim-stuff", "9", "--json", file) == 0
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "3.json").read_bytes()
+
+
+def test_a_missing_prediction_stops_or_counts_as_an_empty_map(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((folder / "good/panoptic.json").read_text())
+    content["annotations"].pop()
+    (folder / "good" / "fewer.json").write_text(json.dumps(content))
+    arguments = [str(folder / "truth/panoptic.json"), str(folder / "good/fewer.json")]
+    arguments += ["--pred-folder", str(folder / "good/panoptic"), "--html", str(tmp_path / "page")]
+    assert main(arguments) == 1
+    assert "no prediction for drawn_2.png" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()
+    assert main([*arguments, "--lenient", "--explain"]) == 0
+    said = capsys.readouterr()
+    assert "lenient: " in said.err
+    assert (tmp_path / "page" / "index.html").read_text().count("<article") == 3
+
+
+def test_what_cannot_work_is_said_before_the_work(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"--html .*file is a file"):
+        run(folder, "--html", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match=r"--csv .*a folder of this name is there"):
+        run(folder, "--csv", str(tmp_path))
+    with pytest.raises(ValueError, match="--trim-stuff -1: an area is 0 or more pixels"):
+        run(folder, "--trim-stuff", "-1")
+
+
+def test_stale_areas_show_in_the_official_figures_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((folder / "truth/panoptic.json").read_text())
+    for annotation in content["annotations"]:
+        for segment in annotation["segments_info"]:
+            segment["area"] //= 2
+    (folder / "truth" / "stale.json").write_text(json.dumps(content))
+    arguments = ["--gt-folder", str(folder / "truth/panoptic"), "--json", str(folder / "stale-scores.json")]
+    assert main([str(folder / "truth/stale.json"), str(folder / "good/panoptic.json"), *arguments]) == 0
+    stale = json.loads((folder / "stale-scores.json").read_text())
+    assert run(folder, "--json", str(folder / "scores.json")) == 0
+    sound = json.loads((folder / "scores.json").read_text())
+    assert stale["strict"] == sound["strict"] == sound["official"]
+    assert stale["official"]["All"]["pq"] > sound["official"]["All"]["pq"]
+    assert "official" in capsys.readouterr().out
