@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test bench lint format clean
 
 help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
 	@echo "make test       every check and every test"
+	@echo "make bench      seconds of PQ beside decoding, hotcoco, torchmetrics and panopticapi's algorithm"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make format     let ruff put the code in order"
 	@echo "make clean      forget the environment and the caches (runs/ stays)"
@@ -44,6 +45,9 @@ lint: $(VENV)/.dev
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+bench: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluation.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
