@@ -228,6 +228,15 @@ def test_limit_takes_the_first_images(folder: Path, tmp_path: Path, capsys: pyte
     assert counted["tp"] + counted["fn"] == 1
 
 
+def test_oracles_swap_parts_for_the_truth(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(folder / "net.safetensors"), str(folder / "gt"), "--limit", "1", "--oracles", "--detections", "5"]
+    assert main(["evaluate", *arguments, "--json", str(tmp_path / "a.json")]) == 0
+    assert "perfect semantics" in capsys.readouterr().out
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["oracles"]["as it is"] == content["strict"]
+    assert content["oracles"]["perfect P"]["All"]["pq"] > content["strict"]["All"]["pq"]
+
+
 def test_predict_leaves_out_what_cannot_be_read(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

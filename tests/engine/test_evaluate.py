@@ -8,7 +8,7 @@ import torch
 
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, Drawn, draw, eager, tiny_config, tiny_network
 from unipan.categories import Categories
-from unipan.engine.evaluate import Evaluation, check_classes, evaluate, semantic_map
+from unipan.engine.evaluate import AP_DETECTIONS, Evaluation, check_classes, evaluate, semantic_map
 from unipan.inference import Segmenter
 from unipan.metrics.panoptic_quality import PanopticQuality
 
@@ -39,12 +39,12 @@ def test_every_fusion_is_scored_on_what_users_get(segmenter: Segmenter) -> None:
 
 def test_parts_add_up_to_the_whole(segmenter: Segmenter) -> None:
     data = Drawn([3, 0, 2, 1])
-    whole = evaluate(segmenter, data, FUSIONS, precision=True)
-    parts = [evaluate(segmenter, data, FUSIONS, images, precision=True) for images in ([0, 2], [1, 3])]
+    whole = evaluate(segmenter, data, FUSIONS, detections=AP_DETECTIONS)
+    parts = [evaluate(segmenter, data, FUSIONS, images, detections=AP_DETECTIONS) for images in ([0, 2], [1, 3])]
     together = parts[0] + parts[1]
     assert together.to_json("affinity") == whole.to_json("affinity")
     assert whole.precision is not None
-    empty = Evaluation.of(CATEGORIES, FUSIONS, precision=True)  # type: ignore[arg-type]
+    empty = Evaluation.of(CATEGORIES, FUSIONS, detections=AP_DETECTIONS)  # type: ignore[arg-type]
     assert (whole + empty).to_json("potential") == whole.to_json("potential")
 
 
@@ -79,8 +79,8 @@ def test_a_dataset_in_another_order_scores_the_same(segmenter: Segmenter) -> Non
     class Reordered(Drawn):
         categories = Categories.of(reversed(CATEGORIES.all))
 
-    plain = evaluate(segmenter, Drawn([3, 2]), FUSIONS, precision=True).to_json("affinity")
-    other = evaluate(segmenter, Reordered([3, 2]), FUSIONS, precision=True).to_json("affinity")
+    plain = evaluate(segmenter, Drawn([3, 2]), FUSIONS, detections=AP_DETECTIONS).to_json("affinity")
+    other = evaluate(segmenter, Reordered([3, 2]), FUSIONS, detections=AP_DETECTIONS).to_json("affinity")
     assert other["official"]["All"] == pytest.approx(plain["official"]["All"])
     assert other["iou"]["semantic"]["mean"] == pytest.approx(plain["iou"]["semantic"]["mean"])
     assert other["ap"] == plain["ap"]

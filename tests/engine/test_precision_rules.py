@@ -29,7 +29,7 @@ def test_detections_count_above_the_score_threshold_and_whatever_the_panoptic_cu
     config = tiny_config()
     parts = []
     for cutoff in (0.0, 0.99):
-        found = evaluate(segmenter_of(config, cutoff), Drawn([3, 2]), ["affinity"], precision=True)
+        found = evaluate(segmenter_of(config, cutoff), Drawn([3, 2]), ["affinity"], detections=AP_DETECTIONS)
         assert found.precision is not None
         parts.append(found.precision.images)
     assert parts[0].keys() == parts[1].keys()

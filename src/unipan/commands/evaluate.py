@@ -1,12 +1,16 @@
 """`unipan evaluate CHECKPOINT DATA`."""
 
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, FusionChoice, JsonFile
+from unipan.commands.options import Checkpoint, Device, Flag, FusionChoice, JsonFile
+
+if TYPE_CHECKING:
+    from unipan.data.loading import PanopticData
+    from unipan.inference import Segmenter
 
 
 def main(arguments: list[str]) -> int:
@@ -19,9 +23,12 @@ def evaluate(
     checkpoint: Checkpoint,
     data: Annotated[Positional[str], arg(metavar="DATA")] = "scenes",
     /,
+    *,
     fusion: FusionChoice = None,
     json_file: JsonFile = None,
     limit: Annotated[int, arg(metavar="N")] = 0,
+    detections: Annotated[int, arg(metavar="N")] = 100,
+    oracles: Flag = False,
     device: Device = "cpu",
 ) -> None:
     """Score a checkpoint on a dataset: PQ, SQ, RQ with intervals, mean IoU, AP.
@@ -33,6 +40,8 @@ def evaluate(
         fusion: see `options.FusionChoice`.
         json_file: write {"official", "strict", "ap", "iou"} here, as fractions.
         limit: only the first so many images; 0 takes all.
+        detections: AP counts at most so many an image and class.
+        oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         device: see `options.Device`.
     """
     from rich.console import Console
@@ -49,16 +58,33 @@ def evaluate(
     images, note = open_data(data)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
-    with_ap = find_spec("faster_coco_eval") is not None
+    counted = detections if find_spec("faster_coco_eval") is not None else None
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("evaluating", total=len(chosen))
-        found = score(segmenter, images, [fusion], chosen, with_ap, lambda *_: progress.advance(task))
+        found = score(segmenter, images, [fusion], chosen, counted, lambda *_: progress.advance(task))
     scores = found.to_json(fusion)
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     title = f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
-    print_scores(found.quality[fusion], title, [describe(scores)])
+    lines = [describe(scores)]
+    if oracles:
+        lines += _swap(segmenter, images, chosen, scores)
+    print_scores(found.quality[fusion], title, lines)
     if json_file is not None:
         write_json(json_file, scores)
+
+
+def _swap(segmenter: "Segmenter", images: "PanopticData", chosen: range, content: dict[str, Any]) -> list[str]:
+    """PQ with one part swapped for the truth, in words; `content` gets it too."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from unipan.engine.oracles import describe_oracles, oracle_swaps
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("swapping parts for the truth", total=len(chosen))
+        found = oracle_swaps(segmenter, images, chosen, lambda _: progress.advance(task))
+    content["oracles"] = {swap: quality.to_json()["strict"] for swap, quality in found.items()}
+    return ["argmax of P with one part swapped for the truth:", *(f"  {line}" for line in describe_oracles(found))]
 
 
 def describe(scores: dict[str, Any]) -> str:

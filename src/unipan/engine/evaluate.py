@@ -43,16 +43,23 @@ class Evaluation:
         cls,
         categories: Categories,
         fusions: Iterable[Fusion],
-        precision: bool = False,
+        detections: int | None = None,
         indexed: Categories | None = None,
     ) -> "Evaluation":
-        """Nothing counted yet. `indexed`: the same classes in the network's order, where that is another one."""
+        """Nothing counted yet.
+
+        Args:
+            categories: of the data.
+            fusions: to score.
+            detections: how many an image and class AP counts; None leaves AP out.
+            indexed: the same classes in the network's order, where that is another one.
+        """
         indexed = indexed or categories
         return cls(
             {fusion: PanopticQuality(categories) for fusion in fusions},
             SemanticIoU(indexed),
             SemanticIoU(indexed),
-            AveragePrecision(indexed, AP_DETECTIONS) if precision else None,
+            None if detections is None else AveragePrecision(indexed, detections),
         )
 
     def __add__(self, other: "Evaluation") -> "Evaluation":
@@ -85,7 +92,7 @@ def evaluate(
     data: PanopticData,
     fusions: Iterable[Fusion],
     images: Iterable[int] | None = None,
-    precision: bool = False,
+    detections: int | None = None,
     each: Callable[[Scene, PanopticMap], None] | None = None,
 ) -> Evaluation:
     """Segment images of a dataset once each and score every fusion.
@@ -95,14 +102,14 @@ def evaluate(
         data: the images.
         fusions: the first one's maps also give the panoptic IoU.
         images: indices; all by default.
-        precision: count AP of boxes and masks too (needs the extra `eval`).
+        detections: count AP of boxes and masks too, of so many an image and class (needs the extra `eval`).
         each: called after every image.
 
     Raises:
         ValueError: other classes.
     """
     segmenter = with_categories(segmenter, data.categories)
-    found = Evaluation.of(data.categories, list(fusions), precision, segmenter.categories)
+    found = Evaluation.of(data.categories, list(fusions), detections, segmenter.categories)
     for index in range(len(data)) if images is None else images:
         sample = data[index]
         scene = segmenter.scene(sample.image)
