@@ -38,6 +38,16 @@ def test_ids_survive_the_png(seed: int) -> None:
     assert (decode_png(encode_png(ids)) == ids).all()
 
 
+@pytest.fixture(params=["imagecodecs", "opencv"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to decode a PNG must say the same."""
+    if request.param == "opencv":
+        monkeypatch.setattr(encoding, "_png_decoder", lambda: encoding._decode_by_opencv)
+    else:
+        assert encoding._png_decoder() is not encoding._decode_by_opencv
+
+
+@pytest.mark.usefixtures("decoder")
 def test_png_channels_are_in_official_order(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(encode_png(np.array([[1 + 256 * 2 + 65536 * 3]])))
@@ -55,12 +65,14 @@ def test_ids_that_do_not_fit_are_refused(bad: int) -> None:
         encode_png(np.array([[bad]]))
 
 
+@pytest.mark.usefixtures("decoder")
 def test_bad_pngs_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     with pytest.raises(FileNotFoundError, match=r"x\.png: no such file"):
         decode_png(path)
     whole = encode_png(np.random.default_rng(0).integers(0, 256**3, (50, 50)))
-    for data in (b"", b"nonsense", whole[: len(whole) // 2], whole[:-2]):
+    damaged = whole[:900] + bytes([whole[900] ^ 255]) + whole[901:]
+    for data in (b"", b"nonsense", whole[: len(whole) // 2], whole[:-2], damaged):
         path.write_bytes(data)
         with pytest.raises(ValueError, match=r"x\.png: not a readable PNG"):
             decode_png(path)

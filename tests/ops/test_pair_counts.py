@@ -69,4 +69,4 @@ def test_a_png_with_alpha_holds_the_same_ids() -> None:
     pixels = cv2.imdecode(np.frombuffer(encode_png(ids), np.uint8), cv2.IMREAD_UNCHANGED)
     done, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA))
     assert done
-    assert (decode_channels(data.tobytes()) == pixels).all()
+    assert (decode_channels(data.tobytes()) == pixels[..., ::-1]).all()

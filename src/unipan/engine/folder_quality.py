@@ -131,7 +131,7 @@ def _disagreements(side: Labelled, positions: np.ndarray, pixels: np.ndarray) ->
     """Ids with pixels that the JSON does not declare, and the reverse."""
     count = len(side.table)
     if (positions > count).any() and side.pixels is not None:
-        ids = np.setdiff1d(rgb_to_ids(np.ascontiguousarray(side.pixels[..., ::-1])), [*side.table.ids.tolist(), 0])
+        ids = np.setdiff1d(rgb_to_ids(side.pixels), [*side.table.ids.tolist(), 0])
         what = (
             "have pixels but are not declared in the JSON"
             if len(ids) > 1

@@ -1,6 +1,7 @@
 """Files and pixels: photographs to RGB, panoptic PNGs to ids, ids and their classes to a `PanopticMap`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -49,13 +50,11 @@ def png_of_rgb(rgb: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
     """Read the ids of a COCO panoptic PNG, from a file or from its bytes; raises as `decode_channels`."""
-    # A fourth channel makes each pixel one little-endian integer, as in `rgb_to_ids`.
-    pixels = cv2.cvtColor(decode_channels(png), cv2.COLOR_BGR2RGBA).view("<i4")[..., 0]
-    return (pixels & MAX_ID).astype(np.int32, copy=False)
+    return rgb_to_ids(decode_channels(png))
 
 
 def decode_channels(png: Path | str | bytes) -> UInt8[np.ndarray, "H W 3"]:
-    """The blue, green and red of a COCO panoptic PNG, as opencv gives them: what `count_pairs` reads.
+    """The red, green and blue of a COCO panoptic PNG.
 
     Raises:
         FileNotFoundError: no such file.
@@ -63,15 +62,45 @@ def decode_channels(png: Path | str | bytes) -> UInt8[np.ndarray, "H W 3"]:
     """
     source = "panoptic PNG" if isinstance(png, bytes) else str(png)
     data = png if isinstance(png, bytes) else read_bytes(Path(png))
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if not data.startswith(b"\x89PNG") or data.rfind(_LAST_CHUNK) < 26:  # some decoders take a file without its end
+        raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
+    depth, kind = data[24], data[25]  # of the header (PNG specification, 11.2.1)
+    if kind not in _COLOURED or (depth != 8 and kind != _PALETTE):
+        raise ValueError(
+            f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), this one has "
+            f"{'three' if kind in _COLOURED else 'one'} of {depth} bits"
+        )
+    pixels = _png_decoder()(data)
     if pixels is None:
         raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
-    if pixels.dtype != np.uint8 or pixels.ndim != 3:
-        raise ValueError(
-            f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), "
-            f"this one has shape {pixels.shape} and type {pixels.dtype}"
-        )
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR) if pixels.shape[2] == 4 else pixels
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+_PALETTE = 3
+_COLOURED = (2, _PALETTE, 6)
+"""PNG's colour types RGB, palette (of 8-bit RGB, whatever its depth), and RGB with alpha."""
+_LAST_CHUNK = b"IEND\xaeB`\x82"
+
+
+@cache
+def _png_decoder() -> Callable[[bytes], UInt8[np.ndarray, "H W C"] | None]:
+    """imagecodecs where it is installed (the extra `eval`), which takes half of opencv's time for label maps."""
+    try:
+        from imagecodecs import PngError, png_decode
+    except ImportError:
+        return _decode_by_opencv
+
+    def decode(data: bytes) -> np.ndarray | None:
+        try:
+            return np.asarray(png_decode(data))
+        except (PngError, ValueError):
+            return None
+
+    return decode
+
+
+def _decode_by_opencv(data: bytes) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -23,7 +23,7 @@ def count_pairs(
     """Count the pixels of every pair of ids that meets.
 
     Args:
-        one, other: ids in 0..2^24 - 1, or the blue, green and red of a PNG that holds them (as opencv decodes it).
+        one, other: ids in 0..2^24 - 1, or the red, green and blue of a PNG that holds them.
 
     Returns:
         The ids of `one`, those of `other`, and the pixels of each pair; sorted by ids.
@@ -65,7 +65,7 @@ class _Room:
             return block.reshape(-1).view(np.uint32)
         height, width, _ = block.shape
         pixels = self.pictures[picture, : height * width].reshape(height, width, 4)
-        cv2.cvtColor(block, cv2.COLOR_BGR2RGBA, dst=pixels)
+        cv2.cvtColor(block, cv2.COLOR_RGB2RGBA, dst=pixels)
         return pixels.view("<u4").reshape(-1)
 
 
