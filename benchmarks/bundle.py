@@ -29,9 +29,9 @@ from unipan.metrics.panoptic_quality import PanopticQuality
 GRID_SEEDS = range(3_000_000, 3_000_080)
 TEST_SEEDS = range(4_000_000, 4_000_200)
 GRID = {
-    "score": (0.3, 0.4, 0.5, 0.6, 0.7),
-    "overlap": (0.3, 0.5, 0.7),
-    "mask": (0.4, 0.5, 0.6),
+    "score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+    "overlap": (0.1, 0.2, 0.3, 0.5, 0.7),
+    "mask": (0.4, 0.5, 0.6, 0.7),
     "stuff_area": (0.0, 0.002, 0.005, 0.0133),
 }
 

@@ -102,31 +102,50 @@ def plain(folder: Path) -> float:
 
     panopticapi itself is in no registry; it spreads images over processes, this does one after the other.
     """
-    sides = {side: json.loads((folder / f"{side}.json").read_text())["annotations"] for side in SIDES}
-    sums = {category["id"]: np.zeros(4) for category in CATEGORIES}
-    for truth, prediction in zip(*sides.values(), strict=True):
-        rows = [{s["id"]: s for s in each["segments_info"]} for each in (truth, prediction)]
-        maps = [decode_png(folder / side / truth["file_name"]).astype(np.uint64) for side in SIDES]
-        labels, counts = np.unique(maps[1], return_counts=True)
-        area = dict(zip(labels.tolist(), counts.tolist(), strict=True))
-        labels, counts = np.unique(maps[0] * np.uint64(256**3) + maps[1], return_counts=True)
-        shared = {divmod(key, 256**3): n for key, n in zip(labels.tolist(), counts.tolist(), strict=True)}
-        hit: tuple[set[int], set[int]] = (set(), set())
-        for (t, p), pixels in shared.items():
-            if t not in rows[0] or p not in rows[1] or rows[0][t]["category_id"] != rows[1][p]["category_id"]:
-                continue
-            iou = pixels / (rows[0][t]["area"] + area[p] - pixels - shared.get((0, p), 0))
+    files = {side: json.loads((folder / f"{side}.json").read_text()) for side in SIDES}
+    things = {category["id"]: category["isthing"] for category in files["truth"]["categories"]}
+    sums = {category: np.zeros(4) for category in things}
+    predictions = {each["image_id"]: each for each in files["prediction"]["annotations"]}
+    for truth in files["truth"]["annotations"]:
+        prediction = predictions[truth["image_id"]]
+        pair = {"truth": truth, "prediction": prediction}
+        maps = [decode_png(folder / side / each["file_name"]).astype(np.uint64) for side, each in pair.items()]
+        _count_plainly(*({s["id"]: s for s in each["segments_info"]} for each in pair.values()), *maps, sums)
+    means = {}
+    for kind in (None, 1, 0):
+        present = [each for key, each in sums.items() if kind in (None, things[key]) and each[1:].any()]
+        means[kind] = sum(iou / (tp + fp / 2 + fn / 2) for iou, tp, fp, fn in present) / len(present)
+    return means[None]
+
+
+def _count_plainly(
+    truth: dict[int, dict], prediction: dict[int, dict], gt: np.ndarray, pred: np.ndarray, sums: dict[int, np.ndarray]
+) -> None:
+    """IoU, TP, FP, FN of one image by the published rules; a KeyError where JSON and PNG disagree."""
+    labels, counts = np.unique(pred, return_counts=True)
+    area = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    odd = (area.keys() - {0}) ^ prediction.keys()
+    if odd:
+        raise KeyError(min(odd))
+    labels, counts = np.unique(gt * np.uint64(256**3) + pred, return_counts=True)
+    shared = {divmod(key, 256**3): n for key, n in zip(labels.tolist(), counts.tolist(), strict=True)}
+    crowds = {row["category_id"]: t for t, row in truth.items() if row["iscrowd"]}
+    hit: tuple[set[int], set[int]] = (set(), set())
+    for (t, p), pixels in shared.items():
+        if t not in truth or p not in prediction or truth[t]["iscrowd"]:
+            continue
+        if truth[t]["category_id"] == prediction[p]["category_id"]:
+            iou = pixels / (truth[t]["area"] + area[p] - pixels - shared.get((0, p), 0))
             if iou > 0.5:
-                sums[rows[0][t]["category_id"]] += (iou, 1, 0, 0)
+                sums[truth[t]["category_id"]] += (iou, 1, 0, 0)
                 hit[0].add(t)
                 hit[1].add(p)
-        for t in rows[0].keys() - hit[0]:
-            sums[rows[0][t]["category_id"]] += (0, 0, 0, 1)
-        for p in rows[1].keys() - hit[1]:
-            if shared.get((0, p), 0) / area[p] <= 0.5:
-                sums[rows[1][p]["category_id"]] += (0, 0, 1, 0)
-    present = [each for each in sums.values() if each[1:].any()]
-    return float(np.mean([iou / (tp + fp / 2 + fn / 2) for iou, tp, fp, fn in present]))
+    for t in truth.keys() - hit[0]:
+        sums[truth[t]["category_id"]] += (0, 0, 0, not truth[t]["iscrowd"])
+    for p in prediction.keys() - hit[1]:
+        category = prediction[p]["category_id"]
+        ignored = shared.get((0, p), 0) + shared.get((crowds.get(category, -1), p), 0)
+        sums[category] += (0, 0, ignored / area[p] <= 0.5, 0)
 
 
 def torchmetrics(folder: Path) -> float:
