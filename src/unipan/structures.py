@@ -141,7 +141,8 @@ class Segment:
         area: pixels.
         bbox: x, y, width, height in pixels (COCO convention).
         iscrowd: a group of things labelled as one region; ground truth only.
-        declared_area: what the file says that `area` is, where it says so: official PQ trusts it, nothing else does.
+        declared_area: what the file says that `area` is, where it says so: official PQ trusts it, nothing
+            else does, comparison neither.
     """
 
     id: int
@@ -150,7 +151,7 @@ class Segment:
     area: int
     bbox: tuple[int, int, int, int]
     iscrowd: bool = False
-    declared_area: float | None = None
+    declared_area: float | None = field(default=None, compare=False)
 
     @property
     def isthing(self) -> bool:

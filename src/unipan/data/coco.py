@@ -136,6 +136,8 @@ class CocoPanoptic:
             {segment["id"]: segment["score"] for segment in segments if "score" in segment},
             {segment["id"] for segment in segments if segment.get("iscrowd")},
             source=f"{path} (image {image_id!r} of {self.source})",
+            # Kept for official PQ alone, which trusts them; `Segment.area` is counted.
+            declared_areas=_declared_areas(segments),
         )
 
     def __getitem__(self, index: int) -> Sample:
@@ -208,3 +210,8 @@ def _file_name(row: Mapping[str, Any], image_id: int | str, source: Path) -> str
 
 def _size(shape: Sequence[Any]) -> str:
     return f"{shape[1]} x {shape[0]}"
+
+
+def _declared_areas(segments: Iterable[Mapping[str, Any]]) -> dict[int, float]:
+    areas = {segment["id"]: segment.get("area") for segment in segments}
+    return {key: float(area) for key, area in areas.items() if isinstance(area, int | float)}
