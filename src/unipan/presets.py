@@ -49,7 +49,7 @@ def scenes() -> Config:
             box_features=256,
             mask_channels=64,
             mask_layers=2,
-            nms=0.35,
+            nms=0.35,  # a second box on an object would divide it in the argmax (ours; the paper says nothing)
             max_detections=24,
         ),
         loss=LossConfig(semantic_stride=2, potential=1.0),
