@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.data.maps import same, write_dataset
+from tests.data.maps import CLASSES, same, write_dataset
 from tests.data.test_cityscapes import write_cityscapes
+from unipan.categories import Categories, Category
 from unipan.cli import main
 from unipan.commands.data import Overlap
 from unipan.data import instances
@@ -69,6 +70,67 @@ def test_check_prints_the_first_few_of_each_kind(folder: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert said.count("it has no `bbox`") == 3
     assert "and 15 more" in said
+
+
+def test_the_report_never_takes_the_place_of_the_dataset(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "panoptic.json"
+    before = path.read_bytes()
+    (tmp_path / "link.json").symlink_to(path)
+    monkeypatch.chdir(folder)
+    for source, report in (
+        (path, path), (folder, path), (folder, "panoptic.json"), (folder, "../link.json"), ("../link.json", path),
+    ):  # fmt: skip
+        assert main(["data", "check", str(source), "--json", str(report)]) == 1
+        said = capsys.readouterr()
+        assert (
+            said.err.strip() == f"unipan: --json {report}: this is the dataset's own JSON; give the report another name"
+        )
+        assert not said.out
+    assert path.read_bytes() == before
+
+
+def test_a_set_without_images_or_categories(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = folder / "panoptic.json", tmp_path / "out"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "categories": []}))
+    assert main(["data", "check", str(folder), "--fix", str(out)]) == 1
+    said = capsys.readouterr()
+    assert "no-categories (1): no categories at all" in said.out
+    assert "not one category can be kept" in said.err
+    path.write_text(json.dumps({**content, "images": [], "annotations": []}))
+    assert main(["data", "check", str(folder)]) == 1
+    assert "0 images, 1 finding" in capsys.readouterr().out
+    assert main(["data", "check", str(folder), "--fix", str(out)]) == 1
+    assert "not one image can be kept" in capsys.readouterr().err
+    for arguments in (["convert", str(folder), str(out)], ["show", str(folder), "--out", str(out)]):
+        assert main(["data", *arguments]) == 1
+        assert f"{folder}: it lists no images; " in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_convert_never_writes_nan(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((folder / "panoptic.json").read_text())
+    content["annotations"][0]["segments_info"][0]["score"] = float("nan")
+    (folder / "panoptic.json").write_text(json.dumps(content))
+    for name in ("coco", "rle"):
+        assert main(["data", "convert", str(folder), f"{name}:{tmp_path / 'out'}"]) == 1
+        assert "70000" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_conversion_that_fails_names_what_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path / "set", classes=Categories.of([*CLASSES, Category(200, "rug", False, (0, 0, 0))]))
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "convert", "set", "png16:out"]) == 1
+    said = capsys.readouterr().err
+    assert said.strip().startswith(
+        "unipan: out: category id 200 times 1000 does not fit into 16 bits; give a --divisor"
+    )
+    assert ".tmp" not in said
 
 
 def test_fix_never_writes_over_anything(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

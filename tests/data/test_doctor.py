@@ -98,6 +98,13 @@ BREAKS: list[tuple[str, int, Break]] = [
     ("bbox-stale", 3, lambda c, _: segment(c).update(bbox=[0, 0, 1])),
     ("bbox-missing", 3, lambda c, _: segment(c).pop("bbox")),
     ("score-broken", 3, lambda c, _: segment(c).update(score="high")),
+    ("score-broken", 3, lambda c, _: segment(c).update(score=float("nan"))),
+    ("score-broken", 3, lambda c, _: segment(c).update(score=-float("inf"))),
+    ("score-broken", 3, lambda c, _: segment(c).update(score=10**400)),
+    ("number-nan", 3, lambda c, _: segment(c).update(iscrowd=float("inf"))),
+    ("number-nan", 3, lambda c, _: c["images"][0].update(license=[float("nan")])),
+    ("number-nan", 3, lambda c, _: c["categories"][0].update(weight=float("nan"))),
+    ("number-nan", 3, lambda c, _: c.update(info={"year": float("nan")})),
     ("crowd-stuff", 3, lambda c, _: segment(c).update(iscrowd=1)),
     ("crowds-several", 3, crowds),
 ]  # fmt: skip
@@ -117,6 +124,7 @@ def test_each_kind_is_found_and_mended(kind: str, kept: int, change: Break, fold
     assert mine.cured
     assert str(folder) in mine.file
     path = treat(found, tmp_path / "out")
+    json.loads(path.read_bytes(), parse_constant=pytest.fail)
     assert snapshot(folder) == before
     assert diagnose(path.parent).findings == []
     strict = CocoPanoptic(path.parent)
@@ -132,7 +140,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_kind_is_tested() -> None:
-    assert {row[0] for row in BREAKS} | {"png-format", "content-twice"} == set(KINDS)
+    assert {row[0] for row in BREAKS} | {"png-format", "content-twice", "no-images", "no-categories"} == set(KINDS)
 
 
 def test_a_sound_set_has_no_findings(folder: Path) -> None:
@@ -189,6 +197,45 @@ def test_what_no_program_can_know_stays_and_is_said(folder: Path, tmp_path: Path
     assert "image 9 has the very content of image 100 (0.png)" in str(found.findings[-1])
     treat(found, tmp_path / "out")
     assert diagnose(tmp_path / "out").counts == found.counts
+
+
+def test_a_set_without_images_or_categories(folder: Path, tmp_path: Path) -> None:
+    edit(folder, lambda c, _: c.update(categories=[]))
+    found = diagnose(folder)
+    assert found.counts == {"no-categories": 1, "category-unknown": 18}
+    with pytest.raises(ValueError, match=r"panoptic\.json: not one category can be kept"):
+        treat(found, tmp_path / "out")
+    edit(folder, lambda c, _: c.update(images=[], annotations=[]))
+    found = diagnose(folder)
+    assert found.counts == {"no-images": 1, "no-categories": 1}
+    assert not any(finding.cured for finding in found.findings)
+    with pytest.raises(ValueError, match=r"panoptic\.json: not one image can be kept"):
+        treat(found, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+LONG = 10**399
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c, _: segment(c).update(area=LONG),
+        lambda c, _: segment(c).update(area=LONG, id=500),
+        lambda c, _: segment(c).update(category_id=LONG),
+        lambda c, _: segment(c).update(bbox=[LONG, 0, 1, 1]),
+        lambda c, _: segment(c).update(score=LONG),
+        lambda c, _: segment(c).update(iscrowd=LONG),
+        lambda c, _: c["images"][0].update(width=LONG),
+        lambda c, _: c["images"][0].update(id=LONG),
+        lambda c, _: c["categories"][0].update(color=LONG, isthing=LONG, id=LONG),
+    ],
+)
+def test_long_numbers_are_cut_short(change: Break, folder: Path) -> None:
+    edit(folder, change)
+    found = diagnose(folder)
+    assert found.findings
+    assert max(len(finding.text) for finding in found.findings) < 300  # not 400 digits
 
 
 def test_remarks(folder: Path) -> None:
@@ -271,11 +318,11 @@ def test_no_breakage_survives_the_repair(data: st.DataObject, tmp_path_factory: 
     (folder / "panoptic.json").write_text(json.dumps(content))
     found = diagnose(folder)
     json.dumps(found.to_json())
-    if not found.treated:
+    if not found.treated or not found.categories:
         return
     path = treat(found, root / "out")
     again: Diagnosis = diagnose(path.parent)
     assert [finding.kind for finding in again.findings if finding.kind != "isthing-missing"] == []
-    if not again.findings and found.categories:
+    if not again.findings:
         strict = CocoPanoptic(path.parent)
         assert all(parts(strict.truth(index)) is not None for index in range(len(strict)))

@@ -20,6 +20,7 @@ from unipan.data.coco_writer import PanopticWriter
 from unipan.data.instances import coco_instances
 from unipan.data.label_pictures import png16, two_channel
 from unipan.data.listed import MapData
+from unipan.data.output import write_rows
 from unipan.data.writers import (
     CityscapesInstanceWriter,
     CityscapesPanopticWriter,
@@ -97,6 +98,23 @@ def test_what_a_format_cannot_hold_is_refused(name: str, tmp_path: Path) -> None
         writer.add("../b.png", 3, small_map())
     with pytest.raises(ValueError, match="written already"):
         writer.add("b.jpg", 4, small_map())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("write", [*(write for write, _ in PAIRS.values()), CityscapesInstanceWriter])
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_is_a_number(write: Write, score: float, tmp_path: Path) -> None:
+    car = Category(3, "car", True, (2, 2, 2))
+    broken = panoptic_map(np.array([[7]], np.int32), {7: car}, {7: score})
+    writer = write(tmp_path, Categories.of([car]))
+    with pytest.raises(ValueError, match=r"ulm.*\.png: the score of segment 7 is (nan|inf), which is no number; "):
+        writer.add("ulm_000001_000002.png", 1, broken)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_rows_are_json_that_any_reader_takes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.json: it would hold NaN or Infinity"):
+        write_rows(tmp_path / "a.json", {"x": [float("inf")]})
     assert not list(tmp_path.iterdir())
 
 

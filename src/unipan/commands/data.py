@@ -61,6 +61,7 @@ def check(
 
     if json_file is not None:
         require_file(json_file, "--json")
+        _require_another(json_file, source)
     if fix is not None:
         require_folder(fix, "--fix")
     try:
@@ -81,6 +82,20 @@ def check(
         rest = f"; {open_ones} findings cannot be mended by a program and are still in it" if open_ones else ""
         print(f"{path}: a repaired copy, {len(found.treated)} of {found.listed} images{rest}")
     return FINDINGS if found.findings else CLEAN
+
+
+def _require_another(json_file: Path, source: Path) -> None:
+    """The report must not take the place of what it reports on. Raises ValueError."""
+    path = source / "panoptic.json" if source.is_dir() else source
+    if json_file.exists() and path.exists() and json_file.samefile(path):
+        raise ValueError(f"--json {json_file}: this is the dataset's own JSON; give the report another name")
+
+
+def _some(data: "MapData", source: str) -> "MapData":
+    """The same data. Raises ValueError if there is no image in it."""
+    if not len(data):
+        raise ValueError(f"{source}: it lists no images; `unipan data check` says what else is wrong with it")
+    return data
 
 
 def describe(found: "Diagnosis") -> str:
@@ -146,7 +161,7 @@ def convert(
     name = known or "coco"
     if out.suffix == ".json":
         raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
-    data = open_dataset(source, options)
+    data = _some(open_dataset(source, options), source)
     count = min(limit, len(data)) if limit > 0 else len(data)
     photos = name in WITH_PHOTOS and not no_photos and _has_photos(data)
     written = _write(data, count, photos, out, lambda folder: WRITERS[name](folder, data.categories, options))
@@ -156,9 +171,9 @@ def convert(
 
 def _write(data: "MapData", count: int, photos: bool, out: Path, make: Callable[[Path], "MapWriter"]) -> Path:
     """The first `count` images, and what the writer left last; `out` is complete or not there at all."""
-    from unipan.ops.files import folder_atomically
+    from unipan.data.output import new_folder
 
-    with folder_atomically(out, "TO") as folder, _progress("converting") as tell:
+    with new_folder(out, "TO") as folder, _progress("converting") as tell:
         writer = make(folder)
         for index in range(count):
             truth = data.truth(index)
@@ -200,7 +215,7 @@ def show(
         raise ValueError(f"--count {count}: at least one image is needed")
     path = out if out.suffix == ".html" else out / "index.html"
     require_file(path, "--out")
-    data = open_dataset(source, ReadOptions(images, panoptic, classes, split=split))
+    data = _some(open_dataset(source, ReadOptions(images, panoptic, classes, split=split)), source)
     count = min(count, len(data))
     chosen = [round(step * (len(data) - 1) / max(count - 1, 1)) for step in range(count)]
     write_report(path, page_of(data, chosen, source))

@@ -3,7 +3,6 @@
 Every file is written beside its place and renamed, the JSON last: a reader never meets half a file.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -14,6 +13,7 @@ from jaxtyping import UInt8
 
 from unipan.categories import Categories
 from unipan.data.coco import inside
+from unipan.data.output import require_scores, write_rows
 from unipan.ops.encoding import encode_png, png_of_rgb
 from unipan.ops.files import make_folder, write_atomically
 from unipan.structures import PanopticMap, Sample, Segment
@@ -55,7 +55,7 @@ class PanopticWriter:
 
         Raises:
             ValueError: a repeated name or image id, a name that leads out of the folder, an unknown category, an
-                image where none is written or none where one is, or another size than the map's.
+                image where none is written or none where one is, another size than the map's, or a score that is NaN.
         """
         stem = str(PurePosixPath(name).with_suffix(""))
         png = inside(self.folder / "panoptic", f"{stem}.png", self.folder)
@@ -66,6 +66,7 @@ class PanopticWriter:
         for segment in panoptic:
             if self.categories.index_of_id.get(segment.category.id) is None:
                 raise ValueError(f"{name}: segment {segment.id} has unknown category id {segment.category.id}")
+        require_scores(panoptic, name)
         if (image is not None) != self._with_images:
             raise ValueError(f"{name}: this writer {'needs an image' if self._with_images else 'writes no images'}")
         height, width = panoptic.ids.shape
@@ -94,9 +95,7 @@ class PanopticWriter:
     def close(self) -> Path:
         """Write `panoptic.json` and return its path."""
         content = {"images": self._images, "annotations": self._annotations, "categories": self.categories.to_coco()}
-        path = self.folder / "panoptic.json"
-        write_atomically(path, json.dumps(content).encode())
-        return path
+        return write_rows(self.folder / "panoptic.json", content)
 
     def __enter__(self) -> "PanopticWriter":
         return self

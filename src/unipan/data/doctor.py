@@ -7,15 +7,17 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from unipan.data.classes import load_json
 from unipan.data.doctor_pictures import Examined, examine, read_any_png, repaint
 from unipan.data.doctor_rows import Row, check_annotations, check_categories, check_images
-from unipan.data.findings import Diagnosis, Finding, Treated
+from unipan.data.findings import Diagnosis, Finding, Treated, short
+from unipan.data.output import new_folder, write_rows
 from unipan.ops.encoding import encode_png, read_bytes
-from unipan.ops.files import folder_atomically, write_atomically
+from unipan.ops.files import write_atomically
 
 MUCH_VOID = 0.5
 FEW = 10
@@ -59,6 +61,7 @@ def diagnose(
         if progress is not None:
             progress(len(seen), len(pairs))
     _same_content(found, pairs, seen)
+    _without_nan(found)
     _remark(found, pairs, seen)
     return found
 
@@ -70,22 +73,24 @@ def treat(found: Diagnosis, out: Path, progress: Callable[[int, int], None] | No
         The JSON's path.
 
     Raises:
-        ValueError: `out` is not empty, or no image is left.
+        ValueError: `out` is not empty, or no image or no category is left.
     """
     if not found.treated:
         raise ValueError(f"{found.source}: not one image can be kept, so there is nothing to write to {out}")
-    with folder_atomically(out, "--fix") as folder:
+    if not found.categories:
+        raise ValueError(f"{found.source}: not one category can be kept, so there is nothing to write to {out}")
+    with new_folder(out, "--fix") as folder:
         for done, image in enumerate(found.treated, start=1):
             _copy(found, image, folder)
             if progress is not None:
                 progress(done, len(found.treated))
         content = {
-            **found.content,
+            **found.rest,
             "images": [image.image for image in found.treated],
             "annotations": [image.annotation for image in found.treated],
             "categories": found.categories,
         }
-        write_atomically(folder / "panoptic.json", json.dumps(content).encode())
+        write_rows(folder / "panoptic.json", content)
     return out / "panoptic.json"
 
 
@@ -124,9 +129,36 @@ def _same_content(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Exa
         other = first.setdefault(examined.digest, image)
         if other is not image:
             path = found.images / image["file_name"]
-            text = f"image {image['id']!r} has the very content of image {other['id']!r} ({other['file_name']})"
+            text = (
+                f"image {short(image['id'])} has the very content of image {short(other['id'])} ({other['file_name']})"
+            )
             text += "; remove one of them, and look which truth is right"
             found.findings.append(Finding("content-twice", str(path), text, image["id"], None, cured=False))
+
+
+def _without_nan(found: Diagnosis) -> None:
+    """Take out the numbers that are left although JSON does not have them, in fields that only pass through."""
+
+    def mended(part: Any, where: str, key: int | str | None = None) -> Any:
+        try:
+            json.dumps(part, allow_nan=False)  # in C, so every row of a large set can be asked
+        except ValueError:
+            text = f"{where} holds NaN or Infinity"
+            found.findings.append(Finding("number-nan", str(found.source), text, key))
+            return json.loads(json.dumps(part), parse_constant=lambda _: None)
+        return part
+
+    rest = {key: part for key, part in found.content.items() if key not in ("images", "annotations", "categories")}
+    found.rest = {key: mended(part, f"`{key}`") for key, part in rest.items()}
+    found.categories = [mended(row, f"category {short(row['id'])}") for row in found.categories]
+    found.treated = [
+        replace(
+            each,
+            image=mended(each.image, f"image {short(each.image['id'])} in `images`", each.image["id"]),
+            annotation=mended(each.annotation, f"the annotation of image {short(each.image['id'])}", each.image["id"]),
+        )
+        for each in found.treated
+    ]
 
 
 def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:

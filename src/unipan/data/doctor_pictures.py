@@ -11,7 +11,7 @@ from jaxtyping import Int32
 from PIL import Image
 
 from unipan.categories import Category
-from unipan.data.findings import Finding, Treated, whole
+from unipan.data.findings import Finding, Treated, is_finite, short, whole
 from unipan.data.pixels import TURNED, read_ids
 from unipan.ops.encoding import decode_png, panoptic_map, read_bytes
 from unipan.ops.runs import MAX_ID, runs
@@ -55,7 +55,7 @@ def examine(image: Row, annotation: Row, photo: Path | None, png: Path, things: 
     found, key = Examined(), image["id"]
 
     def say(kind: str, path: Path, text: str) -> None:
-        found.findings.append(Finding(kind, str(path), f"image {key!r}: {text}", key))
+        found.findings.append(Finding(kind, str(path), f"image {short(key)}: {text}", key))
 
     size = None if photo is None else _look_at_photo(photo, found, say)
     read = _look_at_png(png, say)
@@ -69,7 +69,11 @@ def examine(image: Row, annotation: Row, photo: Path | None, png: Path, things: 
     fixed = dict(image)
     said = (image.get("height", ids.shape[0]), image.get("width", ids.shape[1]))
     if said != ids.shape:
-        say("size-json", png, f"it is {_spell(ids.shape)} but the JSON says {said[1]} x {said[0]} (width x height)")
+        say(
+            "size-json",
+            png,
+            f"it is {_spell(ids.shape)} but the JSON says {short(said[1])} x {short(said[0])} (width x height)",
+        )
         fixed |= {"height": ids.shape[0], "width": ids.shape[1]}
     rows, paint = _check_segments(ids, annotation["segments_info"], png, key, things, found)
     if photo is None or size is not None:
@@ -137,7 +141,7 @@ def _check_segments(
 
     def say(kind: str, text: str, identity: int | None = None) -> None:
         of = "" if identity is None else f", segment {identity}"
-        found.findings.append(Finding(kind, str(png), f"image {key!r}{of}: {text}", key, identity))
+        found.findings.append(Finding(kind, str(png), f"image {short(key)}{of}: {text}", key, identity))
 
     starts, lengths = runs(ids)
     present, place = np.unique(ids.reshape(-1)[starts], return_inverse=True)
@@ -172,21 +176,24 @@ def _usable_rows(segments: list[Any], things: dict[int, bool | None], say: Any) 
     for position, row in enumerate(segments):
         identity = whole(row.get("id")) if isinstance(row, dict) else None
         if identity is None or not 0 < identity <= MAX_ID:
-            say("segment-broken", f"segment number {position} needs an `id` of 1..{MAX_ID}; it is {str(row)[:60]}")
+            say("segment-broken", f"segment number {position} needs an `id` of 1..{MAX_ID}; it is {short(row)}")
             continue
         number = whole(row.get("category_id"))
         if identity in rows:
             say("segment-twice", "this id stands twice in `segments_info`", identity)
         elif number is None or number not in things:
-            say("category-unknown", f"category id {row.get('category_id')!r} is not in `categories`", identity)
+            say("category-unknown", f"category id {short(row.get('category_id'))} is not in `categories`", identity)
             dropped.add(identity)
         else:
             fixed = {**row, "id": identity, "category_id": number}
             if not isinstance(row["id"], int) or not isinstance(row["category_id"], int):
-                say("number-type", f"id {row['id']!r} and category_id {row['category_id']!r}", identity)
-            if not isinstance(row.get("score", 1), int | float):
-                say("score-broken", f"its `score` is {row['score']!r}", identity)
+                say("number-type", f"id {short(row['id'])} and category_id {short(row['category_id'])}", identity)
+            if not is_finite(row.get("score", 1)):
+                say("score-broken", f"its `score` is {short(row['score'])}", identity)
                 del fixed["score"]
+            if isinstance(row.get("iscrowd"), float) and not is_finite(row["iscrowd"]):
+                say("number-nan", f"its `iscrowd` is {row['iscrowd']}", identity)
+                fixed["iscrowd"] = 0
             rows[identity] = fixed
     return rows, dropped - set(rows)
 
@@ -197,7 +204,7 @@ def _has_pixels(identity: int, row: Row, areas: dict[int, int], say: Any) -> boo
     if row.get("area") == 0:
         say("segment-empty", "area 0 and no pixel", identity)
     else:
-        say("id-absent", f"the JSON says {row.get('area')!r} pixels, the PNG has none", identity)
+        say("id-absent", f"the JSON says {short(row.get('area'))} pixels, the PNG has none", identity)
     return False
 
 
@@ -206,12 +213,12 @@ def _compare(row: Row, counted: Segment, say: Any) -> None:
     if row.get("area") is None:
         say("area-missing", f"it has no `area`; it covers {counted.area} pixels", counted.id)
     elif row["area"] != counted.area:
-        say("area-stale", f"the JSON says {row['area']!r} pixels, the PNG has {counted.area}", counted.id)
+        say("area-stale", f"the JSON says {short(row['area'])} pixels, the PNG has {counted.area}", counted.id)
     box = row.get("bbox")
     if box is None:
         say("bbox-missing", f"it has no `bbox`; it is {list(counted.bbox)}", counted.id)
     elif not isinstance(box, list) or tuple(box) != counted.bbox:
-        say("bbox-stale", f"the JSON says {str(box)[:60]}, the PNG has {list(counted.bbox)}", counted.id)
+        say("bbox-stale", f"the JSON says {short(box)}, the PNG has {list(counted.bbox)}", counted.id)
     row.update(area=counted.area, bbox=list(counted.bbox))
 
 
@@ -224,13 +231,13 @@ def _merge_crowds(rows: dict[int, Row], things: dict[int, bool | None], say: Any
         if not row.get("iscrowd"):
             continue
         if things[number] is False:
-            say("crowd-stuff", f"`iscrowd` is {row['iscrowd']!r}, but category {number} is stuff", identity)
+            say("crowd-stuff", f"`iscrowd` is {short(row['iscrowd'])}, but category {short(number)} is stuff", identity)
             row["iscrowd"] = 0
         elif number in first:
             merged[identity] = first[number]
             say(
                 "crowds-several",
-                f"a further crowd of category {number}; the first is segment {first[number]}",
+                f"a further crowd of category {short(number)}; the first is segment {first[number]}",
                 identity,
             )
         else:

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from unipan.data.coco import inside
-from unipan.data.findings import Diagnosis, Finding, whole
+from unipan.data.findings import Diagnosis, Finding, short, whole
 
 Row = dict[str, Any]
 
 
 def check_categories(found: Diagnosis) -> None:
     """Fill `found.categories` with the rows that can be used, mended."""
+    if not found.content["categories"]:
+        text = "its list `categories` is empty; list every class with id, name and isthing"
+        found.findings.append(Finding("no-categories", str(found.source), text, cured=False))
     ids: set[int] = set()
     names: set[str] = set()
     for position, row in enumerate(found.content["categories"]):
@@ -24,25 +27,25 @@ def check_categories(found: Diagnosis) -> None:
         number = whole(row.get("id")) if isinstance(row, dict) else None
         name = row.get("name") if isinstance(row, dict) else None
         if number is None or number < 0 or not isinstance(name, str | int) or name == "":
-            say("category-broken", f"needs an `id` from 0 on and a `name`; it is {str(row)[:60]}")
+            say("category-broken", f"needs an `id` from 0 on and a `name`; it is {short(row)}")
             continue
         if number in ids:
-            say("category-twice", f"({name!r}) has the id {number} of an earlier one")
+            say("category-twice", f"({short(name)}) has the id {short(number)} of an earlier one")
             continue
         fixed: Row = {**row, "id": number}
         if row["id"] is not number and not isinstance(row["id"], int):
-            say("number-type", f"({name!r}) has the id {row['id']!r}; write {number}")
+            say("number-type", f"({short(name)}) has the id {short(row['id'])}; write {short(number)}")
         if str(name) in names:
             fixed["name"] = f"{name} ({number})"
-            say("category-name", f"is called {name!r} as an earlier one; give each its own name")
+            say("category-name", f"is called {short(name)} as an earlier one; give each its own name")
         if row.get("color") is not None and not _is_color(row["color"]):
-            say("category-color", f"({name!r}) has the colour {str(row['color'])[:40]!r}")
+            say("category-color", f"({short(name)}) has the colour {short(row['color'])}")
             del fixed["color"]
         if row.get("isthing") not in (0, 1):
             guess = number in _things(found.content)
             say(
                 "isthing-missing",
-                f"({name!r}, id {number}) needs `isthing`, 1 or 0; found {row.get('isthing')!r}",
+                f"({short(name)}, id {short(number)}) needs `isthing`, 1 or 0; found {short(row.get('isthing'))}",
                 guess,
             )
             fixed.pop("isthing", None)
@@ -54,6 +57,9 @@ def check_categories(found: Diagnosis) -> None:
 
 def check_images(found: Diagnosis) -> dict[int | str, Row]:
     """The images that can be used, by id."""
+    if not found.content["images"]:
+        text = "its list `images` is empty; list every image with id and file_name"
+        found.findings.append(Finding("no-images", str(found.source), text, cured=False))
     images: dict[int | str, Row] = {}
     names: dict[str, int | str] = {}
     for position, row in enumerate(found.content["images"]):
@@ -64,13 +70,13 @@ def check_images(found: Diagnosis) -> dict[int | str, Row]:
         key = row.get("id") if isinstance(row, dict) else None
         name = row.get("file_name") if isinstance(row, dict) else None
         if not _is_key(key) or not isinstance(name, str) or not name:
-            say("image-broken", f"image number {position} needs `id` and `file_name`; it is {str(row)[:60]}")
+            say("image-broken", f"image number {position} needs `id` and `file_name`; it is {short(row)}")
         elif key in images:
-            say("image-twice", f"image {key!r} ({name}) stands twice in `images`", key)
+            say("image-twice", f"image {short(key)} ({name}) stands twice in `images`", key)
         elif _is_outside(name):
-            say("file-outside", f"image {key!r}: file name {name!r} leads out of the folder", key)
+            say("file-outside", f"image {short(key)}: file name {name!r} leads out of the folder", key)
         elif name in names:
-            say("name-twice", f"{name} is image {names[name]!r} and image {key!r}", key)
+            say("name-twice", f"{name} is image {short(names[name])} and image {short(key)}", key)
         else:
             images[key], names[name] = row, key
     return images
@@ -90,15 +96,15 @@ def check_annotations(found: Diagnosis, images: dict[int | str, Row]) -> dict[in
         name = row.get("file_name") if isinstance(row, dict) else None
         if not _is_key(key) or not isinstance(name, str) or not name or not isinstance(row.get("segments_info"), list):
             words = f"annotation number {position} needs `image_id`, `file_name` and a list `segments_info`"
-            say("annotation-broken", f"{words}; it is {str(row)[:60]}", key if _is_key(key) else None)
+            say("annotation-broken", f"{words}; it is {short(row)}", key if _is_key(key) else None)
         elif key not in listed:
-            say("annotation-stray", f"image {key!r} is annotated ({name}) but not in `images`", key)
+            say("annotation-stray", f"image {short(key)} is annotated ({name}) but not in `images`", key)
         elif key in annotations:
-            say("annotation-twice", f"image {key!r} is annotated twice ({name})", key)
+            say("annotation-twice", f"image {short(key)} is annotated twice ({name})", key)
         elif _is_outside(name):
-            say("file-outside", f"image {key!r}: the PNG's name {name!r} leads out of the folder", key)
+            say("file-outside", f"image {short(key)}: the PNG's name {name!r} leads out of the folder", key)
         elif name in pngs:
-            say("png-twice", f"{name} is the PNG of image {pngs[name]!r} and of image {key!r}", key)
+            say("png-twice", f"{name} is the PNG of image {short(pngs[name])} and of image {short(key)}", key)
         else:
             annotations[key], pngs[name] = row, key
     said = {
@@ -108,7 +114,7 @@ def check_annotations(found: Diagnosis, images: dict[int | str, Row]) -> dict[in
     }
     for key, row in images.items():
         if key not in annotations and key not in said:
-            text = f"image {key!r} ({row['file_name']}) has no annotation"
+            text = f"image {short(key)} ({row['file_name']}) has no annotation"
             found.findings.append(Finding("annotation-missing", str(found.source), text, key))
     return annotations
 

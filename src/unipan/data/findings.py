@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ class Kind:
     cure: str = ""
 
 
+LONGEST = 60
+"""Characters of a value in a sentence."""
 DROPPED, FIRST, VOIDED = "the image is left out", "the first one is kept", "its pixels become void"
 
 KINDS = {
+    "no-images": Kind("no images at all"),
+    "no-categories": Kind("no categories at all"),
     "category-broken": Kind("categories without a usable id or name", "left out, their segments become void"),
     "category-twice": Kind("category ids that stand twice", FIRST),
     "category-name": Kind("category names that stand twice", "the id is added to the name"),
@@ -48,6 +53,7 @@ KINDS = {
     "size-photo": Kind("photographs of another size than their PNG", DROPPED),
     "size-json": Kind("sizes in the JSON that are not those of the PNG", "taken from the PNG"),
     "number-type": Kind("whole numbers written as text or with a point", "written as whole numbers"),
+    "number-nan": Kind("NaN or Infinity, which JSON does not have", "null in its place, 0 for `iscrowd`"),
     "segment-broken": Kind("segments that are no object or have no usable id", VOIDED),
     "segment-twice": Kind("segment ids that stand twice in an image", FIRST),
     "category-unknown": Kind("segments of a category that is not listed", "left out, " + VOIDED),
@@ -127,6 +133,7 @@ class Diagnosis:
         findings: in the order of the JSON.
         remarks: what is worth knowing but no fault: classes never used, the share of void, files that nothing names.
         categories: repaired rows.
+        rest: what else the JSON holds, repaired.
         treated: the images that --fix keeps.
         void: share of all pixels.
     """
@@ -139,6 +146,7 @@ class Diagnosis:
     findings: list[Finding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     categories: list[dict[str, Any]] = field(default_factory=list)
+    rest: dict[str, Any] = field(default_factory=dict)
     treated: list[Treated] = field(default_factory=list)
     void: float = 0.0
 
@@ -158,6 +166,20 @@ class Diagnosis:
             "findings": [finding.to_json() for finding in self.findings],
             "remarks": self.remarks,
         }
+
+
+def short(value: object) -> str:
+    """A value of the JSON as a sentence can hold it."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a number that a float can hold; NaN is none."""
+    try:
+        return isinstance(value, int | float) and isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def whole(value: object) -> int | None:

@@ -4,7 +4,6 @@ Each has `add(name, image_id, panoptic)` and `close()`, as `PanopticWriter` has.
 all, the JSON last.
 """
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,6 +17,7 @@ from unipan.data.cityscapes import CITYSCAPES
 from unipan.data.classes import CLASSES_FILE
 from unipan.data.coco import inside
 from unipan.data.label_pictures import DIVISOR, VOID_8, VOID_16, stem_of
+from unipan.data.output import require_scores, write_rows
 from unipan.ops.encoding import encode_png, png_of_rgb
 from unipan.ops.files import write_atomically
 from unipan.ops.runs import rles_of_ids
@@ -48,6 +48,7 @@ class ImageRows:
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> str:
         """Remember an image; returns its name without ending. Raises ValueError."""
+        require_scores(panoptic, name)
         inside(self.folder, name, self.folder)
         stem = stem_of(name)
         if stem in self._stems or image_id in self._ids:
@@ -148,7 +149,7 @@ class RleWriter:
     def close(self) -> Path:
         """Write the JSON."""
         rows = {"images": self._images.rows, "annotations": self._annotations, "categories": self.categories.to_coco()}
-        return _write_json(self.folder / "instances.json", rows)
+        return write_rows(self.folder / "instances.json", rows)
 
 
 class CityscapesPanopticWriter:
@@ -184,7 +185,7 @@ class CityscapesPanopticWriter:
     def close(self) -> Path:
         """Write the JSON."""
         rows = {"images": self._images.rows, "annotations": self._annotations, "categories": CITYSCAPES.to_coco()}
-        return _write_json(self.folder / f"{self.stem}.json", rows)
+        return write_rows(self.folder / f"{self.stem}.json", rows)
 
 
 class CityscapesInstanceWriter:
@@ -280,9 +281,4 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
 
 
 def _write_classes(folder: Path, categories: Categories, images: ImageRows, more: dict[str, Any]) -> Path:
-    return _write_json(folder / CLASSES_FILE, {**more, "categories": categories.to_coco(), "images": images.rows})
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> Path:
-    write_atomically(path, json.dumps(content).encode())
-    return path
+    return write_rows(folder / CLASSES_FILE, {**more, "categories": categories.to_coco(), "images": images.rows})
