@@ -88,10 +88,85 @@ def test_what_cannot_work_is_said_before_the_work(folder: Path, tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"--html .*file is a file"):
         run(folder, "--html", str(tmp_path / "file"))
+    (tmp_path / "odd" / "index.html").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"--html .*a folder of this name is there"):
+        run(folder, "--html", str(tmp_path / "odd"))
     with pytest.raises(ValueError, match=r"--csv .*a folder of this name is there"):
         run(folder, "--csv", str(tmp_path))
-    with pytest.raises(ValueError, match="--trim-stuff -1: an area is 0 or more pixels"):
-        run(folder, "--trim-stuff", "-1")
+    for option in ("--trim-stuff", "--threads"):
+        with pytest.raises(ValueError, match="--trim-stuff and --threads: give 0 or more"):
+            run(folder, option, "-1")
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+@pytest.mark.parametrize("side", ["truth", "good", "bad"])
+def test_what_is_read_is_never_written(folder: Path, option: str, side: str) -> None:
+    file = folder / side / "panoptic.json"
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="that file is read here and would be lost"):
+        run(folder, option, str(file.parent / "panoptic" / ".." / "panoptic.json"), "--versus", str(folder / "bad"))
+    assert file.read_bytes() == before
+
+
+def changed(folder: Path, name: str, **fields: object) -> str:
+    """The good prediction's JSON with other fields."""
+    content = json.loads((folder / "good/panoptic.json").read_text()) | fields
+    file = folder / "good" / name
+    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    return str(file)
+
+
+def test_predictions_of_any_model_need_no_categories(folder: Path, tmp_path: Path) -> None:
+    rows = CATEGORIES.to_coco()
+    whole = [str(folder / "truth"), str(folder / "good"), "--json", str(tmp_path / "whole.json")]
+    assert main(whole) == 0
+    bare = [{"id": row["id"], "name": row["name"]} for row in rows[:2]]
+    for number, categories in enumerate([None, [], bare]):
+        file = changed(folder, f"categories-{number}.json", categories=categories)
+        options = ["--pred-folder", str(folder / "good/panoptic"), "--json", str(tmp_path / "other.json")]
+        assert main([str(folder / "truth"), file, *options]) == 0
+        assert (tmp_path / "other.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    wrong = changed(folder, "wrong.json", categories=[rows[0] | {"name": "something else"}])
+    with pytest.raises(ValueError, match="category id 7 is 'something else' there but 'disc' in"):
+        main([str(folder / "truth"), wrong, "--pred-folder", str(folder / "good/panoptic")])
+
+
+def test_ids_of_another_kind_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads((folder / "good/panoptic.json").read_text())["annotations"]
+    file = changed(folder, "text.json", annotations=[row | {"image_id": str(row["image_id"])} for row in rows])
+    assert main([str(folder / "truth"), file, "--pred-folder", str(folder / "good/panoptic")]) == 1
+    said = capsys.readouterr().err
+    assert "no prediction for drawn_0.png and 2 more (it has predictions for image '0' and 2 more, unknown" in said
+    assert "--lenient" in said
+
+
+def test_absurd_numbers_and_depths_are_one_sentence(folder: Path, tmp_path: Path) -> None:
+    truth = json.loads((folder / "truth/panoptic.json").read_text())
+    truth["annotations"][0]["segments_info"][0]["area"] = 10**400
+    (folder / "truth" / "huge.json").write_text(json.dumps(truth))
+    options = ["--gt-folder", str(folder / "truth/panoptic"), "--json", str(tmp_path / "a.json")]
+    assert main([str(folder / "truth/huge.json"), str(folder / "good"), *options]) == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["official"] is None
+    assert "area" in found["official_reason"]
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match=r"deep\.json: not readable as JSON"):
+        main([str(tmp_path / "deep.json"), str(folder / "good")])
+
+
+def test_official_needs_no_area_of_what_it_never_reads(folder: Path, tmp_path: Path) -> None:
+    truth = json.loads((folder / "truth/panoptic.json").read_text())
+    for annotation in truth["annotations"]:
+        for row in annotation["segments_info"]:
+            if row["category_id"] in (3, 7):
+                row["iscrowd"] = 1
+                del row["area"]
+    (folder / "truth" / "crowds.json").write_text(json.dumps(truth))
+    options = ["--gt-folder", str(folder / "truth/panoptic"), "--json", str(tmp_path / "a.json")]
+    assert main([str(folder / "truth/crowds.json"), str(folder / "good"), *options]) == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["official"] is not None
+    assert found["official"]["Stuff"] == found["strict"]["Stuff"]
 
 
 def test_stale_areas_show_in_the_official_figures_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,7 +181,7 @@ def test_things_only_and_bare_predictions(tmp_path: Path, capsys: pytest.Capture
     assert "panopticapi raises" in capsys.readouterr().out
     edited(files[1], lambda content: content.update(categories=[{"id": 3, "name": "cart", "isthing": 1}]))
     assert run(files) == 1
-    assert "only in one of them" in capsys.readouterr().err
+    assert "category id 3 is 'cart' there but 'car' in" in capsys.readouterr().err
     edited(files[0], lambda content: content.update(annotations=[]))
     assert run(files) == 1
 

@@ -46,8 +46,8 @@ def pq(
     """Panoptic quality of predictions in COCO panoptic format, images matched by id.
 
     Args:
-        truth: the ground truth's JSON.
-        predictions: the predictions' JSON, as `unipan predict --like GT.json` writes it.
+        truth: the ground truth's JSON, or a folder that holds panoptic.json.
+        predictions: the predictions' JSON, or such a folder, as `unipan predict --like GT.json` writes it.
         gt_folder: PNGs of the truth; by default the JSON's path without .json.
         pred_folder: PNGs of the predictions; by default the JSON's path without .json.
         json_file: write {"official", "strict"} here, as fractions, and what the other options add.
@@ -60,12 +60,13 @@ def pq(
             ignored, a missing prediction is an empty map.
         threads: how many at once; 0 takes all cores.
     """
-    from unipan.commands.tables import print_scores, write_json
+    from unipan.commands.tables import print_scores
     from unipan.engine.folders import PanopticFolders
-    from unipan.metrics.per_image import image_scores, to_csv
-    from unipan.ops.files import write_atomically
 
-    _look_beforehand(json_file, csv_file, html, trim_stuff)
+    truth, predictions, versus = _json_of(truth), _json_of(predictions), versus and _json_of(versus)
+    _look_beforehand([truth, predictions, versus], json_file, csv_file, html)
+    if (trim_stuff or 0) < 0 or threads < 0:
+        raise ValueError("--trim-stuff and --threads: give 0 or more")
     folders = PanopticFolders(truth, predictions, gt_folder, pred_folder)
     quality = _score(folders, lenient, threads)
     other = None if versus is None else _score(PanopticFolders(truth, versus, gt_folder), lenient, threads)
@@ -74,33 +75,35 @@ def pq(
     content, lines = quality.to_json(), []
     if other is not None:
         lines += _difference(quality, other, f"{predictions} - {versus}", content)
+    title = f"{predictions} against {truth}"
     if explain or html is not None or trim_stuff is not None:
         beside, trimmed = _look_again(folders, quality, trim_stuff, threads)
-        lines += _trimming(trimmed, content) if trimmed is not None else []
-        if explain:
-            lines += [*beside.describe(), *beside.describe_errors()]
-            content["beside"] = beside.to_json()
-        if html is not None:
-            lines.append(f"page: {_write_page(html, f'{predictions} against {truth}', folders, quality, beside)}")
-    print_scores(quality, f"{predictions} against {truth}, {len(folders)} images; percent", lines)
-    if json_file is not None:
-        write_json(json_file, content)
-    if csv_file is not None:
-        write_atomically(csv_file, to_csv(image_scores(quality)).encode())
+        lines += [] if trimmed is None else _trimming(trimmed, content)
+        lines += _explanation(beside, content) if explain else []
+        lines += [] if html is None else [f"page: {_write_page(html, title, folders, quality, beside)}"]
+    print_scores(quality, f"{title}, {len(folders)} images; percent", lines)
+    _write_files(json_file, content, csv_file, quality)
     return 0
 
 
-def _look_beforehand(json_file: Path | None, csv_file: Path | None, html: Path | None, trim: int | None) -> None:
-    """What cannot work is said before the work."""
-    from unipan.ops.files import require_file, require_folder
+def _json_of(path: Path) -> Path:
+    """The JSON of a dataset's folder; any other path as it is."""
+    return path / "panoptic.json" if path.is_dir() else path
 
-    for path, option in ((json_file, "--json"), (csv_file, "--csv")):
-        if path is not None:
-            require_file(path, option)
-    if html is not None:
-        require_folder(html, "--html")
-    if trim is not None and trim < 0:
-        raise ValueError(f"--trim-stuff {trim}: an area is 0 or more pixels (4096 on COCO, 2048 on Cityscapes)")
+
+def _look_beforehand(
+    inputs: Sequence[Path | None], json_file: Path | None, csv_file: Path | None, html: Path | None
+) -> None:
+    """What cannot work is said before the work, and nothing that is read may be written."""
+    from unipan.ops.files import require_file
+
+    page = None if html is None else html / "index.html"
+    for path, option in ((json_file, "--json"), (csv_file, "--csv"), (page, "--html")):
+        if path is None:
+            continue
+        require_file(path, option)
+        if any(given is not None and path.exists() and given.exists() and path.samefile(given) for given in inputs):
+            raise ValueError(f"{option} {path}: that file is read here and would be lost; give another name")
 
 
 def _score(folders: "PanopticFolders", lenient: bool, threads: int) -> "PanopticQuality | None":
@@ -150,6 +153,12 @@ def _difference(one: "PanopticQuality", other: "PanopticQuality", what: str, con
     return lines
 
 
+def _explanation(beside: "BesidePQ", content: dict[str, Any]) -> list[str]:
+    """What stands beside PQ, and what the errors cost; `content` gets it too."""
+    content["beside"] = beside.to_json()
+    return [*beside.describe(), *beside.describe_errors()]
+
+
 def _trimming(found: "TrimEffect", content: dict[str, Any]) -> list[str]:
     """Stuff before and after trimming; `content` gets it too."""
     from unipan.commands.tables import percent
@@ -159,6 +168,19 @@ def _trimming(found: "TrimEffect", content: dict[str, Any]) -> list[str]:
     for key, name in (("pq", "PQ"), ("sq", "SQ"), ("rq", "RQ"), ("iou", "IoU")):
         lines.append(f"  {name}: {percent(table['untrimmed'][key])}, trimmed {percent(table['trimmed'][key])}")
     return lines
+
+
+def _write_files(
+    json_file: Path | None, content: dict[str, Any], csv_file: Path | None, quality: "PanopticQuality"
+) -> None:
+    from unipan.commands.tables import write_json
+    from unipan.metrics.per_image import image_scores, to_csv
+    from unipan.ops.files import write_atomically
+
+    if json_file is not None:
+        write_json(json_file, content)
+    if csv_file is not None:
+        write_atomically(csv_file, to_csv(image_scores(quality)).encode())
 
 
 def _write_page(
@@ -173,9 +195,14 @@ def _write_page(
 def report(found: "FolderScores", lenient: bool) -> bool:
     """Tell on standard error what is wrong with the files; whether scores may be shown all the same."""
     wrong = [problem for problem in found.problems if not (lenient and problem.pardonable)]
+    cure = "mend the files (`unipan data check`), or score them all the same with --lenient"
+    curable = bool(wrong) and not lenient and all(problem.pardonable for problem in wrong)
+    if curable and len(wrong) == 1:
+        print(f"unipan: {' '.join(wrong[0].text.split())}; {cure}", file=sys.stderr)
+        return False
     _print(wrong or found.problems, "" if wrong else "lenient: ")
-    if wrong and not lenient and all(problem.pardonable for problem in wrong) and len(wrong) > 1:
-        print("unipan: --lenient scores such files all the same", file=sys.stderr)
+    if curable:
+        print(f"unipan: {cure}", file=sys.stderr)
     return not wrong
 
 

@@ -60,8 +60,8 @@ def write_evaluation(folder: Path, title: str, quality: PanopticQuality, beside:
     make_folder(folder)
     rows = image_scores(quality)
     page = folder / "index.html"
-    write_atomically(folder / "images.csv", to_csv(rows).encode())
     write_atomically(page, render_evaluation(evaluation_page(title, quality, beside, rows, maps)).encode())
+    write_atomically(folder / "images.csv", to_csv(rows).encode())
     return page
 
 

@@ -5,6 +5,7 @@ areas and boxes are counted from the PNGs, because stale ones in the JSON falsif
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -137,7 +138,7 @@ class CocoPanoptic:
             {segment["id"] for segment in segments if segment.get("iscrowd")},
             source=f"{path} (image {image_id!r} of {self.source})",
             # Kept for official PQ alone, which trusts them; `Segment.area` is counted.
-            declared_areas=_declared_areas(segments),
+            declared_areas={segment["id"]: number(segment.get("area")) for segment in segments},
         )
 
     def __getitem__(self, index: int) -> Sample:
@@ -165,7 +166,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such file; a dataset folder holds images/, panoptic/ and panoptic.json")
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error}); it may be cut short, copy it again") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: a COCO panoptic JSON is an object, this one is a {type(content).__name__}")
@@ -212,6 +213,9 @@ def _size(shape: Sequence[Any]) -> str:
     return f"{shape[1]} x {shape[0]}"
 
 
-def _declared_areas(segments: Iterable[Mapping[str, Any]]) -> dict[int, float]:
-    areas = {segment["id"]: segment.get("area") for segment in segments}
-    return {key: float(area) for key, area in areas.items() if isinstance(area, int | float)}
+def number(value: Any) -> float:
+    """A JSON number as float; NaN for what is none, or beyond any float."""
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.nan

@@ -152,14 +152,15 @@ def _missing(folders: PanopticFolders) -> Iterator[Problem]:
     """Images without a prediction, and without a truth."""
     if folders.unpredicted:
         names = folders.unpredicted
-        yield Problem(
-            f"{folders.prediction.source}: no prediction for {_some(names)}; predict them all, or give --lenient",
-            True,
-            len(names),
-        )
+        other = f" (it has predictions for {_ids_of(folders.surplus)}, unknown to the truth)" if folders.surplus else ""
+        yield Problem(f"{folders.prediction.source}: no prediction for {_some(names)}{other}", True, len(names))
     if folders.unannotated:
         names = folders.unannotated
         yield Problem(f"{folders.truth.source}: no annotation of {_some(names)}", True, len(names))
+
+
+def _ids_of(images: list[int | str]) -> str:
+    return f"image {images[0]!r}" + (f" and {len(images) - 1} more" if len(images) > 1 else "")
 
 
 def _ids(ids: np.ndarray) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from unipan.categories import Categories
-from unipan.data.coco import inside, read_json, rows_of, unique_rows
+from unipan.data.coco import inside, number, read_json, rows_of, unique_rows
 from unipan.metrics.matching import Table
 from unipan.ops.encoding import decode_channels, decode_png, panoptic_map
 from unipan.ops.runs import MAX_ID
@@ -82,16 +82,15 @@ class Listing:
             row = rows[classes.index(-1)]
             raise ValueError(
                 f"{self.source}: {where}segment {row['id']} has category id {row.get('category_id')!r}, which is not "
-                f"one of the {len(index)} classes of the truth"
+                f"one of the {len(index)} classes of the truth; predict its classes, by its ids"
             )
-        declared = [row.get("area") for row in rows]
-        numbers = [np.nan if isinstance(area, bool) or not isinstance(area, int | float) else area for area in declared]
+        declared = [number(row.get("area")) for row in rows]
         crowds = [bool(row.get("iscrowd")) for row in rows]
         bare = next((row["id"] for row in rows if "iscrowd" not in row), None)
         refusal = None if bare is None else f"segment {bare} has no `iscrowd`"
         return (
             Table(
-                np.array(ids, np.int64), np.array(classes, np.int64), np.array(crowds, bool), np.array(numbers, float)
+                np.array(ids, np.int64), np.array(classes, np.int64), np.array(crowds, bool), np.array(declared, float)
             ),
             refusal,
         )
@@ -136,12 +135,15 @@ class PanopticFolders:
             names = {key: f"{name} (image {key!r})" for key, name in files.items()}
         self.names = [names[key] for key in self.image_ids]
         self.unannotated = [names[key] for key in images if key not in self.truth.annotations]
-        if "categories" in found:
-            theirs = Categories.from_coco(rows_of(found, "categories", prediction), str(prediction))
-            _check_categories(self.categories, theirs, truth, prediction)
+        _check_categories(self.categories, found.get("categories"), truth, prediction)
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    @property
+    def surplus(self) -> list[int | str]:
+        """Image ids that are predicted but not in the truth: it may be a part, or the ids are of another kind."""
+        return [key for key in self.prediction.annotations if key not in self.truth.annotations]
 
     @property
     def unpredicted(self) -> list[str]:
@@ -165,7 +167,7 @@ class PanopticFolders:
         if truth.pixels is None or prediction.pixels is None or truth.pixels.shape != prediction.pixels.shape:
             raise ValueError(
                 f"{prediction.source}: the prediction is {_size(prediction.pixels)} but the truth {truth.source} is "
-                f"{_size(truth.pixels)} (width x height)"
+                f"{_size(truth.pixels)} (width x height); resize the prediction without interpolation, or predict again"
             )
         return truth, prediction
 
@@ -206,15 +208,16 @@ def _file_name(image: Mapping[str, Any] | None, annotation: Mapping[str, Any] | 
     return next((name for name in names if isinstance(name, str) and name), f"image {key!r}")
 
 
-def _check_categories(ours: Categories, theirs: Categories, truth: Path, prediction: Path) -> None:
-    sides = ({(category.id, category.name) for category in side} for side in (ours, theirs))
-    odd = sorted(set.symmetric_difference(*sides))
-    if odd:
-        some = ", ".join(f"{number} {name}" for number, name in odd[:6])
-        raise ValueError(
-            f"{prediction}: its categories are not those of {truth} ({some} only in one of them); "
-            "predict with --like GT.json, which takes them over"
-        )
+def _check_categories(ours: Categories, theirs: Any, truth: Path, prediction: Path) -> None:
+    """Refuse a class id that has another name; what else a prediction declares or leaves out does not matter here."""
+    names = {category.id: category.name for category in ours}
+    for row in theirs if isinstance(theirs, list) else []:
+        key, name = (row.get("id"), row.get("name")) if isinstance(row, dict) else (None, None)
+        if type(key) is int and name is not None and names.get(key, name) != str(name):
+            raise ValueError(
+                f"{prediction}: category id {key} is {str(name)!r} there but {names[key]!r} in {truth}; use the "
+                "truth's ids (`unipan predict --like GT.json` takes them over)"
+            )
 
 
 def _size(pixels: np.ndarray | None) -> str:

@@ -288,9 +288,12 @@ def _refusal(
         return "the prediction's PNG has ids that its JSON does not declare"
     if (prediction_area == 0).any():
         return f"segment {prediction.ids[np.argmin(prediction_area)]} of the prediction has no pixel in its PNG"
-    if np.isnan(truth.declared).any():
-        return f"segment {truth.ids[np.argmax(np.isnan(truth.declared))]} of the truth's JSON has no `area`"
-    return None
+    rows, columns = overlaps.truth, overlaps.prediction
+    real = (rows < len(truth)) & (columns < len(prediction))
+    rows, columns = rows[real], columns[real]
+    read = rows[(truth.classes[rows] == prediction.classes[columns]) & ~truth.crowd[rows]]  # for an IoU, nothing else
+    bare = read[np.isnan(truth.declared[read])]
+    return f"segment {truth.ids[bare[0]]} of the truth's JSON has no `area`" if len(bare) else None
 
 
 def _readings_differ(overlaps: Overlaps, truth: Table, truth_area: Int64[np.ndarray, " T"]) -> bool:
