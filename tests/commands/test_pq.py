@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests.tiny import CATEGORIES, draw
+from tests.viz.test_evaluation_page import CHROMIUM, dom_of
 from unipan.commands.pq import main
+from unipan.data.coco import CocoPanoptic
 from unipan.data.coco_writer import PanopticWriter
 from unipan.ops.encoding import panoptic_map
 from unipan.structures import PanopticMap
@@ -183,3 +185,41 @@ def test_stale_areas_show_in_the_official_figures_alone(folder: Path, capsys: py
     assert stale["strict"] == sound["strict"] == sound["official"]
     assert stale["official"]["All"]["pq"] > sound["official"]["All"]["pq"]
     assert "official" in capsys.readouterr().out
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["coco20", "facades/val", "nuclei/val"])
+def test_photographs_from_files_to_page(shared_data: Path, tmp_path: Path, name: str) -> None:
+    """A disturbed copy of the truth through every option, and hotcoco's figure on the same files."""
+    source = shared_data / name
+    data = CocoPanoptic(source)
+    with PanopticWriter(tmp_path / "moved", data.categories) as writer:
+        for index, image_id in enumerate(data.image_ids):
+            truth = data.truth(index)
+            things = [segment.id for segment in truth if segment.isthing][::5]
+            ids = np.roll(truth.ids, 2, axis=1)
+            ids[np.isin(ids, things)] = 0
+            present = set(np.unique(ids).tolist())
+            kept = {s.id: s.category for s in truth if s.id in present and not s.iscrowd}
+            writer.add(data.names[index], image_id, panoptic_map(np.where(np.isin(ids, list(kept)), ids, 0), kept))
+    json_file, page = tmp_path / "a.json", tmp_path / "page"
+    options = ["--gt-folder", str(source / "panoptic"), "--json", str(json_file), "--html", str(page), "--explain"]
+    options += ["--trim-stuff", "4096", "--csv", str(tmp_path / "a.csv"), "--versus", str(tmp_path / "moved")]
+    assert main([str(source), str(tmp_path / "moved"), *options]) == 0
+    found = json.loads(json_file.read_text())
+    places = [
+        source / "panoptic.json",
+        tmp_path / "moved/panoptic.json",
+        source / "panoptic",
+        tmp_path / "moved/panoptic",
+    ]
+    other = pytest.importorskip("hotcoco").panoptic.pq_compute(*map(str, places))
+    assert found["official"]["All"]["pq"] == pytest.approx(other["All"]["pq"], abs=1e-9)
+    assert found["difference"]["All"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert found["beside"]["errors"]["repaired"]["All"] == 1.0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(data)
+    shown = min(len(data), 50)
+    if CHROMIUM:
+        assert f"{shown} of {shown} shown" in dom_of(page / "index.html", tmp_path / "profile")
+    assert (page / "index.html").read_text().count("<article") == shown

@@ -1,6 +1,7 @@
 """`unipan pq` on files: equal to maps in memory, to hotcoco, on any number of threads; and what it says of faults."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from unipan.data.coco_writer import PanopticWriter
 from unipan.engine.folder_quality import score_folders
 from unipan.engine.folders import PanopticFolders
 from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.ops.encoding import panoptic_map
 from unipan.structures import PanopticMap
 
 STREET = of(["cpss", "cprr"])
@@ -200,3 +202,44 @@ def test_an_unannotated_image_is_a_fault(files: tuple[Path, Path], capsys: pytes
     assert run(files) == 1
     assert "no annotation of 1.jpg" in capsys.readouterr().err
     assert run(files, "--lenient") == 0
+
+
+def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
+    """Sixty entries of one large picture need no more than six, but for the counts: some KB an image."""
+    ids = np.repeat(np.arange(1, 9, dtype=np.int32), 100)[:, None] * 1000 + np.zeros((800, 900), np.int32)
+    large = panoptic_map(ids, {int(key): CAR for key in np.unique(ids)})
+    files = write(tmp_path / "gt", [large]), write(tmp_path / "p", [large])
+    peaks = {}
+    for count in (6, 60):
+        for path in files:
+            content = json.loads(path.read_text())
+            row = content["annotations"][0]
+            content["annotations"] = [row | {"image_id": number} for number in range(count)]
+            content.pop("images")
+            (path.parent / f"{count}.json").write_text(json.dumps(content))
+        folders = PanopticFolders(
+            *(path.parent / f"{count}.json" for path in files), *(p.parent / "panoptic" for p in files)
+        )
+        tracemalloc.start()
+        found = score_folders(folders, threads=2)
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(found.quality) == count
+    picture = ids.size * 3
+    assert peaks[6] > picture  # what is measured includes the pictures
+    assert peaks[60] - peaks[6] < 0.5 * picture
+
+
+def test_stuff_alone_and_an_object_missed_into_void(tmp_path: Path) -> None:
+    stuff = write(tmp_path / "gt", [of(["ss", "rr"])]), write(tmp_path / "p", [of(["ss", "rr"])])
+    assert run(stuff, "--json", str(tmp_path / "a.json")) == 0
+    found = scores(tmp_path / "a.json")
+    assert found["strict"]["Things"] is None
+    assert found["strict"]["Stuff"]["pq"] == 1.0
+    assert found["official"] is None
+    void = write(tmp_path / "gt2", [of(["ccss", "ccrr"])]), write(tmp_path / "p2", [of(["..ss", "..rr"])])
+    assert run(void, "--json", str(tmp_path / "b.json")) == 0
+    missed = scores(tmp_path / "b.json")
+    assert missed["strict"]["per_class"]["3"] == {"pq": 0.0, "sq": 0.0, "rq": 0.0, "tp": 0, "fp": 0, "fn": 1}
+    assert missed["strict"]["Stuff"]["pq"] == 1.0
+    assert missed["official"] == missed["strict"]

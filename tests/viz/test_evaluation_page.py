@@ -85,15 +85,20 @@ def test_a_perfect_result_without_errors_still_makes_a_page() -> None:
     assert 'id="gallery"' not in text
 
 
-def in_browser(folder: Path, state: str) -> str:
+def dom_of(file: Path, profile: Path, state: str = "") -> str:
     """The document as Chromium has it once the script has run."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    command = [CHROMIUM, *flags, "--virtual-time-budget=2000", "--dump-dom", f"{file.resolve().as_uri()}#{state}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def in_browser(folder: Path, state: str) -> str:
+    """The made-up page, opened in a state."""
     if not CHROMIUM:
         pytest.skip("no Chromium is installed here: the page's script is not tested")
     file = folder / "index.html"
     file.write_text(render_evaluation(page()))
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    command = [CHROMIUM, *flags, "--virtual-time-budget=2000", "--dump-dom", f"{file.as_uri()}#{state}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    return dom_of(file, folder / "profile", state)
 
 
 def names(dom: str) -> list[str]:
