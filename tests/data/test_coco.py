@@ -111,6 +111,8 @@ def _second(content: dict[str, Any], key: str) -> dict[str, Any]:
             r"image 100, segment 3: category id \[1\] is not in `categories`",
         ),
         (lambda c: _first(c).update(score="x"), "image 100, segment 3: its `score` is 'x'; write a number"),
+        (lambda c: _first(c).update(score=float("nan")), "segment 3: its `score` is nan; write a number"),
+        (lambda c: _first(c).update(score=True), "segment 3: its `score` is True; write a number"),
         (lambda c: c["categories"][0].update(id=None), r"category number 0 \('door'\): its 'id' is None"),
         (lambda c: _first(c).update(id=2), "image 100, segment 2: this id stands twice"),
         (lambda c: _first(c).update(id="3"), "image 100, segment '3': a segment needs an integer"),

@@ -73,7 +73,7 @@ class CocoPanoptic:
             category = segment.get("category_id")
             if not isinstance(category, int) or category not in self._by_id:
                 raise ValueError(f"{where}: category id {category!r} is not in `categories`")
-            if not isinstance(segment.get("score", 1), int | float):
+            if not math.isfinite(number(segment.get("score", 1))):
                 raise ValueError(f"{where}: its `score` is {segment['score']!r}; write a number or leave it out")
             if segment["id"] in seen:
                 raise ValueError(f"{where}: this id stands twice in `segments_info`; ids are unique within an image")
