@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,6 +14,7 @@ from unipan.ops import encoding
 from unipan.ops.encoding import (
     as_rgb,
     class_map,
+    decode_channels,
     decode_png,
     encode_png,
     ids_to_rgb,
@@ -38,13 +40,41 @@ def test_ids_survive_the_png(seed: int) -> None:
     assert (decode_png(encode_png(ids)) == ids).all()
 
 
-@pytest.fixture(params=["imagecodecs", "opencv"])
+@pytest.fixture(params=["loops", "imagecodecs", "opencv"])
 def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to decode a PNG must say the same."""
-    if request.param == "opencv":
-        monkeypatch.setattr(encoding, "_png_decoder", lambda: encoding._decode_by_opencv)
-    else:
-        assert encoding._png_decoder() is not encoding._decode_by_opencv
+    """All ways to decode a PNG must say the same."""
+    way = getattr(encoding, f"_decode_by_{request.param}")
+    monkeypatch.setattr(encoding, "_png_decoder", lambda: way)
+
+
+def test_the_fastest_decoder_is_taken() -> None:
+    assert encoding._png_decoder() is encoding._decode_by_loops
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("filters", ["NONE", "SUB", "UP", "AVG", "PAETH", "ALL"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_every_filter_of_a_png_is_undone(filters: str, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    smooth = np.kron(rng.integers(0, 256, (5, 6, channels)), np.ones((9, 7, 1))).astype(np.uint8)
+    for pixels in (smooth, rng.integers(0, 256, (33, 21, channels), dtype=np.uint8), smooth[:1, :1]):
+        data = imagecodecs.png_encode(pixels, filter=getattr(imagecodecs.PNG.FILTER, filters))
+        assert (decode_channels(data) == pixels[..., :3]).all()
+
+
+@pytest.mark.usefixtures("decoder")
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 2**31), st.integers(0, 400))
+def test_a_changed_byte_is_refused_or_harmless(seed: int, place: int) -> None:
+    rng = np.random.default_rng(seed)
+    ids = np.kron(rng.integers(0, 256**3, (3, 4)), np.ones((6, 5), int)).astype(np.int32)
+    whole = bytearray(encode_png(ids))
+    whole[place % len(whole)] ^= 1 + seed % 255
+    try:
+        found = decode_png(bytes(whole))
+    except ValueError:
+        return
+    assert (found == ids).all()
 
 
 @pytest.mark.usefixtures("decoder")

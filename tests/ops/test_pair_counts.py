@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unipan.ops.encoding import decode_channels, encode_png
+from unipan.ops import pair_counts
+from unipan.ops.encoding import decode_channels, encode_png, ids_to_rgb
 from unipan.ops.pair_counts import count_pairs
 from unipan.ops.runs import MAX_ID
 
@@ -19,10 +20,28 @@ def slowly(one: np.ndarray, other: np.ndarray) -> dict[tuple[int, int], int]:
 
 
 def counted(one: np.ndarray, other: np.ndarray) -> dict[tuple[int, int], int]:
-    ids, other_ids, pixels = (each.tolist() for each in count_pairs(one, other))
+    """Counted by numpy, and where the pictures are PNGs' by the compiled loop too, with the same result."""
+    results = []
+    for loops in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pair_counts, "has_loops", lambda loops=loops: loops)
+            results.append([each.tolist() for each in count_pairs(one, other)])
+    assert results[0] == results[1]
+    ids, other_ids, pixels = results[0]
     pairs = list(zip(ids, other_ids, strict=True))
     assert pairs == sorted(set(pairs))
     return dict(zip(pairs, pixels, strict=True))
+
+
+@pytest.mark.parametrize("size", [(700, 300), (1, 65_536), (1, 65_537), (1, 200_000), (0, 5)])
+def test_long_runs_of_pngs_add_up(size: tuple[int, int]) -> None:
+    assert pair_counts.has_loops()
+    flat = np.full(size, MAX_ID, np.int32)
+    rgb = ids_to_rgb(flat)
+    assert counted(rgb, rgb) == ({(MAX_ID, MAX_ID): flat.size} if flat.size else {})
+    half = flat.copy()
+    half[:, size[1] // 2 :] = 0
+    assert counted(ids_to_rgb(half), rgb) == slowly(half, flat)
 
 
 @settings(max_examples=80, deadline=None)

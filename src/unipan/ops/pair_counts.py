@@ -5,6 +5,9 @@ become 64-bit numbers (id, other id, length), and one sort brings equal pairs to
 processor's vector instructions, faster than it looks them up. Other threads run meanwhile.
 """
 
+from functools import cache
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
@@ -41,15 +44,28 @@ def count_pairs(
     height, width = one.shape[:2]
     if height * width == 0:
         return (np.zeros(0, np.int64),) * 3
+    if one.dtype == other.dtype == np.uint8 and has_loops():
+        return _summed(_runs_by_loop(np.ascontiguousarray(one), np.ascontiguousarray(other)))
     step, room = max(1, _BLOCK // width), _Room(min(max(_BLOCK, width), height * width))
     parts = []
     for top in range(0, height, step):
         for left in range(0, width, _BLOCK):  # more than one only in pictures wider than a block
             area = np.s_[top : top + step, left : left + _BLOCK]
             parts.append(_runs(room.flat(one[area], 0), room.flat(other[area], 1), room))
-    runs = np.concatenate(parts)
-    runs.sort()
-    return _summed(runs)
+    return _summed(np.concatenate(parts))
+
+
+@cache
+def has_loops() -> bool:
+    """Whether numba compiles the loops of `unipan.ops.loops`."""
+    return find_spec("numba") is not None
+
+
+def _runs_by_loop(one: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> np.ndarray:
+    from unipan.ops.loops import cut_runs
+
+    runs = np.empty(one.size // 3, np.uint64)
+    return runs[: cut_runs(one.reshape(-1), other.reshape(-1), runs)]
 
 
 class _Room:
@@ -104,7 +120,8 @@ def _packed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _summed(
     runs: np.ndarray,
 ) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
-    """Each pair once, from sorted runs."""
+    """Each pair once."""
+    runs.sort()
     pairs = runs >> np.uint64(16)
     starts = np.concatenate([[0], np.flatnonzero(pairs[1:] != pairs[:-1]) + 1])
     runs &= _LENGTH
