@@ -221,7 +221,7 @@ def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
             *(path.parent / f"{count}.json" for path in files), *(p.parent / "panoptic" for p in files)
         )
         tracemalloc.start()
-        found = score_folders(folders, threads=2)
+        found = score_folders(folders, threads=1)  # how far two threads overlap is chance
         peaks[count] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert len(found.quality) == count
