@@ -1,4 +1,5 @@
 from pathlib import Path
+from zlib import crc32
 
 import cv2
 import imagecodecs
@@ -60,6 +61,17 @@ def test_every_filter_of_a_png_is_undone(filters: str, channels: int) -> None:
     for pixels in (smooth, rng.integers(0, 256, (33, 21, channels), dtype=np.uint8), smooth[:1, :1]):
         data = imagecodecs.png_encode(pixels, filter=getattr(imagecodecs.PNG.FILTER, filters))
         assert (decode_channels(data) == pixels[..., :3]).all()
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_header_that_claims_a_giant_is_refused(sound: bool) -> None:
+    whole = bytearray(encode_png(np.ones((3, 4), np.int32)))
+    whole[16:24] = b"\x7f\xff\xff\xff" * 2
+    if sound:
+        whole[29:33] = crc32(whole[12:29]).to_bytes(4, "big")
+    with pytest.raises(ValueError, match="not a readable PNG"):
+        decode_png(bytes(whole))
 
 
 @pytest.mark.usefixtures("decoder")

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from unipan.categories import Categories
+from unipan.metrics.class_sums import class_indices
 from unipan.metrics.matching import (
     Matches,
     Overlaps,
@@ -135,8 +136,8 @@ class PanopticQuality:
             ValueError: see `match_segments`; also an unknown category or a repeated name.
         """
         self._once(name)
-        truth_table = Table.of(truth, self._classes(truth, f"{name}, truth"))
-        prediction_table = Table.of(prediction, self._classes(prediction, f"{name}, prediction"))
+        truth_table = Table.of(truth, class_indices(truth, self.categories, f"{name}, truth"))
+        prediction_table = Table.of(prediction, class_indices(prediction, self.categories, f"{name}, prediction"))
         overlaps = count_overlaps(truth, prediction, name)
         require_pixels(truth, overlaps.truth, f"{name}, truth")
         require_pixels(prediction, overlaps.prediction, f"{name}, prediction")
@@ -178,16 +179,6 @@ class PanopticQuality:
     def _once(self, name: str) -> None:
         if name in self.counts:
             raise ValueError(f"{name}: this image was counted already; every image counts once")
-
-    def _classes(self, panoptic: PanopticMap, source: str) -> Int64[np.ndarray, " N"]:
-        index = self.categories.index_of_id
-        for segment in panoptic:
-            if segment.category.id not in index:
-                raise ValueError(
-                    f"{source}: segment {segment.id} has category id {segment.category.id}, which is not one of the "
-                    f"{len(self.categories)} classes"
-                )
-        return np.array([index[segment.category.id] for segment in panoptic], np.int64)
 
     def __add__(self, other: "PanopticQuality") -> "PanopticQuality":
         if self.categories != other.categories:

@@ -113,10 +113,10 @@ def _decode_by_loops(data: bytes) -> np.ndarray | None:
         return _decode_by_imagecodecs(data)
     channels = 3 if kind == 2 else 4
     size = height * (1 + width * channels)
-    pixels = np.empty((height, width, channels), np.uint8)
     try:
         raw = np.frombuffer(deflate_decode(_image_data(data), out=size), np.uint8)
-    except (DeflateError, ValueError, TypeError):
+        pixels = np.empty((height, width, channels), np.uint8)
+    except (DeflateError, ValueError, TypeError, MemoryError, OverflowError):  # a damaged header may claim any size
         return None
     return pixels if len(raw) == size and undo_filters(raw, pixels) else None
 
