@@ -9,6 +9,7 @@ from unipan.models.detection import DetectionHead
 from unipan.models.network import PanopticNetwork
 from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
+from unipan.models.semantic_sum import SummingDecoder
 
 
 def build_network(config: Config, categories: Categories, pretrained: bool = False) -> PanopticNetwork:
@@ -64,9 +65,13 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
     return network
 
 
-def build_decoder(config: Config, out_channels: int) -> PyramidDecoder:
+def build_decoder(config: Config, out_channels: int) -> PyramidDecoder | SummingDecoder:
     """One feature decoder; V and Q each have their own (A.1)."""
     decoder = config.decoder
+    if decoder.kind == "sum":
+        return SummingDecoder(
+            config.backbone.fpn_channels, out_channels, decoder.channels, decoder.groups, decoder.stride
+        )
     return PyramidDecoder(
         config.backbone.fpn_channels,
         out_channels,

@@ -31,6 +31,9 @@ class BackboneConfig:
 class DecoderConfig:
     """The feature decoder of V and of Q: one design, two sets of weights (Sec. 3.2, A.1)."""
 
+    kind: Literal["concat", "sum"] = "concat"
+    """concat: UPSNet's design, which the paper takes. sum: Panoptic FPN's semantic head (arXiv 1901.02446), which
+    sums the levels; it has no `layers`, because their number follows from the level, and is never deformable."""
     layers: Literal[2, 3] = 2
     """3x3 convolutions per level; 2 for Cityscapes, 3 for COCO."""
     channels: int = 128
@@ -42,6 +45,13 @@ class DecoderConfig:
     stride: Literal[1, 2, 4] = 4
     """d of Sec. 3.2, the stride of V, Q, Psi and P; 4 in the paper. Below it V's logits and Q are upsampled
     bilinearly, so that masks M and outlines keep detail in small images. (below 4 is ours)"""
+
+    def __post_init__(self) -> None:
+        if self.kind == "sum" and self.deformable:
+            raise ValueError(
+                "decoder: kind=sum is Panoptic FPN's head, which has plain convolutions; set decoder.deformable=False, "
+                "or kind=concat"
+            )
 
 
 @dataclass(frozen=True)

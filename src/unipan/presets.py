@@ -112,6 +112,27 @@ def coco() -> Config:
 PRESETS = {make.__name__: make for make in (scenes, scenes_mask_free, finetune, full, cityscapes, coco)}
 
 
+def panoptic_fpn(config: Config) -> Config:
+    """Panoptic FPN (arXiv 1901.02446) with another preset's sizes, data and schedule: Table 2's baseline.
+
+    A head that sums the levels, cross entropy for V and M, no panoptic submodule, the heuristic merger; SE and
+    deformable convolutions are the paper's own and go too. What the preset says of the losses' weights stays.
+    """
+    return replace(
+        config,
+        name=f"{config.name}_panoptic_fpn",
+        backbone=replace(config.backbone, se_reduction=0),
+        decoder=replace(config.decoder, kind="sum", deformable=False),
+        detection=replace(config.detection, masks=True),
+        affinity=AffinityConfig(enabled=False, temperature=0.0),
+        matching=replace(config.matching, detections="predicted"),
+        loss=replace(
+            config.loss, panoptic=0.0, potential=0.0, semantic_kind="cross_entropy", mask_kind="cross_entropy"
+        ),
+        inference=replace(config.inference, fusion="heuristic"),
+    )
+
+
 def ground_truth_boxes(config: Config) -> Config:
     """Table H, upper row: the panoptic submodule is trained on true boxes."""
     return replace(config, matching=replace(config.matching, detections="truth"))

@@ -15,6 +15,7 @@ from unipan.models.detection import DetectionHead
 from unipan.models.matching import channel_labels, match
 from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
+from unipan.models.semantic_sum import SummingDecoder
 from unipan.structures import IMAGENET_MEAN, IMAGENET_STD, Detections, ImageBatch, PanopticOutput, Target
 
 
@@ -38,7 +39,7 @@ class PanopticNetwork(nn.Module):
     def __init__(
         self,
         backbone: ResNetFPN,
-        semantic: PyramidDecoder,
+        semantic: PyramidDecoder | SummingDecoder,
         detection: DetectionHead,
         potential: DynamicPotential,
         affinity: InstanceAffinity | None,
