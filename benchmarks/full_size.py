@@ -1,7 +1,7 @@
 """The paper's real network on a CPU: seconds and peak memory of training steps and of one full-size image.
 
-The `full` preset (R-50, 256 channels, deformable decoders, masks, C = 128) takes steps on 512 x 1024 crops of a drawn
-scene, then segments 1024 x 2048 with 100 detections. Weights are random; time and memory do not depend on them.
+The `cityscapes` preset (R-50, 256 channels, deformable decoders, masks, C = 128) takes steps on 512 x 1024 crops of a
+drawn scene, then segments 1024 x 2048 with 100 detections. Weights are random; time and memory do not depend on them.
 
     python benchmarks/full_size.py --json docs/results/full_size.json
 """
@@ -21,7 +21,7 @@ from unipan.data.transforms import TrainingTransform, collate
 from unipan.engine.schedule import make_optimizer
 from unipan.engine.step import TrainingStep, runs_bf16
 from unipan.inference import Segmenter
-from unipan.presets import full
+from unipan.presets import cityscapes
 from unipan.structures import ImageBatch, Target
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--skip-training", action="store_true", help="inference alone, for its own peak memory")
     args = parser.parse_args()
-    config = replace(full(), backbone=replace(full().backbone, weights="none"))
+    config = replace(cityscapes(), backbone=replace(cityscapes().backbone, weights="none"))
     data = Scenes(range(1_000_000, 1_000_004), size=(1024, 2048))
     torch.manual_seed(0)
     network = build_network(config, data.categories)

@@ -102,7 +102,7 @@ def test_help_is_quick() -> None:
         ["train"],
         ["train", "mine"],
         ["train", "finetune"],
-        ["train", "full"],
+        ["train", "cityscapes"],
         ["predict", "scenes", "a.png"],
     ],
 )
@@ -361,7 +361,7 @@ def test_what_init_means(folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert with_init(config, str(weights))[0].backbone.weights == str(weights)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         with_init(config, "nowhere.pth")
-    assert with_init(parse("full", ["--data", "x"]).config, None)[0].backbone.weights == "imagenet"
+    assert with_init(parse("cityscapes", ["--data", "x"]).config, None)[0].backbone.weights == "imagenet"
 
 
 def test_published_recipes_are_not_fitted() -> None:
@@ -384,6 +384,12 @@ def test_every_knob_is_an_option() -> None:
     assert not options.config.detection.masks
     assert options.data == "scenes"
     assert options.out == Path("runs/scenes")
+
+
+def test_what_the_command_line_names_is_known() -> None:
+    options = parse("coco", ["--data", "x", "--train.lr", "0.02", "--train.iterations=9", "--train.bias_lr", "1"])
+    assert options.explicit == ("lr", "iterations", "bias_lr")
+    assert options.config.train.iterations == 9
 
 
 def test_config_refuses_impossible_pairs_in_one_sentence(tmp_path: Path) -> None:

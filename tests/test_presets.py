@@ -13,7 +13,18 @@ from unipan.build import build_criterion, build_network
 from unipan.categories import Categories, Category
 from unipan.config import DetectionConfig
 from unipan.models.detection import DetectionHead
-from unipan.presets import PRESETS, cityscapes, coco, fit_detection, full, ground_truth_boxes, scenes, scenes_mask_free
+from unipan.presets import (
+    PRESETS,
+    PUBLISHED,
+    cityscapes,
+    coco,
+    fit_detection,
+    ground_truth_boxes,
+    mask_free,
+    resnet101,
+    scenes,
+    scenes_mask_free,
+)
 
 CITYSCAPES = Categories(
     tuple(Category(index, f"class {index}", index < 8, (index, 0, 0)) for index in range(19)),
@@ -40,9 +51,9 @@ def test_small_presets_run() -> None:
         assert output.panoptic[0].shape[1:] == (HEIGHT // 2, WIDTH // 2)
 
 
-def test_full_is_the_papers_network() -> None:
+def test_cityscapes_is_the_papers_network() -> None:
     with torch.device("meta"):
-        network = build_network(full(), CITYSCAPES)
+        network = build_network(cityscapes(), CITYSCAPES)
     state = network.state_dict()
     assert network.backbone.depth == 50
     assert state["semantic.project.weight"].shape == (19, 512, 1, 1)
@@ -71,11 +82,48 @@ def test_the_recipes_are_the_papers() -> None:
     assert photos.loss.semantic_kind == "cross_entropy"
     assert (photos.data.short_side, photos.data.max_side) == (800, 1333)
     assert (photos.potential.variant, photos.inference.cutoff, photos.decoder.layers) == ("C", 0.75, 3)
+    assert (street.train.reference_batch, photos.train.reference_batch) == (street.train.batch, photos.train.batch)
+    assert (street.train.batch, photos.train.batch) == (32, 16)
+    assert (street.data.color, photos.data.color, photos.data.scale, photos.data.crop) == (1, 0, (1, 1), (0, 0))
+    assert (street.decoder.layers, photos.loss.mask_kind) == (2, "lovasz")
+    # The merger's stuff limit, facts.md 9.11: 2048 pixels of 1024 x 2048, 4096 of COCO's 640 x 480.
+    assert street.merger.stuff_area * 1024 * 2048 == 2048
+    assert photos.merger.stuff_area * 640 * 480 == pytest.approx(4096, rel=1e-2)
     for recipe in (street, photos):
+        assert recipe.train.bias_lr == 2
+        assert (recipe.decoder.channels, recipe.decoder.groups, recipe.decoder.stride) == (128, 32, 4)
+        assert (recipe.decoder.deformable, recipe.matching.stride) == (True, 4)
+        assert recipe.backbone.weights == "imagenet"
+        # facts.md 3, maskrcnn-benchmark's column.
+        detection = recipe.detection
+        assert detection.anchor_sizes == (32, 64, 128, 256, 512)
+        assert detection.anchor_ratios == (0.5, 1, 2)
+        assert (detection.rpn_batch, detection.rpn_pre_nms) == (256, (2000, 1000))
+        assert (detection.roi_batch, detection.sampling_ratio, detection.roi_canonical) == (512, 2, 224)
+        assert (detection.box_features, detection.mask_channels, detection.mask_layers) == (1024, 256, 4)
+        assert (detection.score_threshold, detection.nms) == (0.05, 0.5)
         assert (recipe.train.warmup, recipe.train.warmup_factor) == (500, pytest.approx(1 / 3))
         assert (recipe.train.optimizer, recipe.train.weight_decay) == ("sgd", 1e-4)
         assert recipe.backbone.frozen
         assert (recipe.affinity.channels, recipe.matching.threshold, recipe.detection.max_detections) == (128, 0.5, 100)
+
+
+def test_the_published_recipes_are_four_of_each_data() -> None:
+    assert set(PUBLISHED) == {
+        f"{data}{depth}{masks}"
+        for data in ("cityscapes", "coco")
+        for depth in ("", "_r101")
+        for masks in ("", "_mask_free")
+    }
+    for name, make in PUBLISHED.items():
+        config, base = make(), cityscapes() if name.startswith("cityscapes") else coco()
+        assert config.detection.masks == ("mask_free" not in name)
+        assert config.backbone.depth == (101 if "r101" in name else 50)
+        same = replace(config, name=base.name, backbone=base.backbone, detection=base.detection)
+        assert same == base
+        assert replace(config.detection, masks=True) == base.detection
+        assert replace(config.backbone, depth=50) == base.backbone
+    assert mask_free(resnet101(coco())) == PUBLISHED["coco_r101_mask_free"]()
 
 
 def test_table_h() -> None:

@@ -4,9 +4,9 @@ Every value that the paper leaves open and that we chose is marked (ours); docs/
 """
 
 from dataclasses import dataclass, field, is_dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
-Fusion = Literal["affinity", "potential", "heuristic"]
+Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,9 @@ class PotentialConfig:
 
     variant: Literal["A", "B", "C"] = "B"
     """A: logits, no score (UPSNet). B: s V M (Cityscapes). C: s (V + M) (COCO)."""
+    void: bool = False
+    """UPSNet's void channel, after the others: the largest thing logit less the largest one that a box lets through.
+    In training it should win where a thing has no detection. The paper has none."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,9 @@ class MatchingConfig:
     bilinearly first, as at inference."""
     detections: Literal["predicted", "truth"] = "predicted"
     """What Psi is built from in training; `truth` is the upper row of Table H."""
+    keep: float = 1.0
+    """Probability that a true box is handed on in training, with `detections=truth`; .7 in UPSNet, whose void channel
+    learns from the things that are left out."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,7 @@ class InferenceConfig:
     cutoff: float = 0.5
     """Detections below this score do not enter Psi; .5 on Cityscapes, .75 on COCO."""
     fusion: Fusion = "affinity"
-    """Argmax of P, argmax of Psi, or the Panoptic FPN merger."""
+    """Argmax of P, argmax of Psi, the Panoptic FPN merger, or UPSNet's rules."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,22 @@ class MergerConfig:
     mask: float = 0.5
     """Probability from which a pixel belongs to a mask."""
     stuff_area: float = 0.0133
-    """Stuff regions smaller than this share of the image become void (4096 pixels of 640 x 480)."""
+    """Stuff regions smaller than this share of the image become void (4096 pixels of 640 x 480); UPSNet's rules
+    take it too."""
+
+
+@dataclass(frozen=True)
+class UpsnetConfig:
+    """UPSNet's inference, the other baseline (arXiv 1901.03784, and the facts of its released configuration)."""
+
+    nms: float = 0.5
+    """Threshold of a second NMS, over all classes together."""
+    score: float = 0.6
+    """Only detections above it take part."""
+    overlap: float = 0.3
+    """A mask of which a larger share is taken by more confident masks of its class is dropped."""
+    stuff_vote: float = 0.5
+    """A segment whose class V denies becomes the stuff class that V gives to at least this share of it."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +242,13 @@ class TrainConfig:
     """Backward passes per optimiser step."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum .9 in the paper; AdamW from scratch on small data. (ours)"""
+    reference_batch: int = 0
+    """Batch for which a published recipe states lr, iterations and warm-up: with another `batch` they follow the linear
+    rule, so that the epochs stay (32 on Cityscapes, 16 on COCO); 0 keeps them as they are."""
     lr: float = 0.01
     """Base learning rate for `batch`."""
+    bias_lr: float = 1.0
+    """Factor on the learning rate of biases; 2 in the published recipes (the paper is silent; maskrcnn-benchmark's)."""
     weight_decay: float = 1e-4
     """Not applied to norms and biases."""
     schedule: Literal["step", "cosine"] = "step"
@@ -253,7 +279,7 @@ class TrainConfig:
 class Config:
     """One experiment: what `unipan train` runs and what a checkpoint stores."""
 
-    name: str = "full"
+    name: str = "custom"
     """The preset it came from."""
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
@@ -264,6 +290,7 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     merger: MergerConfig = field(default_factory=MergerConfig)
+    upsnet: UpsnetConfig = field(default_factory=UpsnetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -288,6 +315,39 @@ class Config:
                 "loss: without the affinity head P is Psi, so loss.potential would count the panoptic loss twice; set "
                 "loss.potential=0, and loss.panoptic above 0 to train Psi directly"
             )
+        if self.potential.void and self.potential.variant != "A":
+            raise ValueError(
+                f"potential: void=True compares logits, but variant={self.potential.variant} has probabilities; use "
+                "variant=A, or void=False"
+            )
+        if not 0 < self.matching.keep <= 1:
+            raise ValueError(f"matching.keep: {self.matching.keep} is no share above 0 and at most 1")
+        if self.matching.keep < 1 and not (self.potential.void and self.matching.detections == "truth"):
+            raise ValueError(
+                "matching.keep: leaving true boxes out teaches the void channel; set matching.detections=truth and "
+                "potential.void=True, or keep=1"
+            )
+        check_fusion(self, self.inference.fusion)
+
+
+def check_fusion(config: Config, fusion: str) -> None:
+    """Whether networks of this config can be read in this way.
+
+    Raises:
+        ValueError: an unknown fusion, or one that needs what these networks lack.
+    """
+    if fusion not in get_args(Fusion):
+        raise ValueError(f"fusion: {fusion!r} is none of {', '.join(get_args(Fusion))}")
+    if fusion == "heuristic" and not config.detection.masks:
+        raise ValueError(
+            f"fusion heuristic: {config.name} predicts boxes without masks, and the merger paints masks; use the fusion "
+            "affinity or potential, or a checkpoint with masks"
+        )
+    if fusion == "upsnet" and not (config.detection.masks and config.potential.void):
+        raise ValueError(
+            f"fusion upsnet: {config.name} has no {'void channel' if config.detection.masks else 'masks'}; UPSNet's "
+            "rules need masks, potential.variant=A and potential.void=True, which presets that end in _upsnet have"
+        )
 
 
 def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:

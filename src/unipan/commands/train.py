@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import arg
+from tyro.conf import Suppress, arg
 
 from unipan.commands.options import Flag
 from unipan.config import Config
@@ -46,6 +46,8 @@ class TrainOptions:
     """Where to train; auto takes a GPU if there is one."""
     num_nodes: Annotated[int, arg(metavar="N")] = 1
     """Machines that train together."""
+    explicit: Annotated[tuple[str, ...], Suppress] = ()
+    """Fields of `train` that the command line names; the linear rule leaves them alone."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
 
 
@@ -77,12 +79,18 @@ def parse(preset: str, arguments: list[str]) -> TrainOptions:
     config = options.config
     if options.seed is not None:
         config = replace(config, train=replace(config.train, seed=options.seed))
-    return replace(options, config=config, out=options.out or Path("runs") / preset)
+    return replace(options, config=config, out=options.out or Path("runs") / preset, explicit=named(arguments))
+
+
+def named(arguments: list[str]) -> tuple[str, ...]:
+    """The fields of `train` that stand on a command line: `--train.lr .02` gives lr."""
+    options = [word.partition("=")[0] for word in arguments if word.startswith("--train.")]
+    return tuple(option.removeprefix("--train.").replace("-", "_") for option in options)
 
 
 def overview() -> str:
     """What `unipan train --help` prints."""
-    presets = "".join(f"  {name:<18}{(make.__doc__ or '').splitlines()[0]}\n" for name, make in PRESETS.items())
+    presets = "".join(f"  {name:<27}{(make.__doc__ or '').splitlines()[0]}\n" for name, make in PRESETS.items())
     return (
         "usage: unipan train PRESET [--data DIR] [--val DIR] [--out RUN] [--init scenes|imagenet|FILE|none]\n"
         "                           [--minutes M] [--seed S] [--resume] [--devices N] [--field value ...]\n\n"

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from unipan.engine.record import RunRecord
     from unipan.engine.train import Trainer
 
-PUBLISHED = ("cityscapes", "coco")
-"""Presets whose numbers are the paper's; they are not fitted to the data."""
-
 
 def train(options: TrainOptions) -> None:
     """Run one training.
@@ -79,11 +76,16 @@ def start(
 ) -> "Trainer":
     """A trainer at iteration 0, its schedule fitted to `--minutes`."""
     from unipan.engine.ceiling import advise
+    from unipan.engine.schedule import linear_rule
     from unipan.engine.train import Trainer, check_batch
 
     config, init = with_init(options.config, options.init)
+    schedule, sentence = linear_rule(config.train, options.explicit)
+    config = replace(config, train=schedule)
     check_batch(config, fabric.world_size)
     say = record.say if fabric.is_global_zero else _silent
+    if sentence:
+        say(sentence)
     if not is_scenes(options.data):
         seen = thing_statistics(data, config.data, stride=config.decoder.stride)
         say(str(seen))
@@ -187,8 +189,8 @@ def build(config: Config, categories: Categories, init: str | None) -> tuple[Pan
 
 
 def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
-    """Anchors, RoI scale and limits for these things; what the command line set itself stays."""
-    if config.name in PUBLISHED:
+    """Anchors, RoI scale and limits for these things; published recipes and what the command line set itself stay."""
+    if config.train.reference_batch:
         return config
     preset, given = PRESETS[config.name]().detection, config.detection
     fitted = fit_detection(given, seen.per_image[1], seen.side, seen.aspect)
