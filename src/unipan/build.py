@@ -37,6 +37,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         backbone_config.se_reduction,
         # Frozen from scratch would be frozen at random.
         backbone_config.frozen and backbone_config.weights != "none",
+        backbone_config.stride_in_1x1,
     )
     if pretrained and backbone_config.weights != "none":
         load_pretrained(backbone, backbone_config.weights)

@@ -25,6 +25,16 @@ class BackboneConfig:
     """`imagenet` (torchvision's), `none` (train from scratch), or a file of torchvision-style ResNet weights."""
     frozen: bool = True
     """Freeze the batch-norm statistics and the stem + res2 of pretrained weights; from scratch all is trained."""
+    stride_in_1x1: bool = False
+    """A stage's stride stands in its first 1x1 convolution, as in MSRA's ResNets (Caffe's, detectron2's), not in the
+    3x3, as in torchvision's."""
+
+    def __post_init__(self) -> None:
+        if self.stride_in_1x1 and self.depth not in (50, 101):
+            raise ValueError(
+                f"backbone: stride_in_1x1 needs blocks with a 1x1, which ResNet-{self.depth} lacks; set depth to 50 or "
+                "101, or stride_in_1x1=False"
+            )
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,12 @@ class DetectionConfig:
     roi_canonical: int = 224
     """Boxes of this side are pooled from P4, half as large from P3 and so on (FPN paper, Eq. 1)."""
     sampling_ratio: int = 2
-    """Samples per bin and axis of RoIAlign."""
+    """Samples per bin and axis of RoIAlign; 0 takes as many as the bin has cells."""
+    roi_aligned: bool = False
+    """RoIAlign as detectron2 corrected it: half a cell further up and left, where the features are."""
+    exact_anchors: bool = False
+    """Anchors of detectron2: sides not rounded to pixels, at strides 4 to 64 whatever the input's size; torchvision's
+    rounds them and lets P6's stride shrink where P5 has an odd number of cells."""
     box_features: int = 1024
     """Width of the box head's two fully connected layers."""
     mask_channels: int = 256

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
+from unipan.config import BackboneConfig
 from unipan.models.backbone import ResNetFPN, load_pretrained
 
 
@@ -175,3 +176,34 @@ def test_a_failing_download_says_which_file_to_fetch(monkeypatch: pytest.MonkeyP
 def test_narrow_backbones_have_no_imagenet_weights() -> None:
     with pytest.raises(ValueError, match="width 64 only, not 16"):
         load_pretrained(ResNetFPN(18, width=16), "imagenet")
+
+
+def test_the_stride_in_the_1x1_is_a_bottleneck_by_hand() -> None:
+    torch.manual_seed(0)
+    resnet = ResNetFPN(50, width=8, fpn_channels=8, frozen=True, stride_in_1x1=True).resnet
+    for stage, stride in zip((resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4), (1, 2, 2, 2), strict=True):
+        first = stage[0]
+        for norm in (first.bn1, first.bn2, first.bn3, first.downsample[1]):
+            for buffer in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+                buffer.uniform_(0.5, 1.5)
+        x = torch.randn(1, first.conv1.in_channels, 12, 16)
+
+        def normed(y: Tensor, norm: torch.nn.Module) -> Tensor:
+            parts = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+            weight, bias, mean, var = (part[None, :, None, None] for part in parts)
+            return (y - mean) / (var + 1e-5).sqrt() * weight + bias
+
+        small = x[:, :, ::stride, ::stride]  # a 1x1 of stride 2 sees every second pixel
+        y = normed(torch.einsum("oi,bihw->bohw", first.conv1.weight[:, :, 0, 0], small), first.bn1).relu()
+        y = normed(torch.nn.functional.conv2d(y, first.conv2.weight, padding=1), first.bn2).relu()
+        y = normed(torch.einsum("oi,bihw->bohw", first.conv3.weight[:, :, 0, 0], y), first.bn3)
+        shortcut = torch.einsum("oi,bihw->bohw", first.downsample[0].weight[:, :, 0, 0], small)
+        expected = (y + normed(shortcut, first.downsample[1])).relu()
+        torch.testing.assert_close(first(x), expected, rtol=1e-4, atol=1e-4)
+        assert all(block.conv1.stride == block.conv2.stride == (1, 1) for block in stage[1:])
+
+
+@pytest.mark.parametrize("depth", [18, 34])
+def test_blocks_without_a_1x1_cannot_have_the_stride_there(depth: int) -> None:
+    with pytest.raises(ValueError, match=f"stride_in_1x1 needs blocks with a 1x1, which ResNet-{depth} lacks"):
+        BackboneConfig(depth=depth, stride_in_1x1=True)  # type: ignore[arg-type]

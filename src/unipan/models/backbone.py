@@ -28,15 +28,16 @@ BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int
 
 
 class ResNet(nn.Module):
-    """torchvision's ResNet (stride in the 3x3) without its classifier, of any width, with its parameter names.
+    """torchvision's ResNet without its classifier, of any width, with its parameter names.
 
     Args:
         depth: 18, 34, 50 or 101.
         width: channels of the stem, 64 in the standard network.
         frozen: batch norm as fixed scale and shift; stem and layer1 (res2) learn nothing.
+        msra: a stage's stride stands in its first 1x1 (MSRA's ResNet), not in its 3x3 (torchvision's).
     """
 
-    def __init__(self, depth: int, width: int = STANDARD_WIDTH, frozen: bool = False) -> None:
+    def __init__(self, depth: int, width: int = STANDARD_WIDTH, frozen: bool = False, msra: bool = False) -> None:
         super().__init__()
         block, counts = BLOCKS[depth]
         norm: type[nn.Module] = FrozenBatchNorm2d if frozen else nn.BatchNorm2d
@@ -53,6 +54,8 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif msra and isinstance(module, Bottleneck):
+                module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
         if frozen:
             self.conv1.requires_grad_(False)
             self.layer1.requires_grad_(False)
@@ -78,6 +81,7 @@ class ResNetFPN(nn.Module):
         fpn_channels: of every level.
         se_reduction: of the squeeze-and-excite; 0 leaves it out.
         frozen: fixed batch norm, stem and res2: for pretrained weights.
+        stride_in_1x1: of every stage, see `ResNet`.
     """
 
     def __init__(
@@ -87,12 +91,14 @@ class ResNetFPN(nn.Module):
         fpn_channels: int = 256,
         se_reduction: int = 16,
         frozen: bool = False,
+        stride_in_1x1: bool = False,
     ) -> None:
         super().__init__()
         self.depth = depth
         self.width = width
         self.out_channels = fpn_channels
-        self.resnet = ResNet(depth, width, frozen)
+        self.stride_in_1x1 = stride_in_1x1
+        self.resnet = ResNet(depth, width, frozen, stride_in_1x1)
         top = self.resnet.channels[-1]
         self.excite = SqueezeExcitation(top, max(top // se_reduction, 1)) if se_reduction else nn.Identity()
         self.fpn = FeaturePyramidNetwork(self.resnet.channels, fpn_channels, extra_blocks=LastLevelMaxPool())

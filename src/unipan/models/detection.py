@@ -14,15 +14,15 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image, remove_small_boxes
+from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from unipan.config import DetectionConfig
 from unipan.models.criterion import mask_loss
+from unipan.models.pooling import region_pool
 from unipan.models.proposals import region_proposals
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
 
-LEVELS = ["p2", "p3", "p4", "p5"]
 MASK_SIZE = 28
 
 
@@ -50,10 +50,9 @@ class DetectionHead(nn.Module):
         self.mask_kind = mask_kind
         self.feed_truth = feed_truth
         self.rpn = region_proposals(channels, config)
-        box_pool = MultiScaleRoIAlign(LEVELS, 7, config.sampling_ratio, canonical_scale=config.roi_canonical)
         # RoIHeads is the container of torchvision's parts; its own forward returns no detections in training.
         self.roi = RoIHeads(
-            box_pool,
+            region_pool(7, config),
             TwoMLPHead(channels * 7 * 7, config.box_features),
             FastRCNNPredictor(config.box_features, num_things + 1),
             fg_iou_thresh=0.5,
@@ -65,11 +64,9 @@ class DetectionHead(nn.Module):
             nms_thresh=config.nms,
             detections_per_img=config.max_detections,
         )
-        self.mask_pool: MultiScaleRoIAlign | None = None
+        self.mask_pool: nn.Module | None = None
         if config.masks:
-            self.mask_pool = MultiScaleRoIAlign(
-                LEVELS, MASK_SIZE // 2, config.sampling_ratio, canonical_scale=config.roi_canonical
-            )
+            self.mask_pool = region_pool(MASK_SIZE // 2, config)
             self.mask_head = MaskRCNNHeads(channels, [config.mask_channels] * config.mask_layers, 1)
             self.mask_predictor = MaskRCNNPredictor(config.mask_channels, config.mask_channels, num_things)
 
@@ -171,7 +168,7 @@ class DetectionHead(nn.Module):
         return self._mask_logits(self.mask_pool, features, boxes, classes)
 
     def _mask_logits(
-        self, pool: MultiScaleRoIAlign, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
+        self, pool: nn.Module, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
     ) -> list[Tensor]:
         """Mask logits of each box's class, per image.
 

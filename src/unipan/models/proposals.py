@@ -1,10 +1,10 @@
 """Sec. 3.3: region proposals, by torchvision's RPN. Everything that becomes a box stays in 32 bits."""
 
 from torch import Tensor
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from unipan.config import DetectionConfig
+from unipan.models.anchors import anchor_generator
 
 
 class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
@@ -18,8 +18,7 @@ class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
 
 def region_proposals(channels: int, config: DetectionConfig) -> RegionProposalNetwork:
     """An RPN on FPN levels of `channels`, one anchor size per level; called as torchvision's."""
-    ratios = (config.anchor_ratios,) * len(config.anchor_sizes)
-    anchors = AnchorGenerator(tuple((size,) for size in config.anchor_sizes), ratios)
+    anchors = anchor_generator(config)
     phases = ("training", "testing")
     before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
     head = Float32RPNHead(channels, len(config.anchor_ratios))

@@ -1,0 +1,45 @@
+"""Sec. 3.3: the anchors of the RPN, one size per level, torchvision's or detectron2's."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+from unipan.config import DetectionConfig
+
+P2_STRIDE = 4
+
+
+class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
+    """Anchors of exactly the given area and ratio, 4, 8, ... 64 pixels apart, the first one centred on the corner.
+
+    torchvision's are rounded to whole pixels, and it divides the input by the number of cells: 21 cells of P6 in 1312
+    pixels would lie 62 apart. detectron2, whose RPN weights this serves, does neither.
+    """
+
+    def generate_anchors(
+        self,
+        scales: Sequence[int],
+        aspect_ratios: Sequence[float],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Anchors around (0, 0), x0 y0 x1 y1; ratios are height / width."""
+        side = torch.tensor([float(scale) for scale in scales], dtype=torch.float64)
+        root = torch.tensor(aspect_ratios, dtype=torch.float64).sqrt()[:, None]
+        width, height = (side / root).flatten() / 2, (side * root).flatten() / 2
+        return torch.stack([-width, -height, width, height], dim=1).to(dtype=dtype, device=device)
+
+    def grid_anchors(self, grid_sizes: Sequence[Sequence[int]], strides: list[list[Tensor]]) -> list[Tensor]:
+        """Those of every cell, per level."""
+        exact = [[torch.full_like(side, P2_STRIDE << level) for side in both] for level, both in enumerate(strides)]
+        anchors: list[Tensor] = super().grid_anchors(grid_sizes, exact)
+        return anchors
+
+
+def anchor_generator(config: DetectionConfig) -> AnchorGenerator:
+    """One anchor size per level, every ratio at each."""
+    ratios = (config.anchor_ratios,) * len(config.anchor_sizes)
+    kind = ExactAnchors if config.exact_anchors else AnchorGenerator
+    return kind(tuple((size,) for size in config.anchor_sizes), ratios)

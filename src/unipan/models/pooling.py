@@ -1,0 +1,62 @@
+"""Sec. 3.3: RoIAlign, the features of a box as a small square, from the level of the pyramid that fits its size.
+
+Legend: B images, R boxes of all images, I channels, m cells of the square.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torchvision.ops import MultiScaleRoIAlign, roi_align
+
+from unipan.config import DetectionConfig
+
+LEVELS = ("p2", "p3", "p4", "p5")
+FIRST, CANONICAL = 2, 4  # p_l has stride 2^l; a box of the canonical side belongs to p4
+
+
+class AlignedRoIPool(nn.Module):
+    """RoIAlign in its corrected form (detectron2's ROIAlignV2), in the place of torchvision's `MultiScaleRoIAlign`.
+
+    The centre of cell 0 lies half a cell from the image's corner; the first RoIAlign took it to lie on the corner.
+
+    Args:
+        size: m.
+        sampling_ratio: samples per bin and axis; 0 takes as many as the bin has cells.
+        canonical: side in pixels of boxes that p4 serves.
+    """
+
+    def __init__(self, size: int, sampling_ratio: int, canonical: int) -> None:
+        super().__init__()
+        self.size = size
+        self.sampling_ratio = sampling_ratio
+        self.canonical = canonical
+
+    def forward(
+        self, features: dict[str, Tensor], boxes: list[Tensor], _sizes: list[tuple[int, int]] | None = None
+    ) -> Float[Tensor, "R I m m"]:
+        """The squares of each image's boxes, x0 y0 x1 y1 in pixels, in their order."""
+        numbered = [torch.cat([torch.full_like(box[:, :1], row), box], 1) for row, box in enumerate(boxes)]
+        rois = torch.cat(numbered)
+        levels = self.levels(rois[:, 1:])
+        rows = [(levels == FIRST + step).nonzero()[:, 0] for step in range(len(LEVELS))]
+        pooled = [
+            roi_align(features[name], rois[row], self.size, 2.0 ** -(FIRST + step), self.sampling_ratio, aligned=True)
+            for step, (name, row) in enumerate(zip(LEVELS, rows, strict=True))
+        ]
+        return torch.cat(pooled)[torch.cat(rows).argsort()]
+
+    def levels(self, boxes: Float[Tensor, "R 4"]) -> Int[Tensor, " R"]:
+        """2..5, the level that serves each box (FPN paper, Eq. 1)."""
+        side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
+        level = CANONICAL + (side / self.canonical + 1e-8).log2()
+        return level.floor().clamp(FIRST, FIRST + len(LEVELS) - 1).long()
+
+
+def region_pool(size: int, config: DetectionConfig) -> nn.Module:
+    """RoIAlign to `size` cells: torchvision's, or the aligned one."""
+    if config.roi_aligned:
+        return AlignedRoIPool(size, config.sampling_ratio, config.roi_canonical)
+    pool: nn.Module = MultiScaleRoIAlign(
+        list(LEVELS), size, config.sampling_ratio, canonical_scale=config.roi_canonical
+    )
+    return pool
