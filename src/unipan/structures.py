@@ -88,17 +88,24 @@ class Target:
         classes: their thing class index.
         instances: for each pixel the row of its thing in `boxes`, else VOID.
         semantic: for each pixel its class index, else VOID.
+        seed: of what is drawn for this image in training (the sample of anchors and proposals), so that it does not
+            depend on the images beside it; None draws from torch's global generator.
     """
 
     boxes: Float[Tensor, "N 4"]
     classes: Int[Tensor, " N"]
     instances: Int[Tensor, "H W"]
     semantic: Int[Tensor, "H W"]
+    seed: int | None = None
 
     def to(self, device: torch.device | str) -> "Target":
         """The target on another device."""
-        return Target(
-            self.boxes.to(device), self.classes.to(device), self.instances.to(device), self.semantic.to(device)
+        return replace(
+            self,
+            boxes=self.boxes.to(device),
+            classes=self.classes.to(device),
+            instances=self.instances.to(device),
+            semantic=self.semantic.to(device),
         )
 
 

@@ -2,6 +2,7 @@
 exactly and any number of processes sees the same images."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -50,10 +51,11 @@ class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
     def __getitem__(self, position: int) -> tuple[Tensor, str, Target]:
         epoch, place = divmod(position, len(self.data))
         sample = self.data[int(self._permutation(epoch)[place])]
+        seed = _mix(self.seed, position)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_mix(self.seed, position))
+            torch.manual_seed(seed)
             image, target = self.transform(sample)
-        return image, sample.name, target
+        return image, sample.name, replace(target, seed=_mix(seed, 1))
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:

@@ -1,5 +1,14 @@
 """Sec. 3.5, A.1, A.2, App. B: the losses, as named terms and named weights.
 
+Every mean is over the boxes or pixels of all processes (`mean_count`), so that any split of a batch over processes
+gives the same losses and gradients. One term cannot: the Lovasz softmax ranks the pixels of a batch against each other,
+and the batch is what one process holds in one backward pass, as in the paper (App. B).
+
+Under accumulation (several backward passes per step) the cross entropy of V is a mean over all passes, too
+(`labelled`), and RPN and box losses are while every image fills its sample of anchors and proposals. Mask and panoptic
+terms are means within a pass, then over passes: how many boxes and pixels count is known only once the later passes
+have run.
+
 Legend: B images, K channels of one image, L classes, h w = H/d W/d (d = 4 in the paper).
 """
 
@@ -11,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unipan.config import LossConfig
+from unipan.ops.distributed import mean_count
 from unipan.ops.lovasz import lovasz_hinge, lovasz_softmax
 from unipan.ops.masks import reduce_labels
 from unipan.structures import VOID, PanopticOutput, Target
@@ -38,8 +48,16 @@ class Criterion(nn.Module):
             "potential": config.potential,
         }
 
-    def forward(self, output: PanopticOutput, targets: list[Target]) -> dict[str, Tensor]:
+    def forward(
+        self, output: PanopticOutput, targets: list[Target], labelled: float | None = None
+    ) -> dict[str, Tensor]:
         """The named terms, each a scalar; a panoptic term is left out where its weight is 0.
+
+        Args:
+            output: of the network, called with the targets.
+            targets: one per image.
+            labelled: what the cross entropy of V is divided by, where the batch is one of several that make up a
+                step: labelled pixels per process and batch, on average.
 
         Raises:
             ValueError: the output was made without targets.
@@ -49,7 +67,7 @@ class Criterion(nn.Module):
         terms = dict(output.detection_losses)
         labels = [_padded(target.semantic, output.semantic, self.stride) for target in targets]
         terms["semantic"] = semantic_loss(
-            output.semantic, torch.stack(labels), self.config.semantic_kind, self.config.semantic_stride
+            output.semantic, torch.stack(labels), self.config.semantic_kind, self.config.semantic_stride, labelled
         )
         if self.config.panoptic:
             terms["panoptic"] = panoptic_loss(output.panoptic, output.labels, output.temperature, self.log)
@@ -57,17 +75,29 @@ class Criterion(nn.Module):
             terms["potential"] = panoptic_loss(output.potentials, output.labels, output.temperature, self.log)
         return terms
 
+    def labelled(self, targets: list[Target]) -> int:
+        """Pixels that count in the cross entropy of V, known before the network has run."""
+        stride = self.config.semantic_stride
+        sizes = [(-(-t.semantic.shape[0] // stride), -(-t.semantic.shape[1] // stride)) for t in targets]
+        padded = [_pad(t.semantic, h * stride, w * stride) for t, (h, w) in zip(targets, sizes, strict=True)]
+        return sum(_counted(reduce_labels(each, *size)) for each, size in zip(padded, sizes, strict=True))
+
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Weighted sum of the named terms."""
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
 
 
 def semantic_loss(
-    semantic: Float[Tensor, "B L h w"], labels: Int[Tensor, "B H W"], kind: str, stride: int
+    semantic: Float[Tensor, "B L h w"],
+    labels: Int[Tensor, "B H W"],
+    kind: str,
+    stride: int,
+    labelled: float | None = None,
 ) -> Float[Tensor, ""]:
     """Cross entropy or Lovasz softmax (or their sum) at 1/stride of the image, V upsampled bilinearly.
 
-    The Lovasz softmax is taken over the whole batch (App. B: many crops per GPU make it work).
+    The Lovasz softmax is taken over the whole batch of this process and backward pass (App. B: many crops per GPU make
+    it work). The cross entropy is divided by the labelled pixels per process, or by `labelled`.
     """
     height, width = labels.shape[1] // stride, labels.shape[2] // stride
     labels = torch.stack([reduce_labels(each, height, width) for each in labels])
@@ -76,7 +106,8 @@ def semantic_loss(
         logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
     loss = logits.sum() * 0
     if kind in ("cross_entropy", "both"):
-        loss = loss + _mean_cross_entropy(logits, labels)
+        count = mean_count(_counted(labels), labels.device) if labelled is None else labelled
+        loss = loss + F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum") / count
     if kind in ("lovasz", "both"):
         loss = loss + lovasz_softmax(logits.softmax(1).movedim(1, -1).flatten(0, 2), labels.flatten())
     return loss
@@ -85,12 +116,13 @@ def semantic_loss(
 def mask_loss(logits: Float[Tensor, "R m m"], wanted: Float[Tensor, "R m m"], kind: str) -> Float[Tensor, ""]:
     """Mean over the boxes of the Lovasz hinge (A.2: in place of the cross entropy), of the latter, or both."""
     loss = logits.sum() * 0
+    share = len(logits) / mean_count(len(logits), logits.device)
     if len(logits) == 0:
         return loss
     if kind in ("lovasz", "both"):
-        loss = loss + lovasz_hinge(logits.flatten(1), wanted.flatten(1)).mean()
+        loss = loss + lovasz_hinge(logits.flatten(1), wanted.flatten(1)).mean() * share
     if kind in ("cross_entropy", "both"):
-        loss = loss + F.binary_cross_entropy_with_logits(logits, wanted)
+        loss = loss + F.binary_cross_entropy_with_logits(logits, wanted) * share
     return loss
 
 
@@ -106,14 +138,14 @@ def panoptic_loss(
         log: normalise P to a distribution instead (cross entropy on log P; P must not be negative).
     """
     total = sum((p.sum() * 0 for p in panoptic), start=temperature * 0)
-    counted = sum(int((each != VOID).sum()) for each in labels)
+    count = mean_count(sum(_counted(each) for each in labels), temperature.device)
     for p, wanted in zip(panoptic, labels, strict=True):
         scores = p[None].float()
         if scores.shape[-2:] != wanted.shape:
             scores = F.interpolate(scores, wanted.shape, mode="bilinear", align_corners=False)
         logits = scaled(scores, temperature, log)
         total = total + F.cross_entropy(logits, wanted[None], ignore_index=VOID, reduction="sum")
-    return total / max(counted, 1)
+    return total / count
 
 
 def scaled(panoptic: Float[Tensor, "*shape"], temperature: Tensor | float, log: bool) -> Float[Tensor, "*shape"]:
@@ -121,12 +153,13 @@ def scaled(panoptic: Float[Tensor, "*shape"], temperature: Tensor | float, log: 
     return temperature * ((panoptic + 1e-6).log() if log else panoptic)
 
 
-def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Zero, not NaN, where every label is VOID."""
-    counted = int((labels != VOID).sum())
-    return F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum") / max(counted, 1)
+def _counted(labels: Tensor) -> int:
+    return int((labels != VOID).sum())
 
 
 def _padded(labels: Tensor, grid: Tensor, stride: int) -> Tensor:
-    height, width = grid.shape[-2] * stride, grid.shape[-1] * stride
+    return _pad(labels, grid.shape[-2] * stride, grid.shape[-1] * stride)
+
+
+def _pad(labels: Tensor, height: int, width: int) -> Tensor:
     return F.pad(labels, (0, width - labels.shape[1], 0, height - labels.shape[0]), value=VOID)

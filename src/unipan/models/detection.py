@@ -19,7 +19,8 @@ from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 from unipan.config import DetectionConfig
 from unipan.models.criterion import mask_loss
 from unipan.models.pooling import region_pool
-from unipan.models.proposals import region_proposals
+from unipan.models.proposals import Truth, region_proposals, sample_proposals, thin_out, truth_of
+from unipan.ops.distributed import mean_count
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
 
@@ -35,6 +36,7 @@ class DetectionHead(nn.Module):
         config: anchors, thresholds and widths.
         mask_kind: `lovasz` (the paper's), `cross_entropy`, or `both`.
         feed_truth: in training hand on the ground-truth boxes with score 1, not the predicted ones (Table H).
+        keep: probability of each of those boxes to be handed on; below 1 in UPSNet.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class DetectionHead(nn.Module):
         config: DetectionConfig,
         mask_kind: str = "lovasz",
         feed_truth: bool = False,
+        keep: float = 1.0,
     ) -> None:
         super().__init__()
         self.config = config
         self.mask_kind = mask_kind
         self.feed_truth = feed_truth
+        self.keep = keep
         self.rpn = region_proposals(channels, config)
         # RoIHeads is the container of torchvision's parts; its own forward returns no detections in training.
         self.roi = RoIHeads(
@@ -74,16 +78,16 @@ class DetectionHead(nn.Module):
         self, features: dict[str, Tensor], images: ImageBatch, targets: list[Target] | None = None
     ) -> tuple[list[Detections], dict[str, Tensor]]:
         """Detections of each image and, in training mode, the named losses."""
-        truth = None if targets is None else [{"boxes": t.boxes, "labels": t.classes + 1} for t in targets]
+        truths = None if targets is None else [truth_of(target) for target in targets]
         # torchvision makes the anchors in the features' own type; bf16 would round boxes to whole pixels and more.
         levels = {name: level.float() for name, level in features.items()}
-        proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), levels, truth)
-        if targets is None or not self.training:
+        proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), levels, truths)
+        if targets is None or truths is None or not self.training:
             return self.detect(features, proposals, images.sizes), {}
         losses = {"rpn_objectness": losses["loss_objectness"], "rpn_box": losses["loss_rpn_box_reg"]}
-        losses |= self._head_losses(features, proposals, targets)
+        losses |= self._head_losses(features, proposals, targets, truths)
         if self.feed_truth:
-            return self._truth(features, targets), losses
+            return self._truth(features, truths), losses
         return self.detect(features, proposals, images.sizes), losses
 
     def detect(
@@ -125,8 +129,8 @@ class DetectionHead(nn.Module):
         probabilities = torch.split(logits.float().softmax(-1)[:, 1:], [len(b) for b in boxes])
         return [p.gather(1, label[:, None])[:, 0] for p, label in zip(probabilities, classes, strict=True)]
 
-    def _truth(self, features: dict[str, Tensor], targets: list[Target]) -> list[Detections]:
-        boxes, classes = [t.boxes for t in targets], [t.classes for t in targets]
+    def _truth(self, features: dict[str, Tensor], truths: list[Truth]) -> list[Detections]:
+        boxes, classes = (list(parts) for parts in zip(*(thin_out(t, self.keep) for t in truths), strict=True))
         masks = self.masks(features, boxes, classes)
         return [
             Detections(box, torch.ones_like(box[:, 0]), label, mask)
@@ -134,14 +138,15 @@ class DetectionHead(nn.Module):
         ]
 
     def _head_losses(
-        self, features: dict[str, Tensor], proposals: list[Tensor], targets: list[Target]
+        self, features: dict[str, Tensor], proposals: list[Tensor], targets: list[Target], truths: list[Truth]
     ) -> dict[str, Tensor]:
-        truth = [{"boxes": t.boxes, "labels": t.classes + 1} for t in targets]
         with torch.no_grad():
-            sampled, rows, labels, deltas = self.roi.select_training_samples(proposals, truth)
+            sampled, rows, labels, deltas = sample_proposals(self.roi, proposals, truths)
         class_logits, box_deltas = self._box_head(features, sampled)
         box_class, box_regression = fastrcnn_loss(class_logits.float(), box_deltas.float(), labels, deltas)
-        losses = {"box_class": box_class, "box_regression": box_regression}
+        # torchvision's means are over this process's proposals; the losses are over those of all processes.
+        share = len(class_logits) / mean_count(len(class_logits), class_logits.device)
+        losses = {"box_class": box_class * share, "box_regression": box_regression * share}
         if self.mask_pool is not None:
             positive = [(label > 0).nonzero()[:, 0] for label in labels]
             boxes = [p[keep] for p, keep in zip(sampled, positive, strict=True)]
