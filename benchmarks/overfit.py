@@ -76,7 +76,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     network = build_network(config, data.categories)
     if args.init:
-        transfer(network, args.init)
+        transfer(network, args.init, data.categories)
     start = time.perf_counter()
     fabric = Fabric(accelerator="cpu", devices=1)
     record = RunRecord(Path("runs") / name, every=25)

@@ -100,7 +100,7 @@ def train(config: Config, folder: Path, init: Path | None) -> Path:
     torch.manual_seed(config.train.seed)
     network = build_network(config, data.categories)
     if init is not None:
-        transfer(network, init)
+        transfer(network, init, data.categories)
     record = RunRecord(folder, every=50, quiet=True)
     Trainer(fabric, config, data, Scenes(CHOOSE, SIZE), record, network).run()
     return folder / "last.safetensors"

@@ -13,7 +13,15 @@ import unipan.checkpoint
 from tests.tiny import CATEGORIES, eager, image_batch, tiny_config, tiny_network
 from unipan.build import build_network
 from unipan.categories import Categories, Category
-from unipan.checkpoint import bundled, checkpoint_path, load_checkpoint, read_header, save_checkpoint, transfer
+from unipan.checkpoint import (
+    Transfer,
+    bundled,
+    checkpoint_path,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+    transfer,
+)
 from unipan.config import Config
 from unipan.models.network import PanopticNetwork
 
@@ -145,7 +153,9 @@ def test_transfer_to_other_classes_lists_what_it_left(tmp_path: Path) -> None:
     torch.manual_seed(5)
     other = build_network(tiny_config(), more)
     fresh = {key: value.clone() for key, value in other.state_dict().items()}
-    left = transfer(other, path)
+    taken = transfer(other, path, more)
+    left = taken.left
+    assert (taken.semantic, taken.detection, taken.decoders) == ([], [], [])
     assert sorted(left) == sorted(
         f"{layer}.{kind}"
         for layer in (
@@ -162,7 +172,8 @@ def test_transfer_to_other_classes_lists_what_it_left(tmp_path: Path) -> None:
 
 def test_transfer_between_the_same_classes_leaves_nothing(tmp_path: Path) -> None:
     saved(tmp_path / "a.safetensors", half=True)
-    assert transfer(tiny_network(seed=3), tmp_path / "a.safetensors") == []
+    taken = transfer(tiny_network(seed=3), tmp_path / "a.safetensors", CATEGORIES)
+    assert taken == Transfer([], [c.name for c in CATEGORIES], [c.name for c in CATEGORIES.things], [])
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -171,7 +182,7 @@ def test_transfer_between_frozen_and_free_backbones(frozen: bool, tmp_path: Path
     here = replace(base, backbone=replace(base.backbone, frozen=frozen))
     there = replace(base, backbone=replace(base.backbone, frozen=not frozen))
     saved(tmp_path / "a.safetensors", here)
-    assert transfer(tiny_network(there, seed=3), tmp_path / "a.safetensors") == []
+    assert transfer(tiny_network(there, seed=3), tmp_path / "a.safetensors", CATEGORIES).left == []
 
 
 def test_transfer_between_other_backbones_is_refused(tmp_path: Path) -> None:
@@ -180,4 +191,110 @@ def test_transfer_between_other_backbones_is_refused(tmp_path: Path) -> None:
     base = tiny_config()
     wider = tiny_network(replace(base, backbone=replace(base.backbone, width=16)))
     with pytest.raises(ValueError, match="its backbone is not this experiment's"):
-        transfer(wider, path)
+        transfer(wider, path, CATEGORIES)
+
+
+STREET = Categories(
+    tuple(
+        Category(number, name, isthing, (0, 0, 0))
+        for number, (name, isthing) in enumerate(
+            [("rider", True), ("box", True), ("disc", True), ("ground", False), ("disc light", False), ("sky", False)]
+        )
+    )
+)
+"""Both things of CATEGORIES in the other order and one more, its stuff in the other order and one more."""
+
+SHARED_THINGS = {1: 1, 2: 0}
+SHARED = SHARED_THINGS | {3: 3, 5: 2}
+"""Class index of STREET -> of CATEGORIES (disc, box; sky, ground)."""
+
+
+@torch.no_grad()
+def hand_made(network: PanopticNetwork, layer: str) -> None:
+    """Row r of a layer is r + 1 everywhere, so that what comes out tells which row it was."""
+    module = network.get_submodule(layer)
+    for parameter in module.parameters():
+        parameter.copy_((torch.arange(len(parameter)) + 1.0).view(-1, *[1] * (parameter.ndim - 1)).expand_as(parameter))
+
+
+def test_shared_classes_keep_their_logits(tmp_path: Path) -> None:
+    """On the same features every class that both have scores as before, whatever its place."""
+    old = tiny_network(seed=1).eval()
+    layers = ("semantic.project", "detection.mask_predictor.mask_fcn_logits")
+    boxes = ("detection.roi.box_predictor.cls_score", "detection.roi.box_predictor.bbox_pred")
+    for layer in (*layers, *boxes):
+        hand_made(old, layer)
+    save_checkpoint(tmp_path / "a.safetensors", old.state_dict(), tiny_config(), CATEGORIES, {})
+    torch.manual_seed(2)
+    new = build_network(tiny_config(), STREET).eval()
+    fresh = {key: value.clone() for key, value in new.state_dict().items()}
+    taken = transfer(new, tmp_path / "a.safetensors", STREET)
+    assert taken.left == []
+    assert taken.semantic == ["box", "disc", "ground", "sky"]
+    assert taken.detection == ["box", "disc"]
+    pixels, roi = torch.rand(1, 3, 64, 64), torch.rand(5, 8)
+    with torch.no_grad():
+        before, after = (net.semantic(net.backbone(pixels))[0] for net in (old, new))
+        masks = [net.detection.mask_predictor(torch.ones(2, 8, 14, 14)) for net in (old, new)]
+        scores, deltas = zip(*[net.detection.roi.box_predictor(roi) for net in (old, new)], strict=True)
+    close = torch.testing.assert_close  # matrices of other sizes are multiplied in another order
+    for here, there in SHARED.items():
+        close(after[here], before[there])
+    for here, there in SHARED_THINGS.items():
+        close(masks[1][:, here], masks[0][:, there])
+        close(scores[1][:, here + 1], scores[0][:, there + 1])
+        close(deltas[1].reshape(5, 4, 4)[:, here + 1], deltas[0].reshape(5, 3, 4)[:, there + 1])
+    close(scores[1][:, 0], scores[0][:, 0])  # the background
+    close(deltas[1][:, :4], deltas[0][:, :4])
+    state = new.state_dict()
+    for row, key in (
+        (0, "semantic.project"),
+        (4, "semantic.project"),
+        (1, boxes[0]),
+        (0, layers[1]),
+    ):  # rider, disc light
+        assert torch.equal(state[f"{key}.weight"][row], fresh[f"{key}.weight"][row])
+
+
+def test_classes_of_the_same_number_are_matched_by_name_too(tmp_path: Path) -> None:
+    """As many classes, another order: the shapes fit, the rows do not."""
+    old = saved(tmp_path / "a.safetensors")
+    turned = Categories.of(replace(category, id=100 - category.id) for category in reversed(CATEGORIES.all))
+    new = build_network(eager(tiny_config()), turned)
+    assert transfer(new, tmp_path / "a.safetensors", turned).left == []
+    weights = new.semantic.project.weight, old.semantic.project.weight
+    assert torch.equal(weights[0], weights[1][[1, 0, 3, 2]])
+
+
+def test_a_class_may_be_a_thing_here_and_stuff_there(tmp_path: Path) -> None:
+    """Traffic lights: V keeps them, the detector has nothing to keep."""
+    old = saved(tmp_path / "a.safetensors")
+    names = [("sky", True), ("box", True), ("disc", False), ("ground", False)]
+    other = Categories(tuple(Category(i, name, isthing, (0, 0, 0)) for i, (name, isthing) in enumerate(names)))
+    new = build_network(eager(tiny_config()), other)
+    taken = transfer(new, tmp_path / "a.safetensors", other)
+    assert (taken.semantic, taken.detection) == (["sky", "box", "disc", "ground"], ["box"])
+    assert torch.equal(new.semantic.project.weight[0], old.semantic.project.weight[2])
+
+
+def test_a_decoder_of_another_depth_starts_afresh_with_all_on_it(tmp_path: Path) -> None:
+    """COCO has three layers, Cityscapes two: rows learned on other features mean nothing."""
+    base = tiny_config()
+    saved(tmp_path / "a.safetensors", replace(base, decoder=replace(base.decoder, layers=3)))
+    new = tiny_network(seed=3)
+    fresh = {key: value.clone() for key, value in new.state_dict().items()}
+    taken = transfer(new, tmp_path / "a.safetensors", CATEGORIES)
+    assert taken.decoders == ["semantic", "affinity.extractor"]
+    assert taken.semantic == []
+    assert taken.detection == ["disc", "box"]
+    assert {key for key in fresh if key.startswith(("semantic.", "affinity."))} == set(taken.left)
+    assert all(torch.equal(new.state_dict()[key], fresh[key]) for key in taken.left)
+
+
+def test_a_mask_free_network_starts_from_one_with_masks_and_back(tmp_path: Path) -> None:
+    saved(tmp_path / "a.safetensors")
+    assert transfer(tiny_network(tiny_config(masks=False)), tmp_path / "a.safetensors", CATEGORIES).left == []
+    saved(tmp_path / "b.safetensors", tiny_config(masks=False))
+    left = transfer(tiny_network(), tmp_path / "b.safetensors", CATEGORIES).left
+    assert left
+    assert all(key.startswith("detection.mask_") for key in left)

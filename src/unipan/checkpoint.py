@@ -14,6 +14,7 @@ from torch import Tensor
 from unipan.build import build_network
 from unipan.categories import Categories
 from unipan.config import Config, config_from_dict
+from unipan.data.aliases import same_classes
 from unipan.models.network import PanopticNetwork
 from unipan.ops.files import write_atomically
 
@@ -130,21 +131,67 @@ def load_checkpoint(source: str | Path, device: str | torch.device = "cpu") -> C
     return Checkpoint(network.to(device).eval(), config, categories, metrics)
 
 
-def transfer(network: PanopticNetwork, source: str | Path) -> list[str]:
-    """Start a network from a checkpoint of another experiment.
+CLASS_LAYERS = {
+    "semantic.project": (1, 0),
+    "detection.mask_predictor.mask_fcn_logits": (1, 0),
+    "detection.roi.box_predictor.cls_score": (1, 1),
+    "detection.roi.box_predictor.bbox_pred": (4, 1),
+}
+"""Layers whose rows are classes: rows of one class, and how many backgrounds stand before the first (torchvision's)."""
 
-    Tensors of the same name and shape are taken; the others (other classes, another width) keep their fresh values.
+DECODERS = ("semantic", "affinity.extractor")
+"""Each ends in a `project`; that, and phi0 and phi1, mean nothing on layers that start afresh."""
 
-    Returns:
-        The names of the tensors that were not taken.
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a network took from a checkpoint of another experiment.
+
+    Attributes:
+        left: names of the tensors that start afresh.
+        semantic: names of the classes whose row of V was taken.
+        detection: names of the thing classes whose rows in the detector were taken.
+        decoders: those that start afresh because their layers are others.
+    """
+
+    left: list[str]
+    semantic: list[str]
+    detection: list[str]
+    decoders: list[str]
+
+
+def transfer(network: PanopticNetwork, source: str | Path, categories: Categories) -> Transfer:
+    """Start a network from a checkpoint of another experiment (Table 4: from COCO to Cityscapes).
+
+    Tensors of the same name and shape are taken. In the layers that end in classes the rows of each class that both
+    datasets have (`same_classes`) are taken one by one, and the background's. The rest keeps its fresh values: other
+    classes, another width, and a decoder of another depth with all that stands on it.
+
+    Args:
+        network: changed in place.
+        source: a bundled name or a file.
+        categories: the classes of `network`.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: not even the backbone fits.
     """
     path = checkpoint_path(source)
-    read_header(path)
+    _, old, _ = read_header(path)
     stored, own = load_file(path), network.state_dict()
     fitting = {k: v.to(own[k].dtype) for k, v in stored.items() if k in own and own[k].shape == v.shape}
+    same = same_classes(old, categories)
+    things = {new: before for new, before in same.items() if categories[new].isthing and old[before].isthing}
+    for layer, (rows, backgrounds) in CLASS_LAYERS.items():
+        pairs = things if layer.startswith("detection.") else same
+        for key in (f"{layer}.weight", f"{layer}.bias"):
+            fitting.pop(key, None)
+            if pairs and key in own and key in stored and own[key].shape[1:] == stored[key].shape[1:]:
+                fitting[key] = _by_class(own[key], stored[key], pairs, rows, backgrounds)
+    decoders = [name for name in DECODERS if _is_another(name, own, fitting)]
+    for name in decoders:
+        part = name.partition(".")[0]
+        fitting = {key: value for key, value in fitting.items() if not key.startswith(f"{part}.")}
     # A frozen batch norm counts no batches; an unfrozen one may start counting at 0.
     left = [key for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
     if any(key.startswith("backbone.") for key in left):
@@ -153,4 +200,21 @@ def transfer(network: PanopticNetwork, source: str | Path) -> list[str]:
             "or --init none"
         )
     network.load_state_dict(fitting, strict=False)
-    return left
+    kept = ("semantic.project.weight" in fitting, "detection.roi.box_predictor.cls_score.weight" in fitting)
+    names = [[categories[new].name for new in sorted(each)] for each in (same, things)]
+    return Transfer(left, names[0] if kept[0] else [], names[1] if kept[1] else [], decoders)
+
+
+def _by_class(fresh: Tensor, stored: Tensor, pairs: dict[int, int], rows: int, backgrounds: int) -> Tensor:
+    """`fresh` with the rows of the classes new -> old, and of the background, taken from `stored`."""
+    taken = fresh.clone()
+    blocks = {row: row for row in range(backgrounds)} | {n + backgrounds: o + backgrounds for n, o in pairs.items()}
+    for new, old in blocks.items():
+        taken[new * rows : (new + 1) * rows] = stored[old * rows : (old + 1) * rows].to(fresh.dtype)
+    return taken
+
+
+def _is_another(decoder: str, own: dict[str, Tensor], fitting: dict[str, Tensor]) -> bool:
+    """Whether a layer of the decoder below its projection has nothing to start from."""
+    below = [key for key in own if key.startswith(f"{decoder}.") and not key.startswith(f"{decoder}.project.")]
+    return any(key not in fitting for key in below)

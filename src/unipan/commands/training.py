@@ -11,14 +11,14 @@ import torch
 
 from unipan.build import build_network
 from unipan.categories import Categories
-from unipan.checkpoint import bundled, checkpoint_path, read_header, transfer
+from unipan.checkpoint import Transfer, bundled, checkpoint_path, read_header, transfer
 from unipan.commands.sources import is_scenes, open_training
 from unipan.commands.train import TrainOptions
 from unipan.config import Config, DetectionConfig
 from unipan.data.loading import PanopticData
 from unipan.data.statistics import ThingStatistics, thing_statistics
 from unipan.models.network import PanopticNetwork
-from unipan.presets import PRESETS, fit_detection
+from unipan.presets import fit_detection, preset, split_baseline
 
 if TYPE_CHECKING:
     from unipan.engine.launch import Fabric
@@ -150,7 +150,7 @@ def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
     Raises:
         FileNotFoundError: a file that does not exist.
     """
-    if init is None and config.name == "finetune":
+    if init is None and split_baseline(config.name)[0] == "finetune":
         init = "scenes"
     if init is None:
         return config, None
@@ -177,24 +177,40 @@ def build(config: Config, categories: Categories, init: str | None) -> tuple[Pan
     if init is None:
         weights = config.backbone.weights
         return network, f"{size}, {'from scratch' if weights == 'none' else f'backbone from {weights}'}"
-    left = transfer(network, init)
+    return network, f"{size}, {describe_transfer(transfer(network, init, categories), network, categories, init)}"
+
+
+def describe_transfer(taken: Transfer, network: PanopticNetwork, categories: Categories, init: str) -> str:
+    """What a network has from a checkpoint, and what starts afresh: tensors, classes, decoders."""
     total = len(network.state_dict())
-    if not left:
-        return network, f"{size}, all from {init}"
-    parts = ", ".join(sorted({".".join(name.split(".")[:3]) for name in left}))
-    return network, (
-        f"{size}, from {init}: {total - len(left)} of {total} tensors; {len(left)} start afresh, because their shape "
-        f"depends on the classes or on changed options ({parts})"
-    )
+    if not taken.left and len(taken.semantic) == len(categories):
+        return f"all from {init}"
+    parts = ", ".join(sorted({".".join(name.split(".")[:3]) for name in taken.left}))
+    text = f"from {init}: {total - len(taken.left)} of {total} tensors"
+    if taken.left:
+        text += f"; {len(taken.left)} start afresh, because their classes or options are others ({parts})"
+    things = [category.name for category in categories.things]
+    for what, names, kept in (
+        ("V", [category.name for category in categories], taken.semantic),
+        ("the detector", things, taken.detection),
+    ):
+        afresh = [name for name in names if name not in kept]
+        text += f"\nclasses in {what}: kept {', '.join(kept) or 'none'}; afresh {', '.join(afresh) or 'none'}"
+    if taken.decoders:
+        text += (
+            f"\nthe layers of {' and '.join(taken.decoders)} are others there (or missing), so all on them starts "
+            "afresh; --decoder.layers as in that checkpoint keeps them"
+        )
+    return text
 
 
 def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
     """Anchors, RoI scale and limits for these things; published recipes and what the command line set itself stay."""
     if config.train.reference_batch:
         return config
-    preset, given = PRESETS[config.name]().detection, config.detection
+    default, given = preset(config.name).detection, config.detection
     fitted = fit_detection(given, seen.per_image[1], seen.side, seen.aspect)
-    own = {f.name: getattr(given, f.name) for f in fields(given) if getattr(given, f.name) != getattr(preset, f.name)}
+    own = {f.name: getattr(given, f.name) for f in fields(given) if getattr(given, f.name) != getattr(default, f.name)}
     return replace(config, detection=replace(fitted, **own))
 
 
