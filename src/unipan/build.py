@@ -53,8 +53,10 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
     network = PanopticNetwork(
         backbone=backbone,
         semantic=build_decoder(config, len(categories)),
-        detection=DetectionHead(channels, things, config.detection, config.loss.mask_kind, feed_truth),
-        potential=DynamicPotential(config.potential.variant, things, config.decoder.stride),
+        detection=DetectionHead(
+            channels, things, config.detection, config.loss.mask_kind, feed_truth, config.matching.keep
+        ),
+        potential=DynamicPotential(config.potential.variant, things, config.decoder.stride, config.potential.void),
         affinity=affinity,
         matching=config.matching,
         cutoff=config.inference.cutoff,

@@ -355,8 +355,8 @@ def check_fusion(config: Config, fusion: str) -> None:
         raise ValueError(f"fusion: {fusion!r} is none of {', '.join(get_args(Fusion))}")
     if fusion == "heuristic" and not config.detection.masks:
         raise ValueError(
-            f"fusion heuristic: {config.name} predicts boxes without masks, and the merger paints masks; use the fusion "
-            "affinity or potential, or a checkpoint with masks"
+            f"fusion heuristic: {config.name} predicts boxes without masks, and the merger paints masks; use the "
+            "fusion affinity or potential, or a checkpoint with masks"
         )
     if fusion == "upsnet" and not (config.detection.masks and config.potential.void):
         raise ValueError(

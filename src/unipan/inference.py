@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
+from unipan.baselines import upsnet
 from unipan.baselines.heuristic import merge
 from unipan.categories import Categories
 from unipan.checkpoint import load_checkpoint
-from unipan.config import Config, Fusion
+from unipan.config import Config, check_fusion
 from unipan.data.transforms import collate, resize_image
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.decoding import Grid, decode, upsample
@@ -119,7 +120,7 @@ class Scene:
 
     @property
     def potential(self) -> Float[Tensor, "K h w"]:
-        """Psi on its 1/d grid: one channel per detection, then one per stuff class."""
+        """Psi on its 1/d grid: one channel per detection, then one per stuff class (then void, where there is one)."""
         return self.output.potentials[0]
 
     @property
@@ -175,17 +176,18 @@ class Scene:
 
     @torch.no_grad()
     def result(self, fusion: str | None = None) -> PanopticResult:
-        """The panoptic map by `affinity` (argmax of P), `potential` (argmax of Psi) or `heuristic` (the merger).
+        """The panoptic map by `affinity` (argmax of P), `potential` (argmax of Psi), `heuristic` (the merger of
+        Panoptic FPN) or `upsnet` (UPSNet's pruning and voting).
 
         Without a fusion the checkpoint's own is taken.
 
         Raises:
-            ValueError: an unknown fusion, or the heuristic merger of a network without masks.
+            ValueError: an unknown fusion, or one that needs what this network lacks (see `check_fusion`).
         """
         fusion = fusion or self.config.inference.fusion
-        if fusion not in get_args(Fusion):
-            raise ValueError(f"fusion: {fusion!r} is none of {', '.join(get_args(Fusion))}")
-        found = self._merged() if fusion == "heuristic" else self._decoded(fusion)
+        check_fusion(self.config, fusion)
+        baselines = {"heuristic": self._merged, "upsnet": self._voted}
+        found = baselines[fusion]() if fusion in baselines else self._decoded(fusion)
         return PanopticResult(found.ids, found.segments, self.image, self.name)
 
     def _merged(self) -> PanopticMap:
@@ -194,6 +196,14 @@ class Scene:
         return merge(
             output.candidates[0], self.semantic, self.categories, self.config.merger, self.input_size, self.size,
             self.stride,
+        )  # fmt: skip
+
+    def _voted(self) -> PanopticMap:
+        # As above; and things compete at the image's size, so Psi is made anew.
+        output = self.output
+        return upsnet.fuse(
+            output.candidates[0], self.semantic, self.categories, self.config.upsnet, self.config.merger.stuff_area,
+            self.input_size, self.size, self.stride,
         )  # fmt: skip
 
     def _decoded(self, fusion: str) -> PanopticMap:
@@ -206,6 +216,7 @@ class Scene:
             self.stride,
             float(self.output.temperature),
             log=self.config.affinity.loss == "log",
+            void=self.config.potential.void,
         )
 
     def __repr__(self) -> str:
@@ -248,7 +259,7 @@ class Segmenter:
 
         Args:
             image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1).
-            fusion: `affinity`, `potential` or `heuristic`; by default the checkpoint's.
+            fusion: `affinity`, `potential`, `heuristic` or `upsnet`; by default the checkpoint's.
 
         Raises:
             FileNotFoundError: no such file.

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from unipan.config import (
+    AffinityConfig,
     BackboneConfig,
     Config,
     DataConfig,
@@ -192,6 +193,57 @@ def panoptic_fpn(config: Config) -> Config:
         ),
         inference=replace(config.inference, fusion="heuristic"),
     )
+
+
+def upsnet(config: Config) -> Config:
+    """UPSNet (arXiv 1901.03784) with another preset's sizes, data and schedule: the other baseline of Tables 2 and 3.
+
+    Variant A with the void channel on true boxes, three tenths of them left out, taught on Psi's own grid; cross
+    entropy for V and M; the panoptic loss weighs half of the semantic one, as in both of UPSNet's recipes. No affinity
+    head and no SE. The decoder is UPSNet's already (with the GroupNorm that the paper adds).
+    """
+    return replace(
+        config,
+        name=f"{config.name}_upsnet",
+        backbone=replace(config.backbone, se_reduction=0),
+        detection=replace(config.detection, masks=True),
+        potential=PotentialConfig("A", void=True),
+        affinity=AffinityConfig(enabled=False, temperature=0.0),
+        matching=replace(config.matching, detections="truth", keep=0.7, stride=config.decoder.stride),
+        loss=replace(
+            config.loss,
+            panoptic=0.5 * config.loss.semantic,
+            potential=0.0,
+            semantic_kind="cross_entropy",
+            mask_kind="cross_entropy",
+        ),
+        inference=replace(config.inference, fusion="upsnet", cutoff=config.upsnet.score),
+    )
+
+
+BASELINES = {make.__name__: make for make in (panoptic_fpn, upsnet)}
+"""What `unipan train PRESET_NAME` makes of any preset where NAME follows its name."""
+
+
+def preset(name: str) -> Config:
+    """The experiment of this name: a preset's, or a preset's followed by `_` and a baseline's (`scenes_upsnet`).
+
+    Raises:
+        ValueError: no such preset.
+    """
+    base, baseline = split_baseline(name)
+    if base not in PRESETS:
+        raise ValueError(f"preset: there is none of the name {name!r}; `unipan train` lists them")
+    config = PRESETS[base]()
+    return BASELINES[baseline](config) if baseline else config
+
+
+def split_baseline(name: str) -> tuple[str, str]:
+    """The preset's name and the baseline's, "" without one."""
+    for baseline in BASELINES:
+        if name.endswith(f"_{baseline}"):
+            return name.removesuffix(f"_{baseline}"), baseline
+    return name, ""
 
 
 def ground_truth_boxes(config: Config) -> Config:

@@ -55,7 +55,7 @@ def merge(
     grid = Grid.of(semantic_logits, input_size, image_size, stride)
     labels = argmax(semantic_logits.float(), grid).cpu().numpy()
     confidence = upsample(semantic_logits.float().softmax(0).amax(0), grid).cpu().numpy()
-    found += _paint_stuff(ids, labels, confidence, categories, merger.stuff_area * ids.size)
+    found += paint_stuff(ids, labels, confidence, categories, merger.stuff_area * ids.size)
     named = dict(enumerate(found, start=1))
     return panoptic_map(
         ids,
@@ -92,7 +92,7 @@ def _paint_things(
     return found
 
 
-def _paint_stuff(
+def paint_stuff(
     ids: Ids,
     labels: np.ndarray,
     confidence: np.ndarray,

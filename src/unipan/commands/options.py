@@ -14,8 +14,8 @@ Checkpoint = Annotated[
 FusionChoice = Annotated[
     Fusion | None,
     arg(
-        metavar="affinity|potential|heuristic",
-        help="Argmax of P, argmax of Psi, or the heuristic merger; by default the checkpoint's own.",
+        metavar="affinity|potential|heuristic|upsnet",
+        help="Argmax of P, argmax of Psi, the heuristic merger, or UPSNet's rules; by default the checkpoint's own.",
         help_behavior_hint="",
     ),
 ]

@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import Checkpoint, Device, Folder, FusionChoice
+from unipan.config import check_fusion
 
 if TYPE_CHECKING:
     from unipan.categories import Categories
@@ -69,6 +70,7 @@ def predict(
         require_folder(out / part, "--out")
     jobs, categories = plan(images, like)
     segmenter = open_segmenter(checkpoint, device)
+    check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     if categories is not None:
         segmenter = with_categories(segmenter, categories)
     failed = 0
@@ -77,8 +79,6 @@ def predict(
             try:
                 result = segmenter(job.path, fusion)
             except (ValueError, OSError) as error:
-                if fusion == "heuristic" and not segmenter.config.detection.masks:
-                    raise  # not this image's fault
                 failed += 1
                 print(f"unipan: {job.path} is left out: {error}", file=sys.stderr)
                 continue

@@ -10,7 +10,7 @@ from tyro.conf import Suppress, arg
 
 from unipan.commands.options import Flag
 from unipan.config import Config
-from unipan.presets import PRESETS
+from unipan.presets import BASELINES, PRESETS, preset, split_baseline
 
 BUILT_IN = ("scenes", "scenes_mask_free")
 """Presets that train on the generator unless told otherwise."""
@@ -53,7 +53,7 @@ class TrainOptions:
 
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
-    if not arguments or arguments[0] not in PRESETS:
+    if not arguments or split_baseline(arguments[0])[0] not in PRESETS:
         asked = bool(arguments) and arguments[0] in ("-h", "--help")
         print(overview(), end="", file=sys.stdout if asked else sys.stderr)
         if arguments and not asked:
@@ -72,14 +72,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def parse(preset: str, arguments: list[str]) -> TrainOptions:
+def parse(name: str, arguments: list[str]) -> TrainOptions:
     """The options of a preset after the command line's changes."""
-    default = TrainOptions("scenes" if preset in BUILT_IN else "", config=PRESETS[preset]())
-    options = tyro.cli(TrainOptions, default=default, prog=f"unipan train {preset}", args=arguments)
+    default = TrainOptions("scenes" if split_baseline(name)[0] in BUILT_IN else "", config=preset(name))
+    options = tyro.cli(TrainOptions, default=default, prog=f"unipan train {name}", args=arguments)
     config = options.config
     if options.seed is not None:
         config = replace(config, train=replace(config.train, seed=options.seed))
-    return replace(options, config=config, out=options.out or Path("runs") / preset, explicit=named(arguments))
+    return replace(options, config=config, out=options.out or Path("runs") / name, explicit=named(arguments))
 
 
 def named(arguments: list[str]) -> tuple[str, ...]:
@@ -95,6 +95,7 @@ def overview() -> str:
         "usage: unipan train PRESET [--data DIR] [--val DIR] [--out RUN] [--init scenes|imagenet|FILE|none]\n"
         "                           [--minutes M] [--seed S] [--resume] [--devices N] [--field value ...]\n\n"
         f"presets:\n{presets}\n"
+        f"and each as a baseline of the paper: PRESET_{', PRESET_'.join(BASELINES)} (scenes_upsnet)\n\n"
         "`unipan train PRESET --help` lists every option and knob with its default in that preset, for example\n"
         "  unipan train scenes --minutes 30\n"
         "  unipan train finetune --data my_photos --data.short-side 384 --train.batch 2\n"

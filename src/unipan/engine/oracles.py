@@ -139,7 +139,9 @@ def perfect_potential(
 def _decoded(scene: Scene, panoptic: Tensor, detections: Detections) -> PanopticMap:
     detections = replace(detections, masks=None)
     # Scores of stuff do not count in PQ, so the loss's temperature has no say here.
-    return decode(panoptic, detections, scene.categories, scene.input_size, scene.size, scene.stride)
+    # Those made from the truth have no void channel, those made by the potential head may have one.
+    void = len(panoptic) > len(detections) + len(scene.categories.stuff)
+    return decode(panoptic, detections, scene.categories, scene.input_size, scene.size, scene.stride, void=void)
 
 
 def describe_oracles(found: Mapping[str, PanopticQuality]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Validation while training: PQ of P and of Psi, split over the processes so that every image counts once."""
+"""Validation while training: PQ of the map that users get and of argmax Psi.
+
+The images are split over the processes, so that every one counts once.
+"""
 
 from functools import reduce
 from operator import add
@@ -8,18 +11,18 @@ import torch
 from lightning_fabric import Fabric
 
 from unipan.categories import Categories
-from unipan.config import Config
+from unipan.config import Config, Fusion
 from unipan.data.loading import PanopticData
 from unipan.engine.evaluate import Evaluation, evaluate
 from unipan.inference import Segmenter
-from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.models.network import PanopticNetwork
 
 
 def validate(
     fabric: Fabric, network: PanopticNetwork, config: Config, categories: Categories, data: PanopticData
 ) -> dict[str, float]:
-    """PQ of argmax P and argmax Psi, as fractions, and the mean IoU of V; 0 for a group without classes.
+    """PQ by the experiment's own fusion and of argmax Psi, as fractions, and the mean IoU of V; 0 for a group
+    without classes.
 
     Args:
         fabric: whose processes share the images.
@@ -35,9 +38,10 @@ def validate(
     mode = network.training
     network.eval()
     segmenter = Segmenter(network, config, categories, {}, fabric.device)
-    part = evaluate(segmenter, data, ("affinity", "potential"), own)
+    fusion = config.inference.fusion
+    part = evaluate(segmenter, data, (fusion, "potential"), own)
     network.train(mode)
-    return figures(reduce(add, gather(fabric, part)))
+    return figures(reduce(add, gather(fabric, part)), fusion)
 
 
 def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
@@ -56,11 +60,10 @@ def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
     return parts
 
 
-def figures(found: Evaluation) -> dict[str, float]:
-    """The columns of log.csv."""
+def figures(found: Evaluation, fusion: Fusion = "affinity") -> dict[str, float]:
+    """The columns of log.csv; `fusion` gives those without a prefix."""
     row = {}
-    for prefix, fusion in (("", "affinity"), ("psi_", "potential")):
-        quality: PanopticQuality = found.quality[fusion]  # type: ignore[index]
+    for prefix, quality in (("", found.quality[fusion]), ("psi_", found.quality["potential"])):
         scores = quality.compute()
         for suffix, group in (("pq", "All"), ("pq_things", "Things"), ("pq_stuff", "Stuff")):
             each = scores[group]

@@ -14,7 +14,7 @@ from torch import Tensor
 from unipan.categories import Categories
 from unipan.models.criterion import scaled
 from unipan.ops.encoding import panoptic_map
-from unipan.structures import Detections, PanopticMap
+from unipan.structures import VOID_ID, Detections, PanopticMap
 
 TILE = 4_000_000
 """Interpolated values that exist at once, whatever the image's size."""
@@ -33,6 +33,9 @@ class Axis:
     high: Int[Tensor, " n"]
     weight: Float[Tensor, " n"]
 
+    def __getitem__(self, span: slice) -> "Axis":
+        return Axis(self.low[span], self.high[span], self.weight[span])
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -49,6 +52,10 @@ class Grid:
             sample_axis(height, input_size[0], image_size[0], stride, cells.device),
             sample_axis(width, input_size[1], image_size[1], stride, cells.device),
         )
+
+    def __getitem__(self, window: tuple[slice, slice]) -> "Grid":
+        """The sampling at a window of the image's pixels."""
+        return Grid(self.rows[window[0]], self.columns[window[1]])
 
 
 def sample_axis(cells: int, input_side: int, image_side: int, stride: int, device: torch.device) -> Axis:
@@ -98,30 +105,34 @@ def decode(
     stride: int,
     temperature: float = 1.0,
     log: bool = False,
+    *,
+    void: bool = False,
 ) -> PanopticMap:
     """Read a panoptic map off P (or Psi) at the image's own size.
 
     Args:
-        panoptic: one channel per detection, then one per stuff class.
+        panoptic: one channel per detection, then one per stuff class, then, with `void`, that of void.
         detections: the D detections of the first channels.
         input_size: (height, width) of the network's input before padding.
         image_size: (H, W) of the image.
         stride: pixels of the input per cell.
         temperature: what the loss multiplies P by; it only shapes the scores of stuff.
         log: whether the loss takes log P, as above.
+        void: whether the last channel is UPSNet's void; the pixels that it wins have no segment.
 
     Returns:
         one segment per channel that wins a pixel. A thing's score is its detection's; the score of stuff is its
         mean winning probability, softmax over the channels on the grid.
 
     Raises:
-        ValueError: the channels are not D + S.
+        ValueError: the channels are not D + S (+ 1 with void).
     """
-    expected = len(detections) + len(categories.stuff)
+    expected = len(detections) + len(categories.stuff) + void
     if panoptic.shape[0] != expected:
         raise ValueError(
             f"decode: {panoptic.shape[0]} channels for {len(detections)} detections and "
-            f"{len(categories.stuff)} stuff classes; pass the detections that made these channels"
+            f"{len(categories.stuff)} stuff classes{' and void' if void else ''}; pass the detections that made these "
+            "channels"
         )
     if expected == 0:
         return panoptic_map(np.zeros(image_size, np.int32), {})
@@ -137,11 +148,13 @@ def _segments(
 ) -> PanopticMap:
     count, things = len(detections), len(categories.things)
     classes = [*detections.classes.tolist(), *range(things, len(categories))]
-    area = np.bincount(channels.ravel(), minlength=len(classes))
-    mean = np.bincount(channels.ravel(), confidence.ravel(), minlength=len(classes)) / np.maximum(area, 1)
+    # Beyond the classes lies void, whose id is 0.
+    area = np.bincount(channels.ravel(), minlength=len(classes))[: len(classes)]
+    sums = np.bincount(channels.ravel(), confidence.ravel(), minlength=len(classes))[: len(classes)]
+    mean = sums / np.maximum(area, 1)
     scores = [*detections.scores.tolist(), *mean[count:].clip(0, 1).tolist()]
     present = np.flatnonzero(area)
-    ids = np.zeros(len(classes), np.int32)
+    ids = np.full(len(classes) + 1, VOID_ID, np.int32)
     ids[present] = np.arange(1, len(present) + 1)
     return panoptic_map(
         ids[channels],

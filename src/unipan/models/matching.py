@@ -41,11 +41,16 @@ def match(detections: Detections, target: Target, threshold: float = 0.5) -> tup
 
 
 def channel_labels(
-    target: Target, rows: Int[Tensor, " D"], num_things: int, padded: tuple[int, int], stride: int
+    target: Target,
+    rows: Int[Tensor, " D"],
+    num_things: int,
+    padded: tuple[int, int],
+    stride: int,
+    missed: int = VOID,
 ) -> Int[Tensor, "h w"]:
     """The matched ground truth T*: the channel of P that each cell should win, VOID where it teaches nothing.
 
-    Stuff is matched by class. Void, padding, crowds and things that no detection matches are VOID.
+    Stuff is matched by class. Void, padding and crowds are VOID, and so are things that no detection matches.
 
     Args:
         target: the truth at the input's size.
@@ -53,11 +58,12 @@ def channel_labels(
         num_things: T.
         padded: height and width of the padded input.
         stride: pixels per cell of the result.
+        missed: the channel of things that no detection matches, where there is one (UPSNet's void channel).
     """
-    channel_of_row = torch.full((len(target.classes) + 1,), VOID, device=rows.device)
+    channel_of_row = torch.full((len(target.classes) + 1,), missed, device=rows.device)
     matched = (rows != VOID).nonzero()[:, 0]
     channel_of_row[rows[matched]] = matched
-    # The last entry answers for VOID (-1): pixels of no thing.
+    channel_of_row[VOID] = VOID  # the last entry answers for pixels of no thing
     things = channel_of_row[target.instances]
     is_stuff = target.semantic >= num_things
     stuff = target.semantic - num_things + len(rows)

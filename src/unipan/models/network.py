@@ -1,11 +1,11 @@
 """Fig. 2: the whole network, from images to P.
 
-Legend: B images, D detections, S stuff classes, K = D + S channels of one image, L = T + S classes (things first),
-C affinity channels, h w = H/d W/d (d = 4 in the paper).
+Legend: B images, D detections, S stuff classes, K = D + S channels of one image (one more with void), L = T + S classes
+(things first), C affinity channels, h w = H/d W/d (d = 4 in the paper).
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unipan.config import MatchingConfig
@@ -16,7 +16,7 @@ from unipan.models.matching import channel_labels, match
 from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
 from unipan.models.semantic_sum import SummingDecoder
-from unipan.structures import IMAGENET_MEAN, IMAGENET_STD, Detections, ImageBatch, PanopticOutput, Target
+from unipan.structures import IMAGENET_MEAN, IMAGENET_STD, VOID, Detections, ImageBatch, PanopticOutput, Target
 
 
 class PanopticNetwork(nn.Module):
@@ -93,10 +93,16 @@ class PanopticNetwork(nn.Module):
             match(found, target, self.matching.threshold) for found, target in zip(candidates, targets, strict=True)
         ]
         labels = [
-            channel_labels(target, rows, self.potential.num_things, self._whole_cells(size), self.matching.stride)
+            channel_labels(
+                target, rows, self.potential.num_things, self._whole_cells(size), self.matching.stride, self._void(rows)
+            )
             for (_, rows), target, size in zip(pairs, targets, images.sizes, strict=True)
         ]
         return [found for found, _ in pairs], labels
+
+    def _void(self, rows: Int[Tensor, " D"]) -> int:
+        """The channel of void, which is the last one; VOID for a potential without it."""
+        return len(rows) + self.semantic.out_channels - self.potential.num_things if self.potential.void else VOID
 
     def _whole_cells(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width rounded up to whole cells."""

@@ -52,13 +52,20 @@ def paste_full(
         The box's window of the image and the mask in it: `image[window][mask]`. A box without a pixel centre in
         the image gives an empty window.
     """
+    window, values = paste_window(mask, box, height, width)
+    return window, (values >= threshold).numpy()
+
+
+def paste_window(
+    mask: Float[Tensor, "m m"], box: Float[Tensor, " 4"], height: int, width: int
+) -> tuple[tuple[slice, slice], Float[Tensor, "a b"]]:
+    """One mask at the image's size, within its box alone: the values behind `paste_full`, on the CPU."""
     mask, box = mask.detach().float().cpu(), box.detach().float().cpu()
     x0, y0, x1, y1 = box.tolist()
     window = (_span(y0, y1, height), _span(x0, x1, width))
     rows = _interpolation(box[1:2], box[3:4], _centres(window[0].start, window[0].stop, 1, box), mask.shape[0])
     columns = _interpolation(box[0:1], box[2:3], _centres(window[1].start, window[1].stop, 1, box), mask.shape[1])
-    values = rows[0] @ mask @ columns[0].T
-    return window, (values >= threshold).numpy()
+    return window, rows[0] @ mask @ columns[0].T
 
 
 def crop_targets(
