@@ -1,0 +1,1 @@
+"""Public weights of other code bases, made into checkpoints of unipan."""
