@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, arg
@@ -14,6 +14,8 @@ from unipan.config import check_fusion
 
 if TYPE_CHECKING:
     from unipan.categories import Categories
+    from unipan.data.writers import MapWriter
+    from unipan.inference import Segmenter
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 """What counts as an image inside a folder."""
@@ -42,49 +44,85 @@ def predict(
     checkpoint: Checkpoint,
     images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
     /,
+    *,
     out: Folder,
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "cpu",
+    submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
+    algorithm: str = "unipan",
+    trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
 ) -> int:
     """Segment images: DIR/panoptic.json and DIR/panoptic/*.png in COCO panoptic format, DIR/overlays/*.png to look at.
+
+    With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
     Args:
         checkpoint: see `options.Checkpoint`.
         images: photographs, or folders of them (with their subfolders).
         out: folder, made if missing.
         like: take image ids (by file name) and categories (by name) from this ground truth, so that
-            `unipan pq GT.json DIR/panoptic.json` can compare.
+            `unipan pq GT.json DIR/panoptic.json` can compare. For a submission to COCO: image_info_test-dev2017.json,
+            whose images are taken and all others left.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
+        submission: write for this test server: its ids, file names and archives.
+        algorithm: its name in the file names of a submission to COCO.
+        trim_stuff: stuff of fewer pixels is void in the submission (the paper's scores: 2048 on Cityscapes, 4096 on
+            COCO), since no server does what `unipan pq --trim-stuff` does.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     from unipan.commands.sources import open_segmenter
     from unipan.data.coco_writer import PanopticWriter
     from unipan.engine.evaluate import with_categories
     from unipan.ops.files import require_folder
 
+    if submission is not None:
+        from unipan.commands.submission import open_writer, plan_submission
+
+        require_folder(out, "--out")
+        jobs = plan_submission(submission, images, like)
+        segmenter = open_segmenter(checkpoint, device)
+        server = open_writer(submission, out, segmenter.categories, like, algorithm)
+        return _segment_all(segmenter, jobs, fusion, server, None, trim_stuff)
+    if trim_stuff:
+        raise ValueError("--trim-stuff: trimming is evaluation, not inference; use `unipan pq --trim-stuff`")
     for part in ("panoptic", "overlays"):
         require_folder(out / part, "--out")
     jobs, categories = plan(images, like)
     segmenter = open_segmenter(checkpoint, device)
-    check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     if categories is not None:
         segmenter = with_categories(segmenter, categories)
+    writer = PanopticWriter(out, segmenter.categories, scores=True)
+    return _segment_all(segmenter, jobs, fusion, writer, out / "overlays")
+
+
+def _segment_all(
+    segmenter: "Segmenter",
+    jobs: Sequence[Job],
+    fusion: FusionChoice,
+    writer: "MapWriter",
+    overlays: Path | None,
+    trim: int = 0,
+) -> int:
+    """Segment and write every image; what cannot be read is left out and makes the exit code 1."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from unipan.metrics.trimming import trim_stuff
+
+    check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     failed = 0
-    with PanopticWriter(out, segmenter.categories, scores=True) as writer:
-        for job in track(jobs, "segmenting", console=Console(stderr=True), transient=True):
-            try:
-                result = segmenter(job.path, fusion)
-            except (ValueError, OSError) as error:
-                failed += 1
-                print(f"unipan: {job.path} is left out: {error}", file=sys.stderr)
-                continue
-            result.save(out / "overlays" / job.png)
-            writer.add(job.name, job.image_id, result)
-    print(f"{out / 'panoptic.json'}: {len(jobs) - failed} images" + f", {failed} left out" * bool(failed))
+    for job in track(jobs, "segmenting", console=Console(stderr=True), transient=True):
+        try:
+            result = segmenter(job.path, fusion)
+        except (ValueError, OSError) as error:
+            failed += 1
+            print(f"unipan: {job.path} is left out: {error}", file=sys.stderr)
+            continue
+        if overlays is not None:
+            result.save(overlays / job.png)
+        writer.add(job.name, job.image_id, trim_stuff(result, trim) if trim else result)
+    print(f"{writer.close()}: {len(jobs) - failed} images" + f", {failed} left out" * bool(failed))
     return int(failed > 0)
 
 
