@@ -1,15 +1,57 @@
 """The processes of a run: one or many, CPU or GPU, this machine or several."""
 
+import os
+
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
 __all__ = ["Fabric", "launch"]
 
 
 def launch(accelerator: str = "auto", devices: int = 1, num_nodes: int = 1) -> Fabric:
-    """Start the processes (by running the same command again, or as torchrun has); each of them returns from here."""
+    """Start the processes by running the same command again, or join those that torchrun or srun have started.
+
+    Each of them returns from here. docs/multi_gpu.md has the commands.
+
+    Raises:
+        ValueError: other numbers than torchrun or srun have started.
+    """
+    devices, num_nodes = joined(devices, num_nodes)
     several = devices * num_nodes > 1
     fabric = Fabric(
         accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy="ddp" if several else "auto"
     )
     fabric.launch()
     return fabric
+
+
+def joined(devices: int, num_nodes: int) -> tuple[int, int]:
+    """Processes per machine and machines, as asked for, or as torchrun or srun have started them where they have.
+
+    Without this, Fabric would let every started process train alone wherever the options say 1.
+
+    Raises:
+        ValueError: the options say other numbers above 1.
+    """
+    started = _started()
+    if started is None:
+        return devices, num_nodes
+    starter, *numbers = started
+    for option, asked, found in zip(("--devices", "--num-nodes"), (devices, num_nodes), numbers, strict=True):
+        if asked not in (1, found):
+            raise ValueError(
+                f"{option} {asked}: {starter} has started {numbers[0]} processes on each of {numbers[1]} machines; "
+                f"leave {option} out, or start as many"
+            )
+    return numbers[0], numbers[1]
+
+
+def _started() -> tuple[str, int, int] | None:
+    """Who has started these processes, how many on each machine, and on how many machines; None for nobody."""
+    if TorchElasticEnvironment.detect():
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        return "torchrun", local, int(os.environ["WORLD_SIZE"]) // local
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", "1"))
+        return "srun", int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return None

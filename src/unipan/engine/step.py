@@ -1,5 +1,6 @@
 """One training step: the network and its losses as one module, so that DDP sees one forward."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from unipan.models.criterion import Criterion
 from unipan.models.network import PanopticNetwork
+from unipan.ops.distributed import in_any_process
 from unipan.structures import ImageBatch, Target
 
 
@@ -30,10 +32,10 @@ class TrainingStep(nn.Module):
         self.criterion = criterion
         self.bf16 = bf16
 
-    def forward(self, images: ImageBatch, targets: list[Target]) -> dict[str, Tensor]:
-        """The named terms of the loss, unweighted."""
+    def forward(self, images: ImageBatch, targets: list[Target], labelled: float | None = None) -> dict[str, Tensor]:
+        """The named terms of the loss, unweighted; `labelled` is the criterion's."""
         with torch.autocast(images.pixels.device.type, torch.bfloat16, enabled=self.bf16):
-            terms: dict[str, Tensor] = self.criterion(self.network(images, targets), targets)
+            terms: dict[str, Tensor] = self.criterion(self.network(images, targets), targets, labelled)
         return terms
 
 
@@ -56,16 +58,23 @@ def check_finite(
 ) -> None:
     """Stop with the term's and the image's name and the batch on disk if a loss is not finite.
 
+    All processes stop together: one that went on would wait for the others forever.
+
     Raises:
         NonFiniteLossError: and `folder/nonfinite.pt` holds the batch and the weights.
     """
     bad = [name for name, term in terms.items() if not torch.isfinite(term)]
-    if not bad:
+    if not in_any_process(bool(bad), images.pixels.device):
         return
     path = folder / "nonfinite.pt"
-    # Saved first: looking for the culprits moves the batch-norm statistics.
-    torch.save({"images": images, "targets": targets, "weights": step.state_dict()}, path)
-    culprits = _culprits(step, images, targets) or images.names
+    if bad:
+        # Saved first: looking for the culprits moves the batch-norm statistics.
+        beside = folder / f"nonfinite.{os.getpid()}.part"
+        torch.save({"images": images, "targets": targets, "weights": step.state_dict()}, beside)
+        beside.replace(path)
+    culprits = _culprits(step, images, targets) or images.names  # by all: the losses count over the processes
+    if not bad:
+        raise NonFiniteLossError("training: a loss of another process is not finite; that process says which")
     raise NonFiniteLossError(
         f"training: the loss term {bad[0]!r} is {float(terms[bad[0]])} on {', '.join(culprits)}; batch and weights are "
         f"saved in {path}; lower the learning rate or look at the image"

@@ -18,6 +18,7 @@ from unipan.engine.schedule import make_optimizer, set_learning_rate
 from unipan.engine.step import TrainingStep, check_finite, runs_bf16, update_average
 from unipan.engine.validate import validate
 from unipan.models.network import PanopticNetwork
+from unipan.ops.distributed import mean_count
 from unipan.structures import ImageBatch, Target
 
 MEASURED_STEPS = 6
@@ -149,29 +150,46 @@ class Trainer:
         return iter(training_loader(stream, positions, share, train.workers))
 
     def _iteration(self, iteration: int, batches: Batches) -> tuple[dict[str, float], float]:
-        """One optimiser step; returns the unweighted losses, averaged over its backward passes, and the rate."""
+        """One optimiser step; returns the unweighted losses, means of processes and backward passes, and the rate."""
         train = self.config.train
-        # torchvision samples anchors and proposals from the global generator.
+        # Every image draws its own sample (Target.seed); whatever else should draw repeats after a resume, too.
         torch.manual_seed(train.seed * 1_000_003 + iteration * 1009 + self.fabric.global_rank)
         rate = set_learning_rate(self.optimizer, iteration, train)
         self.step.train()
+        parts = [next(batches) for _ in range(train.accumulate)]
+        labelled = self._labelled([targets for _, targets in parts])
         sums: dict[str, Tensor] = {}
-        for part in range(train.accumulate):
-            images, targets = next(batches)
-            images = images.to(self.fabric.device)
-            targets = [target.to(self.fabric.device) for target in targets]
-            with self.fabric.no_backward_sync(self.step, enabled=part + 1 < train.accumulate):
-                terms = self.step(images, targets)
-                check_finite(terms, self.step.module, images, targets, self.record.folder)
-                self.fabric.backward(self.criterion.total(terms) / train.accumulate)
-            sums = {name: sums.get(name, 0) + term.detach() / train.accumulate for name, term in terms.items()}
+        for number, (images, targets) in enumerate(parts, 1):
+            terms = self._backward(images, targets, labelled, last=number == len(parts))
+            sums = {name: sums.get(name, 0) + term / train.accumulate for name, term in terms.items()}
         if train.clip:
             self.fabric.clip_gradients(self.step, self.optimizer, max_norm=train.clip, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:
             update_average(self.average, self.network, train.average, iteration)
-        return {name: float(term) for name, term in sums.items()}, rate
+        means = self.fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
+        assert isinstance(means, Tensor)
+        return dict(zip(sums, means.tolist(), strict=True)), rate
+
+    def _backward(
+        self, images: ImageBatch, targets: list[Target], labelled: float | None, last: bool
+    ) -> dict[str, Tensor]:
+        """One backward pass; gradients are averaged over the processes in the last of a step."""
+        images = images.to(self.fabric.device)
+        targets = [target.to(self.fabric.device) for target in targets]
+        with self.fabric.no_backward_sync(self.step, enabled=not last):
+            terms = self.step(images, targets, labelled)
+            check_finite(terms, self.step.module, images, targets, self.record.folder)
+            self.fabric.backward(self.criterion.total(terms) / self.config.train.accumulate)
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _labelled(self, targets: list[list[Target]]) -> float | None:
+        """What the cross entropy of V is divided by in each of several backward passes (see `Criterion.forward`)."""
+        if len(targets) == 1:
+            return None
+        count = sum(self.criterion.labelled(some) for some in targets)
+        return mean_count(count, self.fabric.device) / len(targets)
 
     def _validate(self) -> dict[str, float]:
         return validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)
