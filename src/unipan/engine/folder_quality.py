@@ -15,10 +15,11 @@ from operator import add
 import numpy as np
 
 from unipan.engine.folders import Labelled, PanopticFolders
-from unipan.metrics.matching import areas, locate
+from unipan.metrics.matching import Overlaps, areas
 from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.ops.encoding import rgb_to_ids
-from unipan.ops.pair_counts import count_pairs
+from unipan.ops.inflated import pixels_of
+from unipan.ops.pair_counts import count_known
 
 _LISTED = 5  # ids or names that one sentence holds
 
@@ -118,7 +119,7 @@ def _score(folders: PanopticFolders, index: int, part: _Part, lenient: bool) -> 
     empty = np.zeros((0, 0, 3), np.uint8)
     pixels = empty if truth.pixels is None else truth.pixels
     theirs = np.zeros(pixels.shape[:2], np.int32) if prediction.pixels is None else prediction.pixels
-    overlaps = locate(count_pairs(pixels, theirs), truth.table.ids, prediction.table.ids)
+    overlaps = Overlaps(*count_known(pixels, theirs, truth.table.ids, prediction.table.ids))
     problems = [*_disagreements(truth, overlaps.truth, overlaps.pixels)]
     problems += [] if missing else _disagreements(prediction, overlaps.prediction, overlaps.pixels)
     if lenient or not problems:
@@ -131,7 +132,7 @@ def _disagreements(side: Labelled, positions: np.ndarray, pixels: np.ndarray) ->
     """Ids with pixels that the JSON does not declare, and the reverse."""
     count = len(side.table)
     if (positions > count).any() and side.pixels is not None:
-        ids = np.setdiff1d(rgb_to_ids(side.pixels), [*side.table.ids.tolist(), 0])
+        ids = np.setdiff1d(rgb_to_ids(pixels_of(side.pixels)), [*side.table.ids.tolist(), 0])
         what = (
             "have pixels but are not declared in the JSON"
             if len(ids) > 1

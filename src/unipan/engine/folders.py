@@ -10,12 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import UInt8
 
 from unipan.categories import Categories
 from unipan.data.coco import inside, number, read_json, rows_of, unique_rows
 from unipan.metrics.matching import Table
-from unipan.ops.encoding import decode_channels, decode_png, panoptic_map
+from unipan.ops.encoding import decode_png, panoptic_map, read_channels
+from unipan.ops.inflated import Inflated
 from unipan.ops.runs import MAX_ID
 from unipan.structures import VOID_ID, PanopticMap
 
@@ -26,13 +27,13 @@ class Labelled:
 
     Attributes:
         source: the PNG, for messages.
-        pixels: what `count_pairs` reads; None for a missing prediction.
+        pixels: what `count_known` reads; None for a missing prediction.
         table: its segments, with class indices.
         refusal: why the official tool cannot read them.
     """
 
     source: str
-    pixels: Integer[np.ndarray, "H W 3"] | None
+    pixels: UInt8[np.ndarray, "H W 3"] | Inflated | None
     table: Table
     refusal: str | None = None
 
@@ -175,7 +176,7 @@ class PanopticFolders:
         table, refusal = side.table(key, self.categories.index_of_id)
         path = side.png(key)
         said = None if refusal is None or side is self.prediction else refusal
-        return Labelled(str(path), decode_channels(path), table, said)
+        return Labelled(str(path), read_channels(path), table, said)
 
     def maps(self, index: int) -> tuple[PanopticMap, PanopticMap]:
         """Truth and prediction as maps, read leniently: what is undeclared is void, what is absent is left out."""
@@ -220,5 +221,5 @@ def _check_categories(ours: Categories, theirs: Any, truth: Path, prediction: Pa
             )
 
 
-def _size(pixels: np.ndarray | None) -> str:
+def _size(pixels: np.ndarray | Inflated | None) -> str:
     return "missing" if pixels is None else f"{pixels.shape[1]} x {pixels.shape[0]}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from unipan.ops.pair_counts import count_pairs
+from unipan.ops.pair_counts import count_pairs, positions
 from unipan.structures import VOID_ID, PanopticMap, Segment
 
 
@@ -118,17 +118,9 @@ def locate(
 ) -> Overlaps:
     """Turn the ids of `count_pairs` into positions among the ids of the two sides' segments."""
     ids, other_ids, pixels = counted
-    rows, columns = _positions(ids, truth), _positions(other_ids, prediction)
+    rows, columns = positions(ids, truth), positions(other_ids, prediction)
     order = np.lexsort((columns, rows))
     return Overlaps(rows[order], columns[order], pixels[order])
-
-
-def _positions(ids: Int64[np.ndarray, " N"], known: Int64[np.ndarray, " K"]) -> Int64[np.ndarray, " N"]:
-    """Where each id stands in `known`; void one beyond the last, an id that is not there two beyond."""
-    every = np.append(known, VOID_ID)
-    order = np.argsort(every)
-    found = order[np.searchsorted(every, ids, sorter=order).clip(max=len(known))]
-    return np.where(every[found] == ids, found, len(known) + 1)
 
 
 def match_segments(truth: PanopticMap, prediction: PanopticMap, name: str = "image") -> Matches:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from struct import unpack_from
-from zlib import crc32
 
 import cv2
 import numpy as np
@@ -15,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from unipan.categories import Categories, Category
+from unipan.ops.inflated import Inflated, can_inflate, has_loops, inflate
 from unipan.ops.runs import MAX_ID, rows_of_ids, runs
 from unipan.structures import VOID, PanopticMap, Segment
 
@@ -63,20 +62,44 @@ def decode_channels(png: Path | str | bytes) -> UInt8[np.ndarray, "H W 3"]:
         FileNotFoundError: no such file.
         ValueError: not a readable PNG with three 8-bit channels.
     """
+    source, data = _checked_png(png)
+    return _channels(_png_decoder()(data), source)
+
+
+def read_channels(png: Path | str) -> UInt8[np.ndarray, "H W 3"] | Inflated:
+    """As `decode_channels`, but filters stand where ids can be counted without undoing them (`count_known`)."""
+    source, data = _checked_png(png)
+    if not can_inflate(data):
+        return _channels(_png_decoder()(data), source)
+    found = inflate(data)
+    if found is None:
+        raise _unreadable(source)
+    return found
+
+
+def _checked_png(png: Path | str | bytes) -> tuple[str, bytes]:
+    """What messages call it, and its bytes, with a header that promises three 8-bit channels."""
     source = "panoptic PNG" if isinstance(png, bytes) else str(png)
     data = png if isinstance(png, bytes) else read_bytes(Path(png))
     if not data.startswith(b"\x89PNG") or data.rfind(_LAST_CHUNK) < 26:  # some decoders take a file without its end
-        raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
+        raise _unreadable(source)
     depth, kind = data[24], data[25]  # of the header (PNG specification, 11.2.1)
     if kind not in _COLOURED or (depth != 8 and kind != _PALETTE):
         raise ValueError(
             f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), this one has "
             f"{'three' if kind in _COLOURED else 'one'} of {depth} bits"
         )
-    pixels = _png_decoder()(data)
+    return source, data
+
+
+def _channels(pixels: UInt8[np.ndarray, "H W C"] | None, source: str) -> UInt8[np.ndarray, "H W 3"]:
     if pixels is None:
-        raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
+        raise _unreadable(source)
     return np.ascontiguousarray(pixels[..., :3])
+
+
+def _unreadable(source: str) -> ValueError:
+    return ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
 
 
 _PALETTE = 3
@@ -90,7 +113,7 @@ def _png_decoder() -> Callable[[bytes], UInt8[np.ndarray, "H W C"] | None]:
     """The fastest that is installed: imagecodecs takes half of opencv's time for label maps, with numba a third."""
     if find_spec("imagecodecs") is None:
         return _decode_by_opencv
-    return _decode_by_imagecodecs if find_spec("numba") is None else _decode_by_loops
+    return _decode_by_loops if has_loops() else _decode_by_imagecodecs
 
 
 def _decode_by_imagecodecs(data: bytes) -> np.ndarray | None:
@@ -103,40 +126,11 @@ def _decode_by_imagecodecs(data: bytes) -> np.ndarray | None:
 
 
 def _decode_by_loops(data: bytes) -> np.ndarray | None:
-    """libdeflate inflates, a compiled loop undoes the filters; rarer PNGs (palette, interlaced) take the other way."""
-    from imagecodecs import DeflateError, deflate_decode
-
-    from unipan.ops.loops import undo_filters
-
-    width, height, _, kind, _, _, interlaced = unpack_from(">IIBBBBB", data, 16)
-    if kind == _PALETTE or interlaced:
+    """libdeflate inflates, a compiled loop undoes the filters; rarer PNGs (palette, alpha) take the other way."""
+    if not can_inflate(data):
         return _decode_by_imagecodecs(data)
-    channels = 3 if kind == 2 else 4
-    size = height * (1 + width * channels)
-    try:
-        raw = np.frombuffer(deflate_decode(_image_data(data), out=size), np.uint8)
-        pixels = np.empty((height, width, channels), np.uint8)
-    except (DeflateError, ValueError, TypeError, MemoryError, OverflowError):  # a damaged header may claim any size
-        return None
-    return pixels if len(raw) == size and undo_filters(raw, pixels) else None
-
-
-def _number(data: bytes, place: int) -> int:
-    return int.from_bytes(data[place : place + 4], "big")
-
-
-def _image_data(png: bytes) -> bytes:
-    """The compressed pixels: the IDAT chunks, joined. Raises ValueError for a chunk with an error, or none."""
-    place, parts = 8, []
-    while place + 12 <= len(png):
-        length, name = unpack_from(">I4s", png, place)
-        end = place + 8 + length
-        if name in (b"IHDR", b"IDAT") and (end + 4 > len(png) or crc32(png[place + 4 : end]) != _number(png, end)):
-            raise ValueError("damaged chunk")
-        if name == b"IDAT":
-            parts.append(png[place + 8 : end])
-        place = end + 4
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    found = inflate(data)
+    return None if found is None else found.pixels()
 
 
 def _decode_by_opencv(data: bytes) -> np.ndarray | None:

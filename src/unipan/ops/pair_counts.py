@@ -5,17 +5,16 @@ become 64-bit numbers (id, other id, length), and one sort brings equal pairs to
 processor's vector instructions, faster than it looks them up. Other threads run meanwhile.
 """
 
-from functools import cache
-from importlib.util import find_spec
-
 import cv2
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
+from unipan.ops.inflated import Inflated, has_loops, pixels_of
 from unipan.ops.runs import MAX_ID
 
 _BLOCK = 1 << 16  # pixels: a run's length fits 16 bits, a block the cache, and opencv starts no threads of its own
 _FEW_RUNS = 0.2  # of the pixels; above, taking every pixel as a run is faster than cutting
+_CELLS = 1 << 20  # pairs that may meet; with more, clearing a table of all of them takes longer than sorting
 _LENGTH = np.uint64((1 << 16) - 1)
 
 
@@ -55,10 +54,44 @@ def count_pairs(
     return _summed(np.concatenate(parts))
 
 
-@cache
-def has_loops() -> bool:
-    """Whether numba compiles the loops of `unipan.ops.loops`."""
-    return find_spec("numba") is not None
+def count_known(
+    one: UInt8[np.ndarray, "H W 3"] | Inflated,
+    other: UInt8[np.ndarray, "I J 3"] | Int32[np.ndarray, "I J"] | Inflated,
+    ids: Int64[np.ndarray, " N"],
+    other_ids: Int64[np.ndarray, " M"],
+) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
+    """As `count_pairs`, for two pictures of whose ids only some are of interest.
+
+    Args:
+        one, other: from `read_channels`, or ids; the filters of inflated ones are rewritten.
+        ids, other_ids: of interest, none of them twice or 0.
+
+    Returns:
+        Positions among `ids` and among `other_ids`, and the pixels of each pair. Void (0) is one beyond the last, any
+        other id two beyond. Sorted by positions, none twice.
+
+    Raises:
+        ValueError: the pictures differ in size.
+    """
+    cells = (len(ids) + 2) * (len(other_ids) + 2)
+    if isinstance(one, Inflated) and isinstance(other, Inflated) and one.shape == other.shape and cells <= _CELLS:
+        from unipan.ops.loops import count_filtered
+
+        return count_filtered(one.raw, other.raw, one.width, ids, other_ids)
+    counted = count_pairs(pixels_of(one), pixels_of(other))
+    cell = positions(counted[0], ids) * (len(other_ids) + 2) + positions(counted[1], other_ids)
+    found, owner = np.unique(cell, return_inverse=True)
+    pixels = np.zeros(len(found), np.int64)
+    np.add.at(pixels, owner, counted[2])
+    return *np.divmod(found, len(other_ids) + 2), pixels
+
+
+def positions(ids: Int64[np.ndarray, " N"], known: Int64[np.ndarray, " K"]) -> Int64[np.ndarray, " N"]:
+    """Where each id stands in `known`; void (0) one beyond the last, an id that is not there two beyond."""
+    every = np.append(known, 0)
+    order = np.argsort(every)
+    found = order[np.searchsorted(every, ids, sorter=order).clip(max=len(known))]
+    return np.where(every[found] == ids, found, len(known) + 1)
 
 
 def _runs_by_loop(one: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> np.ndarray:
