@@ -13,9 +13,12 @@ from unipan.config import (
     AffinityConfig,
     Config,
     DecoderConfig,
+    DetectionConfig,
+    InferenceConfig,
     LossConfig,
     MatchingConfig,
     PotentialConfig,
+    check_fusion,
     config_from_dict,
 )
 from unipan.presets import PRESETS
@@ -70,3 +73,37 @@ def test_a_loss_coarser_than_p_is_refused() -> None:
     with pytest.raises(ValueError, match=r"matching\.stride: 4 is coarser than P"):
         Config(decoder=DecoderConfig(stride=2))
     Config(decoder=DecoderConfig(stride=2), matching=MatchingConfig(stride=1))
+
+
+def test_upsnets_knobs_go_together() -> None:
+    a, truth = PotentialConfig("A", void=True), MatchingConfig(detections="truth", keep=0.7)
+    assert Config(potential=a, matching=truth).matching.keep == 0.7
+    with pytest.raises(ValueError, match="variant=B has probabilities; use variant=A, or void=False"):
+        Config(potential=PotentialConfig("B", void=True))
+    with pytest.raises(ValueError, match=r"set matching\.detections=truth and potential\.void=True, or keep=1"):
+        Config(potential=a, matching=MatchingConfig(keep=0.7))
+    with pytest.raises(ValueError, match=r"set matching\.detections=truth and potential\.void=True, or keep=1"):
+        Config(potential=PotentialConfig("A"), matching=truth)
+    for share in (0.0, 1.5):
+        with pytest.raises(ValueError, match=r"matching\.keep: .* is no share above 0 and at most 1"):
+            Config(potential=a, matching=replace(truth, keep=share))
+
+
+def test_a_fusion_that_the_network_cannot_do_is_refused() -> None:
+    boxes = DetectionConfig(masks=False)
+    with pytest.raises(ValueError, match="fusion heuristic: custom predicts boxes without masks"):
+        Config(detection=boxes, inference=InferenceConfig(fusion="heuristic"))
+    with pytest.raises(ValueError, match="fusion upsnet: custom has no masks"):
+        Config(detection=boxes, potential=PotentialConfig("A", void=True), inference=InferenceConfig(fusion="upsnet"))
+    with pytest.raises(ValueError, match="fusion upsnet: custom has no void channel"):
+        Config(inference=InferenceConfig(fusion="upsnet"))
+    with pytest.raises(ValueError, match="'max' is none of affinity, potential, heuristic, upsnet"):
+        check_fusion(Config(), "max")
+    for fusion in ("affinity", "potential", "heuristic"):
+        check_fusion(Config(), fusion)
+
+
+def test_a_summing_decoder_is_never_deformable() -> None:
+    with pytest.raises(ValueError, match=r"set decoder\.deformable=False, or kind=concat"):
+        DecoderConfig(kind="sum")
+    assert DecoderConfig(kind="sum", deformable=False).kind == "sum"

@@ -67,3 +67,22 @@ def test_groups_without_classes_are_zero() -> None:
 def test_one_process_gathers_its_own_part(fabric: Fabric, tmp_path: Path) -> None:
     part = Evaluation.of(CATEGORIES, ("affinity", "potential"))
     assert gather(fabric, part) == [part]
+
+
+def test_pq_is_that_of_the_experiments_own_fusion(fabric: Fabric) -> None:
+    config = eager(tiny_config())
+    config = replace(
+        config,
+        inference=replace(config.inference, fusion="heuristic"),
+        merger=replace(config.merger, score=0.0, stuff_area=0.0),
+    )
+    network, data = tiny_network(config).eval(), Drawn([2, 3])
+    segmenter = Segmenter(network, config, CATEGORIES, {}, torch.device("cpu"))
+    scores = {
+        fusion: evaluate(segmenter, data, [fusion]).quality[fusion].compute()["All"]
+        for fusion in ("heuristic", "potential", "affinity")
+    }
+    found = validate(fabric, network, config, CATEGORIES, data)
+    assert found["pq"] == pytest.approx(scores["heuristic"].pq)
+    assert found["psi_pq"] == pytest.approx(scores["potential"].pq)
+    assert len({each.pq for each in scores.values()}) == 3  # the three differ, so none stands in for another

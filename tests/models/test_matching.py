@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.tiny import HEIGHT, WIDTH, T, random_detections, square_target
+from tests.tiny import HEIGHT, WIDTH, S, T, random_detections, square_target
 from unipan.models.matching import channel_labels, class_gated_iou, match
 from unipan.structures import VOID, Detections
 
@@ -47,3 +47,20 @@ def test_an_all_void_image_teaches_nothing() -> None:
     kept, rows = match(random_detections(5), wanted)
     assert len(kept) == 5
     assert (channel_labels(wanted, rows, T, (HEIGHT, WIDTH), 4) == VOID).all()
+
+
+def test_things_that_nothing_matches_go_to_the_void_channel_where_there_is_one() -> None:
+    wanted = square_target()
+    rows = torch.tensor([1])  # the box has a detection, the disc has none
+    void = 1 + S
+    plain = channel_labels(wanted, rows, T, (HEIGHT, WIDTH + 32), 4)
+    labels = channel_labels(wanted, rows, T, (HEIGHT, WIDTH + 32), 4, void)
+    assert plain[4, 4] == VOID
+    assert labels[4, 4] == void
+    assert labels[9, 20] == 0
+    # Nothing else changes: padding, crowds and void stay VOID.
+    assert torch.equal(labels == void, (plain == VOID) & (labels != VOID))
+    assert int((labels == void).sum()) == 6 * 7
+    crowd = type(wanted)(wanted.boxes, wanted.classes, torch.where(wanted.instances == 0, VOID, wanted.instances),
+                         wanted.semantic)  # fmt: skip
+    assert (channel_labels(crowd, rows, T, (HEIGHT, WIDTH), 4, void) != void).all()

@@ -11,6 +11,7 @@ import torch
 from tests.tiny import HEIGHT, WIDTH, S, T, random_detections
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.potential import DynamicPotential
+from unipan.ops.boxes import inside
 from unipan.structures import Detections
 
 MIB = 2**20
@@ -43,6 +44,32 @@ def test_empty_and_outlying_boxes_give_one_cell_and_no_nan(variant: str) -> None
     assert masks.grad is not None
     assert masks.grad.isfinite().all()
     assert [(channel != 0).sum() for channel in psi[:4]] == [1, 1, HEIGHT * WIDTH // 16, 1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_void_is_what_the_boxes_hold_back(count: int) -> None:
+    """UPSNet's void channel, pixel by pixel: the largest thing logit less the largest one that a box lets through."""
+    found = random_detections(count, seed=count)
+    h, w = HEIGHT // 4, WIDTH // 4
+    v = torch.randn(T + S, h, w, generator=torch.Generator().manual_seed(9))
+    plain, with_void = DynamicPotential("A", T, 4)(v, found), DynamicPotential("A", T, 4, void=True)(v, found)
+    assert torch.equal(with_void[:-1], plain)
+    reach = inside(found.boxes, h, w, 4)
+    for y in range(h):
+        for x in range(w):
+            highest = max(float(v[label, y, x]) for label in range(T))
+            through = [float(v[found.classes[k], y, x]) if reach[k, y, x] else 0.0 for k in range(count)]
+            assert float(with_void[-1, y, x]) == pytest.approx(highest - max(through, default=0.0))
+
+
+def test_void_by_hand() -> None:
+    """A thing that V sees with 5 and a stuff class of 1; a box over the left half."""
+    v = torch.tensor([5.0, 1.0])[:, None, None].expand(2, 2, 4).contiguous()
+    boxes = torch.tensor([[0.0, 0, 8, 8]])
+    found = Detections(boxes, torch.ones(1), torch.zeros(1, dtype=torch.long), torch.zeros(1, 28, 28))
+    psi = DynamicPotential("A", 1, 4, void=True)(v, found)
+    assert psi[:, 0].tolist() == [[5, 5, 0, 0], [1, 1, 1, 1], [0, 0, 5, 5]]
+    assert psi.argmax(0)[1].tolist() == [0, 0, 2, 2]
 
 
 def peak_of_process() -> int:
