@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test bench lint format clean
+.PHONY: help demo test test-long bench lint format clean
 
 help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
 	@echo "make test       every check and every test"
+	@echo "make test-long  a real training step of each of the paper's recipes at full size (an hour on a laptop)"
 	@echo "make bench      seconds of PQ beside decoding, hotcoco, torchmetrics and panopticapi's algorithm"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make format     let ruff put the code in order"
@@ -45,6 +46,9 @@ lint: $(VENV)/.dev
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+test-long: $(VENV)/.dev
+	$(BIN)/python benchmarks/recipes.py
 
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluation.py
