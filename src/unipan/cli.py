@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 VERBS = {
     "train": "train a preset on the built-in street scenes or on your own data",
@@ -14,11 +15,15 @@ VERBS = {
     "predict": "segment images into COCO panoptic format and overlays",
     "pq": "PQ of predictions in COCO panoptic format",
     "affinity": "picture of one pixel's affinities to all others",
+    "figures": "the paper's Figures 1, 6, 7, I, J and K of a checkpoint, chosen by measure",
     "data": "check, convert and show datasets, COCO panoptic and others",
+    "import": "make a checkpoint of detectron2's Panoptic FPN or torchvision's Mask R-CNN",
     "scenes": "draw street scenes with exact truth as a COCO panoptic dataset",
+    "reproduce": "train and print the paper's tables at the size of your data, beside the paper's rows",
     "demo": "three fusions of the bundled checkpoint on fresh scenes, as a table and a page",
 }
-"""Each verb is a module of `unipan.commands` with a `main(arguments) -> exit code`."""
+"""Each verb is a module of `unipan.commands` with a `main(arguments) -> exit code`; `import` is in import_.py, because
+Python keeps the word for itself."""
 
 HELP = f"""\
 usage: unipan VERB [options]
@@ -46,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
-    return guarded(import_module(f"unipan.commands.{verb}").main, rest)
+    module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
+    return guarded(import_module(module).main, rest)
 
 
 def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:

@@ -1,0 +1,70 @@
+"""`unipan reproduce TABLE`: its options. The work is in reproducing.py, which imports torch."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from unipan.ablations import TABLES
+from unipan.commands.options import Flag
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run; returns the exit code."""
+    tyro.cli(reproduce, prog="unipan reproduce", args=arguments)
+    return 0
+
+
+def reproduce(
+    table: Annotated[Positional[str], arg(metavar="TABLE")],
+    /,
+    *,
+    data: Annotated[str, arg(metavar="scenes|DIR")] = "scenes",
+    seeds: Annotated[int, arg(metavar="N")] = 3,
+    budget: Annotated[float, arg(metavar="MINUTES")] = 10.0,
+    iterations: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None,
+    jobs: Annotated[int, arg(metavar="N")] = 2,
+    runs: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None,
+    records: Annotated[Path, arg(metavar="DIR")] = Path("docs/results/runs"),
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None,
+    from_records: Flag = False,
+    accelerator: Annotated[str, arg(metavar="auto|cpu|gpu")] = "auto",
+) -> None:
+    """Train the networks of one of the paper's tables at the size of your data, and print it beside the paper's rows.
+
+    Finished trainings leave a record each and are not run again; an interrupted one continues.
+
+    Args:
+        table: table1, table2, tableF, tableG, tableH, tableI or speed; several with commas, or `all`.
+        data: `scenes`, the built-in generator; or a folder with train/ and val/ in COCO panoptic format.
+        seeds: trainings of each network, with seeds 0, 1, ...
+        budget: minutes for one training of the largest network (D); all others get its iterations, so they take less.
+        iterations: that many instead of a budget.
+        jobs: trainings side by side, each with its share of the cores.
+        runs: checkpoints and logs; runs/reproduce/NAME by default.
+        records: one small JSON file for every finished training.
+        out: write the tables here too, as Markdown.
+        from_records: train nothing; make the tables of what the records hold.
+        accelerator: where to train; auto takes a GPU if there is one.
+    """
+    names = list(TABLES) if table == "all" else table.split(",")
+    unknown = [name for name in names if name not in TABLES]
+    if unknown:
+        raise ValueError(f"reproduce: there is no table {unknown[0]!r}; choose of {', '.join(TABLES)}, or all")
+    if seeds < 1 or jobs < 1 or budget <= 0 or (iterations is not None and iterations < 1):
+        raise ValueError("reproduce: --seeds, --jobs, --budget and --iterations must be above 0")
+    from unipan.commands.reproducing import Request, run
+
+    request = Request(
+        names, data, range(seeds), budget, iterations, jobs, runs or Path("runs/reproduce") / Path(data).name, records,
+        accelerator,
+    )  # fmt: skip
+    text = run(request, train=not from_records)
+    print(text)
+    if out is not None:
+        from unipan.ops.files import write_atomically
+
+        write_atomically(out, text.encode())
+        print(f"written to {out}", file=sys.stderr)

@@ -1,0 +1,256 @@
+"""The tables of an ablation as Markdown, rebuilt from the records of finished trainings: nothing here trains."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unipan.ablations import MODELS, TABLE_G, TABLE_I, TABLE_SPEED, Figures, Row, Table
+from unipan.categories import Categories
+from unipan.engine.experiment_record import ExperimentRecord
+from unipan.metrics.bootstrap import Interval
+from unipan.metrics.confusion import SIDES, thing_stuff_shares
+from unipan.metrics.pq_scores import GROUPS
+from unipan.metrics.seeds_bootstrap import SeededQuality
+
+PAPER_G = {"things": (95.1, 4.9), "stuff": (0.0, 100.0)}
+"""Table G on Cityscapes: of the truth's things (stuff) predicted as things and as stuff, in percent."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The trainings of one recipe on one dataset at one length.
+
+    Attributes:
+        records: by model and seed.
+    """
+
+    records: dict[tuple[str, int], ExperimentRecord]
+
+    @classmethod
+    def of(cls, records: Iterable[ExperimentRecord], data: str, recipe: str, iterations: int) -> "Finished":
+        """Those that belong together.
+
+        Args:
+            records: all there are.
+            data: name of the dataset.
+            recipe: hash of the common recipe.
+            iterations: of the models of equal length.
+        """
+        wanted = {"recipe": recipe, "beside": iterations}
+        chosen = [each for each in records if each.data == data and wanted.items() <= each.extra.items()]
+        return cls({(each.model, each.seed): each for each in chosen})
+
+    def seeds(self, models: Iterable[str]) -> list[int]:
+        """The seeds for which all these models are finished."""
+        wanted = set(models)
+        every = {seed for _, seed in self.records}
+        return sorted(seed for seed in every if all((model, seed) in self.records for model in wanted))
+
+    def quality(self, row: Row, seeds: list[int]) -> SeededQuality:
+        """PQ of a row over some seeds."""
+        found = [self.records[row.model, seed] for seed in seeds]
+        if any(each.images != found[0].images for each in found):
+            raise ValueError(f"records of {row.model}: they were scored on different images; remove the older ones")
+        counts = np.stack([each.counts(row.reading, row.trimmed) for each in found])
+        return SeededQuality.of(counts, found[0].classes)
+
+    @property
+    def categories(self) -> Categories:
+        """Of the data."""
+        return next(iter(self.records.values())).classes
+
+
+def render(table: Table, finished: Finished) -> str:
+    """The table, its orders and what they were measured on.
+
+    Raises:
+        ValueError: there is no record at all.
+    """
+    if not finished.records:
+        raise ValueError("reproduce: there is no finished training to make a table of")
+    parts = [f"## {table.title}", *_origin(table, finished)]
+    if table is TABLE_G:
+        parts.append(_confusion(finished))
+    elif table is TABLE_I:
+        parts.append(_stuff(table, finished))
+    else:
+        parts.append(_rows(table, finished))
+    if table.orders:
+        parts.append(_orders(table, finished))
+    return "\n\n".join(parts) + "\n"
+
+
+def _origin(table: Table, finished: Finished) -> list[str]:
+    records = [each for (model, _), each in finished.records.items() if model in table.models]
+    if not records:
+        return ["No training of this table is finished."]
+    first = records[0]
+    machines = sorted({str(each.facts["machine"]) for each in records})
+    text = (
+        f"{first.data}: {len(first.images)} test images, {first.extra['beside']} iterations a model, "
+        f"seeds {', '.join(str(s) for s in sorted({each.seed for each in records}))}; {'; '.join(machines)}; commit "
+        f"{', '.join(sorted({str(each.facts['commit']) for each in records}))}. A perfect P on this grid would have PQ "
+        f"{100 * first.ceiling['all']:.1f}."
+    )
+    smoke = any(each.extra.get("smoke") for each in records)
+    return [*(["**smoke: too short to compare**"] if smoke else []), text]
+
+
+def _rows(table: Table, finished: Finished) -> str:
+    head = [
+        "row",
+        "",
+        "PQ",
+        "things",
+        "stuff",
+        "SQ",
+        "RQ",
+        "mIoU of V",
+        "AP masks",
+        "AP boxes",
+        "ceiling",
+        "seeds",
+        "paper: PQ (things, stuff)",
+    ]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in table.rows:
+        seeds = finished.seeds([row.model])
+        if not seeds:
+            lines.append(_line([_label(row), row.text, *["–"] * 9, "0", _paper(row.paper)]))
+            continue
+        quality = finished.quality(row, seeds)
+        records = [finished.records[row.model, seed] for seed in seeds]
+        cells = [_spread(quality, group) for group in GROUPS]
+        cells += [_percent(quality.mean("All", metric)) for metric in ("sq", "rq")]
+        cells += [_percent(_mean([each.semantic["mean"] for each in records]))]
+        cells += [_percent(_mean([(each.ap or {}).get(kind) for each in records])) for kind in ("mask", "box")]
+        cells += [_percent(records[0].ceiling["all"]), str(len(seeds))]
+        lines.append(_line([_label(row), row.text, *cells, _paper(row.paper)]))
+    note = "PQ: mean over the seeds ± their standard deviation. *Rows in italics are ours; the paper has none.*"
+    return "\n".join(lines) + f"\n\n{note}"
+
+
+def _orders(table: Table, finished: Finished) -> str:
+    rows = {row.label: row for row in table.rows}
+    head = ["claim", "difference of PQ", "things", "stuff", "paper's difference", "verdict"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for order in table.orders:
+        better, worse = rows[order.better], rows[order.worse]
+        seeds = finished.seeds([better.model, worse.model])
+        claim = f"{order.better} over {order.worse}: {order.says}"
+        if not seeds:
+            lines.append(_line([claim, "–", "–", "–", _signed(order.paper), "not run"]))
+            continue
+        a, b = finished.quality(better, seeds), finished.quality(worse, seeds)
+        found = [a.minus(b, group) for group in GROUPS]
+        judged = found[2] if table is TABLE_I else found[0]
+        lines.append(_line([claim, *(_difference(each) for each in found), _signed(order.paper), _verdict(judged)]))
+    note = (
+        "Differences: mean over the seeds, 95 % hierarchical bootstrap over seeds and images, paired. *holds*: the "
+        "interval lies above zero; *tie*: it contains zero; *reversed*: it lies below."
+    )
+    return "\n".join(lines) + f"\n\n{note}"
+
+
+def _confusion(finished: Finished) -> str:
+    model = TABLE_G.rows[0].model
+    seeds = finished.seeds([model])
+    found = [np.array(finished.records[model, seed].semantic["confusion"]) for seed in seeds]
+    shares = thing_stuff_shares(np.sum(found, axis=0), finished.categories) if seeds else {}
+    head = ["truth", "as things, %", "as stuff, %", "paper: as things", "as stuff"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for side in SIDES if shares else ():
+        cells = [_percent(shares[side][other]) for other in SIDES]
+        lines.append(_line([side, *cells, *(f"{value:.1f}" for value in PAPER_G[side])]))
+    return "\n".join(lines)
+
+
+def _stuff(table: Table, finished: Finished) -> str:
+    head = ["row", "PQ of stuff", "SQ", "RQ", "IoU of stuff", "seeds", "paper: PQ of stuff"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in table.rows:
+        seeds = finished.seeds([row.model])
+        paper = "–" if row.paper is None or row.paper[2] is None else f"{row.paper[2]:.1f}"
+        if not seeds:
+            lines.append(_line([row.label, *["–"] * 4, "0", paper]))
+            continue
+        quality = finished.quality(row, seeds)
+        key = "iou_trimmed" if row.trimmed else "iou"
+        iou = _mean([finished.records[row.model, seed].readings[row.reading][key]["stuff"] for seed in seeds])
+        cells = [_spread(quality, "Stuff"), *(_percent(quality.mean("Stuff", metric)) for metric in ("sq", "rq"))]
+        lines.append(_line([row.label, *cells, _percent(iou), str(len(seeds)), paper]))
+    return "\n".join(lines)
+
+
+def render_speed(measured: dict[str, Any]) -> str:
+    """The speed table from what `time_in_turn` measured."""
+    rows = {row.label: row for row in TABLE_SPEED.rows}
+    head = ["network", "", "network, ms", "fusion, ms", "together", "beside ours"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for label, found in measured["milliseconds"].items():
+        whole = found["network"] + found["fusion"]
+        cells = [f"{value:.1f}" for value in (found["network"], found["fusion"], whole)]
+        lines.append(_line([label, rows[label].text, *cells, f"{found['ratio']:.2f} x"]))
+    facts = measured["facts"]
+    note = (
+        f"Median an image, the networks in turn on the same images; {facts['threads']} threads of {facts['machine']}, "
+        f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations."
+    )
+    return "\n\n".join([f"## {TABLE_SPEED.title}", "\n".join(lines), note]) + "\n"
+
+
+def _label(row: Row) -> str:
+    return f"*{row.label}*" if row.ours else f"**{row.label}**"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _spread(quality: SeededQuality, group: str) -> str:
+    spread = quality.spread(group)
+    return _percent(quality.mean(group)) + (f" ± {100 * spread:.1f}" if spread is not None else "")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or np.isnan(value) else f"{100 * value:.1f}"
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present else None
+
+
+def _paper(figures: Figures | None) -> str:
+    if figures is None:
+        return "–"
+    whole, *parts = ("–" if value is None else f"{value:.1f}" for value in figures)
+    return f"{whole} ({', '.join(parts)})" if any(part != "–" for part in parts) else whole
+
+
+def _signed(figures: Figures | None) -> str:
+    if figures is None:
+        return "–"
+    return " / ".join("–" if value is None else f"{value:+.1f}" for value in figures)
+
+
+def _difference(found: Interval | None) -> str:
+    if found is None:
+        return "–"
+    text = f"{100 * found.value:+.1f} ({100 * found.low:.1f}, {100 * found.high:.1f})"
+    return f"**{text}**" if found.excludes_zero else text
+
+
+def _verdict(found: Interval | None) -> str:
+    if found is None:
+        return "–"
+    if not found.excludes_zero:
+        return "tie"
+    return "holds" if found.low > 0 else "reversed"
+
+
+def models_of(table: Table) -> str:
+    """What the networks of a table are, in one line each."""
+    return "\n".join(f"  {key:<16}{MODELS[key].text}" for key in table.models)

@@ -1,0 +1,110 @@
+"""Tables from records: the figures, the verdicts, what is missing, and that a short run says so."""
+
+import numpy as np
+import pytest
+
+from tests.tiny import CATEGORIES
+from unipan.ablations import TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
+from unipan.engine.ablation_table import Finished, render
+from unipan.engine.experiment_record import ExperimentRecord
+
+FACTS = {"machine": "a laptop", "commit": "abc"}
+
+
+def record(model: str, seed: int, iou: list[float], beside: int = 50, **extra: object) -> ExperimentRecord:
+    """Every class is matched once an image at these IoUs; trimming removes all stuff of the first image."""
+    counts = [[[label, value, 1] for label in range(4)] for value in iou]
+    trimmed = {"0": [row for row in counts[0] if row[0] < 2]}
+    reading = {"counts": counts, "trimmed": trimmed, "iou": {"stuff": 0.7}, "iou_trimmed": {"stuff": 0.6}}
+    confusion = [[6, 2, 1, 1, 0], [0, 8, 1, 1, 0], [0, 0, 5, 5, 0], [1, 0, 0, 9, 0]]
+    return ExperimentRecord(
+        model=model, data="drawn", seed=seed, iterations=50, config={}, facts=FACTS,
+        categories=CATEGORIES.to_coco(), images=[f"{n}.png" for n in range(len(iou))],
+        readings=dict.fromkeys(("potential", "affinity", "heuristic", "tuned", "upsnet"), reading),
+        semantic={"mean": 0.5, "confusion": confusion}, ap={"box": 0.25, "mask": None}, merger=None,
+        ceiling={"all": 0.9}, extra={"recipe": "r", "beside": beside, **extra},
+    )  # fmt: skip
+
+
+def of(*records: ExperimentRecord) -> Finished:
+    return Finished.of(records, "drawn", "r", 50)
+
+
+def cells(text: str, start: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {start}")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+SMALL = Table(
+    "Small",
+    (Row("good", "D", "affinity", "", (61.4, None, 66.3)), Row("bad", "C", "potential", "ours")),
+    (Order("good", "bad", "one", (1.8, None, 1.5)), Order("bad", "good", "the reverse")),
+)
+
+
+def test_figures_spread_and_paper() -> None:
+    text = render(SMALL, of(record("D", 0, [0.8, 0.9]), record("D", 1, [0.7, 0.6]), record("C", 0, [0.5, 0.5])))
+    assert "50 iterations a model, seeds 0, 1" in text
+    row = cells(text, "**good**")
+    assert row[2:5] == ["75.0 ± 14.1"] * 3
+    assert row[7:] == ["50.0", "–", "25.0", "90.0", "2", "61.4 (–, 66.3)"]
+    assert cells(text, "*bad*")[2] == "50.0"
+    assert "smoke" not in text
+
+
+def test_verdicts() -> None:
+    close = [0.70, 0.72, 0.69, 0.71]
+    better = of(record("D", 0, [0.8, 0.81, 0.79, 0.8]), record("C", 0, close))
+    text = render(SMALL, better)
+    assert cells(text, "good over bad")[5] == "holds"
+    assert cells(text, "good over bad")[4] == "+1.8 / – / +1.5"
+    assert cells(text, "bad over good")[5] == "reversed"
+    assert cells(text, "good over bad")[1].startswith("**+9.5 (")
+    tie = render(SMALL, of(record("D", 0, [0.71, 0.69, 0.72, 0.70]), record("C", 0, close)))
+    assert cells(tie, "good over bad")[5] == "tie"
+
+
+def test_only_seeds_that_both_rows_have_are_compared() -> None:
+    text = render(SMALL, of(record("D", 0, [0.8, 0.8]), record("D", 1, [0.1, 0.1]), record("C", 0, [0.5, 0.5])))
+    assert cells(text, "good over bad")[1] == "**+30.0 (30.0, 30.0)**"
+
+
+def test_what_is_missing_is_said() -> None:
+    text = render(SMALL, of(record("D", 0, [0.8, 0.8])))
+    assert cells(text, "*bad*")[11] == "0"
+    assert cells(text, "good over bad")[5] == "not run"
+    with pytest.raises(ValueError, match="no finished training"):
+        render(SMALL, of())
+    assert of(record("D", 0, [0.5], beside=70)).records == {}
+
+
+def test_a_short_run_calls_itself_smoke() -> None:
+    assert "smoke: too short to compare" in render(SMALL, of(record("D", 0, [0.8, 0.8], smoke=True)))
+
+
+def test_records_of_other_images_are_not_mixed() -> None:
+    with pytest.raises(ValueError, match="scored on different images"):
+        render(SMALL, of(record("D", 0, [0.8, 0.8]), record("D", 1, [0.8])))
+
+
+def test_table_g_is_shares_of_pixels() -> None:
+    text = render(TABLE_G, of(record("D", 0, [0.8])))
+    assert cells(text, "things") == ["things", "80.0", "20.0", "95.1", "4.9"]
+    assert cells(text, "stuff")[:3] == ["stuff", "5.0", "95.0"]
+
+
+def test_table_i_is_judged_by_stuff() -> None:
+    records = [record(model, 0, [0.2, 0.8]) for model in ("D", "Panoptic FPN", "UPSNet")]
+    text = render(TABLE_I, of(*records))
+    assert cells(text, "Ours |")[1:] == ["50.0", "50.0", "100.0", "70.0", "1", "64.2"]
+    assert cells(text, "Ours, trimmed |")[1] == "80.0"
+    assert cells(text, "Ours, trimmed |")[4] == "60.0"
+    assert cells(text, "Ours, trimmed over")[4] == "– / – / +2.1"
+
+
+def test_table_1_of_half_the_trainings_renders() -> None:
+    generator = np.random.default_rng(0)
+    records = [record(model, 0, generator.uniform(0.5, 0.9, 6).round(4).tolist()) for model in ("A", "B", "D")]
+    text = render(TABLE_1, of(*records))
+    assert cells(text, "B over A: ")[5] in ("holds", "tie", "reversed")
+    assert cells(text, "D2 over C2: ")[5] == "not run"

@@ -1,0 +1,41 @@
+"""Networks are timed in turn: the slower one is seen to be slower, by the right part."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import CATEGORIES, Drawn, tiny_config, tiny_network
+from unipan.engine.ablation_table import render_speed
+from unipan.engine.speed import Timing, time_in_turn
+from unipan.inference import Scene, Segmenter
+
+
+def test_a_fusion_that_waits_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config()
+    segmenter = Segmenter(tiny_network(config).eval(), config, CATEGORIES, {}, torch.device("cpu"))
+    real = Scene.result
+
+    def slow(scene: Scene, fusion: str | None = None) -> object:
+        if fusion == "heuristic":
+            time.sleep(0.2)
+        return real(scene, fusion)
+
+    monkeypatch.setattr(Scene, "result", slow)
+    found = time_in_turn(
+        {"one": (segmenter, "affinity"), "two": (segmenter, "heuristic")}, Drawn([2, 1]), images=2, rounds=1
+    )
+    assert found["two"].fusion > 200
+    assert found["one"].fusion < 200
+    assert found["one"].ratio == 1
+    assert found["two"].ratio > 1
+    assert np.isclose(found["two"].total, found["two"].network + found["two"].fusion)
+
+
+def test_the_table() -> None:
+    timing = {"network": 10.0, "fusion": 5.0, "ratio": 1.5}
+    facts = {"threads": 2, "machine": "a laptop", "device": "cpu", "iterations": 50}
+    text = render_speed({"facts": facts, "milliseconds": {"UPSNet": timing}})
+    assert "| UPSNet | 201 ms in the paper | 10.0 | 5.0 | 15.0 | 1.50 x |" in text
+    assert Timing(**timing).total == 15
