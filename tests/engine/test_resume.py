@@ -14,12 +14,12 @@ from unipan.engine.record import RunRecord
 from unipan.engine.train import Trainer
 
 
-def config_of(optimizer: str) -> Config:
+def config_of(optimizer: str, workers: int = 0) -> Config:
     base = tiny_config()
     return replace(
         base,
         data=replace(base.data, scale=(0.8, 1.2), color=1.0),
-        train=replace(base.train, optimizer=optimizer, average=0.9, warmup=2, clip=1.0),  # type: ignore[arg-type]
+        train=replace(base.train, optimizer=optimizer, average=0.9, warmup=2, clip=1.0, workers=workers),  # type: ignore[arg-type]
     )
 
 
@@ -34,10 +34,11 @@ def losses(folder: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_resume_equals_uninterrupted(optimizer: str, tmp_path: Path) -> None:
-    config = config_of(optimizer)
-    whole = trainer_of(tmp_path / "whole", config)
+@pytest.mark.parametrize(("optimizer", "workers"), [("sgd", 0), ("adamw", 0), ("adamw", 2)])
+def test_resume_equals_uninterrupted(optimizer: str, workers: int, tmp_path: Path) -> None:
+    """Whether images are prepared here or by worker processes: the uninterrupted run has none."""
+    config = config_of(optimizer, workers)
+    whole = trainer_of(tmp_path / "whole", config_of(optimizer))
     whole.run()
     # Stopped at iteration 4, one after the validation that wrote the state.
     trainer_of(tmp_path / "cut", config).run(stop_after=4)

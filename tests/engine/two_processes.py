@@ -1,5 +1,5 @@
 """What each of two processes of `test_ddp.py` does: train together on images of which one has no thing, validate
-together, and write down what it ended with."""
+together, stop and resume, take the steps of `exactness.py`, and write down what it found."""
 
 import json
 import sys
@@ -7,13 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 import unipan.engine.validate
-from tests.tiny import Drawn, tiny_config
+from tests.engine.exactness import cases, step_of
+from tests.tiny import Drawn, image_batch, square_target, tiny_config
+from unipan.build import build_network
+from unipan.cli import main as command_line
+from unipan.config import Config
 from unipan.engine.evaluate import Evaluation, evaluate
+from unipan.engine.launch import Fabric, launch
 from unipan.engine.record import RunRecord
+from unipan.engine.step import NonFiniteLossError, check_finite
 from unipan.engine.train import Trainer
 from unipan.engine.validate import figures
 from unipan.inference import Segmenter
@@ -32,8 +37,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     base = tiny_config()
     config = replace(base, train=replace(base.train, iterations=4, batch=4, accumulate=2, average=0.9))
-    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
-    fabric.launch()
+    fabric = launch("cpu")
     data, val = Drawn([3, 0, 2, 0]), Drawn([2, 3, 0, 1, 2], 50)
     counted: list[list[int]] = []
 
@@ -59,7 +63,51 @@ def main(folder: Path) -> None:
         "alone": figures(alone),
         "without_gradient": [name for name, p in trainer.network.named_parameters() if not p.requires_grad],
     }
+    found |= {
+        "resumed": fingerprint(resumed(fabric, folder / "cut", config).network.state_dict()),
+        "stopped": stopped(fabric, trainer, folder),
+        "command": command_line(["train", "scenes", "--out", str(folder / "command"), *COMMAND.split()]),
+    }
+    for name, case in cases().items():
+        step = step_of(fabric, folder / "steps", name, case)
+        if rank == 0:
+            torch.save(step, folder / f"{name}.pt")
     (folder / f"rank{rank}.json").write_text(json.dumps(found))
+
+
+COMMAND = """
+--data scenes:0-3 --val scenes:4-6 --devices 2 --accelerator cpu --backbone.depth 18 --backbone.width 8
+--backbone.fpn-channels 16 --decoder.channels 16 --decoder.groups 4 --affinity.channels 16
+--detection.box-features 16 --detection.mask-channels 8 --detection.mask-layers 1
+--detection.rpn-pre-nms 50 50 --detection.rpn-post-nms 50 50 --detection.roi-batch 16
+--train.batch 2 --train.iterations 2 --train.validations 1 --train.precision 32
+"""
+
+
+def resumed(fabric: Fabric, folder: Path, config: Config) -> Trainer:
+    """The same run, stopped one iteration after a checkpoint, and continued by new trainers."""
+    data, val = Drawn([3, 0, 2, 0]), Drawn([2, 3, 0, 1, 2], 50)
+    Trainer(fabric, config, data, val, RunRecord(folder, 1, quiet=True)).run(stop_after=3)
+    fabric.barrier()
+    record = RunRecord(folder, 1, quiet=True)
+    state, config, _ = record.load_resume()
+    torch.manual_seed(1000 + fabric.global_rank)
+    trainer = Trainer(fabric, config, data, val, record, build_network(config, data.categories))
+    trainer.load_state(state)
+    assert trainer.progress.iteration == 2
+    trainer.run()
+    return trainer
+
+
+def stopped(fabric: Fabric, trainer: Trainer, folder: Path) -> str:
+    """What each process says when the second one's loss is no number."""
+    term = torch.tensor(torch.nan if fabric.global_rank == 1 else 1.0)
+    batch = image_batch(1), [square_target()]
+    try:
+        check_finite({"semantic": term}, trainer.step.module.train(), *batch, folder)
+    except NonFiniteLossError as error:
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":
