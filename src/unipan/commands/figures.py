@@ -1,0 +1,134 @@
+"""`unipan figures CHECKPOINT DATA --out DIR`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from unipan.commands.options import Checkpoint, Device, Flag, Folder
+
+if TYPE_CHECKING:
+    from unipan.engine.figures import FigureSheet
+    from unipan.inference import Segmenter
+    from unipan.viz.figure_page import FigurePage
+
+JPEG_QUALITY = 75
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run; returns the exit code."""
+    tyro.cli(figures, prog="unipan figures", args=arguments)
+    return 0
+
+
+def figures(
+    checkpoint: Checkpoint,
+    data: Annotated[Positional[str], arg(metavar="DATA")] = "scenes",
+    /,
+    *,
+    out: Folder = Path("runs/figures"),
+    images: Annotated[int, arg(metavar="N")] = 50,
+    seed: int = 0,
+    rows: Annotated[int, arg(metavar="N")] = 4,
+    jpeg: Flag = False,
+    device: Device = "cpu",
+) -> None:
+    """Draw the paper's Figures 1, 6, 7, I, J and K of a checkpoint: DIR/figure-*.png, and DIR/index.html with captions.
+
+    What is shown is chosen by counting pixels against the truth, never by hand; the counts are printed.
+
+    Args:
+        checkpoint: see `options.Checkpoint`.
+        data: images with their truth, see `unipan evaluate --help`.
+        out: folder, made if missing.
+        images: how many images to measure; where DATA has more, so many are drawn by the seed.
+        seed: of that draw.
+        rows: of a figure, at most.
+        jpeg: smaller files, .jpg in the place of .png.
+        device: see `options.Device`.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from unipan.commands.sources import open_data, open_segmenter
+    from unipan.engine.figures import draw_figures
+    from unipan.ops.files import require_folder, write_atomically
+    from unipan.viz.figure_page import render_figures
+
+    if images < 1 or rows < 1:
+        raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
+    require_folder(out, "--out")
+    segmenter = open_segmenter(checkpoint, device)
+    source, note = open_data(data)
+    measured = min(images, len(source))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("measuring images", total=measured)
+        sheets, left_out = draw_figures(segmenter, source, images, seed, rows, lambda: progress.advance(task))
+    for each in sheets:
+        file = out / file_of(each, jpeg)
+        write_atomically(file, encode(each, jpeg))
+        print(f"{file}: {each.plan.title}")
+        for example in each.examples:
+            print(f"  {example.name}: {example.words}")
+    for sentence in left_out:
+        print(sentence)
+    drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
+    page = page_of(segmenter, sheets, left_out, f"the checkpoint {checkpoint} on {drawn}", jpeg)
+    write_atomically(out / "index.html", render_figures(page).encode())
+    print(f"all figures: {out / 'index.html'}")
+
+
+def file_of(sheet: "FigureSheet", jpeg: bool) -> str:
+    """The name of a figure's picture."""
+    return f"figure-{sheet.plan.number}.{'jpg' if jpeg else 'png'}"
+
+
+def encode(sheet: "FigureSheet", jpeg: bool) -> bytes:
+    """A figure as the bytes of a PNG or JPEG."""
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    picture = Image.fromarray(sheet.picture)
+    if jpeg:
+        picture.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True, progressive=True)
+    else:
+        picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def page_of(
+    segmenter: "Segmenter", sheets: "list[FigureSheet]", left_out: list[str], subject: str, jpeg: bool
+) -> "FigurePage":
+    """Everything on the page, as plain values."""
+    from unipan import __version__
+    from unipan.viz.figure_page import FigureEntry, FigurePage
+
+    entries = []
+    for each in sheets:
+        plan, (height, width) = each.plan, each.picture.shape[:2]
+        rows = [(example.name, example.words.replace("Psi", "Ψ")) for example in each.examples]
+        entry = FigureEntry(
+            plan.number, plan.section, plan.title, plan.text, file_of(each, jpeg), (width, height), rows
+        )
+        entries.append(entry)
+    return FigurePage(
+        title="The paper’s figures, from this checkpoint",
+        kicker="unipan figures",
+        lead=(
+            f"Drawn from {subject}. The figures have the paper’s numbers and show what it shows there.",
+            "No example was picked by hand. Each image was measured against its truth, and those that show most of "
+            "what a figure is about stand in it: gains only, but for Figure K, which shows losses too. What was "
+            "counted stands below each picture. A pixel of an object counts as right where it lies in the predicted "
+            "segment of the object’s class that shares most pixels with it.",
+        ),
+        left_out=left_out,
+        figures=entries,
+        legend=[(category.name, category.color) for category in segmenter.categories],
+        colophon=(
+            f"Written by unipan {__version__}. The page needs nothing but the pictures beside it. After Q. Li, X. Qi, "
+            "P. H. S. Torr, Unifying Training and Inference for Panoptic Segmentation, CVPR 2020."
+        ),
+    )
