@@ -26,10 +26,10 @@ class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """Anchors around (0, 0), x0 y0 x1 y1; ratios are height / width."""
-        side = torch.tensor([float(scale) for scale in scales], dtype=torch.float64)
-        root = torch.tensor(aspect_ratios, dtype=torch.float64).sqrt()[:, None]
+        side = torch.tensor([float(scale) for scale in scales], dtype=torch.float64, device=device)
+        root = torch.tensor(aspect_ratios, dtype=torch.float64, device=device).sqrt()[:, None]
         width, height = (side / root).flatten() / 2, (side * root).flatten() / 2
-        return torch.stack([-width, -height, width, height], dim=1).to(dtype=dtype, device=device)
+        return torch.stack([-width, -height, width, height], dim=1).to(dtype)
 
     def grid_anchors(self, grid_sizes: Sequence[Sequence[int]], strides: list[list[Tensor]]) -> list[Tensor]:
         """Those of every cell, per level."""
