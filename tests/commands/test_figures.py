@@ -1,0 +1,71 @@
+"""`unipan figures`: files, words and refusals."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.test_inference import segmenter_of, tiny
+from unipan.checkpoint import save_checkpoint
+from unipan.cli import main
+from unipan.data.scenes import SCENE_CATEGORIES
+from unipan.presets import scenes
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    segmenter = segmenter_of(tiny(scenes()))
+    path = tmp_path_factory.mktemp("figures") / "net.safetensors"
+    save_checkpoint(path, segmenter.network.state_dict(), segmenter.config, SCENE_CATEGORIES, {})
+    return str(path)
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["figures", *arguments]) == 1
+    said = capsys.readouterr().err.strip()
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_pictures_and_page_are_written(
+    checkpoint: str, jpeg: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "figures"
+    arguments = ["figures", checkpoint, "scenes:5-8", "--out", str(out), "--images", "2", "--rows", "1"]
+    assert main([*arguments, *(["--jpeg"] * jpeg)]) == 0
+    printed, page = capsys.readouterr().out, (out / "index.html").read_text()
+    files = sorted(path.name for path in out.iterdir() if path.name != "index.html")
+    assert files == sorted(re.findall(r'<img src="([^"]*)"', page))
+    assert {"figure-7", "figure-K"} <= {Path(name).stem for name in files}
+    assert {Path(name).suffix for name in files} == {".jpg" if jpeg else ".png"}
+    for name in files:
+        picture = Image.open(io.BytesIO((out / name).read_bytes()))
+        width, height = picture.size
+        assert f'src="{name}" width="{width}" height="{height}"' in page
+        assert np.asarray(picture.convert("RGB"))[:10].min() > 250  # a white margin
+        assert str(out / name) in printed
+    assert "pixels void" in printed
+    assert "2 of the 4 scenes, seeds 5..8, SEEN in training, drawn with seed 0" in page
+    assert "://" not in page
+
+
+def test_what_cannot_work_is_one_sentence(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    said = refused(["nowhere.safetensors", "--out", str(tmp_path / "file")], capsys)
+    assert "file is a file; give another folder" in said  # before the checkpoint is opened
+    out = ["--out", str(tmp_path / "out")]
+    assert "give 1 or more" in refused(["nowhere.safetensors", *out, "--images", "0"], capsys)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(photos / "a.png")
+    assert "panoptic.json: no such file" in refused([checkpoint, str(photos), *out], capsys)
+    categories = [{"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in SCENE_CATEGORIES]
+    content = {"categories": categories, "images": [], "annotations": []}
+    (photos / "panoptic.json").write_text(json.dumps(content))
+    assert "DATA has no images" in refused([checkpoint, str(photos), *out], capsys)
+    assert not (tmp_path / "out").exists()
