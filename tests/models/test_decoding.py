@@ -139,6 +139,22 @@ def test_the_winner_is_the_same_for_one_image_at_two_sizes() -> None:
 def test_channels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="4 channels for 1 detections and 2 stuff classes"):
         decode(torch.zeros(4, 2, 2), found([0], [1.0]), classes(1, 2), (8, 8), (8, 8), 4)
+    with pytest.raises(ValueError, match="3 channels for 1 detections and 2 stuff classes and void"):
+        decode(torch.zeros(3, 2, 2), found([0], [1.0]), classes(1, 2), (8, 8), (8, 8), 4, void=True)
+
+
+def test_what_the_void_channel_wins_has_no_segment() -> None:
+    """A thing in the left column of cells, stuff in the middle, void at the right; stuff 1 wins nowhere."""
+    panoptic = torch.zeros(4, 2, 3)
+    panoptic[[0, 2, 3], :, [0, 1, 2]] = 1
+    result = decode(panoptic, found([0], [0.7]), classes(1, 2), (2, 3), (2, 3), 1, void=True)
+    assert result.ids.tolist() == [[1, 2, 0]] * 2
+    assert [(segment.category.name, segment.area) for segment in result] == [("class 0", 2), ("class 2", 2)]
+    thing, stuff = result.segments
+    assert thing.score == pytest.approx(0.7)
+    assert stuff.score == pytest.approx(float(panoptic[:, 0, 1].softmax(0).max()))
+    nothing = decode(torch.ones(1, 2, 3), found([], []), classes(1, 0), (2, 3), (2, 3), 1, void=True)
+    assert not nothing.ids.any()
 
 
 def test_no_tensor_of_channels_times_pixels_exists(monkeypatch: pytest.MonkeyPatch) -> None:

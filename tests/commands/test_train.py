@@ -1,0 +1,52 @@
+"""`unipan train` of the baselines: their names, and what follows from the preset that a name begins with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from unipan.cli import main
+from unipan.commands.train import parse
+from unipan.commands.training import fit_to_data, with_init
+from unipan.data.statistics import ThingStatistics
+from unipan.presets import preset
+
+
+def test_a_baseline_is_a_preset_with_its_name_behind() -> None:
+    options = parse("scenes_upsnet", ["--upsnet.score", "0.4"])
+    assert (options.data, options.out) == ("scenes", Path("runs/scenes_upsnet"))
+    expected = preset("scenes_upsnet")
+    assert options.config == replace(expected, upsnet=replace(expected.upsnet, score=0.4))
+    assert parse("coco_panoptic_fpn", ["--data", "x"]).config == preset("coco_panoptic_fpn")
+
+
+def test_baselines_are_listed_and_others_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    assert "PRESET_panoptic_fpn, PRESET_upsnet" in capsys.readouterr().out
+    assert main(["train", "scenes_deeplab"]) == 2
+    assert "there is no preset 'scenes_deeplab'" in capsys.readouterr().err
+    assert main(["train", "finetune_upsnet"]) == 2
+    assert "--data DIR is needed" in capsys.readouterr().err
+
+
+def test_a_knob_that_breaks_a_baseline_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "scenes_upsnet", "--detection.no-masks"]) != 0
+    said = capsys.readouterr().err
+    assert "fusion upsnet: scenes_upsnet has no masks" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_finetune_starts_from_the_bundled_checkpoint_as_a_baseline_too() -> None:
+    for name in ("finetune_upsnet", "finetune_panoptic_fpn"):
+        assert with_init(preset(name), None)[1] == "scenes"
+    assert with_init(preset("scenes_upsnet"), None)[1] is None
+
+
+def test_baselines_are_fitted_to_the_data_where_their_preset_is() -> None:
+    sides = (4.0, 8.0, 12.0, 16.0, 24.0, 40.0, 90.0)
+    seen = ThingStatistics(10, (70.0, 359.0, 400), sides, (0.5, 1.0, 2.0), (2.0, 20.0), (256, 256), 2)
+    for baseline in ("panoptic_fpn", "upsnet"):
+        plain = fit_to_data(preset("finetune"), seen).detection
+        assert plain.max_detections == 449
+        assert fit_to_data(preset(f"finetune_{baseline}"), seen).detection == plain
+        assert fit_to_data(preset(f"coco_{baseline}"), seen) == preset(f"coco_{baseline}")
