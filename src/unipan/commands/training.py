@@ -97,11 +97,27 @@ def start(
     network, words = build(config, data.categories, init)
     say(words)
     trainer = Trainer(fabric, config, data, val, record, network)
+    say(memory(trainer))
     if options.minutes is not None:
         trainer.fit_to(options.minutes)
     else:
         trainer.announce()
     return trainer
+
+
+def memory(trainer: "Trainer") -> str:
+    """What a step will take, and what there is. Every process counts: losses may wait for each other."""
+    from unipan.engine.memory import describe_memory, device_memory, estimate_memory, training_size
+    from unipan.engine.step import runs_bf16
+
+    config, device, world = trainer.config, trainer.fabric.device, trainer.fabric.world_size
+    # Only where images keep their own size does one have to be looked at.
+    own = config.data.short_side == 0 and config.data.crop == (0, 0)
+    height, width = trainer.data[0].image.shape[:2] if own else (0, 0)
+    size = training_size(config.data, (height, width))
+    bf16 = runs_bf16(config.train.precision, device)
+    estimate = estimate_memory(trainer.network, trainer.criterion, config, size, bf16, world > 1)
+    return describe_memory(estimate, config.train, world, device_memory(device))
 
 
 def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "RunRecord") -> "Trainer":
