@@ -71,10 +71,10 @@ class Listing:
         """
         where = f"image {image_id!r}: "
         rows = rows_of(self.annotations[image_id], "segments_info", self.source, where)
-        ids = [row.get("id") for row in rows]
-        for key in ids:
-            if type(key) is not int or not 0 < key <= MAX_ID:
-                raise ValueError(f"{self.source}: {where}segment id {key!r} is no whole number in 1..{MAX_ID}")
+        ids: list[Any] = [row.get("id") for row in rows]
+        if ids and not (set(map(type, ids)) == {int} and min(ids) > 0 and max(ids) <= MAX_ID):
+            key = next(key for key in ids if type(key) is not int or not 0 < key <= MAX_ID)
+            raise ValueError(f"{self.source}: {where}segment id {key!r} is no whole number in 1..{MAX_ID}")
         if len(set(ids)) < len(ids):
             twice = next(key for key in ids if ids.count(key) > 1)
             raise ValueError(f"{self.source}: {where}segment id {twice} stands twice; ids are unique in an image")
@@ -86,12 +86,15 @@ class Listing:
                 f"one of the {len(index)} classes of the truth; predict its classes, by its ids"
             )
         declared = [number(row.get("area")) for row in rows]
-        crowds = [bool(row.get("iscrowd")) for row in rows]
-        bare = next((row["id"] for row in rows if "iscrowd" not in row), None)
+        said = [row.get("iscrowd") for row in rows]
+        bare = next((row["id"] for row in rows if "iscrowd" not in row), None) if None in said else None
         refusal = None if bare is None else f"segment {bare} has no `iscrowd`"
         return (
             Table(
-                np.array(ids, np.int64), np.array(classes, np.int64), np.array(crowds, bool), np.array(declared, float)
+                np.array(ids, np.int64),
+                np.array(classes, np.int64),
+                np.array([*map(bool, said)], bool),
+                np.array(declared, float),
             ),
             refusal,
         )

@@ -11,6 +11,7 @@ no false positive. There are two readings of this:
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -143,13 +144,25 @@ def require_pixels(panoptic: PanopticMap, present: Int64[np.ndarray, " N"], sour
         raise ValueError(f"{source}: segment id {key} is declared but has no pixel in the map; remove it")
 
 
-def match_strict(overlaps: Overlaps, truth: Table, prediction: Table) -> Matches:
-    """Areas as counted, every crowd; undeclared pixels are void, segments without pixels are not there."""
+def match_strict(
+    overlaps: Overlaps,
+    truth: Table,
+    prediction: Table,
+    truth_area: Int64[np.ndarray, " T"] | None = None,
+    prediction_area: Int64[np.ndarray, " P"] | None = None,
+) -> Matches:
+    """Areas as counted, every crowd; undeclared pixels are void, segments without pixels are not there.
+
+    The areas are those that the overlaps add up to, for callers that know them.
+    """
     rows = np.minimum(overlaps.truth, len(truth))
     columns = np.minimum(overlaps.prediction, len(prediction))
-    truth_area = areas(rows, overlaps.pixels, len(truth))
-    absorbs = _same_class(rows, columns, truth, prediction) & np.append(truth.crowd, False)[rows]
-    return _match(rows, columns, overlaps.pixels, truth, prediction, truth_area, truth_area > 0, absorbs)
+    if truth_area is None:
+        truth_area = areas(rows, overlaps.pixels, len(truth))
+    if prediction_area is None:
+        prediction_area = areas(columns, overlaps.pixels, len(prediction))
+    given = _Given(truth_area, prediction_area, truth_area > 0, truth.crowd)
+    return _match(Overlaps(rows, columns, overlaps.pixels), truth, prediction, given)
 
 
 def match_official(overlaps: Overlaps, truth: Table, prediction: Table) -> Matches:
@@ -158,38 +171,48 @@ def match_official(overlaps: Overlaps, truth: Table, prediction: Table) -> Match
     Pixels whose id the truth does not declare are not void there, but nothing; a prediction must not have any.
     """
     last = {label: row for row, label in enumerate(truth.classes.tolist()) if truth.crowd[row]}
-    kept = np.zeros(len(truth) + 2, bool)
+    kept = np.zeros(len(truth), bool)
     kept[list(last.values())] = True
-    rows, columns = overlaps.truth, overlaps.prediction
-    absorbs = _same_class(rows, columns, truth, prediction) & kept[rows]
-    expected = np.ones(len(truth), bool)
-    return _match(rows, columns, overlaps.pixels, truth, prediction, truth.declared, expected, absorbs)
+    prediction_area = areas(overlaps.prediction, overlaps.pixels, len(prediction))
+    given = _Given(truth.declared, prediction_area, np.ones(len(truth), bool), kept)
+    return _match(overlaps, truth, prediction, given)
 
 
-def _match(
-    rows: Int64[np.ndarray, " N"],
-    columns: Int64[np.ndarray, " N"],
-    pixels: Int64[np.ndarray, " N"],
-    truth: Table,
-    prediction: Table,
-    truth_area: np.ndarray,
-    expected: Bool[np.ndarray, " T"],
-    absorbs: Bool[np.ndarray, " N"],
-) -> Matches:
-    """The rules, given areas of the truth, which segments are missed unless matched, and which pairs absorb."""
-    prediction_area = areas(columns, pixels, len(prediction))
+class _Given(NamedTuple):
+    """What the two readings give the rules.
+
+    Attributes:
+        truth_area, prediction_area: of each segment.
+        expected: which segments of the truth are missed unless matched, crowds excepted.
+        absorbing: which crowds take predictions in.
+    """
+
+    truth_area: Int64[np.ndarray, " T"] | Float64[np.ndarray, " T"]
+    prediction_area: Int64[np.ndarray, " P"]
+    expected: Bool[np.ndarray, " T"]
+    absorbing: Bool[np.ndarray, " T"]
+
+
+def _match(overlaps: Overlaps, truth: Table, prediction: Table, given: _Given) -> Matches:
+    """The rules."""
+    rows, columns, pixels = overlaps.truth, overlaps.prediction, overlaps.pixels
     void = rows == len(truth)
     on_void = areas(columns[void], pixels[void], len(prediction))
-    may = _same_class(rows, columns, truth, prediction) & ~np.append(truth.crowd, [True, True])[rows]
-    t, p, shared = rows[may], columns[may], pixels[may]
+    inside = np.flatnonzero((rows < len(truth)) & (columns < len(prediction)))
+    inside = inside[truth.classes[rows[inside]] == prediction.classes[columns[inside]]]
+    ignored, crowds = on_void, truth.crowd[rows[inside]]
+    if crowds.any():
+        absorbed = inside[given.absorbing[rows[inside]]]
+        ignored = on_void + areas(columns[absorbed], pixels[absorbed], len(prediction))
+        inside = inside[~crowds]
+    t, p, shared = rows[inside], columns[inside], pixels[inside]
     with np.errstate(divide="ignore", invalid="ignore"):  # a wrong declared area leads anywhere
-        iou = shared / (truth_area[t] + prediction_area[p] - shared - on_void[p])
+        iou = shared / (given.truth_area[t] + given.prediction_area[p] - shared - on_void[p])
         hit = iou > 0.5
     t, p, iou = t[hit], p[hit], iou[hit]
-    missed = ~truth.crowd & expected
+    missed = ~truth.crowd & given.expected
     missed[t] = False
-    ignored = on_void + areas(columns[absorbs], pixels[absorbs], len(prediction))
-    spurious = (ignored <= 0.5 * prediction_area) & (prediction_area > 0)
+    spurious = (ignored <= 0.5 * given.prediction_area) & (given.prediction_area > 0)
     spurious[p] = False
     return Matches(t, p, iou, np.flatnonzero(missed), np.flatnonzero(spurious))
 
@@ -198,14 +221,6 @@ def areas(positions: Int64[np.ndarray, " N"], pixels: Int64[np.ndarray, " N"], c
     """The pixels of each of `count` segments; what lies beyond them is left out."""
     counted = np.bincount(positions, weights=pixels, minlength=count)
     return np.asarray(counted[:count], np.int64)
-
-
-def _same_class(
-    rows: Int64[np.ndarray, " N"], columns: Int64[np.ndarray, " N"], truth: Table, prediction: Table
-) -> Bool[np.ndarray, " N"]:
-    # -1 and -2 are no class, so that void never meets void.
-    mine, theirs = np.append(truth.classes, [-1, -1])[rows], np.append(prediction.classes, [-2, -2])[columns]
-    return np.asarray(mine == theirs, bool)
 
 
 def _size(panoptic: PanopticMap) -> str:

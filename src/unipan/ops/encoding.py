@@ -139,9 +139,9 @@ def _decode_by_opencv(data: bytes) -> np.ndarray | None:
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, or one sentence that names it."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
     if not path.is_file():
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file")
         raise ValueError(f"{path}: a folder stands where a file is needed")
     return path.read_bytes()
 

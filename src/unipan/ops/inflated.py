@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from struct import unpack_from
+from typing import Any
 
 import numpy as np
 from jaxtyping import Integer, UInt8
@@ -72,7 +73,7 @@ def inflate(data: bytes) -> Inflated | None:
     stride = 1 + 3 * width
     try:
         raw = np.empty(height * stride, np.uint8)
-        found = deflate_decode(_image_data(data), out=raw)
+        found = deflate_decode(_image_data(data), out=memoryview(raw))
     except (DeflateError, ValueError, TypeError, MemoryError, OverflowError):  # a damaged header may claim any size
         return None
     if len(found) != raw.size or not raw.size or raw[::stride].max() > 4:
@@ -80,11 +81,15 @@ def inflate(data: bytes) -> Inflated | None:
     return Inflated(height, width, raw)
 
 
-def _image_data(png: bytes) -> bytes | memoryview:
-    """The compressed pixels: the IDAT chunks, joined. Raises ValueError for a chunk with an error, or none."""
+def _image_data(png: bytes) -> Any:
+    """The compressed pixels, bytes or a view: the IDAT chunks, joined. Raises ValueError for an error in one, or none.
+
+    imagecodecs takes views, which copy nothing, but declares that it takes bytes.
+    """
     from imagecodecs import deflate_crc32
 
-    place, parts, view = 8, [], memoryview(png)
+    view: Any = memoryview(png)
+    place, parts = 8, []
     while place + 12 <= len(png):
         length, name = unpack_from(">I4s", png, place)
         end = place + 8 + length

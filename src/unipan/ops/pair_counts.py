@@ -77,7 +77,8 @@ def count_known(
     if isinstance(one, Inflated) and isinstance(other, Inflated) and one.shape == other.shape and cells <= _CELLS:
         from unipan.ops.loops import count_filtered
 
-        return count_filtered(one.raw, other.raw, one.width, ids, other_ids)
+        rows, columns, pixels = count_filtered(one.raw, other.raw, one.width, ids, other_ids)
+        return rows, columns, pixels
     counted = count_pairs(pixels_of(one), pixels_of(other))
     cell = positions(counted[0], ids) * (len(other_ids) + 2) + positions(counted[1], other_ids)
     found, owner = np.unique(cell, return_inverse=True)
