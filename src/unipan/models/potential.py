@@ -38,7 +38,8 @@ class DynamicPotential(nn.Module):
         v = semantic.to(torch.promote_types(semantic.dtype, torch.float32))  # at least 32 bit
         if self.variant != "A":
             v = v.softmax(0)
-        v_k = v[detections.classes] * inside(detections.boxes.detach(), *v.shape[-2:], self.stride)
+        height, width = v.shape[-2:]
+        v_k = v[detections.classes] * inside(detections.boxes.detach(), height, width, self.stride)
         # Every stuff class is a detection with the whole image as its box, score 1 and no mask (Sec. 3.3, A.3).
         stuff = v[self.num_things :]
         void = [self._void(v, v_k)] if self.void else []
