@@ -1,7 +1,7 @@
 """Who starts the processes."""
 
 import pytest
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from unipan.engine.launch import joined
 
