@@ -54,7 +54,7 @@ def test_what_is_counted_and_where_the_cross_stands() -> None:
     found = {example.kind: example for example in measure(reading())}
     # Right outside the box: columns 50..59 by P, none by the merger; under both boxes: 40..49, of them 42 and 45.
     assert {kind: example.value for kind, example in found.items() if kind != "quality"} == {
-        "outside": 100, "shared": 50, "conflict": 80, "revised": 150, "void": 4 * 96,
+        "outside": 100, "shared": 50, "conflict": 80, "revised": 37.5, "void": 4 * 96,
     }  # fmt: skip
     assert found["outside"].region == (50, 20, 60, 30)
     assert found["shared"].region == (45, 20, 50, 30)
@@ -97,11 +97,12 @@ def example(index: int, value: float, kind: str = "void") -> Example:
 
 
 def test_the_largest_are_chosen_and_other_images_first() -> None:
-    every = [example(0, 50), example(1, 90), example(2, 70), example(3, 11), example(4, 99, "shared")]
+    every = [example(0, 50), example(1, 90), example(2, 70), example(3, 11), example(4, 99, "shared"), example(5, 0)]
     used: set[int] = set()
     assert [e.index for e in choose(every, "void", 2, used)] == [1, 2]
     assert used == {1, 2}
-    assert [e.index for e in choose(every, "void", 2, used)] == [1, 0]  # 3 is too small to see, so 1 comes again
+    assert [e.index for e in choose(every, "void", 2, used)] == [0, 3]
+    assert [e.index for e in choose(every, "void", 3, used)] == [1, 2, 0]  # all are used: the largest come again
     assert choose(every, "conflict", 2, used) == []
 
 

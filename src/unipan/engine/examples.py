@@ -65,7 +65,7 @@ class Example:
     Attributes:
         kind: see `measure`.
         index, name: of the image.
-        value: what the kind counts, pixels or a difference of PQ.
+        value: what the kind counts: pixels, a percentage, or a difference of PQ.
         words: the same in a sentence.
         segment: id of the object in the truth, where the kind is about one.
         detection: the row of its own predicted box.
@@ -101,7 +101,7 @@ def measure(reading: Reading) -> list[Example]:
       (the merger, or without masks the argmax of Psi);
     * shared: pixels of one object inside its own and another box, right in ours and wrong by the argmax of Psi;
     * conflict: the same against the merger;
-    * revised: pixels of one object anywhere, right by the argmax of P and wrong by the argmax of Psi;
+    * revised: the percentage of one object's pixels, right by the argmax of P and wrong by the argmax of Psi;
     * void: pixels that the merger leaves void where the truth is not;
     * quality: PQ of this image, over segments of all classes, argmax of P minus argmax of Psi.
     """
@@ -155,7 +155,7 @@ def _of_objects(reading: Reading) -> list[Example]:
         if row is None or not segment.isthing or segment.iscrowd:
             continue
         body = truth.ids == segment.id
-        looks = _looks(reading, body, cover[row], layers > 1)
+        looks = _looks(reading, body, cover[row], np.asarray(layers > 1))
         for example in _of_object(reading, segment, row, looks, right):
             if example.kind not in found or example.value > found[example.kind].value:
                 found[example.kind] = example
@@ -191,7 +191,11 @@ def _of_object(
         rows, columns = np.flatnonzero(gained.any(1)), np.flatnonzero(gained.any(0))
         region = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         name = reading.sample.name
-        yield Example(kind, reading.index, name, float(ours - theirs), words, segment.id, row, deepest(gained), region)
+        # A percent of a large object is more pixels than half of a small one, and cannot be seen.
+        value = 100 * (ours - theirs) / segment.area if kind == "revised" else float(ours - theirs)
+        if ours - theirs < FEWEST_PIXELS:
+            continue
+        yield Example(kind, reading.index, name, value, words, segment.id, row, deepest(gained), region)
 
 
 def _partners(truth: PanopticMap, prediction: PanopticMap) -> dict[int, int]:
@@ -221,11 +225,11 @@ def image_quality(truth: PanopticMap, prediction: PanopticMap) -> float:
 
 
 def choose(examples: Iterable[Example], kind: Kind, count: int, used: set[int]) -> list[Example]:
-    """The `count` largest of a kind, from FEWEST_PIXELS on, and note their images in `used`.
+    """The `count` largest of a kind, and note their images in `used`.
 
     Images that another figure uses already come only when there are no others.
     """
-    fitting = [e for e in examples if e.kind == kind and e.value >= FEWEST_PIXELS]
+    fitting = [e for e in examples if e.kind == kind and e.value > 0]
     ranked = sorted(fitting, key=lambda e: (e.index in used, -e.value, e.index))
     found = sorted(ranked[:count], key=lambda e: (-e.value, e.index))
     used.update(example.index for example in found)

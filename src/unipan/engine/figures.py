@@ -57,8 +57,8 @@ PLANS = (
         "6",
         "Sec. 4.1",
         "Affinities, and the potential before and after them",
-        "Objects of which the argmax of P gets most pixels right that the argmax of Ψ gets wrong; the cross marks one "
-        "of them. The last two columns are by how much the object’s own channel leads over the best other one, in Ψ "
+        "Objects of which the argmax of P gets the largest share right that the argmax of Ψ gets wrong; the cross is "
+        "in it. The last two columns are by how much the object’s own channel leads over the best other one, in Ψ "
         "and in P (on a square-root scale): where it is red the object wins the argmax, where it is blue something "
         "else does, and the line is the object’s true outline.",
         ("(a) Image with its box", "(b) Affinities", "(c) Before: lead", "(d) After: lead"),
