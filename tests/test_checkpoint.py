@@ -298,3 +298,14 @@ def test_a_mask_free_network_starts_from_one_with_masks_and_back(tmp_path: Path)
     left = transfer(tiny_network(), tmp_path / "b.safetensors", CATEGORIES).left
     assert left
     assert all(key.startswith("detection.mask_") for key in left)
+
+
+def test_transfer_between_other_places_of_the_stride_is_refused(tmp_path: Path) -> None:
+    base = eager(tiny_config())
+    there = replace(base, backbone=replace(base.backbone, depth=50))
+    here = replace(there, backbone=replace(there.backbone, stride_in_1x1=True))
+    saved(tmp_path / "a.safetensors", there)
+    message = "its ResNet has backbone.stride_in_1x1=False, this experiment True; give the experiment the same"
+    with pytest.raises(ValueError, match=message):
+        transfer(tiny_network(here), tmp_path / "a.safetensors", CATEGORIES)
+    assert transfer(tiny_network(there, seed=3), tmp_path / "a.safetensors", CATEGORIES).left == []

@@ -177,7 +177,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
         ValueError: not even the backbone fits.
     """
     path = checkpoint_path(source)
-    _, old, _ = read_header(path)
+    config, old, _ = read_header(path)
     stored, own = load_file(path), network.state_dict()
     fitting = {k: v.to(own[k].dtype) for k, v in stored.items() if k in own and own[k].shape == v.shape}
     same = same_classes(old, categories)
@@ -194,6 +194,13 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
         fitting = {key: value for key, value in fitting.items() if not key.startswith(f"{part}.")}
     # A frozen batch norm counts no batches; an unfrozen one may start counting at 0.
     left = [key for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
+    # The stride's place shows in no tensor: weights of the one ResNet fit the other and mean nothing in it.
+    strides = (config.backbone.stride_in_1x1, network.backbone.stride_in_1x1)
+    if strides[0] != strides[1]:
+        raise ValueError(
+            f"--init {source}: its ResNet has backbone.stride_in_1x1={strides[0]}, this experiment {strides[1]}; give "
+            "the experiment the same"
+        )
     if any(key.startswith("backbone.") for key in left):
         raise ValueError(
             f"--init {source}: its backbone is not this experiment's; give a checkpoint of the same depth and width, "

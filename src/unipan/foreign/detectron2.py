@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -34,13 +35,14 @@ from unipan.presets import coco, panoptic_fpn
 KIND = "a Panoptic FPN of detectron2 (panoptic_fpn_R_50 or R_101 on COCO)"
 MEAN_BGR = (103.53, 116.28, 123.675)
 UNVERIFIED = "unverified numerically: made from detectron2's public documentation, never compared with its own output"
-DEPTHS = {BLOCKS[depth][1][2]: depth for depth in (50, 101)}
+Depth = Literal[50, 101]
+DEPTHS: dict[int, Depth] = {BLOCKS[50][1][2]: 50, BLOCKS[101][1][2]: 101}
 """Blocks of res4 -> depth."""
 RESNET = "backbone.bottom_up"
 ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
 
 
-def config_of(depth: int) -> Config:
+def config_of(depth: Depth) -> Config:
     """Our Panoptic FPN with detectron2's conventions."""
     base = panoptic_fpn(coco())
     return replace(
@@ -81,7 +83,7 @@ def import_detectron2(tensors: Mapping[str, Tensor], origin: str) -> Imported:
     return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
 
 
-def depth_of(tensors: Mapping[str, Tensor], origin: str) -> int:
+def depth_of(tensors: Mapping[str, Tensor], origin: str) -> Depth:
     """50 or 101, from the number of blocks in res4."""
     blocks = {found[1] for name in tensors if (found := re.match(r"backbone\.bottom_up\.res4\.(\d+)\.", name))}
     if len(blocks) not in DEPTHS:

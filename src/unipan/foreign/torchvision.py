@@ -114,7 +114,7 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
         network = build_network(config, categories)
     with torch.no_grad():
         half_excite(network.backbone.excite)
-        network.semantic.project.bias[len(categories.things) :] -= RESERVE
+        reserve(network.semantic.project, len(categories.things))
     own = network.state_dict()
     norms = {
         key: each.eps for key, each in model.named_modules() if isinstance(each, nn.BatchNorm2d | FrozenBatchNorm2d)
@@ -128,8 +128,14 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
 
 def half_excite(excite: nn.Module) -> None:
     """Make a squeeze-and-excite a factor of sigmoid(0) = 1/2, whatever comes in."""
-    for part in excite.fc2.parameters():
-        nn.init.zeros_(part)
+    for name, part in excite.named_parameters():
+        if name.startswith("fc2."):
+            nn.init.zeros_(part)
+
+
+def reserve(project: nn.Conv2d, things: int) -> None:
+    """Let an untrained V prefer things, of which it has the first rows."""
+    nn.init.constant_(project.bias[things:], -RESERVE)  # type: ignore[index]  # it has a bias
 
 
 def network_moves(
@@ -187,4 +193,4 @@ def class_moves(source: str, target: str, rows: Tensor, each: int, rest: tuple[i
 
 def chosen(tensor: Float[Tensor, "R *rest"], rows: Tensor, each: int) -> Float[Tensor, "Q *rest"]:
     """Of every wanted class its `each` rows."""
-    return tensor.unflatten(0, (-1, each))[rows].flatten(0, 1)
+    return tensor.reshape(-1, each, *tensor.shape[1:])[rows].flatten(0, 1)
