@@ -207,7 +207,7 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     text = (
         f"memory: about {total / GIB:.1f} GiB a process for passes of {share} images up to {height} x {width} "
         f"({estimate.fixed / GIB:.1f} for weights and optimiser, {estimate.per_image / GIB:.2f} an image), counted on "
-        f"small inputs, 5 % off where it was measured; here are {available / GIB:.1f} GiB"
+        f"small inputs, up to 10 % low where it was measured; here are {available / GIB:.1f} GiB"
     )
     if total <= available:
         return text
