@@ -48,6 +48,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
             config.affinity.channels,
             config.affinity.activation,
             config.affinity.normalise,
+            config.affinity.places,
         )
     feed_truth = config.matching.detections == "truth"
     network = PanopticNetwork(

@@ -131,6 +131,8 @@ class AffinityConfig:
     channel of Psi, or (softmax) phi1 is a softmax over the pixels (the paper's reference [23]). (ours)"""
     temperature: float = 10.0
     """Initial value of the learned factor on P before the loss's softmax; 0 leaves it out. (ours)"""
+    places: int = 0
+    """Wavelengths of a code of each cell's place that phi0 and phi1 see beside Q; 0 (the paper) leaves it out. (ours)"""
     loss: Literal["logits", "log"] = "logits"
     """Cross entropy on P as logits, or on log P (P >= 0 is needed)."""
 

@@ -62,3 +62,26 @@ def test_q_has_its_own_decoder() -> None:
     assert network.affinity.extract(features).shape == (2, 8, 16, 24)
     own = {id(p) for p in network.affinity.parameters()}
     assert own.isdisjoint(id(p) for p in network.semantic.parameters())
+
+
+def head_with_places(places: int) -> InstanceAffinity:
+    torch.manual_seed(0)
+    return InstanceAffinity(nn.Identity(), 8, places=places)
+
+
+def test_without_a_code_of_place_what_looks_alike_attracts_alike() -> None:
+    """Two cells with one Q: the paper's head cannot tell them apart, ours with `places` can."""
+    q = torch.randn(8, 12, 20)
+    q[:, 2, 3] = q[:, 9, 15]
+    for places, apart in ((0, False), (3, True)):
+        found = head_with_places(places).row(q, 5, 5)
+        assert (abs(float(found[2, 3] - found[9, 15])) > 1e-3) is apart
+
+
+def test_with_a_code_of_place_p_is_still_the_matrix_times_psi() -> None:
+    head, psi, q = head_with_places(3), torch.rand(4, 6, 10), torch.randn(8, 6, 10)
+    rows = torch.stack([head.row(q, y, x) for y in range(6) for x in range(10)]).flatten(1)
+    flat = psi.flatten(1)
+    mass = flat.sum(1) + 1  # normalise=segment
+    wanted = flat + (rows @ (flat / mass[:, None]).T).T
+    assert torch.allclose(head(psi, q).flatten(1), wanted, atol=1e-5)

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unipan.ops.places import sine_code
+
 Activation = Literal["identity", "elu", "relu", "softmax"]
 Normalisation = Literal["none", "pixels", "segment", "softmax"]
 
@@ -27,6 +29,8 @@ class InstanceAffinity(nn.Module):
         normalise: what phi1(Q)^T Psi is divided by: `none`; `pixels`, n; `segment`, the mass of each channel of
             Psi, so that a small thing's mean feature counts as much as a large one's; `softmax`: phi1 is a softmax
             over the pixels, in the place of its activation (the paper's [23]).
+        places: wavelengths of a code of each cell's place beside Q: convolutions see alike what looks alike, so
+            without it two cars of one kind attract each other. 0 is the paper's. (ours)
     """
 
     def __init__(
@@ -35,11 +39,13 @@ class InstanceAffinity(nn.Module):
         channels: int = 128,
         activation: Activation = "identity",
         normalise: Normalisation = "segment",
+        places: int = 0,
     ) -> None:
         super().__init__()
         self.extractor = extractor
-        self.phi0 = nn.Conv2d(channels, channels, 1)
-        self.phi1 = nn.Conv2d(channels, channels, 1)
+        self.phi0 = nn.Conv2d(channels + 4 * places, channels, 1)
+        self.phi1 = nn.Conv2d(channels + 4 * places, channels, 1)
+        self.places = places
         self.activation = activation
         self.normalise = normalise
 
@@ -59,6 +65,9 @@ class InstanceAffinity(nn.Module):
 
     def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """phi0(Q) and phi1(Q), pixels in rows of the image."""
+        if self.places:
+            code = sine_code(*queries.shape[-2:], self.places, queries.device)
+            queries = torch.cat([queries, code.to(queries.dtype)])
         flat = queries.flatten(1)
         q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
         if self.normalise == "softmax":
@@ -91,7 +100,7 @@ class InstanceAffinity(nn.Module):
         return 1
 
 
-def _pointwise(phi: nn.Conv2d, features: Float[Tensor, "C n"]) -> Float[Tensor, "C n"]:
+def _pointwise(phi: nn.Conv2d, features: Float[Tensor, "I n"]) -> Float[Tensor, "C n"]:
     """A 1x1 convolution of one image as the matrix product that it is: several times faster on a CPU."""
     assert phi.bias is not None
     return torch.addmm(phi.bias[:, None], phi.weight[:, :, 0, 0], features)
