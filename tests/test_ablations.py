@@ -3,7 +3,7 @@
 import pytest
 
 from tests.paper import tables as paper
-from unipan.ablations import MODELS, TABLE_1, TABLE_2, TABLE_I, TABLES, Table, photos_recipe, scenes_recipe
+from unipan.ablations import MODELS, TABLE_1, TABLE_2, TABLE_I, TABLES, Table, as_printed, photos_recipe, scenes_recipe
 from unipan.config import MergerConfig
 from unipan.engine.experiment import ways_to_read
 
@@ -51,7 +51,7 @@ def test_what_the_letters_of_table_1_stand_for() -> None:
     found = {}
     for letter in ("A", "A+", "B", "C", "C+", "D"):
         config = MODELS[letter].build(scenes_recipe())
-        assert config.loss.potential == 0  # not the paper's
+        assert (config.loss.potential > 0) is config.affinity.enabled
         found[letter] = (config.detection.masks, config.affinity.enabled, config.loss.panoptic > 0)
     assert found == {
         "A": (False, False, False),
@@ -72,3 +72,18 @@ def test_a_model_of_equal_time_is_the_same_network() -> None:
 
 def test_table_i_trims_every_second_row() -> None:
     assert [row.trimmed for row in TABLE_I.rows] == [False, True] * 3
+
+
+def test_as_printed_is_without_what_is_ours() -> None:
+    for letter in ("B", "D"):
+        config, full = MODELS[f"{letter} printed"].build(scenes_recipe()), MODELS[letter].build(scenes_recipe())
+        assert (config.affinity.places, config.loss.potential) == (0, 0)
+        assert full.affinity.places > 0
+        assert as_printed(full) == config
+
+
+def test_the_main_rows_are_trained_first_and_equal_times_last() -> None:
+    turns = [MODELS[key].turn for key in TABLE_1.models]
+    assert turns == sorted(turns)
+    assert set(TABLE_1.models[:6]) == {"A", "A+", "B", "C", "C+", "D"}
+    assert all(" as " in key for key in TABLE_1.models[-4:])

@@ -100,7 +100,7 @@ def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Pa
     plan = Plan(4, dict.fromkeys(MODELS, 0.1), smoke=True)
     jobs = [reproducing.Job(model, seed, request, plan, 1) for model in request.models for seed in request.seeds]
     names = {reproducing.record_of(request, plan, job.model, job.seed) for job in jobs}
-    assert len(names) == len(jobs) == len({job.folder for job in jobs}) == 20
+    assert len(names) == len(jobs) == len({job.folder for job in jobs}) == 24
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ class Request:
 
     @property
     def models(self) -> list[str]:
-        """Keys of all networks, those of equal iterations first."""
+        """Keys of all networks, in the order of their turns."""
         wanted = dict.fromkeys(model for table in self.tables for model in TABLES[table].models)
-        return sorted(wanted, key=lambda key: MODELS[key].as_long_as is not None)
+        return sorted(wanted, key=lambda key: MODELS[key].turn)
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def train_missing(request: Request, plan: Plan) -> None:
         ValueError: one of them failed; the others are finished first.
     """
     wanted = [(model, seed) for seed in request.seeds for model in request.models]
-    wanted.sort(key=lambda pair: MODELS[pair[0]].as_long_as is not None)
+    wanted.sort(key=lambda pair: MODELS[pair[0]].turn)
     todo = [
         Job(model, seed, request, plan, threads_of(request.jobs))
         for model, seed in wanted

@@ -50,10 +50,11 @@ def time_in_turn(
                 times[turn, place, row] = _once(segmenter, fusion, picture)
     measured = 1000 * times[1:].reshape(-1, len(segmenters), 2)
     totals = measured.sum(axis=2)
-    return {
-        name: Timing(*np.median(measured[:, row], axis=0).tolist(), float(np.median(totals[:, row] / totals[:, 0])))
-        for row, name in enumerate(segmenters)
-    }
+    found = {}
+    for row, name in enumerate(segmenters):
+        network, fusion = np.median(measured[:, row], axis=0).tolist()
+        found[name] = Timing(network, fusion, float(np.median(totals[:, row] / totals[:, 0])))
+    return found
 
 
 def _once(segmenter: Segmenter, fusion: str, picture: np.ndarray) -> tuple[float, float]:
