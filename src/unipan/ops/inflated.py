@@ -73,7 +73,7 @@ def inflate(data: bytes) -> Inflated | None:
     stride = 1 + 3 * width
     try:
         raw = np.empty(height * stride, np.uint8)
-        found = deflate_decode(_image_data(data), out=memoryview(raw))
+        found = deflate_decode(_image_data(data), out=raw.data)
     except (DeflateError, ValueError, TypeError, MemoryError, OverflowError):  # a damaged header may claim any size
         return None
     if len(found) != raw.size or not raw.size or raw[::stride].max() > 4:
