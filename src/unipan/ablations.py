@@ -295,7 +295,6 @@ def scenes_recipe() -> Config:
     return replace(
         base,
         name="ablation",
-        matching=replace(base.matching, stride=2),
         detection=replace(base.detection, anchor_sizes=(12, 21, 36, 63, 108), roi_canonical=60),
         affinity=replace(base.affinity, places=PLACES),
         loss=replace(base.loss, potential=1.0),
