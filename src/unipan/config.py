@@ -132,7 +132,8 @@ class AffinityConfig:
     temperature: float = 10.0
     """Initial value of the learned factor on P before the loss's softmax; 0 leaves it out. (ours)"""
     places: int = 0
-    """Wavelengths of a code of each cell's place that phi0 and phi1 see beside Q; 0 (the paper) leaves it out. (ours)"""
+    """Wavelengths of a code of each cell's place that phi0 and phi1 see beside Q; 0, the paper's, leaves it out.
+    (ours)"""
     loss: Literal["logits", "log"] = "logits"
     """Cross entropy on P as logits, or on log P (P >= 0 is needed)."""
 

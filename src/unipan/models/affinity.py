@@ -66,7 +66,8 @@ class InstanceAffinity(nn.Module):
     def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """phi0(Q) and phi1(Q), pixels in rows of the image."""
         if self.places:
-            code = sine_code(*queries.shape[-2:], self.places, queries.device)
+            height, width = queries.shape[-2:]
+            code = sine_code(height, width, self.places, queries.device)
             queries = torch.cat([queries, code.to(queries.dtype)])
         flat = queries.flatten(1)
         q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
