@@ -8,20 +8,24 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int64, Integer
 
-from unipan.engine.folders import Labelled, PanopticFolders
-from unipan.metrics.matching import Overlaps, areas
+from unipan.engine.folders import Labelled, PanopticFolders, Tables
+from unipan.metrics.matching import Batch, Overlaps, areas
 from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.ops.encoding import rgb_to_ids
 from unipan.ops.inflated import pixels_of
 from unipan.ops.pair_counts import count_known
 
 _LISTED = 5  # ids or names that one sentence holds
+_TOGETHER = 16  # images that are matched at once
+_PAIRS = 1 << 16  # of segments, after which fewer images wait: memory is not to grow with their number
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,71 @@ class FolderScores:
     problems: tuple[Problem, ...]
 
 
-@dataclass
-class _Part:
-    """What one thread has found."""
+class _Counted(NamedTuple):
+    """An image whose pixels are counted and forgotten.
 
-    quality: PanopticQuality
-    problems: dict[int, list[Problem]] = field(default_factory=dict)
+    Attributes:
+        index: of the image.
+        sides: truth and prediction, without pixels.
+        overlaps: of the two.
+        strays: of either side the ids with pixels that it does not declare.
+    """
+
+    index: int
+    sides: tuple[Labelled, Labelled]
+    overlaps: Overlaps
+    strays: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def refusal(self) -> str | None:
+        return self.sides[1].refusal or self.sides[0].refusal
+
+
+class _Part:
+    """What one thread has found.
+
+    A call of numpy takes microseconds whatever it is called for: counted images wait for others, to be matched at once.
+    """
+
+    def __init__(self, folders: PanopticFolders, lenient: bool) -> None:
+        self.quality, self.problems = PanopticQuality(folders.categories), dict[int, list[Problem]]()
+        self._folders, self._lenient = folders, lenient
+        self._waiting: list[_Counted] = []
+        self._pairs = 0
+
+    def take(self, index: int, tables: tuple[Tables, Tables]) -> None:
+        """Count one image's pixels unless there is something wrong with its files."""
+        try:
+            truth, prediction = self._folders.read(index, tables)
+        except (ValueError, OSError) as error:
+            self.problems[index] = [Problem(str(error), pardonable=False)]
+            return
+        if prediction.pixels is None and not self._lenient:
+            return  # all of them in one sentence
+        counted = _count(index, truth, prediction)
+        self._waiting.append(counted)
+        self._pairs += len(counted.overlaps)
+        if len(self._waiting) >= _TOGETHER or self._pairs >= _PAIRS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Match the images that wait; those with a fault only if it is pardoned."""
+        waiting, self._waiting, self._pairs = self._waiting, [], 0
+        if not waiting:
+            return
+        batch = _batch(waiting)
+        faulty = {row for row, each in enumerate(waiting) if any(map(len, each.strays))}
+        faulty.update(batch.truth_image[batch.truth_area == 0].tolist())
+        faulty.update(batch.prediction_image[batch.prediction_area == 0].tolist())
+        for row in faulty:
+            self.problems[waiting[row].index] = [*_disagreements(waiting[row])]
+        if faulty and not self._lenient:
+            waiting = [each for row, each in enumerate(waiting) if row not in faulty]
+            if not waiting:
+                return
+            batch = _batch(waiting)
+        refusals = {row: text for row, each in enumerate(waiting) if (text := each.refusal) is not None}
+        self.quality.put(batch, [self._folders.names[each.index] for each in waiting], refusals)
 
 
 def score_folders(
@@ -70,15 +133,14 @@ def score_folders(
         threads: as many as there are cores unless given; the result is the same to the last bit.
         each: called after every image, from any thread.
     """
-    positions, lock, stop = iter(range(len(folders))), threading.Lock(), threading.Event()
+    images, lock, stop = _listed(folders), threading.Lock(), threading.Event()
 
     def work() -> _Part:
-        part = _Part(PanopticQuality(folders.categories))
-        for index in _shared(positions, lock, stop):
-            problems = _score(folders, index, part, lenient)
-            if problems:
-                part.problems[index] = problems
+        part = _Part(folders, lenient)
+        for index, tables in _shared(images, lock, stop):
+            part.take(index, tables)
             each()
+        part.finish()
         return part
 
     count = max(1, min(threads or available_cores(), len(folders)))
@@ -92,14 +154,26 @@ def score_folders(
     return FolderScores(reduce(add, (part.quality for part in parts)), (*_missing(folders), *listed))
 
 
-def _shared(positions: Iterator[int], lock: threading.Lock, stop: threading.Event) -> Iterator[int]:
-    """Each position goes to one thread."""
+_Image = tuple[int, tuple[Tables, Tables]]
+
+
+def _listed(folders: PanopticFolders) -> Iterator[_Image]:
+    """Each image with what is known of it beforehand."""
+    for start in range(0, len(folders), _TOGETHER):
+        indices = range(start, min(start + _TOGETHER, len(folders)))
+        tables = folders.plain_tables(indices)
+        for index in indices:
+            yield index, tables
+
+
+def _shared(images: Iterator[_Image], lock: threading.Lock, stop: threading.Event) -> Iterator[_Image]:
+    """Each image goes to one thread."""
     while not stop.is_set():
         with lock:
-            index = next(positions, None)
-        if index is None:
+            image = next(images, None)
+        if image is None:
             return
-        yield index
+        yield image
 
 
 def available_cores() -> int:
@@ -107,46 +181,41 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _score(folders: PanopticFolders, index: int, part: _Part, lenient: bool) -> list[Problem]:
-    """Count one image unless there is something wrong with it, and say what."""
-    try:
-        truth, prediction = folders.read(index)
-    except (ValueError, OSError) as error:
-        return [Problem(str(error), pardonable=False)]
-    missing = prediction.pixels is None
-    if missing and not lenient:
-        return []  # all of them in one sentence
-    empty = np.zeros((0, 0, 3), np.uint8)
-    pixels = empty if truth.pixels is None else truth.pixels
+def _count(index: int, truth: Labelled, prediction: Labelled) -> _Counted:
+    """Count the pixels of one image; a missing prediction is void."""
+    pixels = np.zeros((0, 0, 3), np.uint8) if truth.pixels is None else truth.pixels
     theirs = np.zeros(pixels.shape[:2], np.int32) if prediction.pixels is None else prediction.pixels
     overlaps = Overlaps(*count_known(pixels, theirs, truth.table.ids, prediction.table.ids))
-    problems = [*_disagreements(truth, overlaps.truth, overlaps.pixels)]
-    problems += [] if missing else _disagreements(prediction, overlaps.prediction, overlaps.pixels)
-    if lenient or not problems:
-        refusal = prediction.refusal or truth.refusal
-        part.quality.put(overlaps, truth.table, prediction.table, folders.names[index], refusal)
-    return problems
+    strays = _strays(truth, overlaps.truth), _strays(prediction, overlaps.prediction)
+    return _Counted(index, (_bare(truth), _bare(prediction)), overlaps, strays)
 
 
-def _disagreements(side: Labelled, positions: np.ndarray, pixels: np.ndarray) -> Iterator[Problem]:
+def _bare(side: Labelled) -> Labelled:
+    return Labelled(side.source, None, side.table, side.refusal)
+
+
+def _strays(side: Labelled, positions: Int64[np.ndarray, " N"]) -> Integer[np.ndarray, " S"]:
+    """The ids with pixels that the JSON does not declare."""
+    if side.pixels is None or positions.max(initial=0) <= len(side.table):
+        return np.zeros(0, np.int64)
+    return np.setdiff1d(rgb_to_ids(pixels_of(side.pixels)), [*side.table.ids.tolist(), 0])
+
+
+def _batch(images: list[_Counted]) -> Batch:
+    return Batch.of([(each.overlaps, each.sides[0].table, each.sides[1].table) for each in images])
+
+
+def _disagreements(image: _Counted) -> Iterator[Problem]:
     """Ids with pixels that the JSON does not declare, and the reverse."""
-    count = len(side.table)
-    if (positions > count).any() and side.pixels is not None:
-        ids = np.setdiff1d(rgb_to_ids(pixels_of(side.pixels)), [*side.table.ids.tolist(), 0])
-        what = (
-            "have pixels but are not declared in the JSON"
-            if len(ids) > 1
-            else "has pixels but is not declared in the JSON"
-        )
-        yield Problem(f"{side.source}: {_ids(ids)} {what}", True, len(ids))
-    absent = side.table.ids[areas(positions, pixels, count) == 0]
-    if len(absent):
-        what = (
-            "are declared in the JSON but have no pixels"
-            if len(absent) > 1
-            else "is declared in the JSON but has no pixel"
-        )
-        yield Problem(f"{side.source}: {_ids(absent)} {what}", True, len(absent))
+    places = image.overlaps.truth, image.overlaps.prediction
+    for side, positions, strays in zip(image.sides, places, image.strays, strict=True):
+        if len(strays):
+            what = "have pixels but are not declared" if len(strays) > 1 else "has pixels but is not declared"
+            yield Problem(f"{side.source}: {_ids(strays)} {what} in the JSON", True, len(strays))
+        absent = side.table.ids[areas(positions, image.overlaps.pixels, len(side.table)) == 0]
+        if len(absent):
+            one, many = "is declared in the JSON but has no pixel", "are declared in the JSON but have no pixels"
+            yield Problem(f"{side.source}: {_ids(absent)} {many if len(absent) > 1 else one}", True, len(absent))
 
 
 def _missing(folders: PanopticFolders) -> Iterator[Problem]:

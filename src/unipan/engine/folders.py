@@ -4,8 +4,10 @@ Unlike `CocoPanoptic`, which refuses a dataset with a fault, this reads what is 
 evaluator must say all of it, and may be told to be lenient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,6 +38,10 @@ class Labelled:
     pixels: UInt8[np.ndarray, "H W 3"] | Inflated | None
     table: Table
     refusal: str | None = None
+
+
+Tables = Mapping[int | str, Table]
+"""By image id."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +91,48 @@ class Listing:
                 f"{self.source}: {where}segment {row['id']} has category id {row.get('category_id')!r}, which is not "
                 f"one of the {len(index)} classes of the truth; predict its classes, by its ids"
             )
-        declared = [number(row.get("area")) for row in rows]
         said = [row.get("iscrowd") for row in rows]
         bare = next((row["id"] for row in rows if "iscrowd" not in row), None) if None in said else None
         refusal = None if bare is None else f"segment {bare} has no `iscrowd`"
-        return (
-            Table(
-                np.array(ids, np.int64),
-                np.array(classes, np.int64),
-                np.array([*map(bool, said)], bool),
-                np.array(declared, float),
-            ),
-            refusal,
-        )
+        declared = [number(row.get("area")) for row in rows]
+        return _table(ids, classes, declared, said), refusal
+
+    def plain_tables(self, image_ids: Sequence[int | str], index: Mapping[int, int]) -> dict[int | str, Table]:
+        """The tables of several images at once, in half the time; none of them if there is anything odd about one.
+
+        What is odd is for `table` to say. Arguments as there; images without an annotation are left out.
+        """
+        keys = [key for key in image_ids if key in self.annotations]
+        listed = [self.annotations[key].get("segments_info") for key in keys]
+        if not {*map(type, listed)} <= {list}:
+            return {}
+        try:
+            rows = [*map(_ROW, chain.from_iterable(listed))]
+            ids, categories, declared, said = zip(*rows, strict=True) if rows else ((),) * 4
+            whole = {*map(type, chain(ids, categories))} <= {int}
+            if not whole or not {*map(type, declared)} <= {int, float} or not {*map(type, said)} <= {int, bool}:
+                return {}
+            joined = _table(ids, [*map(index.get, categories)], declared, said)
+        except (KeyError, TypeError, OverflowError):  # no object, a field missing, an unknown category, a vast number
+            return {}
+        ends = [0, *accumulate(map(len, listed))]
+        keyed = np.sort(joined.ids + np.repeat(np.arange(len(keys)) * (MAX_ID + 1), np.diff(ends)))
+        if rows and (joined.ids.min() < 1 or joined.ids.max() > MAX_ID or (keyed[1:] == keyed[:-1]).any()):
+            return {}
+        parts = [slice(start, end) for start, end in pairwise(ends)]
+        return {key: joined[part] for key, part in zip(keys, parts, strict=True)}
+
+
+_ROW = itemgetter("id", "category_id", "area", "iscrowd")
+
+
+def _table(ids: Sequence[Any], classes: Sequence[Any], declared: Sequence[Any], said: Sequence[Any]) -> Table:
+    return Table(
+        np.array(ids, np.int64),
+        np.array(classes, np.int64),
+        np.array([*map(bool, said)], bool),
+        np.array(declared, float),
+    )
 
 
 def _index(category: Any, index: Mapping[int, int]) -> int:
@@ -155,19 +190,29 @@ class PanopticFolders:
         pairs = zip(self.names, self.image_ids, strict=True)
         return [name for name, key in pairs if key not in self.prediction.annotations]
 
-    def read(self, index: int) -> tuple[Labelled, Labelled]:
+    def plain_tables(self, indices: Sequence[int]) -> tuple[Tables, Tables]:
+        """What `read` may be given for these images: tables of truth and predictions, where nothing is odd."""
+        keys = [self.image_ids[index] for index in indices]
+        known = self.categories.index_of_id
+        return self.truth.plain_tables(keys, known), self.prediction.plain_tables(keys, known)
+
+    def read(self, index: int, tables: tuple[Tables, Tables] = ({}, {})) -> tuple[Labelled, Labelled]:
         """Truth and prediction of an image.
+
+        Args:
+            index: of the image.
+            tables: those that are known already (`plain_tables`).
 
         Raises:
             FileNotFoundError: a PNG is missing.
             ValueError: a PNG is damaged, the two differ in size, or a JSON says what it must not.
         """
         key = self.image_ids[index]
-        truth = self._labelled(self.truth, key)
+        truth = self._labelled(self.truth, key, tables[0])
         if key not in self.prediction.annotations:
             none = Table.of(())
             return truth, Labelled(str(self.prediction.source), None, none, "it has no prediction")
-        prediction = self._labelled(self.prediction, key)
+        prediction = self._labelled(self.prediction, key, tables[1])
         if truth.pixels is None or prediction.pixels is None or truth.pixels.shape != prediction.pixels.shape:
             raise ValueError(
                 f"{prediction.source}: the prediction is {_size(prediction.pixels)} but the truth {truth.source} is "
@@ -175,8 +220,10 @@ class PanopticFolders:
             )
         return truth, prediction
 
-    def _labelled(self, side: Listing, key: int | str) -> Labelled:
-        table, refusal = side.table(key, self.categories.index_of_id)
+    def _labelled(self, side: Listing, key: int | str, tables: Tables) -> Labelled:
+        table, refusal = tables.get(key), None
+        if table is None:
+            table, refusal = side.table(key, self.categories.index_of_id)
         path = side.png(key)
         said = None if refusal is None or side is self.prediction else refusal
         return Labelled(str(path), read_channels(path), table, said)

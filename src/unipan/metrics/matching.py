@@ -9,8 +9,9 @@ no false positive. There are two readings of this:
   last-listed crowd of a class absorbs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,9 @@ class Overlaps:
     prediction: Int64[np.ndarray, " N"]
     pixels: Int64[np.ndarray, " N"]
 
+    def __len__(self) -> int:
+        return len(self.pixels)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -81,6 +85,19 @@ class Table:
             np.array(categories, np.int64) if classes is None else classes,
             np.array(crowd, bool),
             np.array(declared, np.float64),
+        )
+
+    def __getitem__(self, rows: slice) -> "Table":
+        return Table(self.ids[rows], self.classes[rows], self.crowd[rows], self.declared[rows])
+
+    @classmethod
+    def join(cls, tables: Sequence["Table"]) -> "Table":
+        """All rows, table after table; at least one."""
+        return cls(
+            np.concatenate([each.ids for each in tables]),
+            np.concatenate([each.classes for each in tables]),
+            np.concatenate([each.crowd for each in tables]),
+            np.concatenate([each.declared for each in tables]),
         )
 
     def __len__(self) -> int:
@@ -133,7 +150,7 @@ def match_segments(truth: PanopticMap, prediction: PanopticMap, name: str = "ima
     overlaps = count_overlaps(truth, prediction, name)
     require_pixels(truth, overlaps.truth, f"{name}, truth")
     require_pixels(prediction, overlaps.prediction, f"{name}, prediction")
-    return match_strict(overlaps, Table.of(truth), Table.of(prediction))
+    return match_strict(Batch.of([(overlaps, Table.of(truth), Table.of(prediction))]))
 
 
 def require_pixels(panoptic: PanopticMap, present: Int64[np.ndarray, " N"], source: str) -> None:
@@ -144,38 +161,83 @@ def require_pixels(panoptic: PanopticMap, present: Int64[np.ndarray, " N"], sour
         raise ValueError(f"{source}: segment id {key} is declared but has no pixel in the map; remove it")
 
 
-def match_strict(
-    overlaps: Overlaps,
-    truth: Table,
-    prediction: Table,
-    truth_area: Int64[np.ndarray, " T"] | None = None,
-    prediction_area: Int64[np.ndarray, " P"] | None = None,
-) -> Matches:
-    """Areas as counted, every crowd; undeclared pixels are void, segments without pixels are not there.
+@dataclass(frozen=True)
+class Batch:
+    """The segments of several images in one row, image after image: the rules look at all of them at once.
 
-    The areas are those that the overlaps add up to, for callers that know them.
+    Attributes:
+        truth, prediction: all segments.
+        overlaps: all pairs. Void is one beyond the last segment of all, whatever image it is of, and what is
+            undeclared two beyond: the other segment of a pair tells the image, so no rule confuses them.
+        truth_image, prediction_image, overlap_image: which image each of them is of, ascending.
     """
-    rows = np.minimum(overlaps.truth, len(truth))
-    columns = np.minimum(overlaps.prediction, len(prediction))
-    if truth_area is None:
-        truth_area = areas(rows, overlaps.pixels, len(truth))
-    if prediction_area is None:
-        prediction_area = areas(columns, overlaps.pixels, len(prediction))
-    given = _Given(truth_area, prediction_area, truth_area > 0, truth.crowd)
-    return _match(Overlaps(rows, columns, overlaps.pixels), truth, prediction, given)
+
+    truth: Table
+    prediction: Table
+    overlaps: Overlaps
+    truth_image: Int64[np.ndarray, " T"]
+    prediction_image: Int64[np.ndarray, " P"]
+    overlap_image: Int64[np.ndarray, " N"]
+
+    @classmethod
+    def of(cls, images: Sequence[tuple[Overlaps, Table, Table]]) -> "Batch":
+        """From the overlaps, the truth and the prediction of each image; at least one."""
+        overlaps, truth, prediction = zip(*images, strict=True)
+        owner = _owner(list(map(len, overlaps)))
+        known, given = list(map(len, truth)), list(map(len, prediction))
+        joined = Overlaps(
+            _shifted(np.concatenate([each.truth for each in overlaps]), owner, known),
+            _shifted(np.concatenate([each.prediction for each in overlaps]), owner, given),
+            np.concatenate([each.pixels for each in overlaps]),
+        )
+        return cls(Table.join(truth), Table.join(prediction), joined, _owner(known), _owner(given), owner)
+
+    @cached_property
+    def truth_area(self) -> Int64[np.ndarray, " T"]:
+        """Pixels of each segment of the truth, as counted."""
+        return areas(self.overlaps.truth, self.overlaps.pixels, len(self.truth))
+
+    @cached_property
+    def prediction_area(self) -> Int64[np.ndarray, " P"]:
+        """Pixels of each prediction, as counted."""
+        return areas(self.overlaps.prediction, self.overlaps.pixels, len(self.prediction))
 
 
-def match_official(overlaps: Overlaps, truth: Table, prediction: Table) -> Matches:
+def _owner(lengths: list[int]) -> Int64[np.ndarray, " N"]:
+    return np.repeat(np.arange(len(lengths)), lengths)
+
+
+def _shifted(
+    positions: Int64[np.ndarray, " N"], owner: Int64[np.ndarray, " N"], lengths: list[int]
+) -> Int64[np.ndarray, " N"]:
+    """Positions in each image's table, as those in the joined one."""
+    counts = np.array(lengths)
+    beyond = positions - counts[owner]
+    first = np.cumsum(counts) - counts
+    return np.where(beyond >= 0, beyond + counts.sum(), positions + first[owner])
+
+
+def match_strict(batch: Batch) -> Matches:
+    """Areas as counted, every crowd; undeclared pixels are void, segments without pixels are not there."""
+    rows = np.minimum(batch.overlaps.truth, len(batch.truth))
+    columns = np.minimum(batch.overlaps.prediction, len(batch.prediction))
+    given = _Given(batch.truth_area, batch.prediction_area, batch.truth_area > 0, batch.truth.crowd)
+    return _match(Overlaps(rows, columns, batch.overlaps.pixels), batch.truth, batch.prediction, given)
+
+
+def match_official(batch: Batch) -> Matches:
     """As panopticapi: the truth's declared areas, the last-listed crowd of a class; a segment without pixels is missed.
 
     Pixels whose id the truth does not declare are not void there, but nothing; a prediction must not have any.
     """
-    last = {label: row for row, label in enumerate(truth.classes.tolist()) if truth.crowd[row]}
+    truth = batch.truth
+    rows = np.flatnonzero(truth.crowd)
+    keys = zip(batch.truth_image[rows].tolist(), truth.classes[rows].tolist(), strict=True)
+    last = dict(zip(keys, rows.tolist(), strict=True))  # later ones replace earlier ones
     kept = np.zeros(len(truth), bool)
     kept[list(last.values())] = True
-    prediction_area = areas(overlaps.prediction, overlaps.pixels, len(prediction))
-    given = _Given(truth.declared, prediction_area, np.ones(len(truth), bool), kept)
-    return _match(overlaps, truth, prediction, given)
+    given = _Given(truth.declared, batch.prediction_area, np.ones(len(truth), bool), kept)
+    return _match(batch.overlaps, truth, batch.prediction, given)
 
 
 class _Given(NamedTuple):

@@ -5,7 +5,11 @@ with `official_reason` where it raises. The two readings are told apart in `unip
 """
 
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,10 +18,10 @@ from jaxtyping import Float64, Int64
 from unipan.categories import Categories
 from unipan.metrics.class_sums import class_indices
 from unipan.metrics.matching import (
+    Batch,
     Matches,
     Overlaps,
     Table,
-    areas,
     count_overlaps,
     match_official,
     match_segments,
@@ -71,26 +75,32 @@ class ImageCounts:
     sums: Float64[np.ndarray, "C 3 4"]
 
     @classmethod
-    def of(
-        cls,
-        found: Matches,
-        truth: Table,
-        prediction: Table,
-        truth_area: np.ndarray,
-        prediction_area: Int64[np.ndarray, " P"],
-    ) -> "ImageCounts":
-        """Count matches; the classes of the tables are class indices."""
+    def of(cls, found: Matches, batch: Batch, truth_area: np.ndarray, images: int, classes: int) -> "list[ImageCounts]":
+        """Count the matches of each image of a batch, whose tables bear class indices.
+
+        Args:
+            found: of the batch.
+            batch: of this number of images.
+            truth_area: by which sizes are told apart.
+            images, classes: how many there are.
+        """
         hits, wrong, missed = len(found.truth), len(found.spurious), len(found.missed)
-        hit = truth.classes[found.truth]
-        labels = np.concatenate([hit, hit, prediction.classes[found.spurious], truth.classes[found.missed]])
+        rows = (batch.truth_image * classes + batch.truth.classes, batch.prediction_image * classes)
+        rows = (rows[0], rows[1] + batch.prediction.classes)
+        hit = rows[0][found.truth]
+        cells = np.concatenate([hit, hit, rows[1][found.spurious], rows[0][found.missed]])
         hit = truth_area[found.truth]
-        sizes = _size_of(np.concatenate([hit, hit, prediction_area[found.spurious], truth_area[found.missed]]))
+        sizes = _size_of(np.concatenate([hit, hit, batch.prediction_area[found.spurious], truth_area[found.missed]]))
         columns = np.repeat(np.arange(4), [hits, hits, wrong, missed])
         weights = np.concatenate([found.iou, np.ones(hits + wrong + missed)])
-        classes, rows = np.unique(labels, return_inverse=True)
-        sums = np.bincount(12 * rows + 4 * sizes + columns, weights=weights, minlength=12 * len(classes))
+        occurs = np.bincount(cells, minlength=images * classes) > 0
+        there, row_of = np.flatnonzero(occurs), np.cumsum(occurs) - 1
+        sums = np.bincount(12 * row_of[cells] + 4 * sizes + columns, weights=weights, minlength=12 * len(there))
         # bincount of nothing is integer, whatever its weights
-        return cls(classes, sums.astype(np.float64, copy=False).reshape(-1, 3, 4))
+        sums = sums.astype(np.float64, copy=False).reshape(-1, 3, 4)
+        ends = np.searchsorted(there, classes * np.arange(images + 1)).tolist()
+        labels = there % classes
+        return [cls(labels[start:end], sums[start:end]) for start, end in pairwise(ends)]
 
     @property
     def total(self) -> Float64[np.ndarray, "C 4"]:
@@ -138,43 +148,41 @@ class PanopticQuality:
         overlaps = count_overlaps(truth, prediction, name)
         require_pixels(truth, overlaps.truth, f"{name}, truth")
         require_pixels(prediction, overlaps.prediction, f"{name}, prediction")
-        return self.put(overlaps, truth_table, prediction_table, name)
+        return self.put(Batch.of([(overlaps, truth_table, prediction_table)]), [name])
 
-    def put(
-        self, overlaps: Overlaps, truth: Table, prediction: Table, name: str, refusal: str | None = None
-    ) -> Matches:
-        """Count one image whose overlaps are known.
+    def put(self, batch: Batch, names: Sequence[str], refusals: Mapping[int, str] = MappingProxyType({})) -> Matches:
+        """Count images whose overlaps are known; one by one or many at once, the counts are the same.
 
         Args:
-            overlaps: of the two.
-            truth, prediction: their segments, with class indices; those without pixels do not count.
-            name: unique within the dataset, see `update`.
-            refusal: why the official tool raises on this image, if it does.
+            batch: with class indices; segments without pixels do not count.
+            names: of its images, unique within the dataset, see `update`.
+            refusals: why the official tool raises on an image, by its position, where it does for what is not in
+                the batch.
 
         Returns:
             The strict matches.
 
         Raises:
-            ValueError: a repeated name.
+            ValueError: a repeated name; then no image is counted.
         """
-        self._once(name)
-        truth_area = areas(overlaps.truth, overlaps.pixels, len(truth))
-        prediction_area = areas(overlaps.prediction, overlaps.pixels, len(prediction))
-        found = match_strict(overlaps, truth, prediction, truth_area, prediction_area)
-        counted = ImageCounts.of(found, truth, prediction, truth_area, prediction_area)
-        refusal = refusal or _refusal(truth, prediction, overlaps, prediction_area)
-        if refusal is not None:
-            self.refusals[name] = refusal
-        elif _readings_differ(overlaps, truth, truth_area):
-            official = match_official(overlaps, truth, prediction)
-            other = ImageCounts.of(official, truth, prediction, truth.declared, prediction_area)
-            if not other.equals(counted):
-                self.official_counts[name] = other
-        self.counts[name] = counted
+        for name, count in Counter(names).items():
+            self._once(name, count)
+        found = match_strict(batch)
+        counted = ImageCounts.of(found, batch, batch.truth_area, len(names), len(self.categories))
+        refused = {**_refusals(batch), **refusals}
+        self.refusals.update({names[image]: text for image, text in sorted(refused.items())})
+        differing = sorted(_readings_differ(batch) - refused.keys())
+        if differing:
+            official = match_official(batch)
+            others = ImageCounts.of(official, batch, batch.truth.declared, len(names), len(self.categories))
+            self.official_counts.update(
+                {names[image]: others[image] for image in differing if not others[image].equals(counted[image])}
+            )
+        self.counts.update(zip(names, counted, strict=True))
         return found
 
-    def _once(self, name: str) -> None:
-        if name in self.counts:
+    def _once(self, name: str, count: int = 1) -> None:
+        if count > 1 or name in self.counts:
             raise ValueError(f"{name}: this image was counted already; every image counts once")
 
     def __add__(self, other: "PanopticQuality") -> "PanopticQuality":
@@ -269,27 +277,31 @@ def _size_of(area: np.ndarray) -> Int64[np.ndarray, " N"]:
     return np.searchsorted(_BOUNDS, area, side="right").astype(np.int64, copy=False)
 
 
-def _refusal(
-    truth: Table, prediction: Table, overlaps: Overlaps, prediction_area: Int64[np.ndarray, " P"]
-) -> str | None:
-    """Why the official tool raises on these segments."""
-    if (overlaps.prediction > len(prediction)).any():
-        return "the prediction's PNG has ids that its JSON does not declare"
-    if (prediction_area == 0).any():
-        return f"segment {prediction.ids[np.argmin(prediction_area)]} of the prediction has no pixel in its PNG"
-    rows, columns = overlaps.truth, overlaps.prediction
-    real = (rows < len(truth)) & (columns < len(prediction))
-    rows, columns = rows[real], columns[real]
-    read = rows[(truth.classes[rows] == prediction.classes[columns]) & ~truth.crowd[rows]]  # for an IoU, nothing else
-    bare = read[np.isnan(truth.declared[read])]
-    return f"segment {truth.ids[bare[0]]} of the truth's JSON has no `area`" if len(bare) else None
+def _refusals(batch: Batch) -> dict[int, str]:
+    """Why the official tool raises on these segments: the first reason of each image where it does."""
+    truth, prediction, overlaps = batch.truth, batch.prediction, batch.overlaps
+    found: dict[int, str] = {}
+    for image in batch.overlap_image[overlaps.prediction > len(prediction)].tolist():
+        found.setdefault(image, "the prediction's PNG has ids that its JSON does not declare")
+    for row in np.flatnonzero(batch.prediction_area == 0).tolist():
+        text = f"segment {prediction.ids[row]} of the prediction has no pixel in its PNG"
+        found.setdefault(int(batch.prediction_image[row]), text)
+    bare = np.append(np.isnan(truth.declared) & ~truth.crowd, [False, False])
+    if not bare.any():
+        return found
+    pairs = np.flatnonzero(bare[overlaps.truth] & (overlaps.prediction < len(prediction)))
+    rows, columns = overlaps.truth[pairs], overlaps.prediction[pairs]
+    for row in rows[truth.classes[rows] == prediction.classes[columns]].tolist():  # read for an IoU, for nothing else
+        found.setdefault(int(batch.truth_image[row]), f"segment {truth.ids[row]} of the truth's JSON has no `area`")
+    return found
 
 
-def _readings_differ(overlaps: Overlaps, truth: Table, truth_area: Int64[np.ndarray, " T"]) -> bool:
-    """Whether the official counts can be others than the strict ones."""
-    crowds = truth.classes[truth.crowd]
-    return bool(
-        (truth.declared != truth_area).any()
-        or (overlaps.truth > len(truth)).any()
-        or len(np.unique(crowds)) < len(crowds)
-    )
+def _readings_differ(batch: Batch) -> set[int]:
+    """The images whose official counts can be others than the strict ones."""
+    truth = batch.truth
+    crowds = np.flatnonzero(truth.crowd)
+    kinds = [*zip(batch.truth_image[crowds].tolist(), truth.classes[crowds].tolist(), strict=True)]
+    found = {image for (image, _), count in Counter(kinds).items() if count > 1}
+    found.update(batch.truth_image[truth.declared != batch.truth_area].tolist())
+    found.update(batch.overlap_image[batch.overlaps.truth > len(truth)].tolist())
+    return found
