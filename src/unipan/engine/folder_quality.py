@@ -55,13 +55,13 @@ class _Counted(NamedTuple):
     """An image whose pixels are counted and forgotten.
 
     Attributes:
-        index: of the image.
+        position: of the image.
         sides: truth and prediction, without pixels.
         overlaps: of the two.
         strays: of either side the ids with pixels that it does not declare.
     """
 
-    index: int
+    position: int
     sides: tuple[Labelled, Labelled]
     overlaps: Overlaps
     strays: tuple[np.ndarray, np.ndarray]
@@ -108,14 +108,14 @@ class _Part:
         faulty.update(batch.truth_image[batch.truth_area == 0].tolist())
         faulty.update(batch.prediction_image[batch.prediction_area == 0].tolist())
         for row in faulty:
-            self.problems[waiting[row].index] = [*_disagreements(waiting[row])]
+            self.problems[waiting[row].position] = [*_disagreements(waiting[row])]
         if faulty and not self._lenient:
             waiting = [each for row, each in enumerate(waiting) if row not in faulty]
             if not waiting:
                 return
             batch = _batch(waiting)
         refusals = {row: text for row, each in enumerate(waiting) if (text := each.refusal) is not None}
-        self.quality.put(batch, [self._folders.names[each.index] for each in waiting], refusals)
+        self.quality.put(batch, [self._folders.names[each.position] for each in waiting], refusals)
 
 
 def score_folders(

@@ -103,7 +103,7 @@ class Listing:
         What is odd is for `table` to say. Arguments as there; images without an annotation are left out.
         """
         keys = [key for key in image_ids if key in self.annotations]
-        listed = [self.annotations[key].get("segments_info") for key in keys]
+        listed: list[Any] = [self.annotations[key].get("segments_info") for key in keys]
         if not {*map(type, listed)} <= {list}:
             return {}
         try:

@@ -214,7 +214,7 @@ def _shifted(
     counts = np.array(lengths)
     beyond = positions - counts[owner]
     first = np.cumsum(counts) - counts
-    return np.where(beyond >= 0, beyond + counts.sum(), positions + first[owner])
+    return np.asarray(np.where(beyond >= 0, beyond + counts.sum(), positions + first[owner]))
 
 
 def match_strict(batch: Batch) -> Matches:

@@ -95,9 +95,9 @@ class ImageCounts:
         weights = np.concatenate([found.iou, np.ones(hits + wrong + missed)])
         occurs = np.bincount(cells, minlength=images * classes) > 0
         there, row_of = np.flatnonzero(occurs), np.cumsum(occurs) - 1
-        sums = np.bincount(12 * row_of[cells] + 4 * sizes + columns, weights=weights, minlength=12 * len(there))
+        counted = np.bincount(12 * row_of[cells] + 4 * sizes + columns, weights=weights, minlength=12 * len(there))
         # bincount of nothing is integer, whatever its weights
-        sums = sums.astype(np.float64, copy=False).reshape(-1, 3, 4)
+        sums = counted.astype(np.float64, copy=False).reshape(-1, 3, 4)
         ends = np.searchsorted(there, classes * np.arange(images + 1)).tolist()
         labels = there % classes
         return [cls(labels[start:end], sums[start:end]) for start, end in pairwise(ends)]
