@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from unipan.categories import Categories, Category
-from unipan.data.coco import CocoPanoptic
+from unipan.data.coco import CocoPanoptic, read_json
 from unipan.data.coco_writer import PanopticWriter, write_coco_panoptic
 from unipan.ops.encoding import encode_png, panoptic_map
 from unipan.structures import PanopticMap, Sample
@@ -235,3 +236,34 @@ def test_photographs_of_coco_hold_what_their_readme_says(shared_data: Path) -> N
     assert sum(dataset.thing_counts) == 280
     # The JSON of this set is verified, so counting the pixels must give its figures.
     assert {(key, s.id): (s.area, s.bbox) for key, panoptic in maps.items() for s in panoptic} == written
+
+
+@pytest.mark.parametrize("parser", ["orjson", "json"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": [{"id": 36893488147419103232}, {"id": 36893488147419103233}]}',  # one float, two integers
+        '{"annotations": [{"image_id": 18446744073709551617}]}',
+        '{"info": {"score": NaN}}',
+        '{"info": "\\\\ud800", "images": [], "a": 1, "a": 2}',
+        '{"images": [{"id": 1.5}, {"id": "a"}, 3], "annotations": {}}',
+    ],
+)
+def test_a_json_is_read_the_same_with_and_without_the_fast_parser(
+    text: str, parser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if parser == "json":
+        monkeypatch.setitem(sys.modules, "orjson", None)
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    assert repr(read_json(path)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("text", ['{"images": [', "", "[" * 100_000])
+def test_a_broken_json_is_told_in_jsons_words(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(
+        ValueError, match=r"a\.json: not readable as JSON \((Expecting|maximum recursion).*copy it again"
+    ):
+        read_json(path)

@@ -165,12 +165,33 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a dataset folder holds images/, panoptic/ and panoptic.json")
     try:
-        content = json.loads(path.read_bytes())
+        content = _parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error}); it may be cut short, copy it again") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: a COCO panoptic JSON is an object, this one is a {type(content).__name__}")
     return content
+
+
+def _parsed(data: bytes) -> Any:
+    """What json.loads gives; by orjson, where it is installed, in less than half the time."""
+    try:
+        import orjson
+    except ModuleNotFoundError:
+        return json.loads(data)
+    try:
+        content = orjson.loads(data)
+    except ValueError:  # json has the better words, and takes more (NaN, other encodings)
+        return json.loads(data)
+    # Integers beyond 64 bits become floats in orjson, and two image ids could become one.
+    return json.loads(data) if _has_float_ids(content) else content
+
+
+def _has_float_ids(content: Any) -> bool:
+    keys = (("images", "id"), ("annotations", "image_id"))
+    found = ((content.get(part), key) for part, key in keys) if isinstance(content, dict) else ()
+    lists = ((rows, key) for rows, key in found if isinstance(rows, list))
+    return any(isinstance(row, dict) and isinstance(row.get(key), float) for rows, key in lists for row in rows)
 
 
 def inside(folder: Path, name: str, source: Path) -> Path:
