@@ -1,3 +1,5 @@
+import os
+import threading
 from pathlib import Path
 from zlib import crc32
 
@@ -258,3 +260,26 @@ def test_class_map() -> None:
     assert class_map(PanopticMap(np.zeros((2, 3), np.int32), ()), CLASSES).tolist() == [[VOID] * 3] * 2
     with pytest.raises(ValueError, match="id 9 has pixels"):
         class_map(PanopticMap(panoptic.ids, panoptic.segments[1:]), CLASSES)
+
+
+def test_bytes_of_a_pipe_of_nothing_and_of_what_one_call_does_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, file, pipe = tmp_path / "empty", tmp_path / "file", tmp_path / "pipe"
+    empty.touch()
+    file.write_bytes(bytes(range(256)) * 40)
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"panoptic" * 9,))
+    writer.start()
+    assert (encoding.read_bytes(empty), encoding.read_bytes(pipe)) == (b"", b"panoptic" * 9)
+    writer.join()
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 100)))
+    assert encoding.read_bytes(file) == file.read_bytes()
+
+
+def test_bytes_of_no_file_and_of_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="absent: no such file"):
+        encoding.read_bytes(tmp_path / "absent")
+    with pytest.raises(ValueError, match="a folder stands where a file is needed"):
+        encoding.read_bytes(tmp_path)

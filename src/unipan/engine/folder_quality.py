@@ -19,6 +19,7 @@ from jaxtyping import Int64, Integer
 from unipan.engine.folders import Labelled, PanopticFolders, Tables
 from unipan.metrics.matching import Batch, Overlaps, areas
 from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.ops.collector import collector_paused
 from unipan.ops.encoding import rgb_to_ids
 from unipan.ops.inflated import pixels_of
 from unipan.ops.pair_counts import count_known
@@ -118,6 +119,7 @@ class _Part:
         self.quality.put(batch, [self._folders.names[each.position] for each in waiting], refusals)
 
 
+@collector_paused()
 def score_folders(
     folders: PanopticFolders,
     lenient: bool = False,

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from unipan.categories import Categories
 from unipan.data.coco import inside, number, read_json, rows_of, unique_rows
 from unipan.metrics.matching import Table
+from unipan.ops.collector import collector_paused
 from unipan.ops.encoding import decode_png, panoptic_map, read_channels
 from unipan.ops.inflated import Inflated
 from unipan.ops.runs import MAX_ID
@@ -150,6 +151,7 @@ class PanopticFolders:
         unannotated: names of images that the truth lists without an annotation; nobody can score them.
     """
 
+    @collector_paused()
     def __init__(
         self, truth: Path, prediction: Path, gt_folder: Path | None = None, pred_folder: Path | None = None
     ) -> None:

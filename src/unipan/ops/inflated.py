@@ -5,6 +5,7 @@ from functools import cache
 from importlib.util import find_spec
 from struct import unpack_from
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from jaxtyping import Integer, UInt8
@@ -81,6 +82,10 @@ def inflate(data: bytes) -> Inflated | None:
     return Inflated(height, width, raw)
 
 
+_SHORT = 2048
+"""Bytes below which the slower zlib wins: it keeps the interpreter's lock, for which two threads would wait."""
+
+
 def _image_data(png: bytes) -> Any:
     """The compressed pixels, bytes or a view: the IDAT chunks, joined. Raises ValueError for an error in one, or none.
 
@@ -94,7 +99,8 @@ def _image_data(png: bytes) -> Any:
         length, name = unpack_from(">I4s", png, place)
         end = place + 8 + length
         if name in (b"IHDR", b"IDAT"):
-            if end + 4 > len(png) or deflate_crc32(view[place + 4 : end]) != unpack_from(">I", png, end)[0]:
+            checksum = crc32 if length < _SHORT else deflate_crc32
+            if end + 4 > len(png) or checksum(view[place + 4 : end]) != unpack_from(">I", png, end)[0]:
                 raise ValueError("damaged chunk")
             if name == b"IDAT":
                 parts.append(view[place + 8 : end])
