@@ -36,6 +36,7 @@ from unipan.inference import Segmenter
 from unipan.metrics.pq_scores import PanopticScores
 from unipan.models.network import PanopticNetwork
 from unipan.ops.files import write_atomically
+from unipan.ops.processes import end_with_parent
 
 TABLE_SEEDS = range(6_000_000, 6_000_200)
 """The scenes that tables are scored on; nothing is chosen by them."""
@@ -307,7 +308,8 @@ def one_by_one(todo: list[Job]) -> Iterator[tuple[Job, bool, str]]:
 
 def side_by_side(todo: list[Job]) -> Iterator[tuple[Job, bool, str]]:
     """In processes of their own, each with its share of the cores."""
-    with ProcessPoolExecutor(todo[0].request.jobs, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(todo[0].request.jobs, context, initializer=end_with_parent) as pool:
         futures = {pool.submit(run_job, job): job for job in todo}
         for future in as_completed(futures):
             error = future.exception()
