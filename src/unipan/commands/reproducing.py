@@ -1,7 +1,6 @@
 """What `unipan reproduce` does: plan the trainings, run what no record holds yet, two side by side, make the tables."""
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from unipan.engine.experiment_record import (
     load_records,
     record_name,
 )
+from unipan.engine.folder_quality import available_cores
 from unipan.engine.launch import launch
 from unipan.engine.record import RunRecord
 from unipan.engine.speed import time_in_turn
@@ -258,7 +258,7 @@ def step_seconds(request: Request, model: str) -> float:
 
 def threads_of(jobs: int) -> int:
     """Threads of one of several trainings: more of them than cores would make all of them wait."""
-    return max(1, (os.cpu_count() or 1) // jobs)
+    return max(1, available_cores() // jobs)
 
 
 def train_missing(request: Request, plan: Plan) -> None:
