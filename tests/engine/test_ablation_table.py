@@ -5,7 +5,7 @@ import pytest
 
 from tests.tiny import CATEGORIES
 from unipan.ablations import TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
-from unipan.engine.ablation_table import Finished, render
+from unipan.engine.ablation_table import Finished, into_page, render
 from unipan.engine.experiment_record import ExperimentRecord
 
 FACTS = {"machine": "a laptop", "commit": "abc"}
@@ -108,3 +108,22 @@ def test_table_1_of_half_the_trainings_renders() -> None:
     text = render(TABLE_1, of(*records))
     assert cells(text, "B over A: ")[5] in ("holds", "tie", "reversed")
     assert cells(text, "D2 over C2: ")[5] == "not run"
+
+
+def test_tables_go_to_their_places_on_a_page() -> None:
+    page = "words\n<!-- table1 -->\nold\n<!-- /table1 -->\nbetween\n<!-- tableG --><!-- /tableG -->\nlast"
+    made = into_page(page, {"tableG": "gee\n", "table1": "one\n"})
+    whole = "words\n<!-- table1 -->\none\n<!-- /table1 -->\nbetween\n<!-- tableG -->\ngee\n<!-- /tableG -->\nlast"
+    assert made == whole
+    assert into_page(made, {"tableG": "gee\n", "table1": "one\n"}) == whole
+    assert into_page(made, {"table1": "two"}) == whole.replace("one", "two")
+
+
+def test_a_page_without_places_becomes_the_tables() -> None:
+    assert into_page("old words", {"table1": "one\n", "tableG": "gee\n"}) == "one\n\ngee\n"
+
+
+@pytest.mark.parametrize("page", ["<!-- table1 -->x<!-- /table1 -->", "<!-- tableG -->x<!-- /tableG -->" * 2])
+def test_a_page_with_places_for_some_tables_is_refused(page: str) -> None:
+    with pytest.raises(ValueError, match="has [02] places <!-- table"):
+        into_page(page, {"table1": "one", "tableG": "gee"})

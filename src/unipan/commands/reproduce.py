@@ -45,7 +45,8 @@ def reproduce(
         jobs: trainings side by side, each with its share of the cores.
         runs: checkpoints and logs; runs/reproduce/NAME by default.
         records: one small JSON file for every finished training.
-        out: write the tables here too, as Markdown.
+        out: write the tables here too, as Markdown; a page with <!-- TABLE --> and <!-- /TABLE --> around the old ones
+            keeps every other word.
         from_records: train nothing; make the tables of what the records hold.
         accelerator: where to train; auto takes a GPU if there is one.
     """
@@ -61,10 +62,11 @@ def reproduce(
         names, data, range(seeds), budget, iterations, jobs, runs or Path("runs/reproduce") / Path(data).name, records,
         accelerator,
     )  # fmt: skip
-    text = run(request, train=not from_records)
-    print(text)
+    tables = run(request, train=not from_records)
+    print("\n".join(tables.values()))
     if out is not None:
+        from unipan.engine.ablation_table import into_page
         from unipan.ops.files import write_atomically
 
-        write_atomically(out, text.encode())
+        write_atomically(out, into_page(out.read_text() if out.is_file() else "", tables).encode())
         print(f"written to {out}", file=sys.stderr)

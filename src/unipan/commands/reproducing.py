@@ -116,8 +116,8 @@ def run_folder(request: Request, model: str, seed: int, iterations: int) -> Path
     return request.runs / f"{model.replace(' ', '-')}-s{seed}-i{iterations}"
 
 
-def run(request: Request, train: bool = True) -> str:
-    """Train what is missing and return the tables as Markdown.
+def run(request: Request, train: bool = True) -> dict[str, str]:
+    """Train what is missing and return the tables as Markdown, by name.
 
     Raises:
         FileNotFoundError, ValueError: what is wrong with the data, the records or a training, in one sentence.
@@ -129,10 +129,10 @@ def run(request: Request, train: bool = True) -> str:
     else:
         length = longest(request)
     finished = Finished.of(load_records(request.records), data_name(request.data), recipe_hash(request.data), length)
-    return "\n".join(
-        speed_table(request, length, train) if name == "speed" else render(TABLES[name], finished)
+    return {
+        name: speed_table(request, length, train) if name == "speed" else render(TABLES[name], finished)
         for name in request.tables
-    )
+    }
 
 
 def speed_table(request: Request, iterations: int, measure: bool) -> str:

@@ -1,6 +1,7 @@
 """The tables of an ablation as Markdown, rebuilt from the records of finished trainings: nothing here trains."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,24 @@ def render(table: Table, finished: Finished) -> str:
     if table.orders:
         parts.append(_orders(table, finished))
     return "\n\n".join(parts) + "\n"
+
+
+def into_page(page: str, tables: Mapping[str, str]) -> str:
+    """Tables in their places on a page, <!-- NAME --> ... <!-- /NAME -->; for a page without any, the tables alone.
+
+    Raises:
+        ValueError: the page has places, but not for every table.
+    """
+    found = {name: re.findall(rf"<!-- {name} -->.*?<!-- /{name} -->", page, re.DOTALL) for name in tables}
+    if not any(found.values()):
+        return "\n".join(tables.values())
+    for name, places in found.items():
+        if len(places) != 1:
+            raise ValueError(
+                f"reproduce: --out has {len(places)} places <!-- {name} --> ... <!-- /{name} -->; it must have one"
+            )
+        page = page.replace(places[0], f"<!-- {name} -->\n{tables[name].strip()}\n<!-- /{name} -->")
+    return page
 
 
 def _origin(table: Table, finished: Finished) -> list[str]:
