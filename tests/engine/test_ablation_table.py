@@ -125,5 +125,5 @@ def test_a_page_without_places_becomes_the_tables() -> None:
 
 @pytest.mark.parametrize("page", ["<!-- table1 -->x<!-- /table1 -->", "<!-- tableG -->x<!-- /tableG -->" * 2])
 def test_a_page_with_places_for_some_tables_is_refused(page: str) -> None:
-    with pytest.raises(ValueError, match="has [02] places <!-- table"):
+    with pytest.raises(ValueError, match=r"has [02] places <!-- table"):
         into_page(page, {"table1": "one", "tableG": "gee"})
