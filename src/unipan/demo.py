@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -18,6 +18,7 @@ from unipan import __version__
 from unipan.config import Fusion
 from unipan.data.scenes import Scenes
 from unipan.data.seeds import use_in_training
+from unipan.engine.examples import box_mask, deepest, own_box
 from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.metrics.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
 from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
@@ -210,8 +211,8 @@ def pixel_to_mark(truth: PanopticMap, found: Detections) -> tuple[int, int, str]
     height, width = truth.ids.shape
     if not things:
         return width // 2, height // 2, "There is no object here; the cross is in the middle."
-    cover = [_box_mask(box, truth.ids.shape) for box in found.boxes.cpu().numpy()]
-    own = {segment.id: _own_box(segment, found) for segment in things}
+    cover = [box_mask(box, truth.ids.shape) for box in found.boxes.tolist()]
+    own = {segment.id: own_box(segment, found) for segment in things}
     outside = {s.id: _beyond(truth, s, cover, own[s.id]) for s in things}
     shared = {s.id: _under_others(truth, s, cover, own[s.id]) for s in things}
     for regions, sentence in (
@@ -222,20 +223,8 @@ def pixel_to_mark(truth: PanopticMap, found: Detections) -> tuple[int, int, str]
         areas = [int(regions[segment.id].sum()) for segment in things]
         best = things[int(np.argmax(areas))]
         if max(areas) >= FEWEST_PIXELS:
-            return *_deepest(regions[best.id]), sentence.format(best.category.name)
-    return *_deepest(truth.ids == things[0].id), f"The cross is on a {things[0].category.name}."
-
-
-def _own_box(segment: Segment, found: Detections) -> int | None:
-    """The detection of the segment's class whose box fits it best, if one fits at all."""
-    x, y, width, height = segment.bbox
-    best, row = 0.3, None
-    for index, (x0, y0, x1, y1) in enumerate(found.boxes.tolist()):
-        shared = max(min(x + width, x1) - max(x, x0), 0) * max(min(y + height, y1) - max(y, y0), 0)
-        iou = shared / (width * height + (x1 - x0) * (y1 - y0) - shared)
-        if iou > best:
-            best, row = iou, index
-    return row
+            return *deepest(regions[best.id]), sentence.format(best.category.name)
+    return *deepest(truth.ids == things[0].id), f"The cross is on a {things[0].category.name}."
 
 
 def _beyond(truth: PanopticMap, segment: Segment, cover: list[np.ndarray], own: int | None) -> Bool[np.ndarray, "H W"]:
@@ -249,21 +238,6 @@ def _under_others(
     others = [box for index, box in enumerate(cover) if index != own]
     mask = truth.ids == segment.id
     return mask & np.logical_or.reduce(others) if others and own is not None else np.zeros_like(mask)
-
-
-def _box_mask(box: Float[np.ndarray, " 4"], shape: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
-    x0, y0, x1, y1 = box.tolist()
-    mask = np.zeros(shape, bool)
-    mask[max(round(y0), 0) : max(round(y1), 0), max(round(x0), 0) : max(round(x1), 0)] = True
-    return mask
-
-
-def _deepest(region: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
-    """x, y of the pixel farthest from the region's edge."""
-    padded = np.pad(region.astype(np.uint8), 1)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = divmod(int(distance.argmax()), region.shape[1])
-    return x, y
 
 
 def _page(run: Run, found: Mapping[Fusion, Intervals], note: str) -> Page:
