@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from tests.tiny import Drawn, eager, tiny_config
 from unipan.build import build_network
 from unipan.checkpoint import save_checkpoint
-from unipan.cli import VERBS, main
+from unipan.cli import EXTRAS, VERBS, guarded, main
 from unipan.commands.train import parse
 from unipan.commands.training import fit_to_data, with_init
 from unipan.data.coco_writer import write_coco_panoptic
@@ -409,3 +410,35 @@ def test_two_processes_train_with_the_same_command(start: list[str], tmp_path: P
     assert done.returncode == 0, done.stderr
     assert (run / "notes.txt").read_text().count("a step takes") == 1
     assert Segmenter.load(run / "best.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("module", "cure"),
+    [
+        ("lightning_fabric.plugins", 'this needs lightning_fabric: pip install "unipan[train]"'),
+        ("faster_coco_eval", 'this needs faster_coco_eval: pip install "unipan[eval]"'),
+        ("somewhere.else", "this needs somewhere: pip install somewhere"),
+        (None, "No module named 'what'"),
+    ],
+)
+def test_a_missing_package_is_one_sentence(module: str | None, cure: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def command(_: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'what'", name=module)
+
+    assert guarded(command, []) == 1
+    assert capsys.readouterr().err == f"unipan: {cure}\n"
+
+
+def test_a_missing_module_of_our_own_is_a_bug() -> None:
+    def command(_: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'unipan.lost'", name="unipan.lost")
+
+    with pytest.raises(ModuleNotFoundError):
+        guarded(command, [])
+
+
+def test_the_extras_bring_what_the_sentence_says() -> None:
+    declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    for extra, packages in EXTRAS.items():
+        names = {line.split(">=")[0].replace("-", "_") for line in declared["optional-dependencies"][extra]}
+        assert names == set(packages)

@@ -25,6 +25,12 @@ VERBS = {
 """Each verb is a module of `unipan.commands` with a `main(arguments) -> exit code`; `import` is in import_.py, because
 Python keeps the word for itself."""
 
+EXTRAS = {
+    "train": ("lightning_fabric", "tensorboard"),
+    "eval": ("faster_coco_eval", "imagecodecs", "numba", "orjson"),
+}
+"""The extra of pyproject.toml that brings a package."""
+
 HELP = f"""\
 usage: unipan VERB [options]
 
@@ -63,10 +69,21 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
         return complain("interrupted", 1)
     except BrokenPipeError:  # the reader of a pipe (`| head`) has seen enough
         return 1
+    except ModuleNotFoundError as error:
+        if os.environ.get("UNIPAN_TRACEBACK") or (error.name or "").startswith("unipan"):
+            raise
+        return complain(str(error) if error.name is None else missing(error.name), 1)
     except (ValueError, OSError) as error:
         if os.environ.get("UNIPAN_TRACEBACK"):
             raise
         return complain(" ".join(str(error).split()) or type(error).__name__, 1)
+
+
+def missing(module: str) -> str:
+    """How to install what was not found."""
+    package = module.split(".", maxsplit=1)[0]
+    extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+    return f"this needs {package}: pip install " + (package if extra is None else f'"unipan[{extra}]"')
 
 
 def complain(sentence: str, code: int) -> int:

@@ -32,11 +32,9 @@ def train(options: TrainOptions) -> None:
     Raises:
         FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, in one sentence.
     """
-    try:
-        from unipan.engine.launch import launch
-        from unipan.engine.record import RunRecord
-    except ModuleNotFoundError as error:
-        raise ValueError(f'training needs {error.name}: pip install "unipan[train]"') from error
+    from unipan.engine.launch import launch
+    from unipan.engine.record import RunRecord
+
     out = options.out or Path("runs")
     check_folder(out, options.resume)
     data, val, note = open_training(options.data, options.val)
