@@ -300,6 +300,24 @@ def test_a_mask_free_network_starts_from_one_with_masks_and_back(tmp_path: Path)
     assert all(key.startswith("detection.mask_") for key in left)
 
 
+@pytest.mark.parametrize(("before", "now"), [(0, 5), (5, 0), (5, 3)])
+def test_affinities_are_kept_whatever_the_code_of_place(before: int, now: int, tmp_path: Path) -> None:
+    """The code of place widens phi; a phi drawn anew would forget all that affinities have learned."""
+    base = tiny_config()
+    old, new = (replace(base, affinity=replace(base.affinity, places=places)) for places in (before, now))
+    stored = saved(tmp_path / "a.safetensors", old)
+    with torch.no_grad():  # so that without its code of place the old network is the same as the new one
+        for phi in (stored.affinity.phi0, stored.affinity.phi1):
+            phi.weight[:, len(phi.weight) :] = 0
+    network = tiny_network(new, seed=3)
+    assert transfer(network, tmp_path / "a.safetensors", CATEGORIES).left == []
+    batch = image_batch(1, seed=2)
+    with torch.no_grad():
+        expected, found = stored(batch), network.eval()(batch)
+    assert torch.allclose(found.panoptic[0], expected.panoptic[0], atol=1e-6)
+    assert not torch.allclose(expected.panoptic[0], expected.potentials[0], atol=1e-3)  # they do something
+
+
 def test_transfer_between_other_places_of_the_stride_is_refused(tmp_path: Path) -> None:
     base = eager(tiny_config())
     there = replace(base, backbone=replace(base.backbone, depth=50))
