@@ -8,6 +8,7 @@ from unipan.ablations import TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
 from unipan.engine.ablation_table import Finished, into_page, render
 from unipan.engine.experiment_record import ExperimentRecord
 
+READINGS = ("potential", "affinity", "heuristic", "tuned", "upsnet", "heuristic whole", "upsnet whole")
 FACTS = {"machine": "a laptop", "commit": "abc"}
 
 
@@ -20,7 +21,7 @@ def record(model: str, seed: int, iou: list[float], beside: int = 50, **extra: o
     return ExperimentRecord(
         model=model, data="drawn", seed=seed, iterations=50, config={}, facts=FACTS,
         categories=CATEGORIES.to_coco(), images=[f"{n}.png" for n in range(len(iou))],
-        readings=dict.fromkeys(("potential", "affinity", "heuristic", "tuned", "upsnet"), reading),
+        readings=dict.fromkeys(READINGS, reading),
         semantic={"mean": 0.5, "confusion": confusion}, ap={"box": 0.25, "mask": None}, merger=None,
         ceiling={"all": 0.9}, extra={"recipe": "r", "beside": beside, **extra},
     )  # fmt: skip

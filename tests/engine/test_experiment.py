@@ -14,6 +14,7 @@ from unipan.engine.experiment_record import ExperimentRecord
 from unipan.engine.merger_search import GRID, search_merger
 from unipan.engine.train import Trainer
 from unipan.inference import Segmenter
+from unipan.presets import panoptic_fpn
 
 DATA = ExperimentData("drawn", Drawn([3, 0, 2]), Drawn([2, 1], 50), Drawn([3, 2, 1, 0], 80))
 
@@ -72,6 +73,19 @@ def test_without_masks_there_is_no_merger_and_without_affinity_no_p(tmp_path: Pa
     assert record.merger is None
     assert record.ap is not None
     assert record.ap["mask"] is None
+
+
+def test_a_baseline_is_read_with_its_small_stuff_too(tmp_path: Path) -> None:
+    """Table I: what the merger removes by itself is no gain of trimming."""
+    config = panoptic_fpn(config_of(merger=replace(tiny_config().merger, stuff_area=0.5)))
+    record = score("Panoptic FPN", trained(config, tmp_path), DATA)
+    assert set(record.readings) == {"heuristic", "heuristic whole", "tuned"}
+    stuff = len(CATEGORIES.things)
+    segments = {
+        name: record.counts(name)[:, stuff:, 1:3].sum()  # TP + FP
+        for name in ("heuristic", "heuristic whole")
+    }
+    assert segments["heuristic whole"] > segments["heuristic"]
 
 
 def test_an_interrupted_training_continues(tmp_path: Path) -> None:

@@ -172,7 +172,8 @@ class Scores:
 
 
 def ways_to_read(config: Config, limits: MergerConfig | None) -> dict[str, Reading]:
-    """The readings that a network allows: its own fusion, argmax of Psi and of P, the merger published and tuned."""
+    """The readings that a network allows: its own fusion, a baseline's also with small stuff (`whole`), argmax of Psi
+    and of P, the merger published and tuned."""
 
     def by(fusion: str) -> Reading:
         return lambda scene: scene.result(fusion)
@@ -185,6 +186,9 @@ def ways_to_read(config: Config, limits: MergerConfig | None) -> dict[str, Readi
             found["affinity"] = by("affinity")
     else:
         found[own] = by(own)
+        # Both baselines remove small stuff themselves; Table I asks what that is worth.
+        whole = replace(config, merger=replace(config.merger, stuff_area=0.0))
+        found[f"{own} whole"] = lambda scene: replace(scene, config=whole).result(own)
     if limits is not None:
         found["heuristic"] = by("heuristic")
         tuned = limits
