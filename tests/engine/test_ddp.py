@@ -77,6 +77,15 @@ def test_a_loss_that_is_no_number_in_one_process_stops_both(ranks: list[dict[str
     assert (folder / "nonfinite.pt").is_file()
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not list a process's threads")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_no_thread_of_gloo_outlives_the_group(folder: Path, rank: int) -> None:
+    """One that still holds a tensor while the interpreter goes aborts the process after all its work."""
+    names = json.loads((folder / f"threads{rank}.json").read_text())
+    assert names
+    assert not [name for name in names if "gloo" in name]
+
+
 def test_the_command_under_torchrun_leaves_one_run(ranks: list[dict[str, Any]], folder: Path) -> None:
     assert [rank["command"] for rank in ranks] == [0, 0]
     run = folder / "command"

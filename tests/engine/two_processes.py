@@ -1,7 +1,9 @@
 """What each of two processes of `test_ddp.py` does: train together on images of which one has no thing, validate
 together, stop and resume, take the steps of `exactness.py`, and write down what it found."""
 
+import atexit
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -110,5 +112,13 @@ def stopped(fabric: Fabric, trainer: Trainer, folder: Path) -> str:
     return ""
 
 
+def write_threads(folder: Path) -> None:
+    """The names of this process's threads, once everything registered later has run."""
+    tasks = Path("/proc/self/task")
+    names = [(task / "comm").read_text().strip() for task in tasks.iterdir()] if tasks.is_dir() else []
+    (folder / f"threads{os.environ['RANK']}.json").write_text(json.dumps(names))
+
+
 if __name__ == "__main__":
+    atexit.register(write_threads, Path(sys.argv[1]))  # before `launch` registers its own, so it runs after it
     main(Path(sys.argv[1]))

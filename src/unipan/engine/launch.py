@@ -34,8 +34,9 @@ def launch(accelerator: str = "auto", devices: int = 1, num_nodes: int = 1) -> F
 def _leave() -> None:
     """Close the group of processes before Python goes; Lightning does so for NCCL alone.
 
-    A training with gloo that had succeeded now and then ended in an abort ("terminate called without an active
-    exception"): its group was taken down with the interpreter, in any order. Cycles may hold it, so they go first.
+    gloo's threads may still hold tensors of the last collective; where one lets go of them after the interpreter, the
+    process aborts ("terminate called without an active exception") after all its work
+    (https://github.com/pytorch/pytorch/pull/179291). They end with the group; cycles may hold it, so those go first.
     """
     if distributed.is_initialized():
         gc.collect()
