@@ -93,6 +93,20 @@ def test_the_plan_is_kept(tiny: list[str], tmp_path: Path, monkeypatch: pytest.M
     assert json.loads((tmp_path / "runs" / "plan-2min.json").read_text())["iterations"] == 240
 
 
+def test_the_total_counts_each_model_by_its_own_time(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproducing, "step_seconds", lambda _, model: {"D": 9.0, "B": 0.5, "B truth": 1.0}[model])
+    monkeypatch.setattr(reproducing, "finish", lambda _: iter(()))
+    request = reproducing.Request(
+        ["tableH"], "scenes", range(1), 2.0, 600, 1, tmp_path / "runs", tmp_path / "records", "cpu"
+    )
+    reproducing.train_missing(request, reproducing.make_plan(request))
+    assert "2 of 2 trainings to run, 1 side by side: about 17 min" in capsys.readouterr().out  # 5 + 10, 1 each to score
+    kept = json.loads((tmp_path / "runs" / "plan-600.json").read_text())["seconds"]
+    assert kept == {"D": 9.0, "B": 0.5, "B truth": 1.0}
+
+
 def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Path) -> None:
     request = reproducing.Request(
         ["table1"], "scenes", range(2), 2.0, 4, 1, tmp_path / "runs", tmp_path / "records", "cpu"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -92,7 +92,7 @@ class Plan:
 
     def minutes(self, model: str) -> float:
         """Of one training, without scoring."""
-        return self.length(model) * self.seconds.get(model, self.seconds[LARGEST]) / 60
+        return self.length(model) * self.seconds[model] / 60
 
 
 @dataclass(frozen=True)
@@ -228,22 +228,36 @@ def make_plan(request: Request) -> Plan:
 
     The timing is of one training alone; two side by side share caches and memory, and take longer.
     """
-    path = request.runs / f"plan-{request.iterations or f'{request.budget:g}min'}.json"
+    path = plan_file(request)
     known: dict[str, float] = {}
     iterations = request.iterations
     if path.exists():
         content = json.loads(path.read_text())
         known, iterations = content["seconds"], content["iterations"]
-    needed = {LARGEST} | {key for model in request.models if (key := MODELS[model].as_long_as)}
-    needed |= {model for model in request.models if MODELS[model].as_long_as}
-    for model in sorted(needed - known.keys()):
-        known[model] = round(step_seconds(request, model), 4)
+    others = {model: key for model in request.models if (key := MODELS[model].as_long_as)}
+    known = timed(request, known, {LARGEST, *others, *others.values()})
     if iterations is None:
         iterations = max(10, int(request.budget * 60 / known[LARGEST]))
     plan = Plan(iterations, known, iterations * known[LARGEST] < SMOKE_MINUTES * 60)
-    request.runs.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"iterations": iterations, "seconds": known}, indent=1).encode())
+    save_plan(request, plan)
     return plan
+
+
+def plan_file(request: Request) -> Path:
+    """Where the plan of these options is kept."""
+    return request.runs / f"plan-{request.iterations or f'{request.budget:g}min'}.json"
+
+
+def save_plan(request: Request, plan: Plan) -> None:
+    """So that a resume has the same lengths."""
+    request.runs.mkdir(parents=True, exist_ok=True)
+    content = {"iterations": plan.iterations, "seconds": plan.seconds}
+    write_atomically(plan_file(request), json.dumps(content, indent=1).encode())
+
+
+def timed(request: Request, known: dict[str, float], models: set[str]) -> dict[str, float]:
+    """Seconds of a step by model: what is known, and the others measured."""
+    return known | {model: round(step_seconds(request, model), 4) for model in sorted(models - known.keys())}
 
 
 def step_seconds(request: Request, model: str) -> float:
@@ -269,15 +283,15 @@ def train_missing(request: Request, plan: Plan) -> None:
     """
     wanted = [(model, seed) for seed in request.seeds for model in request.models]
     wanted.sort(key=lambda pair: MODELS[pair[0]].turn)
-    todo = [
-        Job(model, seed, request, plan, threads_of(request.jobs))
-        for model, seed in wanted
-        if not (request.records / record_of(request, plan, model, seed)).exists()
-    ]
-    print(models_of_all(request))
-    if not todo:
+    missing = [pair for pair in wanted if not (request.records / record_of(request, plan, *pair)).exists()]
+    print(models_of_all(request), flush=True)
+    if not missing:
         print(f"all {len(wanted)} trainings are finished; their records are in {request.records}")
         return
+    # All but those that lengths depend on are timed only here, for the total: most are finished in a second call.
+    plan = replace(plan, seconds=timed(request, plan.seconds, {model for model, _ in missing}))
+    save_plan(request, plan)
+    todo = [Job(model, seed, request, plan, threads_of(request.jobs)) for model, seed in missing]
     minutes = sum(plan.minutes(job.model) + SCORING_MINUTES for job in todo) / request.jobs
     print(
         f"{plan.iterations} iterations a model; {len(todo)} of {len(wanted)} trainings to run, {request.jobs} side by "
