@@ -20,9 +20,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """`scenes` stands for a tiny network on drawn rectangles."""
     data = ExperimentData("scenes", Drawn([3, 0, 2]), Drawn([2, 1], 50), Drawn([3, 2], 80))
 
-    def recipe(_: str) -> Config:
+    def recipe(_: str, panoptic: float) -> Config:
         base = tiny_config()
-        return replace(base, inference=replace(base.inference, cutoff=0.0))
+        loss = replace(base.loss, panoptic=panoptic, potential=1.0)
+        return replace(base, loss=loss, inference=replace(base.inference, cutoff=0.0))
 
     monkeypatch.setattr(reproducing, "open_experiment", lambda _: data)
     monkeypatch.setattr(reproducing, "recipe", recipe)
@@ -107,6 +108,31 @@ def test_the_total_counts_each_model_by_its_own_time(
     assert kept == {"D": 9.0, "B": 0.5, "B truth": 1.0}
 
 
+def test_one_training_serves_models_that_the_recipe_makes_the_same(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproducing, "recipe", lambda *_: tiny_config())  # neither code of place nor loss on Psi
+    assert main(["reproduce", "table1", *tiny]) == 0
+    told = capsys.readouterr().out
+    assert "10 of 10 trainings to run" in told
+    assert "| *B printed* | B with the loss on P alone, no code of place | " in told
+    assert "B over B printed: loss on Psi and code of place, without masks | +0.0 (0.0, 0.0)" in told
+    assert not list((tmp_path / "records").glob("*printed*"))
+    assert json.loads(next((tmp_path / "records").glob("scenes-D-s0-*")).read_text())["extra"]["also"] == ["D printed"]
+
+
+def test_another_weight_of_the_loss_is_another_recipe(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    request = reproducing.Request(["tableH"], "scenes", range(1), 2.0, 4, 1, folder, tmp_path / "records", "cpu")
+    lighter = replace(request, panoptic=0.25)
+    assert reproducing.recipe_hash(request) != reproducing.recipe_hash(lighter)
+    assert reproducing.config_of(lighter, "B", 0, 4).loss.panoptic == 0.25
+    assert reproducing.config_of(lighter, "B", 0, 4).loss.potential == 0.25
+    assert reproducing.config_of(lighter, "A", 0, 4) == reproducing.config_of(request, "A", 0, 4)
+    assert reproducing.run_folder(lighter, "B", 0, 4) == folder / "B-w0.25-s0-i4"
+    assert reproducing.run_folder(request, "B", 0, 4) == folder / "B-s0-i4"
+
+
 def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Path) -> None:
     request = reproducing.Request(
         ["table1"], "scenes", range(2), 2.0, 4, 1, tmp_path / "runs", tmp_path / "records", "cpu"
@@ -121,7 +147,8 @@ def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Pa
     ("arguments", "sentence"),
     [
         (["table9"], "there is no table 'table9'; choose of table1,"),
-        (["table1", "--seeds", "0"], "--seeds, --jobs, --budget and --iterations must be above 0"),
+        (["table1", "--seeds", "0"], "--seeds, --jobs, --budget, --iterations and --panoptic must be above 0"),
+        (["table1", "--panoptic", "0"], "--iterations and --panoptic must be above 0"),
         (["table1", "--data", "nowhere"], "--data nowhere: give `scenes`, or a folder with train/ and val/"),
         (["table1", "--from-records", "--records", "none"], "none holds no record of scenes; run without"),
     ],

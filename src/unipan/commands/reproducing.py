@@ -61,6 +61,7 @@ class Request:
     runs: Path
     records: Path
     accelerator: str
+    panoptic: float = 1.0
 
     @property
     def models(self) -> list[str]:
@@ -113,7 +114,8 @@ class Job:
 
 def run_folder(request: Request, model: str, seed: int, iterations: int) -> Path:
     """Checkpoints and log of one training."""
-    return request.runs / f"{model.replace(' ', '-')}-s{seed}-i{iterations}"
+    weight = "" if request.panoptic == 1 else f"-w{request.panoptic:g}"
+    return request.runs / f"{model.replace(' ', '-')}{weight}-s{seed}-i{iterations}"
 
 
 def run(request: Request, train: bool = True) -> dict[str, str]:
@@ -128,7 +130,7 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
         length = plan.iterations
     else:
         length = longest(request)
-    finished = Finished.of(load_records(request.records), data_name(request.data), recipe_hash(request.data), length)
+    finished = Finished.of(load_records(request.records), data_name(request.data), recipe_hash(request), length)
     return {
         name: speed_table(request, length, train) if name == "speed" else render(TABLES[name], finished)
         for name in request.tables
@@ -163,7 +165,7 @@ def speed_table(request: Request, iterations: int, measure: bool) -> str:
 
 def longest(request: Request) -> int:
     """The longest equal iterations of which there are records."""
-    name, recipe = data_name(request.data), recipe_hash(request.data)
+    name, recipe = data_name(request.data), recipe_hash(request)
     found = [each for each in load_records(request.records) if each.data == name and each.extra.get("recipe") == recipe]
     if request.iterations is not None:
         return request.iterations
@@ -197,23 +199,37 @@ def open_experiment(source: str) -> ExperimentData:
 
 
 @cache
-def recipe(source: str) -> Config:
-    """What all models on this data share."""
+def recipe(source: str, panoptic: float) -> Config:
+    """What all models on this data share, with this weight of the panoptic loss where a model has it."""
+    base = scenes_recipe() if is_scenes(source) else photos_recipe()
+    base = replace(base, loss=replace(base.loss, panoptic=panoptic, potential=panoptic * base.loss.potential))
     if is_scenes(source):
-        return scenes_recipe()
+        return base
     data = open_experiment(source).train
-    base = photos_recipe()
     return fit_to_data(base, thing_statistics(data, base.data, stride=base.decoder.stride))
 
 
-def recipe_hash(source: str) -> str:
+def recipe_hash(request: Request) -> str:
     """Tells recipes apart in records."""
-    return hash_of(changed_fields(recipe(source)))
+    return hash_of(changed_fields(recipe(request.data, request.panoptic)))
 
 
-def config_of(source: str, model: str, seed: int, iterations: int) -> Config:
+def config_of(request: Request, model: str, seed: int, iterations: int) -> Config:
     """The config of one training."""
-    return with_length(MODELS[model].build(recipe(source)), seed, iterations)
+    return with_length(MODELS[model].build(recipe(request.data, request.panoptic)), seed, iterations)
+
+
+def twins(request: Request) -> dict[str, str]:
+    """Models that this recipe makes the same as an earlier one, and that one: without a code of place and a loss on
+    Psi, `B printed` is B. One training serves both."""
+    first: dict[str, str] = {}
+    found = {}
+    for model in sorted(MODELS, key=lambda key: MODELS[key].turn):
+        if MODELS[model].as_long_as is None:
+            same = first.setdefault(hash_of(changed_fields(config_of(request, model, 0, 1))), model)
+            if same != model:
+                found[model] = same
+    return found
 
 
 def fresh_network(source: str, config: Config) -> PanopticNetwork:
@@ -263,7 +279,7 @@ def timed(request: Request, known: dict[str, float], models: set[str]) -> dict[s
 def step_seconds(request: Request, model: str) -> float:
     """Median time of a step of one model, with as many threads as its training will have."""
     torch.set_num_threads(threads_of(request.jobs))
-    config = config_of(request.data, model, 0, 100)
+    config = config_of(request, model, 0, 100)
     data = open_experiment(request.data)
     record = RunRecord(request.runs / "timing", quiet=True)
     network = fresh_network(request.data, config)
@@ -281,7 +297,8 @@ def train_missing(request: Request, plan: Plan) -> None:
     Raises:
         ValueError: one of them failed; the others are finished first.
     """
-    wanted = [(model, seed) for seed in request.seeds for model in request.models]
+    models = dict.fromkeys(twins(request).get(model, model) for model in request.models)
+    wanted = [(model, seed) for seed in request.seeds for model in models]
     wanted.sort(key=lambda pair: MODELS[pair[0]].turn)
     missing = [pair for pair in wanted if not (request.records / record_of(request, plan, *pair)).exists()]
     print(models_of_all(request), flush=True)
@@ -338,7 +355,7 @@ def models_of_all(request: Request) -> str:
 def record_of(request: Request, plan: Plan, model: str, seed: int) -> str:
     """File name of the record that a training leaves."""
     length = plan.length(model)
-    config = config_of(request.data, model, seed, length)
+    config = config_of(request, model, seed, length)
     return record_name(data_name(request.data), model, seed, length, hash_of(changed_fields(config)))
 
 
@@ -347,10 +364,12 @@ def run_job(job: Job) -> str:
     torch.set_num_threads(job.threads)
     request = job.request
     data = open_experiment(request.data)
-    config = config_of(request.data, job.model, job.seed, job.plan.length(job.model))
+    config = config_of(request, job.model, job.seed, job.plan.length(job.model))
     trainer = train_once(config, data, job.folder, lambda: fresh_network(request.data, config), request.accelerator)
     record = score(job.model, trainer, data)
-    record.extra.update(recipe=recipe_hash(request.data), beside=job.plan.iterations, smoke=job.plan.smoke)
+    record.extra.update(recipe=recipe_hash(request), beside=job.plan.iterations, smoke=job.plan.smoke)
+    if also := [model for model, same in twins(request).items() if same == job.model]:
+        record.extra["also"] = also
     record.save(request.records)
     return describe(record)
 

@@ -41,7 +41,8 @@ class Finished:
         """
         wanted = {"recipe": recipe, "beside": iterations}
         chosen = [each for each in records if each.data == data and wanted.items() <= each.extra.items()]
-        return cls({(each.model, each.seed): each for each in chosen})
+        # `also`: other models that the recipe makes the same as this one.
+        return cls({(model, r.seed): r for r in chosen for model in (r.model, *r.extra.get("also", ()))})
 
     def seeds(self, models: Iterable[str]) -> list[int]:
         """The seeds for which all these models are finished."""
