@@ -106,5 +106,5 @@ def test_another_experiments_folder_is_not_continued(tmp_path: Path) -> None:
     config = config_of()
     trained(config, tmp_path)
     other = replace(config, train=replace(config.train, lr=0.5))
-    with pytest.raises(ValueError, match="an unfinished run with other options is there"):
+    with pytest.raises(ValueError, match="a run with other options is there"):
         trained(other, tmp_path)

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.ops import box_iou
 
 from tests.models.test_detection import features_of, head_of
 from tests.tiny import image_batch, square_target
 from unipan.models.detection import DetectionHead
-from unipan.models.proposals import IGNORED, sample, sample_proposals, truth_of
+from unipan.models.proposals import IGNORED, OverlapMatcher, sample, sample_proposals, truth_of
 from unipan.structures import Target
 
 LABELS = torch.tensor([0, 3, -1, 0, 0, 1, 2, -1, 0, 0])
@@ -61,6 +63,23 @@ def test_without_seeds_sample_and_losses_are_torchvisions_to_the_bit() -> None:
     for mine, torchvisions in zip(found, expected, strict=True):
         for one, other in zip(mine, torchvisions, strict=True):
             assert torch.equal(one, other)
+
+
+def test_a_sliver_that_no_anchor_overlaps_has_none() -> None:
+    """As where a crop cuts a thing at its edge. torchvision gives it every anchor that overlaps it by 0."""
+    anchors = torch.tensor([[float(x), 0, x + 4, 4] for x in range(0, 40, 4)])
+    boxes = torch.tensor([[0.0, 0, 4, 4], [9, 0, 13, 4], [41, 0, 42, 4]])  # one alike, one between two, the sliver
+    overlap = box_iou(boxes, anchors)
+    mine, torchvisions = (kind(0.7, 0.3, allow_low_quality_matches=True)(overlap) for kind in (OverlapMatcher, Matcher))
+    assert mine.tolist() == [0, -1, 1, *[-1] * 7]
+    assert (torchvisions >= 0).all()
+    assert isinstance(head_of().rpn.proposal_matcher, OverlapMatcher)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_slivers_alone_match_nothing(count: int) -> None:
+    matches = OverlapMatcher(0.7, 0.3, allow_low_quality_matches=True)(torch.zeros(count, 5))
+    assert (matches == Matcher.BELOW_LOW_THRESHOLD).all()
 
 
 def test_an_image_has_the_same_sample_in_any_company() -> None:

@@ -69,7 +69,7 @@ def train_once(
     if (folder / "resume" / "state.pt").exists():
         state, stored, _ = record.load_resume()
         if stored != config:
-            raise ValueError(f"{folder}: an unfinished run with other options is there; remove it, or give --runs DIR")
+            raise ValueError(f"{folder}: a run with other options is there; remove it, or give --runs DIR")
         trainer = Trainer(fabric, config, data.train, data.tuning, record, build_network(config, data.train.categories))
         trainer.load_state(state)
         record.cut_log(trainer.progress.iteration)

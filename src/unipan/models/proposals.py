@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Num
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
@@ -35,6 +36,19 @@ class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
         """Objectness and box deltas per level."""
         logits, deltas = super().forward(x)
         return [each.float() for each in logits], [each.float() for each in deltas]
+
+
+class OverlapMatcher(Matcher):  # type: ignore[misc]
+    """torchvision's matcher, in which a true box that no anchor overlaps matches none.
+
+    A true box also gets the anchors that overlap it most, however little. If that is by 0, because a crop leaves a
+    sliver at the edge, beyond the last small anchor, torchvision's takes all that overlap it by 0: the whole image.
+    """
+
+    def set_low_quality_matches_(self, matches: Tensor, all_matches: Tensor, match_quality_matrix: Tensor) -> None:
+        """In place, on `matches`."""
+        overlapped = match_quality_matrix.amax(1) > 0
+        super().set_low_quality_matches_(matches, all_matches, match_quality_matrix[overlapped])
 
 
 class ImagewiseRPN(RegionProposalNetwork):  # type: ignore[misc]
@@ -73,7 +87,9 @@ def region_proposals(channels: int, config: DetectionConfig) -> ImagewiseRPN:
     phases = ("training", "testing")
     before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
     head = Float32RPNHead(channels, len(config.anchor_ratios))
-    return ImagewiseRPN(anchors, head, 0.7, 0.3, config.rpn_batch, 0.5, before, after, 0.7)
+    rpn = ImagewiseRPN(anchors, head, 0.7, 0.3, config.rpn_batch, 0.5, before, after, 0.7)
+    rpn.proposal_matcher = OverlapMatcher(0.7, 0.3, allow_low_quality_matches=True)
+    return rpn
 
 
 def truth_of(target: Target) -> Truth:
