@@ -1,4 +1,4 @@
-"""P beside Psi on corners of photographs of growing size: does the code of place hold beyond the training crop?
+"""P beside Psi on corners of photographs of growing size: do affinities hold beyond the crop that they were trained on?
 
 python benchmarks/beyond_crop.py runs/reproduce/nuclei/B-s0-i300/last.safetensors DATA/val
 """
@@ -17,7 +17,6 @@ from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.ops.encoding import panoptic_map
 from unipan.structures import PanopticMap, Sample
 
-SIDES = (192, 256, 384)
 EVERY = 2
 
 
@@ -38,10 +37,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("data")
+    parser.add_argument("--sides", type=int, nargs="+", default=[192, 256, 384], help="pixels of the network's input")
     args = parser.parse_args()
     segmenter, data = Segmenter.load(args.checkpoint), open_photos(args.data)
     short_side = segmenter.config.data.short_side
-    for side in SIDES:
+    for side in args.sides:
         cut = replace(segmenter, config=replace(segmenter.config, data=replace(segmenter.config.data, short_side=side)))
         found = {fusion: PanopticQuality(data.categories) for fusion in ("affinity", "potential")}
         for sample in (data[index] for index in range(0, len(data), EVERY)):

@@ -18,7 +18,7 @@ SHOWN = [
         "tables.md": ("table2", "tableF", "tableH", "tableI"),
     }.items()
     for name in names
-] + [("nuclei", 300, "table1", "table1-nuclei.md")]
+] + [("nuclei", 300, "table1", "table1-nuclei.md"), ("facades", 600, "table1", "table1-facades.md")]
 
 
 def shown(page: str, name: str) -> str:
