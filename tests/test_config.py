@@ -5,6 +5,7 @@ import itertools
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,13 @@ def test_log_p_needs_p_above_zero(activation: str) -> None:
 def test_softmax_over_the_pixels_replaces_phi1s_activation() -> None:
     with pytest.raises(ValueError, match="use activation softmax, elu or identity"):
         AffinityConfig(activation="relu", normalise="softmax")
+
+
+@pytest.mark.parametrize("other", [{"places": 2}, {"activation": "relu"}, {"normalise": "softmax"}])
+def test_a_rotary_code_turns_signed_features_and_is_the_only_code(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="rotary needs places=0, activation identity or elu"):
+        AffinityConfig(rotary=2, **other)
+    AffinityConfig(rotary=2, activation="elu")
 
 
 def test_an_affinity_head_without_a_loss_is_refused() -> None:

@@ -49,6 +49,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
             config.affinity.activation,
             config.affinity.normalise,
             config.affinity.places,
+            config.affinity.rotary,
         )
     feed_truth = config.matching.detections == "truth"
     network = PanopticNetwork(

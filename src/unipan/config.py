@@ -134,6 +134,9 @@ class AffinityConfig:
     places: int = 0
     """Wavelengths of a code of each cell's place that phi0 and phi1 see beside Q; 0, the paper's, leaves it out.
     (ours)"""
+    rotary: int = 0
+    """Wavelengths by which phi0(Q) and phi1(Q) are turned from cell to cell, so that affinities depend on the offset
+    between two (rotary code, arXiv 2104.09864); 0, the paper's, leaves it out. (ours)"""
     loss: Literal["logits", "log"] = "logits"
     """Cross entropy on P as logits, or on log P (P >= 0 is needed)."""
 
@@ -148,6 +151,8 @@ class AffinityConfig:
                 "affinity: normalise=softmax replaces phi1's activation, so activation=relu would act on phi0 "
                 "alone; use activation softmax, elu or identity"
             )
+        if self.rotary and (self.activation in ("relu", "softmax") or self.normalise == "softmax" or self.places):
+            raise ValueError("affinity: rotary needs places=0, activation identity or elu, and no normalise=softmax")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unipan.ops.places import sine_code
+from unipan.ops.places import TURNED, rotary_angles, rotate, sine_code
 
 Activation = Literal["identity", "elu", "relu", "softmax"]
 Normalisation = Literal["none", "pixels", "segment", "softmax"]
@@ -31,6 +31,12 @@ class InstanceAffinity(nn.Module):
             over the pixels, in the place of its activation (the paper's [23]).
         places: wavelengths of a code of each cell's place beside Q: convolutions see alike what looks alike, so
             without it two cars of one kind attract each other. 0 is the paper's. (ours)
+        rotary: wavelengths by which phi0(Q) and phi1(Q) are turned from cell to cell, so that an affinity depends on
+            the offset between two cells. As `places`, but it counts from no corner, so it holds on images larger
+            than the crops of training. 0 is the paper's. (ours)
+
+    Raises:
+        ValueError: more wavelengths of the rotary code than the channels have room for.
     """
 
     def __init__(
@@ -40,12 +46,19 @@ class InstanceAffinity(nn.Module):
         activation: Activation = "identity",
         normalise: Normalisation = "segment",
         places: int = 0,
+        rotary: int = 0,
     ) -> None:
         super().__init__()
+        if TURNED * rotary > channels:
+            raise ValueError(
+                f"affinity: {rotary} wavelengths of a rotary code turn {TURNED * rotary} channels, but there are "
+                f"{channels}; make affinity.rotary at most {channels // TURNED}"
+            )
         self.extractor = extractor
         self.phi0 = nn.Conv2d(channels + 4 * places, channels, 1)
         self.phi1 = nn.Conv2d(channels + 4 * places, channels, 1)
         self.places = places
+        self.rotary = rotary
         self.activation = activation
         self.normalise = normalise
 
@@ -65,15 +78,19 @@ class InstanceAffinity(nn.Module):
 
     def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """phi0(Q) and phi1(Q), pixels in rows of the image."""
+        height, width = queries.shape[-2:]
         if self.places:
-            height, width = queries.shape[-2:]
             code = sine_code(height, width, self.places, queries.device)
             queries = torch.cat([queries, code.to(queries.dtype)])
         flat = queries.flatten(1)
         q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
         if self.normalise == "softmax":
             return self._activate(q0), q1.softmax(1)
-        return self._activate(q0), self._activate(q1)
+        q0, q1 = self._activate(q0), self._activate(q1)
+        if self.rotary:
+            angles = rotary_angles(height, width, self.rotary, queries.device).to(q0.dtype)
+            q0, q1 = rotate(q0, angles), rotate(q1, angles)
+        return q0, q1
 
     def row(self, queries: Float[Tensor, "C h w"], y: int, x: int) -> Float[Tensor, "h w"]:
         """Affinities of the cell (y, x) to every other: phi0(Q_p) . phi1(Q_j), before any division by Psi's mass."""
