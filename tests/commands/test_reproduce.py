@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import Drawn, tiny_config
-from unipan.ablations import MODELS
+from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
+from unipan.ablations import MODELS, TABLES, Order, Row, Table
+from unipan.categories import Categories
 from unipan.cli import main
-from unipan.commands import reproducing
-from unipan.commands.reproducing import Plan
+from unipan.commands import experiments, planning, reproducing
+from unipan.commands.experiments import Request
+from unipan.commands.planning import Plan
 from unipan.config import Config
+from unipan.data.coco_writer import write_coco_panoptic
 from unipan.engine.experiment import ExperimentData
 
 
@@ -25,8 +28,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         loss = replace(base.loss, panoptic=panoptic, potential=1.0)
         return replace(base, loss=loss, inference=replace(base.inference, cutoff=0.0))
 
-    monkeypatch.setattr(reproducing, "open_experiment", lambda _: data)
-    monkeypatch.setattr(reproducing, "recipe", recipe)
+    for module in (experiments, planning, reproducing):
+        monkeypatch.setattr(module, "open_experiment", lambda _: data)
+    monkeypatch.setattr(experiments, "recipe", recipe)
     monkeypatch.chdir(tmp_path)
     return ["--seeds", "1", "--iterations", "4", "--jobs", "1", "--records", "records", "--accelerator", "cpu"]
 
@@ -77,32 +81,28 @@ def test_a_model_of_equal_time_trains_longer_by_the_measured_ratio() -> None:
     seconds = plan.seconds | {"A as B": 0.2}
     assert Plan(100, seconds, smoke=False).length("A as B") == 250
     assert plan.length("C") == 100
-    assert plan.minutes("B") == pytest.approx(100 * 0.5 / 60)
+    assert replace(plan, scoring=2.0).minutes("B") == pytest.approx(100 * 0.5 / 60 + 2)
 
 
 def test_the_plan_is_kept(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproducing, "step_seconds", lambda _, model: {"D": 0.5, "A as B": 0.1}.get(model, 0.2))
-    request = reproducing.Request(
-        ["table1"], "scenes", range(1), 2.0, None, 1, tmp_path / "runs", tmp_path / "records", "cpu"
-    )
-    plan = reproducing.make_plan(request)
+    monkeypatch.setattr(planning, "step_seconds", lambda _, model: {"D": 0.5, "A as B": 0.1}.get(model, 0.2))
+    request = Request(["table1"], "scenes", range(1), 2.0, None, 1, tmp_path / "runs", tmp_path / "records", "cpu")
+    plan = planning.make_plan(request)
     assert plan.iterations == 240
     assert plan.smoke
     assert plan.length("A as B") == 480
-    monkeypatch.setattr(reproducing, "step_seconds", lambda *_: pytest.fail("measured again"))
-    assert reproducing.make_plan(request) == plan
+    monkeypatch.setattr(planning, "step_seconds", lambda *_: pytest.fail("measured again"))
+    assert planning.make_plan(request) == plan
     assert json.loads((tmp_path / "runs" / "plan-2min.json").read_text())["iterations"] == 240
 
 
 def test_the_total_counts_each_model_by_its_own_time(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reproducing, "step_seconds", lambda _, model: {"D": 9.0, "B": 0.5, "B truth": 1.0}[model])
+    monkeypatch.setattr(planning, "step_seconds", lambda _, model: {"D": 9.0, "B": 0.5, "B truth": 1.0}[model])
     monkeypatch.setattr(reproducing, "finish", lambda _: iter(()))
-    request = reproducing.Request(
-        ["tableH"], "scenes", range(1), 2.0, 600, 1, tmp_path / "runs", tmp_path / "records", "cpu"
-    )
-    reproducing.train_missing(request, reproducing.make_plan(request))
+    request = Request(["tableH"], "scenes", range(1), 2.0, 600, 1, tmp_path / "runs", tmp_path / "records", "cpu")
+    reproducing.train_missing(request, planning.make_plan(request))
     assert "2 of 2 trainings to run, 1 side by side: about 17 min" in capsys.readouterr().out  # 5 + 10, 1 each to score
     kept = json.loads((tmp_path / "runs" / "plan-600.json").read_text())["seconds"]
     assert kept == {"D": 9.0, "B": 0.5, "B truth": 1.0}
@@ -111,32 +111,89 @@ def test_the_total_counts_each_model_by_its_own_time(
 def test_one_training_serves_models_that_the_recipe_makes_the_same(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reproducing, "recipe", lambda *_: tiny_config())  # neither code of place nor loss on Psi
+    monkeypatch.setattr(experiments, "recipe", lambda *_: tiny_config())  # neither code of place nor loss on Psi
     assert main(["reproduce", "table1", *tiny]) == 0
     told = capsys.readouterr().out
     assert "10 of 10 trainings to run" in told
     assert "| *B printed* | B with the loss on P alone, no code of place | " in told
     assert "B over B printed: loss on Psi and code of place, without masks | +0.0 (0.0, 0.0)" in told
     assert not list((tmp_path / "records").glob("*printed*"))
-    assert json.loads(next((tmp_path / "records").glob("scenes-D-s0-*")).read_text())["extra"]["also"] == ["D printed"]
 
 
-def test_another_weight_of_the_loss_is_another_recipe(tmp_path: Path) -> None:
+def test_another_weight_of_the_loss_is_another_model_where_there_is_that_loss(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    request = reproducing.Request(["tableH"], "scenes", range(1), 2.0, 4, 1, folder, tmp_path / "records", "cpu")
+    request = Request(["tableH"], "scenes", range(1), 2.0, 4, 1, folder, tmp_path / "records", "cpu")
     lighter = replace(request, panoptic=0.25)
-    assert reproducing.recipe_hash(request) != reproducing.recipe_hash(lighter)
-    assert reproducing.config_of(lighter, "B", 0, 4).loss.panoptic == 0.25
-    assert reproducing.config_of(lighter, "B", 0, 4).loss.potential == 0.25
-    assert reproducing.config_of(lighter, "A", 0, 4) == reproducing.config_of(request, "A", 0, 4)
-    assert reproducing.run_folder(lighter, "B", 0, 4) == folder / "B-w0.25-s0-i4"
-    assert reproducing.run_folder(request, "B", 0, 4) == folder / "B-s0-i4"
+    assert experiments.config_hashes(request)["B"] != experiments.config_hashes(lighter)["B"]
+    assert experiments.config_of(lighter, "B", 0, 4).loss.panoptic == 0.25
+    assert experiments.config_of(lighter, "B", 0, 4).loss.potential == 0.25
+    assert experiments.config_of(lighter, "A", 0, 4) == experiments.config_of(request, "A", 0, 4)
+    assert experiments.run_folder(lighter, "B", 0, 4) == folder / "B-w0.25-s0-i4"
+    assert experiments.run_folder(request, "B", 0, 4) == folder / "B-s0-i4"
+
+
+def test_a_model_without_the_loss_is_trained_once_for_all_weights(
+    tiny: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (Row("A", "A", "potential", ""), Row("B", "B", "affinity", ""))
+    monkeypatch.setitem(TABLES, "tableH", Table("A and B", rows, (Order("B", "A", "affinity helps"),)))
+    assert main(["reproduce", "tableH", *tiny]) == 0
+    assert "2 of 2 trainings to run" in capsys.readouterr().out
+    assert main(["reproduce", "tableH", *tiny, "--panoptic", "0.25"]) == 0
+    told = capsys.readouterr().out
+    assert "1 of 2 trainings to run" in told
+    assert "B over A" in told
+    assert "not run" not in told
+
+
+def test_lengths_of_equal_time_are_those_of_finished_trainings(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (Row("A as long as B", "A as B", "potential", ""), Row("B", "B", "affinity", ""))
+    monkeypatch.setitem(TABLES, "tableH", Table("equal time", rows, ()))
+    monkeypatch.setattr(planning, "step_seconds", lambda _, model: 0.1 if model == "A as B" else 0.2)
+    assert main(["reproduce", "tableH", *tiny]) == 0
+    assert "2 of 2 trainings to run" in capsys.readouterr().out
+    assert len(list((tmp_path / "records").glob("scenes-A-as-B-s0-i8-*"))) == 1
+    # On a machine of another pace, or after the plan is lost, the lengths stay.
+    for path in (tmp_path / "runs").rglob("plan-*.json"):
+        path.unlink()
+    monkeypatch.setattr(planning, "step_seconds", lambda _, model: 0.1)
+    assert main(["reproduce", "tableH", *tiny]) == 0
+    assert "all 2 trainings are finished" in capsys.readouterr().out
+
+
+def test_speed_that_cannot_be_measured_is_said_before_training(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproducing, "TABLE_SPEED", Table("speed", (Row("Ours", "B", "affinity", "boxes"),), ()))
+    monkeypatch.setitem(TABLES, "speed", Table("speed", (Row("Ours", "B", "affinity", "boxes"),), ()))
+    monkeypatch.setattr("unipan.engine.ablation_table.TABLE_SPEED", TABLES["speed"])
+    assert main(["reproduce", "speed,tableH", *tiny]) == 0
+    first = capsys.readouterr().out
+    assert "| Ours | boxes |" in first
+    checkpoint = tmp_path / "runs" / "reproduce" / "scenes" / "B-s0-i4" / "last.safetensors"
+    checkpoint.unlink()
+    # What was measured is kept ...
+    assert main(["reproduce", "speed,tableH", *tiny]) == 0
+    assert first[first.index("| Ours | boxes |") :].splitlines()[0] in capsys.readouterr().out
+    # ... and where nothing was, no training is begun.
+    (tmp_path / "records" / "scenes-speed.json").unlink()
+    monkeypatch.setattr(reproducing, "train_missing", lambda *_: pytest.fail("trained first"))
+    assert main(["reproduce", "speed,tableH", *tiny]) == 1
+    assert "is gone; remove the records of B in records" in capsys.readouterr().err
+
+
+def test_val_of_other_classes_is_refused_before_training(tmp_path: Path) -> None:
+    other = replace(CATEGORIES[0], name="ring")
+    for part, categories in (("train", CATEGORIES), ("val", Categories((other, *CATEGORIES.all[1:])))):
+        write_coco_panoptic(tmp_path / part, [draw(0, things=0)], categories)
+    with pytest.raises(ValueError, match="classes: "):
+        experiments.open_experiment(str(tmp_path))
 
 
 def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Path) -> None:
-    request = reproducing.Request(
-        ["table1"], "scenes", range(2), 2.0, 4, 1, tmp_path / "runs", tmp_path / "records", "cpu"
-    )
+    request = Request(["table1"], "scenes", range(2), 2.0, 4, 1, tmp_path / "runs", tmp_path / "records", "cpu")
     plan = Plan(4, dict.fromkeys(MODELS, 0.1), smoke=True)
     jobs = [reproducing.Job(model, seed, request, plan, 1) for model in request.models for seed in request.seeds]
     names = {reproducing.record_of(request, plan, job.model, job.seed) for job in jobs}
@@ -149,6 +206,10 @@ def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Pa
         (["table9"], "there is no table 'table9'; choose of table1,"),
         (["table1", "--seeds", "0"], "--seeds, --jobs, --budget, --iterations and --panoptic must be above 0"),
         (["table1", "--panoptic", "0"], "--iterations and --panoptic must be above 0"),
+        (
+            ["table1", "--data", "scenes:0-99"],
+            "--data scenes:0-99: the scenes of the tables are fixed; give --data scenes",
+        ),
         (["table1", "--data", "nowhere"], "--data nowhere: give `scenes`, or a folder with train/ and val/"),
         (["table1", "--from-records", "--records", "none"], "none holds no record of scenes; run without"),
     ],

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.tiny import CATEGORIES
-from unipan.ablations import TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
+from unipan.ablations import MODELS, TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
 from unipan.engine.ablation_table import Finished, into_page, render
-from unipan.engine.experiment_record import ExperimentRecord
+from unipan.engine.experiment_record import ExperimentRecord, hash_of
 
 READINGS = ("potential", "affinity", "heuristic", "tuned", "upsnet", "heuristic whole", "upsnet whole")
 FACTS = {"machine": "a laptop", "commit": "abc"}
@@ -19,16 +19,16 @@ def record(model: str, seed: int, iou: list[float], beside: int = 50, **extra: o
     reading = {"counts": counts, "trimmed": trimmed, "iou": {"stuff": 0.7}, "iou_trimmed": {"stuff": 0.6}}
     confusion = [[6, 2, 1, 1, 0], [0, 8, 1, 1, 0], [0, 0, 5, 5, 0], [1, 0, 0, 9, 0]]
     return ExperimentRecord(
-        model=model, data="drawn", seed=seed, iterations=50, config={}, facts=FACTS,
+        model=model, data="drawn", seed=seed, iterations=beside, config={"model": model}, facts=FACTS,
         categories=CATEGORIES.to_coco(), images=[f"{n}.png" for n in range(len(iou))],
         readings=dict.fromkeys(READINGS, reading),
         semantic={"mean": 0.5, "confusion": confusion}, ap={"box": 0.25, "mask": None}, merger=None,
-        ceiling={"all": 0.9}, extra={"recipe": "r", "beside": beside, **extra},
+        ceiling={"all": 0.9}, extra={"beside": beside, **extra},
     )  # fmt: skip
 
 
 def of(*records: ExperimentRecord) -> Finished:
-    return Finished.of(records, "drawn", "r", 50)
+    return Finished.of(records, "drawn", {model: hash_of({"model": model}) for model in MODELS}, 50)
 
 
 def cells(text: str, start: str) -> list[str]:

@@ -44,7 +44,7 @@ def reproduce(
         budget: minutes for one training of the largest network (D); all others get its iterations, so they take less.
         iterations: that many instead of a budget.
         panoptic: weight of the panoptic matching loss in the models that have it; the paper's is 1 on Cityscapes, .1 on
-            COCO. Records of other weights make other tables.
+            COCO. A table is made of the records of one weight, and of the models without that loss.
         jobs: trainings side by side, each with its share of the cores.
         runs: checkpoints and logs; runs/reproduce/NAME by default.
         records: one small JSON file for every finished training.
@@ -59,7 +59,8 @@ def reproduce(
         raise ValueError(f"reproduce: there is no table {unknown[0]!r}; choose of {', '.join(TABLES)}, or all")
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
-    from unipan.commands.reproducing import Request, run
+    from unipan.commands.experiments import Request
+    from unipan.commands.reproducing import run
 
     request = Request(
         names, data, range(seeds), budget, iterations, jobs, runs or Path("runs/reproduce") / Path(data).name, records,

@@ -30,19 +30,27 @@ class Finished:
     records: dict[tuple[str, int], ExperimentRecord]
 
     @classmethod
-    def of(cls, records: Iterable[ExperimentRecord], data: str, recipe: str, iterations: int) -> "Finished":
-        """Those that belong together.
+    def of(
+        cls, records: Iterable[ExperimentRecord], data: str, hashes: Mapping[str, str], iterations: int
+    ) -> "Finished":
+        """Those that belong together: a training serves every model that has its config.
 
         Args:
             records: all there are.
             data: name of the dataset.
-            recipe: hash of the common recipe.
+            hashes: of the config of each model.
             iterations: of the models of equal length.
         """
-        wanted = {"recipe": recipe, "beside": iterations}
-        chosen = [each for each in records if each.data == data and wanted.items() <= each.extra.items()]
-        # `also`: other models that the recipe makes the same as this one.
-        return cls({(model, r.seed): r for r in chosen for model in (r.model, *r.extra.get("also", ()))})
+        chosen = {}
+        for record in (each for each in records if each.data == data):
+            for model in (key for key, value in hashes.items() if value == record.config_hash):
+                if MODELS[model].as_long_as is None:
+                    fits = record.iterations == iterations
+                else:
+                    fits = record.model == model and record.extra["beside"] == iterations
+                if fits:
+                    chosen[model, record.seed] = record
+        return cls(chosen)
 
     def seeds(self, models: Iterable[str]) -> list[int]:
         """The seeds for which all these models are finished."""

@@ -94,7 +94,7 @@ def score(
     for index in range(len(data.test)):
         found.update(data.test[index])
     progress = trainer.progress
-    facts = environment() | {
+    facts = environment(trainer.fabric.device) | {
         "seconds_per_iteration": round(progress.seconds / max(progress.iteration, 1), 3),
         "training_minutes": round(progress.seconds / 60, 1),
         "scoring_minutes": round((time.perf_counter() - start) / 60, 1),

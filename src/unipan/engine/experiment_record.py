@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import subprocess
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -119,8 +120,9 @@ def record_name(data: str, model: str, seed: int, iterations: int, config_hash: 
 
 
 def load_records(folder: Path) -> list[ExperimentRecord]:
-    """Every record of a folder, in the order of the names."""
-    return [ExperimentRecord.load(path) for path in sorted(folder.glob("*-s*-i*-*.json"))]
+    """Every record of a folder, in the order of the names; other files are left alone."""
+    ending = re.compile(r"-s\d+-i\d+-[0-9a-f]{8}\.json")
+    return [ExperimentRecord.load(path) for path in sorted(folder.glob("*.json")) if ending.search(path.name)]
 
 
 def sparse(quality: PanopticQuality, names: list[str]) -> list[list[list[int | float]]]:
@@ -163,14 +165,14 @@ def hash_of(fields: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def environment() -> dict[str, Any]:
-    """Commit, processor and versions, for the record."""
+def environment(device: torch.device) -> dict[str, Any]:
+    """Commit, processor, versions and the device that was used, for the record."""
     return {
         "commit": _commit(),
         "machine": _processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
     }
 
 
@@ -186,13 +188,22 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _commit() -> str:
     """Of the source that runs, or `unknown` outside a clone."""
-    here = Path(__file__).resolve().parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=10"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
+    here = Path(__file__).resolve()
+    # An environment inside another project's clone would give that project's commit: is this file in the repository?
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return "unknown"
-    return done.stdout.strip() or "unknown"
+    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=10") or "unknown"
+
+
+def _git(folder: Path, *command: str) -> str | None:
+    """What git says there; None where it fails."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _processor() -> str:
