@@ -16,7 +16,7 @@ from unipan.commands.train import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "slurm.sbatch"]
-COMMAND = re.compile(rf"(?:^|\s)unipan ((?:{'|'.join(VERBS)})\b.*)")
+COMMAND = re.compile(rf"(?:^|(?<!from)\s)unipan ((?:{'|'.join(VERBS)})\b.*)")
 KNOB = re.compile(r"--[a-z]+\.[a-z]")
 """`--backbone.no-frozen` and the like alone: an option of `unipan train`."""
 PLACEHOLDERS = {"PRESET": "scenes", "M": "1", "X": "1", "Y": "1"}
@@ -28,7 +28,7 @@ def spans(page: Path) -> Iterator[tuple[str, bool]]:
     if page.suffix != ".md":
         yield from ((line, True) for line in text.splitlines())
         return
-    for position, part in enumerate(re.split(r"^```.*$", text, flags=re.MULTILINE)):
+    for position, part in enumerate(re.split(r"^ *```.*$", text, flags=re.MULTILINE)):
         lines = part.splitlines()
         code = [line for line in lines if position % 2 or line.startswith("    ")]
         yield from ((line, True) for line in code)
