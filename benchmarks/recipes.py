@@ -2,6 +2,7 @@
 
     python benchmarks/recipes.py                 # `make test-long`: all eight at full size, one image, minutes each
     python benchmarks/recipes.py --small         # R-50 on small crops: how good is the memory estimate?
+    python benchmarks/recipes.py --estimates     # no steps: the table of estimates in docs/full_size.md
 
 Cityscapes recipes see a crop of a drawn street of 1024 x 2048 with Cityscapes' classes, COCO recipes a photograph of
 --coco (133 classes). Weights are random (those of the bottlenecks' ends small); time and memory do not depend on them.
@@ -20,17 +21,21 @@ import torch
 
 from unipan.build import build_criterion, build_network
 from unipan.config import Config
+from unipan.data.cityscapes import CITYSCAPES
 from unipan.data.coco import CocoPanoptic
+from unipan.data.coco_classes import coco_categories
 from unipan.data.loading import PanopticData
 from unipan.data.scenes import Scenes
 from unipan.data.transforms import TrainingTransform, collate
-from unipan.engine.memory import GIB, estimate_memory, training_size
+from unipan.engine.memory import GIB, InputSize, estimate_memory, training_size
 from unipan.engine.schedule import make_optimizer, set_learning_rate
 from unipan.engine.step import TrainingStep, runs_bf16
 from unipan.presets import PUBLISHED
 
 SMALL = ((128, 256, 2), (256, 512, 1))
 """Height, width and number of crops."""
+PASSES = (1, 2, 4, 8)
+"""Images of a backward pass, in the table of estimates."""
 
 
 def open_sample(config: Config, coco: Path, height: int, width: int) -> PanopticData:
@@ -61,7 +66,8 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
             buffer.fill_(0.1)
     step = TrainingStep(network.to(memory_format=torch.channels_last), build_criterion(config), bf16).train()
     optimizer = make_optimizer(step, config.train)
-    size = training_size(config.data, (height, width)) if args.case else tuple(batch.pixels.shape[-2:])
+    seen = batch.pixels.shape[-2], batch.pixels.shape[-1]
+    size = training_size(config.data, (height, width)) if args.case else InputSize(seen, seen)
     estimate = estimate_memory(network, step.criterion, config, size, bf16, several=False)
     set_learning_rate(optimizer, 0, config.train)
     start = time.perf_counter()
@@ -86,18 +92,35 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     }
 
 
+def estimate_row(name: str) -> str:
+    """A recipe's row in docs/full_size.md: what `unipan train` says of one of several GPUs, in 32 bits."""
+    config = PUBLISHED[name]()
+    categories = coco_categories() if name.startswith("coco") else CITYSCAPES
+    size = training_size(config.data, (0, 0))
+    network = build_network(config, categories)
+    estimate = estimate_memory(network, build_criterion(config), config, size, bf16=False, several=True)
+    spelled = " x ".join(map(str, size.image))
+    if size.padded != size.image:
+        spelled += f", from 2 on {' x '.join(map(str, size.padded))}"
+    return f"| `{name}` | {spelled} | {' | '.join(f'{estimate.total(n) / GIB:.1f} GiB' for n in PASSES)} |"
+
+
 def main() -> None:
     """Measure each case in a fresh process and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--preset", nargs="*", default=list(PUBLISHED))
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--estimates", action="store_true")
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--coco", type=Path, default=Path("../shared/data/coco20"))
     parser.add_argument("--case", type=int, nargs=3, help="height, width, images: measure in this process")
     parser.add_argument("--here", action="store_true", help="measure in this process")
     args = parser.parse_args()
+    if args.estimates:
+        print("\n".join(map(estimate_row, args.preset)))
+        return
     if args.case or args.here:
         [args.preset] = args.preset
         print(json.dumps(measure(args)))

@@ -1,5 +1,6 @@
 """`evaluate` and `pq` print before they write, and look first whether they can write."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.test_inference import segmenter_of, tiny
 from tests.tiny import CATEGORIES, Drawn
 from unipan.cli import main
+from unipan.commands.evaluate import describe_confusion
 from unipan.data.coco_writer import write_coco_panoptic
 from unipan.presets import scenes
 
@@ -18,6 +20,26 @@ def command(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         return ["evaluate", "net", "scenes:1000000-1000000"]
     truth = str(write_coco_panoptic(tmp_path / "gt", [Drawn([2])[0]], CATEGORIES))
     return ["pq", truth, truth]
+
+
+def test_things_and_stuff_confused_by_v_are_printed_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("unipan.commands.sources.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    assert main(["evaluate", "net", "scenes:1000000-1000000", "--json", str(tmp_path / "a.json")]) == 0
+    shares = json.loads((tmp_path / "a.json").read_text())["thing_stuff"]
+    assert sum(shares["stuff"].values()) == pytest.approx(1)
+    [said] = [line for line in capsys.readouterr().out.splitlines() if "(Table G)" in line]
+    things, stuff = (100 * shares["stuff"][side] for side in ("things", "stuff"))
+    assert said.startswith("things and stuff confused by V (Table G): of things ")
+    assert said.endswith(f"; of stuff {things:.1f} as things, {stuff:.1f} as stuff")
+
+
+def test_a_side_without_truth_has_a_dash() -> None:
+    nothing = {"things": None, "stuff": None, "void": None}
+    shares = {"things": nothing, "stuff": {"things": 0.25, "stuff": 0.75, "void": 0.0}}
+    said = describe_confusion({"thing_stuff": shares})
+    assert said.endswith("of things - as things, - as stuff; of stuff 25.0 as things, 75.0 as stuff")
 
 
 def test_a_folder_for_json_is_said_before_the_work(

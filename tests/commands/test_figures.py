@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,25 @@ import pytest
 from PIL import Image
 
 from tests.test_inference import segmenter_of, tiny
-from unipan.checkpoint import save_checkpoint
+from unipan.categories import Categories
+from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.cli import main
 from unipan.data.scenes import SCENE_CATEGORIES
-from unipan.presets import scenes
+from unipan.presets import scenes, upsnet
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     segmenter = segmenter_of(tiny(scenes()))
     path = tmp_path_factory.mktemp("figures") / "net.safetensors"
+    save_checkpoint(path, segmenter.network.state_dict(), segmenter.config, SCENE_CATEGORIES, {})
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def rival(tmp_path_factory: pytest.TempPathFactory) -> str:
+    segmenter = segmenter_of(tiny(upsnet(scenes())))
+    path = tmp_path_factory.mktemp("figures") / "upsnet.safetensors"
     save_checkpoint(path, segmenter.network.state_dict(), segmenter.config, SCENE_CATEGORIES, {})
     return str(path)
 
@@ -52,6 +62,37 @@ def test_pictures_and_page_are_written(
     assert "pixels void" in printed
     assert "2 of the 4 scenes, seeds 5..8, SEEN in training, drawn with seed 0" in page
     assert "://" not in page
+
+
+def test_the_page_says_which_of_the_two_stands_in_figure_k(
+    checkpoint: str, rival: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["figures", checkpoint, "scenes:5-6", "--rows", "1", "--out"]
+    assert main([*arguments, str(tmp_path / "one")]) == 0
+    assert main([*arguments, str(tmp_path / "two"), "--upsnet", rival]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"PQ of this image is [0-9.]+ by P and [0-9.]+ by Psi\n", printed)
+    assert re.search(r"PQ of this image is [0-9.]+ by P and [0-9.]+ by UPSNet\n", printed)
+    one, two = ((tmp_path / name / "index.html").read_text() for name in ("one", "two"))
+    assert "The argmax of Ψ has no parameters of its own; it stands where the paper shows UPSNet" in one
+    assert "Ours and UPSNet: gains and losses" not in one
+    assert "Ours and UPSNet: gains and losses" in two
+    assert f"in Figure K beside UPSNet, the checkpoint {rival}, on 2 scenes" in two
+
+
+def test_another_network_than_upsnet_is_refused(
+    checkpoint: str, rival: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    said = refused([checkpoint, "scenes:5-5", *out, "--upsnet", checkpoint], capsys)
+    assert f"--upsnet {checkpoint}: fusion upsnet: scenes has no void channel" in said
+    other = load_checkpoint(rival)
+    classes = Categories(tuple(replace(each, name=each.name.upper()) for each in SCENE_CATEGORIES))
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, other.network.state_dict(), other.config, classes, {})
+    said = refused([checkpoint, "scenes:5-5", *out, "--upsnet", str(path)], capsys)
+    assert f"--upsnet {path}: classes: the checkpoint knows the things CAR" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_work_is_one_sentence(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,17 +2,23 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.data.maps import write_photo
 from tests.test_inference import segmenter_of, tiny
+from unipan.build import build_network
+from unipan.categories import Categories
 from unipan.cli import main
-from unipan.commands.submission import plan_submission
+from unipan.commands.submission import open_writer, plan_submission
 from unipan.data.cityscapes import CITYSCAPES
+from unipan.data.coco_classes import coco_categories
 from unipan.data.scenes import SCENE_CATEGORIES
+from unipan.inference import Segmenter
 from unipan.ops.encoding import decode_png
 from unipan.presets import scenes
 
@@ -42,6 +48,15 @@ def network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unipan.commands.sources.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
 
 
+@pytest.fixture
+def coco_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With COCO's classes and ids."""
+    config, classes = tiny(scenes()), coco_categories()
+    torch.manual_seed(0)
+    segmenter = Segmenter(build_network(config, classes).eval(), config, classes, {}, torch.device("cpu"))
+    monkeypatch.setattr("unipan.commands.sources.open_segmenter", lambda *_: segmenter)
+
+
 def predict(*arguments: object) -> int:
     return main(["predict", "net.safetensors", *map(str, arguments)])
 
@@ -63,13 +78,13 @@ def test_coco_takes_the_listed_images(photos: Path, listed: Path, tmp_path: Path
         assert {each["category_id"] for each in row["segments_info"]} <= {c.id for c in SCENE_CATEGORIES}
 
 
-@pytest.mark.usefixtures("network")
+@pytest.mark.usefixtures("coco_network")
 def test_coco_without_a_list_and_trimmed(photos: Path, tmp_path: Path) -> None:
     arguments = [photos, "--submission", "coco", "--algorithm", "mine", "--trim-stuff", 64 * 96 + 1]
     assert predict(*arguments, "--out", tmp_path / "out") == 0
     content = json.loads((tmp_path / "out" / "panoptic_test-dev2017_mine_results.json").read_text())
     assert [row["image_id"] for row in content["annotations"]] == [16, 57, 90]
-    things = {category.id for category in SCENE_CATEGORIES.things}
+    things = {category.id for category in coco_categories().things}
     kinds = {each["category_id"] for row in content["annotations"] for each in row["segments_info"]}
     assert kinds <= things  # no stuff is larger than the image
 
@@ -94,6 +109,36 @@ def test_other_ids_are_refused(photos: Path, listed: Path, tmp_path: Path, capsy
     assert predict(photos, "--submission", "coco", "--like", listed, "--out", tmp_path / "out") == 1
     assert "is 'giraffe', in the checkpoint it is 'car'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("network")
+def test_coco_without_a_list_wants_the_classes_of_coco(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(photos, "--submission", "coco", "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err.strip()
+    assert "category 1 of the checkpoint is car, that of COCO person; give a checkpoint with COCO's 133 classes" in said
+    assert "\n" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_list_of_coco_has_things_alone_but_stuff_is_checked_too(tmp_path: Path) -> None:
+    classes = coco_categories()
+    like = tmp_path / "image_info_test-dev2017.json"
+    rows = [{"supercategory": "x", "id": thing.id, "name": thing.name} for thing in classes.things]
+    like.write_text(json.dumps({"images": [], "categories": rows}))
+    assert open_writer("coco", tmp_path, classes, like, "mine") is not None
+    with pytest.raises(ValueError, match="category 92 of the checkpoint is missing, that of COCO banner"):
+        open_writer("coco", tmp_path, Categories(classes.things), like, "mine")
+    like.write_text(json.dumps({"images": [], "categories": [{"id": [1], "name": "x"}]}))
+    with pytest.raises(ValueError, match=r"entry number 0 needs `id`"):
+        open_writer("coco", tmp_path, classes, like, "mine")
+    like.write_text(json.dumps({"images": []}))
+    with pytest.raises(ValueError, match="category 1 of the checkpoint is car, that of COCO person"):
+        open_writer("coco", tmp_path, SCENE_CATEGORIES, like, "mine")
+    more = Categories((*classes, replace(classes[-1], id=201, name="lava")))
+    with pytest.raises(ValueError, match="category 201 of the checkpoint is lava, that of COCO missing"):
+        open_writer("coco", tmp_path, more, None, "mine")
 
 
 @pytest.mark.usefixtures("network")

@@ -91,6 +91,32 @@ def test_the_archives_of_cityscapes(tmp_path: Path) -> None:
         CityscapesSubmissionWriter(tmp_path, CATEGORIES)
 
 
+def test_what_an_earlier_run_left_is_not_shipped_and_stays(tmp_path: Path) -> None:
+    """Another image, and a thing more in the same image."""
+    road, car = CITYSCAPES[CITYSCAPES.index_of_name["road"]], CITYSCAPES[CITYSCAPES.index_of_name["car"]]
+    ids = np.repeat(np.array([[9], [1], [2]], np.int32), 4, axis=1)
+    two = panoptic_map(ids, {9: road, 1: car, 2: car})
+    one = panoptic_map(np.where(ids == 2, 9, ids).astype(np.int32), {9: road, 1: car})
+    runs = [{"berlin": two, "bonn": two}, {"berlin": one}]
+    for run in runs:
+        writer = CityscapesSubmissionWriter(tmp_path, CITYSCAPES)
+        for city, found in run.items():
+            writer.add(f"{city}_000001_000019_leftImg8bit.png", f"{city}_000001_000019", found)
+        writer.close()
+    assert names(tmp_path / "panoptic.zip") == [
+        "cityscapes_panoptic_test.json",
+        "cityscapes_panoptic_test/berlin_000001_000019_panoptic.png",
+    ]
+    assert names(tmp_path / "instance.zip") == [
+        "berlin_000001_000019_pred.txt",
+        "berlin_000001_000019_pred/000.png",
+    ]
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*bonn*")}
+    assert "panoptic/cityscapes_panoptic_test/bonn_000001_000019_panoptic.png" in left
+    assert "instance/bonn_000001_000019_pred.txt" in left
+    assert (tmp_path / "instance" / "berlin_000001_000019_pred" / "001.png").is_file()
+
+
 def test_a_failing_archive_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("a")
     path = write_zip(tmp_path / "out.zip", tmp_path, [tmp_path / "a.txt"])

@@ -50,7 +50,7 @@ def test_parts_add_up_to_the_whole(segmenter: Segmenter) -> None:
 
 def test_the_json(segmenter: Segmenter) -> None:
     found = evaluate(segmenter, Drawn([2]), FUSIONS).to_json("heuristic")
-    assert set(found) == {"official", "strict", "ap", "iou"}
+    assert set(found) == {"official", "strict", "ap", "iou", "thing_stuff"}
     assert found["official"] == found["strict"]
     assert set(found["official"]) >= {"All", "Things", "Stuff", "per_class"}
     assert found["ap"] is None
@@ -64,6 +64,27 @@ def test_the_semantic_map_is_v_alone_at_the_images_size(segmenter: Segmenter) ->
     up = torch.nn.functional.interpolate(scene.output.semantic, scale_factor=4, mode="bilinear", align_corners=False)
     agree = classes == up[0, :, :50, :70].argmax(0).numpy()
     assert agree.mean() > 0.999
+
+
+def test_things_and_stuff_confused_are_those_of_v(segmenter: Segmenter) -> None:
+    """Whatever the fusion, and whatever the data's order of classes."""
+
+    class Reordered(Drawn):
+        categories = Categories.of(reversed(CATEGORIES.all))
+
+    found = [evaluate(segmenter, data, FUSIONS).to_json("heuristic") for data in (Drawn([3, 2]), Reordered([3, 2]))]
+    counts = {side: {"things": 0, "stuff": 0} for side in ("things", "stuff")}
+    for sample in (Drawn([3, 2])[0], Drawn([3, 2])[1]):
+        stuff_of_v = semantic_map(segmenter.scene(sample.image)) >= len(CATEGORIES.things)
+        for segment in sample.truth:
+            taken = stuff_of_v[sample.truth.ids == segment.id]
+            side = counts["things" if segment.isthing else "stuff"]
+            side["stuff"] += int(taken.sum())
+            side["things"] += int((~taken).sum())
+    for side, shares in counts.items():
+        whole = sum(shares.values())
+        expected = {name: pytest.approx(pixels / whole) for name, pixels in shares.items()} | {"void": 0.0}
+        assert [each["thing_stuff"][side] for each in found] == [expected, expected]
 
 
 def test_other_classes_are_refused_and_both_sides_are_listed(segmenter: Segmenter) -> None:

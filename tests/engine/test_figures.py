@@ -1,5 +1,6 @@
 """Figures choose by what they count, and draw what they chose."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from unipan.engine.figure_rows import affinities, attributed, compared, lead, re
 from unipan.engine.figures import PLANS, draw_figures, pick
 from unipan.inference import PanopticResult
 from unipan.ops.encoding import panoptic_map
-from unipan.presets import scenes, scenes_mask_free
+from unipan.presets import scenes, scenes_mask_free, upsnet
 from unipan.structures import Detections, PanopticMap, Sample
 
 CAR, BUS, ROAD = SCENE_CATEGORIES[0], SCENE_CATEGORIES[1], SCENE_CATEGORIES[7]
@@ -161,6 +162,57 @@ def test_a_network_without_masks_leaves_out_what_needs_them() -> None:
     last = sheets[-1]
     assert [e.value for e in last.examples] == sorted((e.value for e in last.examples), reverse=True)
     assert len(last.examples) == 2
+
+
+def test_upsnet_is_measured_where_there_is_one() -> None:
+    read = reading()
+    assert read.without_parameters == "potential"
+    merged = street(slice(20, 52))
+    map_of_upsnet = PanopticResult(merged.ids, merged.segments, read.sample.image, "a.png")
+    read = replace(read, results={**read.results, "upsnet": map_of_upsnet})  # type: ignore[dict-item]
+    assert read.without_parameters == "upsnet"
+    found = {example.kind: example for example in measure(read)}
+    assert found["quality"].region == (52, 20, 60, 30)
+    truth = read.sample.truth
+    assert found["quality"].value == pytest.approx(100 * (1 - image_quality(truth, map_of_upsnet)))
+    assert re.fullmatch(r"PQ of this image is 100\.0 by P and [0-9.]+ by UPSNet", found["quality"].words)
+    others = {example.kind: example for example in measure(reading())}
+    assert {kind: each for kind, each in found.items() if kind != "quality"} == {
+        kind: each for kind, each in others.items() if kind != "quality"
+    }
+
+
+def test_a_network_of_upsnet_stands_in_figure_k_alone() -> None:
+    other = segmenter_of(tiny(upsnet(scenes())))
+    drawn = draw_figures(SEGMENTER, Scenes(range(3)), rows=2)[0]
+    beside = draw_figures(SEGMENTER, Scenes(range(3)), rows=2, upsnet=other)[0]
+    assert [sheet.plan.number for sheet in drawn] == [sheet.plan.number for sheet in beside]
+    for plain, sheet in zip(drawn[:-1], beside[:-1], strict=True):
+        assert plain.plan is sheet.plan
+        assert np.array_equal(plain.picture, sheet.picture)
+    assert (drawn[-1].plan.columns[2], beside[-1].plan.columns[2]) == ("(c) Before the affinity", "(c) UPSNet")
+    assert not np.array_equal(drawn[-1].picture, beside[-1].picture)
+    for example in beside[-1].examples:
+        sample = Scenes(range(3))[example.index]
+        maps = [SEGMENTER(sample.image, "affinity"), other(sample.image, "upsnet")]
+        by_p, by_upsnet = (100 * image_quality(sample.truth, each) for each in maps)
+        assert example.value == pytest.approx(by_p - by_upsnet)
+
+
+def test_the_third_panel_of_figure_k_is_the_map_of_upsnet() -> None:
+    data, other = Scenes(range(1)), segmenter_of(tiny(upsnet(scenes())))
+    read = Reading.of(SEGMENTER, data, 0, other)
+    wanted = other(data[0].image, "upsnet")
+    assert np.array_equal(read.results["upsnet"].ids, wanted.ids)
+    swapped = replace(read, results={**read.results, "potential": wanted})
+    found = next(each for each in measure(read) if each.kind == "quality")
+    third = compared(read, found, read.without_parameters, "affinity")[2]
+    assert np.array_equal(third.picture, compared(swapped, found, "potential", "affinity")[2].picture)
+
+
+def test_a_network_that_is_no_upsnet_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no void channel"):
+        draw_figures(SEGMENTER, Scenes(range(1)), rows=1, upsnet=SEGMENTER)
 
 
 def test_images_are_drawn_by_the_seed_and_the_same_seed_draws_the_same() -> None:

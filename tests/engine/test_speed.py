@@ -1,6 +1,8 @@
 """Networks are timed in turn: the slower one is seen to be slower, by the right part."""
 
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tests.tiny import CATEGORIES, Drawn, tiny_config, tiny_network
 from unipan.engine.ablation_table import render_speed
 from unipan.engine.speed import Timing, time_in_turn
 from unipan.inference import Scene, Segmenter
+from unipan.presets import upsnet
 
 
 def test_a_fusion_that_waits_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +34,24 @@ def test_a_fusion_that_waits_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["one"].ratio == 1
     assert found["two"].ratio > 1
     assert np.isclose(found["two"].total, found["two"].network + found["two"].fusion)
+
+
+def test_the_lines_of_the_page_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/full_size.md, with tiny networks in the place of trained ones and drawings in that of Cityscapes."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "full_size.md").read_text()
+    [lines] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+
+    def load(path: str, _: str) -> Segmenter:
+        config = upsnet(tiny_config()) if path.startswith("upsnet/") else tiny_config()
+        return Segmenter(tiny_network(config).eval(), config, CATEGORIES, {}, torch.device("cpu"))
+
+    monkeypatch.setattr(Segmenter, "load", load)
+    monkeypatch.setattr("unipan.data.cityscapes.cityscapes", lambda *_: Drawn([1]))
+    exec(lines, {})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [run for run, *_ in printed] == ["D", "B", "upsnet", "fpn"]
+    assert printed[0][-1] == "1.0"
+    assert all(float(figure) > 0 for _, *figures in printed for figure in figures)
 
 
 def test_the_table() -> None:

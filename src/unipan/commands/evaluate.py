@@ -31,14 +31,14 @@ def evaluate(
     oracles: Flag = False,
     device: Device = "cpu",
 ) -> None:
-    """Score a checkpoint on a dataset: PQ, SQ, RQ with intervals, mean IoU, AP.
+    """Score a checkpoint on a dataset: PQ, SQ, RQ with intervals, mean IoU, AP, things and stuff confused by V.
 
     Args:
         checkpoint: see `options.Checkpoint`.
         data: a folder with images/, panoptic/ and panoptic.json; or `scenes`, which is 200 held-out ones (seeds
             1000000..1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
-        json_file: write {"official", "strict", "ap", "iou"} here, as fractions.
+        json_file: write {"official", "strict", "ap", "iou", "thing_stuff"} here, as fractions.
         limit: only the first so many images; 0 takes all.
         detections: AP counts at most so many an image and class.
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
@@ -65,7 +65,7 @@ def evaluate(
     scores = found.to_json(fusion)
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     title = f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
-    lines = [describe(scores)]
+    lines = [describe(scores), describe_confusion(scores)]
     if oracles:
         lines += _swap(segmenter, images, chosen, scores)
     print_scores(found.quality[fusion], title, lines)
@@ -96,3 +96,14 @@ def describe(scores: dict[str, Any]) -> str:
     if ap is None:
         return line + 'no AP without faster-coco-eval (pip install "unipan[eval]")'
     return line + f"AP: boxes {percent(ap['box'])}, masks {percent(ap['mask'])}"
+
+
+def describe_confusion(scores: dict[str, Any]) -> str:
+    """Table G as one line below the table: which share of the truth's pixels V takes for what."""
+    from unipan.commands.tables import percent
+
+    parts = [
+        f"of {side} {percent(shares['things'])} as things, {percent(shares['stuff'])} as stuff"
+        for side, shares in scores["thing_stuff"].items()
+    ]
+    return f"things and stuff confused by V (Table G): {'; '.join(parts)}"

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Checkpoint, Device, Flag, Folder
 
 if TYPE_CHECKING:
+    from unipan.categories import Categories
     from unipan.engine.figures import FigureSheet
     from unipan.inference import Segmenter
     from unipan.viz.figure_page import FigurePage
@@ -32,6 +33,7 @@ def figures(
     seed: int = 0,
     rows: Annotated[int, arg(metavar="N")] = 4,
     jpeg: Flag = False,
+    upsnet: Annotated[str | None, arg(metavar="CHECKPOINT", help_behavior_hint="")] = None,
     device: Device = "cpu",
 ) -> None:
     """Draw the paper's Figures 1, 6, 7, I, J and K of a checkpoint: DIR/figure-*.png, and DIR/index.html with captions.
@@ -46,6 +48,8 @@ def figures(
         seed: of that draw.
         rows: of a figure, at most.
         jpeg: smaller files, .jpg in the place of .png.
+        upsnet: a checkpoint of a preset that ends in _upsnet, to stand in Figure K as in the paper; without it the
+            argmax of Psi stands there.
         device: see `options.Device`.
     """
     from rich.console import Console
@@ -61,22 +65,46 @@ def figures(
     require_folder(out, "--out")
     segmenter = open_segmenter(checkpoint, device)
     source, note = open_data(data)
+    other = None if upsnet is None else open_upsnet(upsnet, device, source.categories)
     measured = min(images, len(source))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring images", total=measured)
-        sheets, left_out = draw_figures(segmenter, source, images, seed, rows, lambda: progress.advance(task))
+        sheets, left_out = draw_figures(segmenter, source, images, seed, rows, lambda: progress.advance(task), other)
     for each in sheets:
-        file = out / file_of(each, jpeg)
-        write_atomically(file, encode(each, jpeg))
-        print(f"{file}: {each.plan.title}")
-        for example in each.examples:
-            print(f"  {example.name}: {example.words}")
+        write_figure(each, out, jpeg)
     for sentence in left_out:
         print(sentence)
     drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
-    page = page_of(segmenter, sheets, left_out, f"the checkpoint {checkpoint} on {drawn}", jpeg)
+    beside = "" if upsnet is None else f", in Figure K beside UPSNet, the checkpoint {upsnet},"
+    page = page_of(segmenter, sheets, left_out, f"the checkpoint {checkpoint}{beside} on {drawn}", jpeg)
     write_atomically(out / "index.html", render_figures(page).encode())
     print(f"all figures: {out / 'index.html'}")
+
+
+def open_upsnet(checkpoint: str, device: str, categories: "Categories") -> "Segmenter":
+    """A network for Figure K. Raises ValueError if it was not trained as UPSNet, or on other classes."""
+    from unipan.commands.sources import open_segmenter
+    from unipan.config import check_fusion
+    from unipan.engine.evaluate import check_classes
+
+    segmenter = open_segmenter(checkpoint, device)
+    try:
+        check_fusion(segmenter.config, "upsnet")
+        check_classes(segmenter.categories, categories)
+    except ValueError as error:
+        raise ValueError(f"--upsnet {checkpoint}: {error}") from error
+    return segmenter
+
+
+def write_figure(sheet: "FigureSheet", out: Path, jpeg: bool) -> None:
+    """A figure's picture, and on the terminal what was counted."""
+    from unipan.ops.files import write_atomically
+
+    file = out / file_of(sheet, jpeg)
+    write_atomically(file, encode(sheet, jpeg))
+    print(f"{file}: {sheet.plan.title}")
+    for example in sheet.examples:
+        print(f"  {example.name}: {example.words}")
 
 
 def file_of(sheet: "FigureSheet", jpeg: bool) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from unipan.categories import Categories
 from unipan.commands.predict import Job, check_names, find_images
 from unipan.data.coco import read_json, rows_of, unique_rows
+from unipan.data.coco_classes import coco_categories
 from unipan.data.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter
 from unipan.data.writers import MapWriter, cityscapes_id
 
@@ -45,29 +46,50 @@ def open_writer(server: Server, out: Path, categories: Categories, like: Path | 
     """What writes the submission.
 
     Raises:
-        ValueError: the checkpoint's classes are not those of the server's dataset, or an odd algorithm name.
+        ValueError: the checkpoint's classes are not those of the server's dataset (of COCO, unless the list names other
+            ones), or an odd algorithm name.
     """
     if server == "cityscapes":
         return CityscapesSubmissionWriter(out, categories)
-    if like is not None:
-        check_classes(read_json(like).get("categories", []), categories, like)
+    listed: list[dict[str, Any]] = []
+    content = read_json(like) if like is not None else {}
+    if like is not None and "categories" in content:
+        listed = list(unique_rows(rows_of(content, "categories", like), "id", "category", like).values())
+        check_classes(listed, categories, like)
+    # COCO's own list has the 80 things alone.
+    if all((row["id"], row.get("name")) in _names(coco_categories()).items() for row in listed):
+        require_coco(categories)
     named = like is not None and like.stem.startswith(LIST)
     split = like.stem.removeprefix(LIST) if like is not None and named else COCO_SPLIT
     return CocoSubmissionWriter(out, categories, split, algorithm)
 
 
-def check_classes(rows: object, categories: Categories, like: Path) -> None:
+def check_classes(rows: Iterable[Mapping[str, Any]], categories: Categories, like: Path) -> None:
     """Raises ValueError if the list has a class that the checkpoint lacks or calls otherwise: ids would mislead."""
-    for row in rows if isinstance(rows, list) else []:
-        if not isinstance(row, dict):
-            continue
-        index = categories.index_of_id.get(row.get("id", -1))
-        own = None if index is None else categories[index].name
+    names = _names(categories)
+    for row in rows:
+        own = names.get(row["id"])
         if own != row.get("name"):
             raise ValueError(
-                f"--like {like}: its category {row.get('id')} is {row.get('name')!r}, in the checkpoint it is {own!r}; "
+                f"--like {like}: its category {row['id']} is {row.get('name')!r}, in the checkpoint it is {own!r}; "
                 "give a checkpoint that was trained with that dataset's ids"
             )
+
+
+def require_coco(categories: Categories) -> None:
+    """Raises ValueError unless the checkpoint has COCO's 133 classes under COCO's ids."""
+    theirs, own = _names(coco_categories()), _names(categories)
+    for key in sorted(theirs.keys() | own.keys()):
+        if theirs.get(key) != own.get(key):
+            raise ValueError(
+                f"--submission coco: category {key} of the checkpoint is {own.get(key, 'missing')}, that of COCO "
+                f"{theirs.get(key, 'missing')}; give a checkpoint with COCO's {len(theirs)} classes and ids, or with "
+                "--like the list of a dataset with the checkpoint's"
+            )
+
+
+def _names(categories: Categories) -> dict[int, str]:
+    return {category.id: category.name for category in categories}
 
 
 def _number(path: Path) -> int:

@@ -54,7 +54,10 @@ class CocoSubmissionWriter:
 
 
 class CityscapesSubmissionWriter:
-    """`folder/panoptic/` and `folder/instance/`, and `panoptic.zip` and `instance.zip` of what is in them."""
+    """`folder/panoptic/` and `folder/instance/`, and `panoptic.zip` and `instance.zip` of what this run wrote to them.
+
+    Files of an earlier run stay in the folders, but are in no archive.
+    """
 
     def __init__(self, folder: Path | str, categories: Categories, split: str = "test") -> None:
         """Raises ValueError for a class that Cityscapes does not have."""
@@ -69,11 +72,9 @@ class CityscapesSubmissionWriter:
 
     def close(self) -> Path:
         """Write the JSON, then the archives; returns that of the panoptic task."""
-        self._panoptic.close()
-        for part in ("instance", "panoptic"):
-            inside = self.folder / part
-            done = write_zip(self.folder / f"{part}.zip", inside, sorted(p for p in inside.rglob("*") if p.is_file()))
-        return done
+        panoptic = [self._panoptic.close(), *self._panoptic.pictures]
+        write_zip(self.folder / "instance.zip", self._instance.folder, sorted(self._instance.files))
+        return write_zip(self.folder / "panoptic.zip", self._panoptic.folder, sorted(panoptic))
 
 
 def write_zip(path: Path, root: Path, files: Iterable[Path]) -> Path:

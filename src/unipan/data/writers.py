@@ -156,11 +156,15 @@ class CityscapesPanopticWriter:
     """`folder/cityscapes_panoptic_SPLIT.json` and its folder of PNGs: what the official evaluation takes.
 
     Classes are matched by name and get label ids; read by `CocoPanoptic.of`.
+
+    Attributes:
+        pictures: what was written so far; the folder may hold those of an earlier run, too.
     """
 
     def __init__(self, folder: Path | str, categories: Categories, split: str = "val") -> None:
         """Raises ValueError for a class that Cityscapes does not have."""
         self.folder, self.stem = Path(folder), f"cityscapes_panoptic_{split}"
+        self.pictures: list[Path] = []
         self._classes = _cityscapes_classes(categories, self.folder)
         self._images = ImageRows(self.folder)
         self._annotations: list[dict[str, Any]] = []
@@ -169,7 +173,9 @@ class CityscapesPanopticWriter:
         """Write one map."""
         identity = cityscapes_id(name, image_id)
         self._images.add(f"{identity}_leftImg8bit.png", identity, panoptic)
-        write_atomically(self.folder / self.stem / f"{identity}_panoptic.png", encode_png(panoptic.ids))
+        picture = self.folder / self.stem / f"{identity}_panoptic.png"
+        write_atomically(picture, encode_png(panoptic.ids))
+        self.pictures.append(picture)
         rows = [self._row(segment) for segment in panoptic]
         self._annotations.append({"image_id": identity, "file_name": f"{identity}_panoptic.png", "segments_info": rows})
 
@@ -192,11 +198,15 @@ class CityscapesInstanceWriter:
     """Per image `folder/ID_pred.txt` (mask file, label id, score) and `folder/ID_pred/*.png`: the instance submission.
 
     Things only, crowds left out; nothing reads it back, because it has no stuff.
+
+    Attributes:
+        files: what was written so far; the folder may hold those of an earlier run, too.
     """
 
     def __init__(self, folder: Path | str, categories: Categories) -> None:
         """Raises ValueError for a thing class that Cityscapes does not have."""
-        self.folder, self._count = Path(folder), 0
+        self.folder = Path(folder)
+        self.files: list[Path] = []
         self._classes = _cityscapes_classes(categories.things, self.folder)
         self._images = ImageRows(self.folder)
 
@@ -208,8 +218,11 @@ class CityscapesInstanceWriter:
         for segment in (each for each in panoptic if each.isthing and not each.iscrowd):
             file = f"{identity}_pred/{len(lines):03d}.png"
             _write_png(self.folder / file, (panoptic.ids == segment.id).astype(np.uint8) * 255)
+            self.files.append(self.folder / file)
             lines.append(f"{file} {self._classes[segment.category.id].id} {segment.score:.6f}\n")
-        write_atomically(self.folder / f"{identity}_pred.txt", "".join(lines).encode())
+        table = self.folder / f"{identity}_pred.txt"
+        write_atomically(table, "".join(lines).encode())
+        self.files.append(table)
 
     def close(self) -> Path:
         """Nothing comes last."""

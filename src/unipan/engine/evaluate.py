@@ -12,6 +12,7 @@ from unipan.config import Fusion
 from unipan.data.loading import PanopticData
 from unipan.inference import Scene, Segmenter
 from unipan.metrics.average_precision import AveragePrecision
+from unipan.metrics.confusion import thing_stuff_shares
 from unipan.metrics.panoptic_quality import PanopticQuality
 from unipan.metrics.semantic_iou import SemanticIoU
 from unipan.models.decoding import Grid, argmax
@@ -79,11 +80,12 @@ class Evaluation:
             count_detections(self.precision, scene, truth, name)
 
     def to_json(self, fusion: Fusion) -> dict[str, Any]:
-        """What `unipan evaluate --json` writes for one fusion."""
+        """What `unipan evaluate --json` writes for one fusion; `thing_stuff` is Table G, of V by pixels."""
         return {
             **self.quality[fusion].to_json(),
             "ap": self.precision.compute() if self.precision is not None else None,
             "iou": {"semantic": self.semantic.compute().to_json(), "panoptic": self.panoptic.compute().to_json()},
+            "thing_stuff": thing_stuff_shares(self.semantic.confusion, self.semantic.categories),
         }
 
 

@@ -38,7 +38,7 @@ class Reading:
 
     Attributes:
         index: of the image in its dataset.
-        results: of every fusion that the checkpoint can do.
+        results: of every fusion that the checkpoint can do; and `upsnet`, of another checkpoint, if there is one.
         ours: `affinity`, or `potential` for a network without the affinity head.
     """
 
@@ -48,13 +48,20 @@ class Reading:
     results: Mapping[Fusion, PanopticResult]
     ours: Fusion
 
+    @property
+    def without_parameters(self) -> Fusion:
+        """The panoptic head without parameters that P is compared with: UPSNet's, else the argmax of Psi."""
+        return "upsnet" if "upsnet" in self.results else "potential"
+
     @classmethod
-    def of(cls, segmenter: Segmenter, data: PanopticData, index: int) -> "Reading":
-        """Run the network on one image."""
+    def of(cls, segmenter: Segmenter, data: PanopticData, index: int, upsnet: Segmenter | None = None) -> "Reading":
+        """Run the network on one image, and a network of UPSNet, if there is one."""
         sample = data[index]
         scene = segmenter.scene(sample.image)
         fusions = fusions_of(segmenter)
-        results = {fusion: scene.result(fusion) for fusion in fusions}
+        results: dict[Fusion, PanopticResult] = {fusion: scene.result(fusion) for fusion in fusions}
+        if upsnet is not None:
+            results["upsnet"] = upsnet.scene(sample.image).result("upsnet")
         return cls(index, sample, scene, results, "affinity" if "affinity" in fusions else "potential")
 
 
@@ -103,7 +110,7 @@ def measure(reading: Reading) -> list[Example]:
     * conflict: the same against the merger;
     * revised: the percentage of one object's pixels, right by the argmax of P and wrong by the argmax of Psi;
     * void: pixels that the merger leaves void where the truth is not;
-    * quality: PQ of this image, over segments of all classes, argmax of P minus argmax of Psi.
+    * quality: PQ of this image, over segments of all classes, argmax of P minus UPSNet's or the argmax of Psi.
     """
     examples = _of_objects(reading)
     if "heuristic" in reading.results:
@@ -117,12 +124,13 @@ def measure(reading: Reading) -> list[Example]:
 
 
 def _of_quality(reading: Reading) -> Example:
-    truth, results = reading.sample.truth, reading.results
-    by_p, by_psi = (100 * image_quality(truth, results[fusion]) for fusion in ("affinity", "potential"))
-    right = [_right(truth, results[fusion]) for fusion in ("affinity", "potential")]
-    words = f"PQ of this image is {by_p:.1f} by P and {by_psi:.1f} by Psi"
+    truth, rival = reading.sample.truth, reading.without_parameters
+    maps = [reading.results[fusion] for fusion in ("affinity", rival)]
+    by_p, by_rival = (100 * image_quality(truth, each) for each in maps)
+    right = [_right(truth, each) for each in maps]
+    words = f"PQ of this image is {by_p:.1f} by P and {by_rival:.1f} by {'UPSNet' if rival == 'upsnet' else 'Psi'}"
     region = _largest_part(right[0] != right[1])
-    return Example("quality", reading.index, reading.sample.name, by_p - by_psi, words, region=region)
+    return Example("quality", reading.index, reading.sample.name, by_p - by_rival, words, region=region)
 
 
 def _right(truth: PanopticMap, prediction: PanopticMap) -> Mask:

@@ -99,14 +99,26 @@ PLANS = (
         "App. F",
         "With and without parameters: gains and losses",
         "The argmax of Ψ has no parameters of its own; it stands where the paper shows UPSNet, whose panoptic head has "
-        "none either. The images lie evenly over the ranking by what PQ gains from Ψ to P: the largest gain comes "
-        "first, the smallest, or the largest loss, last. Corners stand around the largest part in which one of the two "
-        "is right and the other wrong.",
+        "none either (with --upsnet it is UPSNet itself). The images lie evenly over the ranking by what PQ gains "
+        "from Ψ to P: the largest gain comes first, the smallest, or the largest loss, last. Corners stand around the "
+        "largest part in which one of the two is right and the other wrong.",
         ("(a) Image", "(b) Ground truth", "(c) Before the affinity", "(d) Ours"),
         ("affinity",),
     ),
 )  # fmt: skip
 """In the paper's order."""
+K_UPSNET = FigurePlan(
+    "K",
+    "App. F",
+    "Ours and UPSNet: gains and losses",
+    "UPSNet’s panoptic head has no parameters; it is another network, trained apart and read by its own rules. The "
+    "images lie evenly over the ranking by what PQ gains from UPSNet to ours: the largest gain comes first, the "
+    "smallest, or the largest loss, last. Corners stand around the largest part in which one of the two is right and "
+    "the other wrong; stripes are void.",
+    ("(a) Image", "(b) Ground truth", "(c) UPSNet", "(d) Ours"),
+    ("affinity",),
+)
+"""Figure K where there is a network of UPSNet, as in the paper."""
 
 WANTS = {"affinity": "affinity head", "masks": "masks"}
 Picks = Mapping[str, Sequence[Example]]
@@ -135,6 +147,7 @@ def draw_figures(
     seed: int = 0,
     rows: int = 4,
     each: Callable[[], None] = lambda: None,
+    upsnet: Segmenter | None = None,
 ) -> tuple[list[FigureSheet], list[str]]:
     """Measure images, choose the telling ones, draw them.
 
@@ -144,31 +157,32 @@ def draw_figures(
         images: how many to measure; if there are more, so many are drawn by `seed`.
         rows: of a figure, at most; Figure 1 has one example.
         each: called after every image that was measured.
+        upsnet: a network that was trained as UPSNet, to stand in Figure K; without it the argmax of Psi does.
 
     Returns:
         the figures in the paper's order, and a sentence for each one that is left out.
 
     Raises:
-        ValueError: other classes, no images, or no figure that this checkpoint and these images could fill.
+        ValueError: other classes, no images, no figure that this checkpoint and these images could fill, or an `upsnet`
+            without what UPSNet's rules need.
     """
     if not len(data):
         raise ValueError("figures: DATA has no images; give a dataset that lists some")
     segmenter = with_categories(segmenter, data.categories)
+    upsnet = upsnet and with_categories(upsnet, data.categories)
     part = Subset(data, sorted(np.random.default_rng(seed).permutation(len(data))[:images].tolist()))
     examples: list[Example] = []
     for index in range(len(part)):
-        examples += measure(Reading.of(segmenter, part, index))
+        examples += measure(Reading.of(segmenter, part, index, upsnet))
         each()
     picks = pick(examples, rows)
     left_out = unfit(segmenter, picks, len(part))
     if len(left_out) == len(PLANS):
         raise ValueError(f"figures: nothing can be drawn. {' '.join(left_out.values())}")
-    panels = _draw(segmenter, part, {number: found for number, found in picks.items() if number not in left_out})
-    sheets = [
-        FigureSheet(plan, _sheet(plan, panels[plan.number]), tuple(picks[plan.number]))
-        for plan in PLANS
-        if plan.number not in left_out
-    ]
+    kept = {number: found for number, found in picks.items() if number not in left_out}
+    panels = _draw(segmenter, upsnet, part, kept)
+    plans = [K_UPSNET if upsnet and plan.number == "K" else plan for plan in PLANS if plan.number in kept]
+    sheets = [FigureSheet(plan, _sheet(plan, panels[plan.number]), tuple(kept[plan.number])) for plan in plans]
     return sheets, list(left_out.values())
 
 
@@ -200,11 +214,13 @@ def unfit(segmenter: Segmenter, picks: Picks, measured: int) -> dict[str, str]:
     return reasons
 
 
-def _draw(segmenter: Segmenter, data: PanopticData, picks: Picks) -> dict[str, list[list[Panel]]]:
+def _draw(
+    segmenter: Segmenter, upsnet: Segmenter | None, data: PanopticData, picks: Picks
+) -> dict[str, list[list[Panel]]]:
     """The rows of every figure. Images are read again, one by one: Q and P of all of them would fill the memory."""
     rows: dict[str, list[list[Panel]]] = {number: [[]] * len(found) for number, found in picks.items()}
     for index in sorted({example.index for found in picks.values() for example in found}):
-        reading = Reading.of(segmenter, data, index)
+        reading = Reading.of(segmenter, data, index, upsnet)
         for number, found in picks.items():
             for place, example in enumerate(found):
                 if example.index == index:
@@ -221,7 +237,7 @@ def _row(number: str, reading: Reading, example: Example) -> list[Panel]:
         case "I":
             return attributed(reading, example)
         case "K":
-            return compared(reading, example, "potential", "affinity")
+            return compared(reading, example, reading.without_parameters, "affinity")
         case _:
             return compared(reading, example, "heuristic", reading.ours)
 

@@ -10,6 +10,7 @@ import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch import Tensor
 from unipan.config import Config, DataConfig, TrainConfig
 from unipan.data.transforms import MULTIPLE, network_size
 from unipan.models.criterion import Criterion
-from unipan.models.network import PanopticNetwork
+from unipan.models.network import PanopticNetwork, crop
 from unipan.structures import VOID, Detections, PanopticOutput, Target
 
 TILE = 128
@@ -27,26 +28,45 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
+class InputSize:
+    """Height and width of what the network sees in training, at most.
+
+    Attributes:
+        image: of the largest image, in whole cells of the coarsest level.
+        padded: of a pass of several images, which are padded to one size: a tall and a wide one make a square.
+    """
+
+    image: tuple[int, int]
+    padded: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes of one process or GPU.
 
     Attributes:
         fixed: weights, gradients, optimiser's state, moving average, the copy that timing the first steps keeps.
-        per_image: for every image of a backward pass.
-        size: height and width that an image was counted with.
+        alone: for the image of a backward pass that has one.
+        beside: for every image of a backward pass that has several.
+        size: what both were counted with.
     """
 
     fixed: int
-    per_image: int
-    size: tuple[int, int]
+    alone: int
+    beside: int
+    size: InputSize
+
+    def per_image(self, images: int) -> int:
+        """Bytes of each image of a backward pass of so many."""
+        return self.alone if images == 1 else self.beside
 
     def total(self, images: int) -> int:
         """Bytes of a backward pass of so many images."""
-        return self.fixed + images * self.per_image
+        return self.fixed + images * self.per_image(images)
 
 
 def estimate_memory(
-    network: PanopticNetwork, criterion: Criterion, config: Config, size: tuple[int, int], bf16: bool, several: bool
+    network: PanopticNetwork, criterion: Criterion, config: Config, size: InputSize, bf16: bool, several: bool
 ) -> MemoryEstimate:
     """Count a training step.
 
@@ -54,7 +74,7 @@ def estimate_memory(
         network: on its device; it takes small forward passes in evaluation mode, which leave no trace.
         criterion: its losses.
         config: of the experiment.
-        size: height and width of the largest image of a batch.
+        size: of the largest image, and of the largest batch.
         bf16: whether the step runs under autocast.
         several: whether there are other processes, which cost a second set of gradients (DDP's buckets).
     """
@@ -62,35 +82,48 @@ def estimate_memory(
     training = network.training
     network.eval()
     try:
-        tiles = size[0] * size[1] / TILE**2
-        trunk, losses, boxes, masks = (
-            count.linear(part) for part in (count.trunk, count.losses, count.box, count.mask)
-        )
+        parts = _Parts(network.semantic.out_channels, *map(count.linear, count.parts()))
     finally:
         network.train(training)
-    detection = config.detection
-    most = detection.max_detections
-    kept = tiles * trunk.slope
-    regions = (detection.roi_batch + most) * boxes.slope + (detection.roi_batch // 4 + most) * masks.slope
-    pixels = size[0] * size[1]
-    # Where the backward pass begins, all is kept, and V's gradient at the loss's size is made twice.
-    begins = (
-        tiles * losses.slope
-        + regions
-        + 2 * FLOAT * network.semantic.out_channels * pixels / config.loss.semantic_stride**2
-    )
-    channels = config.backbone.fpn_channels
-    # Every proposal is scored without a graph, from 7 x 7 cells; a deformable 3x3 convolution unfolds its input.
-    scored = 2 * FLOAT * config.detection.rpn_post_nms[0] * channels * 49
-    unfolded = FLOAT * 9 * channels * pixels / 16 if config.decoder.deformable else 0
-    fixed = _fixed(network, config.train, several) + sum(p.intercept for p in (trunk, losses, boxes, masks))
-    return MemoryEstimate(fixed, round(kept + max(begins, scored, unfolded)), size)
+    alone, beside = (round(_per_image(parts, config, size.image, padded)) for padded in (size.image, size.padded))
+    return MemoryEstimate(_fixed(network, config.train, several) + parts.intercept, alone, beside, size)
 
 
 @dataclass(frozen=True)
 class _Line:
     slope: int
     intercept: int
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Of a step: `losses` grows with the image, `padding` is the same losses where only the padded batch grows."""
+
+    classes: int
+    trunk: _Line
+    losses: _Line
+    padding: _Line
+    box: _Line
+    mask: _Line
+
+    @property
+    def intercept(self) -> int:
+        return sum(part.intercept for part in (self.trunk, self.losses, self.box, self.mask))
+
+
+def _per_image(parts: _Parts, config: Config, image: tuple[int, int], padded: tuple[int, int]) -> float:
+    """Bytes of an image that is padded to a larger size: Psi and P end with the image, all else goes on."""
+    detection, channels, pixels = config.detection, config.backbone.fpn_channels, padded[0] * padded[1]
+    tiles, own = pixels / TILE**2, image[0] * image[1] / TILE**2
+    most = detection.max_detections
+    regions = (detection.roi_batch + most) * parts.box.slope + (detection.roi_batch // 4 + most) * parts.mask.slope
+    # Where the backward pass begins, all is kept, and V's gradient at the loss's size is made twice.
+    gradient = 2 * FLOAT * parts.classes * pixels / config.loss.semantic_stride**2
+    begins = own * parts.losses.slope + (tiles - own) * parts.padding.slope + regions + gradient
+    # Every proposal is scored without a graph, from 7 x 7 cells; a deformable 3x3 convolution unfolds its input.
+    scored = 2 * FLOAT * detection.rpn_post_nms[0] * channels * 49
+    unfolded = FLOAT * 9 * channels * pixels / 16 if config.decoder.deformable else 0
+    return tiles * parts.trunk.slope + max(begins, scored, unfolded)
 
 
 class _Count:
@@ -100,6 +133,10 @@ class _Count:
         self.network, self.criterion, self.config, self.bf16 = network, criterion, config, bf16
         self.device = network.mean.device
         self.own = {t.untyped_storage().data_ptr() for t in itertools.chain(network.parameters(), network.buffers())}
+
+    def parts(self) -> list[Callable[[int], object]]:
+        """In the order of `_Parts`."""
+        return [self.trunk, self.losses, partial(self.losses, own=1), self.box, self.mask]
 
     def linear(self, part: Callable[[int], object]) -> _Line:
         """The line through one and two units; what does not grow is counted once (copies of weights in bf16)."""
@@ -140,21 +177,22 @@ class _Count:
         pooled = self._leaf(regions, self.network.backbone.out_channels, 14, 14)
         return detection.mask_predictor(detection.mask_head(pooled))
 
-    def losses(self, tiles: int) -> object:
+    def losses(self, tiles: int, own: int | None = None) -> object:
         config, network = self.config, self.network
         height, width, stride = TILE, tiles * TILE, config.decoder.stride
+        size = (TILE, width if own is None else own * TILE)
         classes, most = network.semantic.out_channels, config.detection.max_detections
         semantic = self._leaf(1, classes, height // stride, width // stride)
         queries = None
         if network.affinity is not None:
             queries = self._leaf(1, config.affinity.channels, height // stride, width // stride)
-        box = torch.tensor([0.0, 0.0, width, height], device=self.device).expand(most, 4)
+        box = torch.tensor([0.0, 0.0, size[1], height], device=self.device).expand(most, 4)
         masks = torch.zeros(most, 28, 28, device=self.device, requires_grad=True) if config.detection.masks else None
         scores = torch.full((most,), 0.5, device=self.device, requires_grad=True)
         found = Detections(box, scores, torch.zeros(most, dtype=torch.long, device=self.device), masks)
-        psi = network.potential(semantic[0], found)
+        psi = network.potential(crop(semantic[0], size, stride), found)
         panoptic = network.revise([psi], queries)
-        fine = (height // config.matching.stride, width // config.matching.stride)
+        fine = (height // config.matching.stride, size[1] // config.matching.stride)
         labels = torch.zeros(fine, dtype=torch.long, device=self.device)
         # Every class is there, since the Lovasz softmax keeps something for each that is.
         truth = (torch.arange(height * width, device=self.device) % classes).view(height, width)
@@ -176,8 +214,11 @@ def _fixed(network: PanopticNetwork, train: TrainConfig, several: bool) -> int:
     return copies * weights + (1 + states + several) * learned
 
 
-def training_size(data: DataConfig, first: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the largest image that training may see, padded.
+def training_size(data: DataConfig, first: tuple[int, int]) -> InputSize:
+    """What training may see at most.
+
+    Images that are resized by their short side may be tall or wide, and both may come in one pass. Images that keep
+    their own size are taken to be as the first one, crops have one size.
 
     Args:
         data: the transforms.
@@ -190,7 +231,9 @@ def training_size(data: DataConfig, first: tuple[int, int]) -> tuple[int, int]:
         height, width = round(data.short_side * factor), round(data.max_side * factor)
     else:
         height, width = (round(side * data.scale[1]) for side in network_size(*first, data))
-    return -(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE
+    image = -(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE
+    both_ways = data.crop == (0, 0) and data.short_side > 0
+    return InputSize(image, (max(image), max(image)) if both_ways else image)
 
 
 def device_memory(device: torch.device) -> int:
@@ -203,10 +246,10 @@ def device_memory(device: torch.device) -> int:
 def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, available: int) -> str:
     """The estimate in a line, and a hint where it exceeds what there is."""
     share = train.batch // world // train.accumulate
-    total, (height, width) = estimate.total(share), estimate.size
+    total, each = estimate.total(share), estimate.per_image(share)
     text = (
-        f"memory: about {total / GIB:.1f} GiB a process for passes of {share} images up to {height} x {width} "
-        f"({estimate.fixed / GIB:.1f} for weights and optimiser, {estimate.per_image / GIB:.2f} an image), counted on "
+        f"memory: about {total / GIB:.1f} GiB a process for passes of {_spell(share, estimate.size)} "
+        f"({estimate.fixed / GIB:.1f} for weights and optimiser, {each / GIB:.2f} an image), counted on "
         f"small inputs, up to 10 % low where it was measured; here are {available / GIB:.1f} GiB"
     )
     if total <= available:
@@ -220,3 +263,10 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
                     f"{smaller / GIB:.1f} GiB"
                 )
     return text + "\nhint: not even one image a pass fits; make --data.crop or --data.short-side smaller"
+
+
+def _spell(images: int, size: InputSize) -> str:
+    text = f"{images} image{'s' * (images > 1)} up to {size.image[0]} x {size.image[1]}"
+    if images == 1 or size.padded == size.image:
+        return text
+    return f"{text}, padded to {size.padded[0]} x {size.padded[1]} where tall and wide ones come together"

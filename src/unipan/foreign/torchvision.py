@@ -8,6 +8,9 @@ The parts are torchvision's own here too, so names and numbers move one to one b
   and a gradient for both;
 - the semantic decoder and the affinity head are ours and start afresh. Stuff starts two below things in V, so that the
   merger leaves the pixels between the objects void, until V has learned something to say of them.
+
+Tests hold backbone and detector to torchvision's own on random weights; the published files were never at hand, so the
+result says that it is unverified.
 """
 
 from collections.abc import Mapping
@@ -28,9 +31,9 @@ from unipan.foreign.moves import Imported, Move, moves_of, translate
 from unipan.presets import coco
 
 NAMES = ("maskrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn")
-STATUS = (
-    "backbone and detector as torchvision's own on random weights (tests); the published file was never at hand; the "
-    "semantic decoder, squeeze-and-excite and the affinity head are untrained"
+UNVERIFIED = (
+    "unverified numerically: the published file was never at hand; backbone and detector are as torchvision's own on "
+    "random weights (tests); the semantic decoder, squeeze-and-excite and the affinity head are untrained"
 )
 COCO_IDS = 91
 """Outputs there: the background and COCO's ids 1..90."""
@@ -123,7 +126,7 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
     state = own | translate(
         network_moves(tensors, norms, categories, config), tensors, own, origin, f"torchvision's {name}"
     )
-    return Imported(state, config, categories, {"imported": origin, "status": STATUS}, len(tensors))
+    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
 
 
 def half_excite(excite: nn.Module) -> None:
