@@ -80,6 +80,11 @@ def test_as_printed_is_without_what_is_ours() -> None:
         assert (config.affinity.places, config.loss.potential) == (0, 0)
         assert full.affinity.places > 0
         assert as_printed(full) == config
+        photos = MODELS[letter].build(photos_recipe())
+        assert photos.affinity.rotary > 0
+        assert photos.loss.mask_kind == "both"
+        printed = as_printed(photos)
+        assert (printed.affinity.rotary, printed.loss.mask_kind) == (0, "lovasz")
 
 
 def test_the_main_rows_are_trained_first_and_equal_times_last() -> None:

@@ -42,7 +42,8 @@ class TrainingStep(nn.Module):
 def runs_bf16(precision: str, device: torch.device) -> bool:
     """Whether to use bf16: as told, or (auto) where the processor multiplies it natively.
 
-    Measured here on a Xeon with AMX: a 3x3 convolution is 3 to 5 times faster in bf16; without AMX it is slower.
+    Measured: on a Xeon with AMX a 3x3 convolution is 3 to 5 times faster in bf16; on an EPYC with AVX512_BF16 a whole
+    step takes .74 to .81 of the time; a processor with neither is slower with it.
     """
     if precision != "auto":
         return precision == "bf16"
@@ -50,7 +51,7 @@ def runs_bf16(precision: str, device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Not in every supported torch.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and bool(capabilities.get("amx_bf16", False))
+    return device.type == "cpu" and any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def check_finite(
