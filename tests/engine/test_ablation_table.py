@@ -38,7 +38,10 @@ def cells(text: str, start: str) -> list[str]:
 
 SMALL = Table(
     "Small",
-    (Row("good", "D", "affinity", "", (61.4, None, 66.3)), Row("bad", "C", "potential", "ours")),
+    (
+        Row("good", "D", "affinity", "", (61.4, None, 66.3), rest=(81.1, 74.7, None, None, 38.8)),
+        Row("bad", "C", "potential", "ours"),
+    ),
     (Order("good", "bad", "one", (1.8, None, 1.5)), Order("bad", "good", "the reverse")),
 )
 
@@ -48,7 +51,7 @@ def test_figures_spread_and_paper() -> None:
     assert "50 iterations a model, seeds 0, 1" in text
     row = cells(text, "**good**")
     assert row[2:5] == ["75.0 ± 14.1"] * 3
-    assert row[7:] == ["50.0", "–", "25.0", "90.0", "2", "61.4 (–, 66.3)"]
+    assert row[7:] == ["50.0", "–", "25.0", "90.0", "2", "61.4 (–, 66.3); 81.1, 74.7, –, –, 38.8"]
     assert cells(text, "*bad*")[2] == "50.0"
     assert "smoke" not in text
 
@@ -57,7 +60,7 @@ def test_verdicts() -> None:
     close = [0.70, 0.72, 0.69, 0.71]
     better = of(record("D", 0, [0.8, 0.81, 0.79, 0.8]), record("C", 0, close))
     text = render(SMALL, better)
-    assert cells(text, "good over bad")[5] == "holds"
+    assert cells(text, "good over bad")[5:] == ["holds", "1"]
     assert cells(text, "good over bad")[4] == "+1.8 / – / +1.5"
     assert cells(text, "bad over good")[5] == "reversed"
     assert cells(text, "good over bad")[1].startswith("**+9.5 (")
@@ -73,7 +76,7 @@ def test_only_seeds_that_both_rows_have_are_compared() -> None:
 def test_what_is_missing_is_said() -> None:
     text = render(SMALL, of(record("D", 0, [0.8, 0.8])))
     assert cells(text, "*bad*")[11] == "0"
-    assert cells(text, "good over bad")[5] == "not run"
+    assert cells(text, "good over bad")[5:] == ["not run", "0"]
     with pytest.raises(ValueError, match="no finished training"):
         render(SMALL, of())
     assert of(record("D", 0, [0.5], beside=70)).records == {}
@@ -90,8 +93,13 @@ def test_records_of_other_images_are_not_mixed() -> None:
 
 def test_table_g_is_shares_of_pixels() -> None:
     text = render(TABLE_G, of(record("D", 0, [0.8])))
-    assert cells(text, "things") == ["things", "80.0", "20.0", "95.1", "4.9"]
+    assert cells(text, "things") == ["things", "80.0", "20.0", "1", "95.1", "4.9"]
     assert cells(text, "stuff")[:3] == ["stuff", "5.0", "95.0"]
+    worse = record("D", 1, [0.8])
+    worse.semantic["confusion"] = [[6, 0, 3, 1, 0], [0, 6, 1, 3, 0], [0, 0, 5, 5, 0], [1, 0, 0, 9, 0]]
+    text = render(TABLE_G, of(record("D", 0, [0.8]), worse))
+    assert cells(text, "things")[1:4] == ["70.0 ± 14.1", "30.0 ± 14.1", "2"]
+    assert cells(text, "stuff")[1:4] == ["5.0 ± 0.0", "95.0 ± 0.0", "2"]
 
 
 def test_table_i_is_judged_by_stuff() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unipan.ablations import MODELS, TABLE_G, TABLE_I, TABLE_SPEED, Figures, Row, Table
+from unipan.ablations import MODELS, PAPER_MILLISECONDS, TABLE_G, TABLE_I, TABLE_SPEED, Figures, Row, Table
 from unipan.categories import Categories
 from unipan.engine.experiment_record import ExperimentRecord
 from unipan.metrics.bootstrap import Interval
@@ -140,13 +140,13 @@ def _rows(table: Table, finished: Finished) -> str:
         "AP boxes",
         "ceiling",
         "seeds",
-        "paper: PQ (things, stuff)",
+        "paper: PQ (things, stuff); SQ, RQ, IoU, AP of masks, of boxes",
     ]
     lines = [_line(head), _line(["---"] * len(head))]
     for row in table.rows:
         seeds = finished.seeds([row.model])
         if not seeds:
-            lines.append(_line([_label(row), row.text, *["–"] * 9, "0", _paper(row.paper)]))
+            lines.append(_line([_label(row), row.text, *["–"] * 9, "0", _paper(row)]))
             continue
         quality = finished.quality(row, seeds)
         records = [finished.records[row.model, seed] for seed in seeds]
@@ -155,44 +155,48 @@ def _rows(table: Table, finished: Finished) -> str:
         cells += [_percent(_mean([each.semantic["mean"] for each in records]))]
         cells += [_percent(_mean([(each.ap or {}).get(kind) for each in records])) for kind in ("mask", "box")]
         cells += [_percent(records[0].ceiling["all"]), str(len(seeds))]
-        lines.append(_line([_label(row), row.text, *cells, _paper(row.paper)]))
+        lines.append(_line([_label(row), row.text, *cells, _paper(row)]))
     note = "PQ: mean over the seeds ± their standard deviation. *Rows in italics are ours; the paper has none.*"
     return "\n".join(lines) + f"\n\n{note}"
 
 
 def _orders(table: Table, finished: Finished) -> str:
     rows = {row.label: row for row in table.rows}
-    head = ["claim", "difference of PQ", "things", "stuff", "paper's difference", "verdict"]
+    head = ["claim", "difference of PQ", "things", "stuff", "paper's difference", "verdict", "seeds"]
     lines = [_line(head), _line(["---"] * len(head))]
     for order in table.orders:
         better, worse = rows[order.better], rows[order.worse]
         seeds = finished.seeds([better.model, worse.model])
         claim = f"{order.better} over {order.worse}: {order.says}"
         if not seeds:
-            lines.append(_line([claim, "–", "–", "–", _signed(order.paper), "not run"]))
+            lines.append(_line([claim, "–", "–", "–", _signed(order.paper), "not run", "0"]))
             continue
         a, b = finished.quality(better, seeds), finished.quality(worse, seeds)
         found = [a.minus(b, group) for group in GROUPS]
         judged = found[2] if table is TABLE_I else found[0]
-        lines.append(_line([claim, *(_difference(each) for each in found), _signed(order.paper), _verdict(judged)]))
+        cells = [*(_difference(each) for each in found), _signed(order.paper), _verdict(judged), str(len(seeds))]
+        lines.append(_line([claim, *cells]))
     note = (
-        "Differences: mean over the seeds, 95 % hierarchical bootstrap over seeds and images, paired. *holds*: the "
-        "interval lies above zero; *tie*: it contains zero; *reversed*: it lies below."
+        "Differences: mean over the seeds, 95 % hierarchical bootstrap over seeds and images (one seed: over images "
+        "alone), paired. *holds*: the interval lies above zero; *tie*: it contains zero; *reversed*: it lies below."
     )
     return "\n".join(lines) + f"\n\n{note}"
 
 
 def _confusion(finished: Finished) -> str:
     model = TABLE_G.rows[0].model
-    seeds = finished.seeds([model])
-    found = [np.array(finished.records[model, seed].semantic["confusion"]) for seed in seeds]
-    shares = thing_stuff_shares(np.sum(found, axis=0), finished.categories) if seeds else {}
-    head = ["truth", "as things, %", "as stuff, %", "paper: as things", "as stuff"]
+    found = [
+        thing_stuff_shares(np.array(finished.records[model, seed].semantic["confusion"]), finished.categories)
+        for seed in finished.seeds([model])
+    ]
+    head = ["truth", "as things, %", "as stuff, %", "seeds", "paper: as things", "as stuff"]
     lines = [_line(head), _line(["---"] * len(head))]
-    for side in SIDES if shares else ():
-        cells = [_percent(shares[side][other]) for other in SIDES]
-        lines.append(_line([side, *cells, *(f"{value:.1f}" for value in PAPER_G[side])]))
-    return "\n".join(lines)
+    for side in SIDES if found else ():
+        shares = [[value for each in found if (value := each[side][other]) is not None] for other in SIDES]
+        cells = [_mean_and_spread(each) for each in shares]
+        lines.append(_line([side, *cells, str(len(found)), *(f"{value:.1f}" for value in PAPER_G[side])]))
+    note = "Pixels of V over all test images: mean over the seeds ± their standard deviation."
+    return "\n".join(lines) + f"\n\n{note}"
 
 
 def _stuff(table: Table, finished: Finished) -> str:
@@ -200,7 +204,7 @@ def _stuff(table: Table, finished: Finished) -> str:
     lines = [_line(head), _line(["---"] * len(head))]
     for row in table.rows:
         seeds = finished.seeds([row.model])
-        paper = "–" if row.paper is None or row.paper[2] is None else f"{row.paper[2]:.1f}"
+        paper = _printed(row.paper[2] if row.paper else None)
         if not seeds:
             lines.append(_line([row.label, *["–"] * 4, "0", paper]))
             continue
@@ -213,18 +217,35 @@ def _stuff(table: Table, finished: Finished) -> str:
 
 
 def render_speed(measured: dict[str, Any]) -> str:
-    """The speed table from what `time_in_turn` measured."""
+    """The speed table from what `time_in_turn` measured (measurements of older versions have no interval)."""
     rows = {row.label: row for row in TABLE_SPEED.rows}
-    head = ["network", "", "network, ms", "fusion, ms", "together", "beside ours"]
+    head = [
+        "network",
+        "",
+        "network, ms",
+        "fusion, ms",
+        "together",
+        "beside ours",
+        "paper, ms",
+        "beside ours",
+        "ours faster",
+    ]
     lines = [_line(head), _line(["---"] * len(head))]
+    own = PAPER_MILLISECONDS[TABLE_SPEED.rows[0].label]
     for label, found in measured["milliseconds"].items():
         whole = found["network"] + found["fusion"]
         cells = [f"{value:.1f}" for value in (found["network"], found["fusion"], whole)]
-        lines.append(_line([label, rows[label].text, *cells, f"{found['ratio']:.2f} x"]))
+        interval = (found["low"], found["high"]) if "low" in found else None
+        cells.append(f"{found['ratio']:.2f} x" + (f" ({interval[0]:.2f}, {interval[1]:.2f})" if interval else ""))
+        printed = PAPER_MILLISECONDS.get(label)
+        cells += [f"{printed}", f"{printed / own:.2f} x"] if printed else ["–", "–"]
+        judged = label != TABLE_SPEED.rows[0].label and interval is not None
+        cells.append(_verdict(Interval(found["ratio"] - 1, *(each - 1 for each in interval))) if judged else "–")
+        lines.append(_line([label, rows[label].text, *cells]))
     facts = measured["facts"]
     note = (
         f"Median an image, the networks in turn on the same images; {facts['threads']} threads of {facts['machine']}, "
-        f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations."
+        f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations. Intervals: 95 % bootstrap over images."
     )
     return "\n\n".join([f"## {TABLE_SPEED.title}", "\n".join(lines), note]) + "\n"
 
@@ -242,6 +263,10 @@ def _spread(quality: SeededQuality, group: str) -> str:
     return _percent(quality.mean(group)) + (f" ± {100 * spread:.1f}" if spread is not None else "")
 
 
+def _mean_and_spread(values: list[float]) -> str:
+    return _percent(_mean(values)) + (f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
+
+
 def _percent(value: float | None) -> str:
     return "–" if value is None or np.isnan(value) else f"{100 * value:.1f}"
 
@@ -251,11 +276,16 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(present) / len(present) if present else None
 
 
-def _paper(figures: Figures | None) -> str:
-    if figures is None:
+def _paper(row: Row) -> str:
+    if row.paper is None:
         return "–"
-    whole, *parts = ("–" if value is None else f"{value:.1f}" for value in figures)
-    return f"{whole} ({', '.join(parts)})" if any(part != "–" for part in parts) else whole
+    whole, *parts = (_printed(value) for value in row.paper)
+    text = f"{whole} ({', '.join(parts)})" if any(part != "–" for part in parts) else whole
+    return text if row.rest is None else f"{text}; {', '.join(_printed(value) for value in row.rest)}"
+
+
+def _printed(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _signed(figures: Figures | None) -> str:

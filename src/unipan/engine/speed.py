@@ -9,6 +9,8 @@ import torch
 from unipan.data.loading import PanopticData
 from unipan.inference import Segmenter
 
+RESAMPLES = 1000
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -18,11 +20,14 @@ class Timing:
         network: from the image to detections, V, Psi and P.
         fusion: from there to the panoptic map at the image's own size.
         ratio: of both together to the first network's, median over images and rounds.
+        low, high: of the ratio, 95 % percentile bootstrap over images, all rounds of an image together.
     """
 
     network: float
     fusion: float
     ratio: float
+    low: float
+    high: float
 
     @property
     def total(self) -> float:
@@ -48,12 +53,16 @@ def time_in_turn(
         for place, picture in enumerate(pictures):
             for row, (segmenter, fusion) in enumerate(segmenters.values()):
                 times[turn, place, row] = _once(segmenter, fusion, picture)
-    measured = 1000 * times[1:].reshape(-1, len(segmenters), 2)
-    totals = measured.sum(axis=2)
+    measured = 1000 * times[1:]
+    totals = measured.sum(axis=-1)
+    ratios = totals / totals[:, :, :1]  # round, image, network
+    drawn = np.random.default_rng(0).integers(len(pictures), size=(RESAMPLES, len(pictures)))
     found = {}
     for row, name in enumerate(segmenters):
-        network, fusion = np.median(measured[:, row], axis=0).tolist()
-        found[name] = Timing(network, fusion, float(np.median(totals[:, row] / totals[:, 0])))
+        network, fusion = np.median(measured[:, :, row], axis=(0, 1)).tolist()
+        medians = np.median(ratios[:, drawn, row], axis=(0, 2))
+        low, high = np.percentile(medians, (2.5, 97.5)).tolist()
+        found[name] = Timing(network, fusion, float(np.median(ratios[:, :, row])), low, high)
     return found
 
 
