@@ -50,17 +50,42 @@ def losses(panoptic: float, potential: float) -> Change:
     return change
 
 
-VARIANTS: dict[str, tuple[Change, Change]] = {
-    "192 of 384": (crops(384, 192, 4), losses(1, 0)),
-    "192 of 384, loss on Psi too": (crops(384, 192, 4), losses(1, 1)),
+def rotary(wavelengths: int) -> Change:
+    """A rotary code, where the model has affinities."""
+
+    def change(config: Config) -> Config:
+        return replace(config, affinity=replace(config.affinity, rotary=wavelengths if config.affinity.enabled else 0))
+
+    return change
+
+
+def frozen(config: Config) -> Config:
+    """Batch norm, stem and res2 as the checkpoint has them."""
+    # `weights` only has to differ from `none`; the checkpoint brings its own.
+    return replace(config, backbone=replace(config.backbone, frozen=True, weights="imagenet"))
+
+
+PLAIN, BESIDE = losses(1, 0), losses(1, 1)
+VARIANTS: dict[str, tuple[Change, ...]] = {
+    "192 of 384": (crops(384, 192, 4), PLAIN),
+    "192 of 384, loss on Psi too": (crops(384, 192, 4), BESIDE),
     "192 of 384, weight .25": (crops(384, 192, 4), losses(0.25, 0)),
     "192 of 384, weight .25, loss on Psi too": (crops(384, 192, 4), losses(0.25, 0.25)),
-    "384 of 384, one image a step": (crops(384, 384, 1), losses(1, 0)),
-    "224 of 256": (crops(256, 224, 3), losses(1, 0)),
-    "224 of 256, loss on Psi too": (crops(256, 224, 3), losses(1, 1)),
+    "384 of 384, one image a step": (crops(384, 384, 1), PLAIN),
+    "224 of 256": (crops(256, 224, 3), PLAIN),
+    "224 of 256, loss on Psi too": (crops(256, 224, 3), BESIDE),
     "224 of 256, weight .25": (crops(256, 224, 3), losses(0.25, 0)),
+    "320 of 384, two a step": (crops(384, 320, 2), PLAIN),
+    "320 of 384, two a step, rotary": (crops(384, 320, 2), PLAIN, rotary(7)),
+    "320 of 384, two a step, rotary, loss on Psi too": (crops(384, 320, 2), BESIDE, rotary(7)),
+    "384 of 512, two a step": (crops(512, 384, 2), PLAIN),
+    "384 of 512, two a step, rotary": (crops(512, 384, 2), PLAIN, rotary(7)),
+    "384 of 512, two a step, frozen": (crops(512, 384, 2), PLAIN, frozen),
+    "256 of 512": (crops(512, 256, 4), PLAIN),
+    "256 of 512, rotary": (crops(512, 256, 4), PLAIN, rotary(7)),
+    "256 of 512, rotary, frozen": (crops(512, 256, 4), PLAIN, rotary(7), frozen),
 }
-"""Crop and weight; a step sees about the same number of pixels in all of them."""
+"""Size, crop, images a step, losses, code of place; without a word on the code there is none."""
 
 
 def run(name: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -68,8 +93,9 @@ def run(name: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
     photos = open_photos(str(args.data / "train"))
     held = range(3, len(photos), args.every)
     train = Subset(photos, [index for index in range(len(photos)) if index not in held])
-    data = ExperimentData(args.data.name, train, train, Subset(photos, held))
-    config = MODELS[model].build(photos_recipe())
+    data = ExperimentData(args.data.name, train, train, Subset(photos, held[:: args.score_every]))
+    recipe = photos_recipe()
+    config = MODELS[model].build(replace(recipe, affinity=replace(recipe.affinity, rotary=0)))
     for change in VARIANTS[name]:
         config = change(config)
     config = fit_to_data(config, thing_statistics(train, config.data, stride=config.decoder.stride))
@@ -77,7 +103,7 @@ def run(name: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(args.seed)
     folder = args.out / f"{args.data.name}-{model}-{name.replace(' ', '-')}-s{args.seed}-i{args.iterations}"
     trainer = train_once(config, data, folder, lambda: build(config, photos.categories, "scenes")[0], "auto")
-    return row(name, score(model, trainer, data))
+    return row(name, score(model, trainer, data)) | {"images": len(data.test)}
 
 
 def row(name: str, record: ExperimentRecord) -> dict[str, Any]:
@@ -100,6 +126,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=["A", "B"])
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--every", type=int, default=7)
+    parser.add_argument("--score-every", type=int, default=1, help="score on every so many of the held-out images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/photo_recipes"))
     args = parser.parse_args()

@@ -364,13 +364,15 @@ def photos_recipe() -> Config:
     """What all models on a folder of photographs share: large crops, from the bundled checkpoint.
 
     The crop is most of an image, because affinities learn to tell as many objects apart as they see; the code of place
-    is the rotary one, because the other does not hold beyond the crop; and masks have a cross entropy beside the hinge,
-    which leaves them too faint for s V M (docs/results/table1-nuclei.md).
+    is the rotary one, because the other does not hold beyond the crop; masks have a cross entropy beside the hinge,
+    which leaves them too faint for s V M; and batch norm stands still, as in the paper: statistics of two images, of
+    which one may be stained and the other not, are noise (docs/results/table1-nuclei.md).
     """
     base = finetune()
     return replace(
         base,
         name="finetune",
+        backbone=replace(base.backbone, weights="checkpoint", frozen=True),
         data=replace(base.data, short_side=512, max_side=1024, crop=(384, 384)),
         affinity=replace(base.affinity, rotary=ROTARY),
         loss=replace(base.loss, mask_kind="both"),

@@ -21,7 +21,8 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         pretrained: load `config.backbone.weights`; a checkpoint that brings its own weights does not want them.
 
     Raises:
-        ValueError: a dataset without things or without stuff, or a GroupNorm that does not divide its channels.
+        ValueError: a dataset without things or without stuff, a GroupNorm that does not divide its channels, or weights
+            of a checkpoint that was not given.
         FileNotFoundError: pretrained weights that cannot be had.
     """
     things = len(categories.things)
@@ -39,6 +40,8 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         backbone_config.frozen and backbone_config.weights != "none",
         backbone_config.stride_in_1x1,
     )
+    if pretrained and backbone_config.weights == "checkpoint":
+        raise ValueError("backbone: weights=checkpoint are those that --init brings; give --init FILE, or other weights")
     if pretrained and backbone_config.weights != "none":
         load_pretrained(backbone, backbone_config.weights)
     affinity = None

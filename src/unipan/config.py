@@ -22,7 +22,8 @@ class BackboneConfig:
     se_reduction: int = 16
     """Reduction of the squeeze-and-excite on C5; 0 leaves it out."""
     weights: str = "imagenet"
-    """`imagenet` (torchvision's), `none` (train from scratch), or a file of torchvision-style ResNet weights."""
+    """`imagenet` (torchvision's), `none` (train from scratch), a file of torchvision-style ResNet weights, or
+    `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
     frozen: bool = True
     """Freeze the batch-norm statistics and the stem + res2 of pretrained weights; from scratch all is trained."""
     stride_in_1x1: bool = False
