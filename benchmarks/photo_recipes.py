@@ -18,12 +18,13 @@ import torch
 from unipan.ablations import MODELS, photos_recipe
 from unipan.commands.sources import open_photos
 from unipan.commands.training import build, fit_to_data
-from unipan.config import Config
+from unipan.config import AffinityConfig, Config
 from unipan.data.statistics import thing_statistics
 from unipan.data.subset import Subset
 from unipan.engine.experiment import ExperimentData, score, train_once, with_length
 from unipan.engine.experiment_record import ExperimentRecord
 from unipan.metrics.pq_scores import GROUPS, PanopticScores
+from unipan.presets import finetune
 
 Change = Callable[[Config], Config]
 
@@ -61,8 +62,7 @@ def rotary(wavelengths: int) -> Change:
 
 def frozen(config: Config) -> Config:
     """Batch norm, stem and res2 as the checkpoint has them."""
-    # `weights` only has to differ from `none`; the checkpoint brings its own.
-    return replace(config, backbone=replace(config.backbone, frozen=True, weights="imagenet"))
+    return replace(config, backbone=replace(config.backbone, frozen=True, weights="checkpoint"))
 
 
 PLAIN, BESIDE = losses(1, 0), losses(1, 1)
@@ -94,8 +94,8 @@ def run(name: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
     held = range(3, len(photos), args.every)
     train = Subset(photos, [index for index in range(len(photos)) if index not in held])
     data = ExperimentData(args.data.name, train, train, Subset(photos, held[:: args.score_every]))
-    recipe = photos_recipe()
-    config = MODELS[model].build(replace(recipe, affinity=replace(recipe.affinity, rotary=0)))
+    recipe = replace(photos_recipe(), backbone=finetune().backbone, affinity=AffinityConfig())
+    config = MODELS[model].build(recipe)
     for change in VARIANTS[name]:
         config = change(config)
     config = fit_to_data(config, thing_statistics(train, config.data, stride=config.decoder.stride))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from tests.tiny import CATEGORIES, tiny_config
 from unipan.build import build_criterion, build_network
@@ -81,3 +82,16 @@ def test_names_of_the_weights_stay() -> None:
         "affinity.phi0.weight",
     ):
         assert key in keys
+
+
+def test_weights_of_a_checkpoint_come_with_it_and_can_stand_still() -> None:
+    base = tiny_config()
+    backbone = replace(base.backbone, weights="checkpoint", frozen=True)
+    config = replace(base, backbone=backbone, affinity=replace(base.affinity, rotary=1))
+    with pytest.raises(ValueError, match="give --init FILE, or other weights"):
+        build_network(config, CATEGORIES, pretrained=True)
+    network = build_network(config, CATEGORIES)
+    assert not [module for module in network.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert not network.backbone.resnet.conv1.weight.requires_grad
+    assert network.affinity is not None
+    assert network.affinity.rotary == 1

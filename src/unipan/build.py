@@ -41,7 +41,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
         backbone_config.stride_in_1x1,
     )
     if pretrained and backbone_config.weights == "checkpoint":
-        raise ValueError("backbone: weights=checkpoint are those that --init brings; give --init FILE, or other weights")
+        raise ValueError("backbone: weights=checkpoint are what --init brings; give --init FILE, or other weights")
     if pretrained and backbone_config.weights != "none":
         load_pretrained(backbone, backbone_config.weights)
     affinity = None

@@ -235,17 +235,18 @@ def render_speed(measured: dict[str, Any]) -> str:
     for label, found in measured["milliseconds"].items():
         whole = found["network"] + found["fusion"]
         cells = [f"{value:.1f}" for value in (found["network"], found["fusion"], whole)]
-        interval = (found["low"], found["high"]) if "low" in found else None
-        cells.append(f"{found['ratio']:.2f} x" + (f" ({interval[0]:.2f}, {interval[1]:.2f})" if interval else ""))
+        interval = Interval(found["ratio"], found["low"], found["high"]) if "low" in found else None
+        cells.append(f"{found['ratio']:.2f} x" + (f" ({interval.low:.2f}, {interval.high:.2f})" if interval else ""))
         printed = PAPER_MILLISECONDS.get(label)
         cells += [f"{printed}", f"{printed / own:.2f} x"] if printed else ["–", "–"]
-        judged = label != TABLE_SPEED.rows[0].label and interval is not None
-        cells.append(_verdict(Interval(found["ratio"] - 1, *(each - 1 for each in interval))) if judged else "–")
+        judged = interval is not None and label != TABLE_SPEED.rows[0].label
+        slower = Interval(interval.value - 1, interval.low - 1, interval.high - 1) if interval and judged else None
+        cells.append(_verdict(slower))
         lines.append(_line([label, rows[label].text, *cells]))
     facts = measured["facts"]
     note = (
         f"Median an image, the networks in turn on the same images; {facts['threads']} threads of {facts['machine']}, "
-        f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations. Intervals: 95 % bootstrap over images."
+        f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations. 95 % bootstrap over images."
     )
     return "\n\n".join([f"## {TABLE_SPEED.title}", "\n".join(lines), note]) + "\n"
 

@@ -1,0 +1,91 @@
+"""Why is the merger ahead? Argmax of P, of Psi and the merger, each with one part of the network swapped for the truth.
+
+The merger paints masks whatever V says; in Psi a thing is s V M, so a V that sees background costs the thing. And a
+merger may leave void what was not detected, an argmax gives it away. With true boxes nothing is undetected; with a
+true V nothing is taken for background.
+
+    python benchmarks/merger_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from unipan.commands.sources import open_photos
+from unipan.engine.ceiling import perfect_panoptic
+from unipan.engine.evaluate import with_categories
+from unipan.engine.oracles import perfect_semantic, revise, true_detections
+from unipan.inference import Scene, Segmenter
+from unipan.metrics.bootstrap import paired_bootstrap_pq
+from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
+from unipan.structures import Detections, PanopticMap, Sample
+
+FUSIONS = ("affinity", "potential", "heuristic")
+
+
+@torch.no_grad()
+def with_truth(segmenter: Segmenter, scene: Scene, sample: Sample) -> dict[str, Scene]:
+    """The scene as it is, with the truth's boxes (masks by the network's own mask head), and with a true V."""
+    boxes = true_detections(segmenter, scene, sample.truth)
+    perfect, _ = perfect_panoptic(sample.truth, scene.categories, scene.input_size, scene.stride)
+    v = perfect_semantic(perfect.to(scene.potential), boxes, scene.semantic)
+    own = scene.output.candidates[0]
+    return {
+        "as it is": scene,
+        "true boxes": _swapped(segmenter, scene, scene.semantic, boxes, boxes),
+        "true V": _swapped(segmenter, scene, v, scene.network_detections, own),
+    }
+
+
+def _swapped(
+    segmenter: Segmenter, scene: Scene, semantic: torch.Tensor, found: Detections, candidates: Detections
+) -> Scene:
+    potential = segmenter.network.potential(semantic, found)
+    panoptic = revise(segmenter, scene, potential)
+    output = replace(
+        scene.output,
+        semantic=semantic[None],
+        detections=[found],
+        candidates=[candidates],
+        potentials=[potential],
+        panoptic=[panoptic],
+    )
+    return replace(scene, output=output)
+
+
+def main() -> None:
+    """One JSON line for each swap: PQ of every fusion and the argmaxes' lead over the merger, with its interval."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("data")
+    parser.add_argument("--every", type=int, default=1)
+    args = parser.parse_args()
+    data = open_photos(args.data)
+    segmenter = with_categories(Segmenter.load(args.checkpoint), data.categories)
+    found: dict[str, dict[str, PanopticQuality]] = {}
+    for index in range(0, len(data), args.every):
+        sample = data[index]
+        for swap, scene in with_truth(segmenter, segmenter.scene(sample.image), sample).items():
+            for fusion in FUSIONS:
+                quality = found.setdefault(swap, {}).setdefault(fusion, PanopticQuality(data.categories))
+                result = scene.result(fusion)
+                quality.update(sample.truth, PanopticMap(result.ids, result.segments), sample.name)
+    for swap, qualities in found.items():
+        row: dict[str, object] = {"checkpoint": args.checkpoint.parent.name, "swap": swap}
+        for fusion, quality in qualities.items():
+            row["images"] = len(quality.names)
+            scores = quality.compute()
+            row[fusion] = {name.lower(): round(100 * q.pq, 1) for name in GROUPS if (q := scores[name]) is not None}
+            if fusion != "heuristic":
+                gain = paired_bootstrap_pq(quality, qualities["heuristic"])["All"]
+                assert gain is not None
+                lead = [round(100 * value, 2) for value in (gain.value, gain.low, gain.high)]
+                row[f"{fusion} over merger"] = lead
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
