@@ -1,14 +1,17 @@
 """Records of finished trainings: small, whole, and the same PQ comes out of them."""
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.tiny import CATEGORIES, draw, tiny_config
 from unipan.config import Config
+from unipan.engine import experiment_record
 from unipan.engine.experiment_record import (
     ExperimentRecord,
     changed_fields,
@@ -86,6 +89,26 @@ def test_the_hash_knows_every_knob_but_the_seed_and_the_length() -> None:
 
 
 def test_the_environment_is_told() -> None:
-    found = environment()
+    found = environment(torch.device("cpu"))
     assert {"commit", "machine", "torch", "python", "device"} <= found.keys()
     assert all(found.values())
+    assert found["device"] == "cpu"
+
+
+def test_the_commit_is_not_that_of_a_repository_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment inside another project's clone: our file lies in it and is not of it."""
+    installed = tmp_path / "theirs" / ".venv" / "experiment_record.py"
+    installed.parent.mkdir(parents=True)
+    installed.write_text("")
+    git = ["git", "-C", str(tmp_path / "theirs"), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    monkeypatch.setattr(experiment_record, "__file__", str(installed))
+    assert environment(torch.device("cpu"))["commit"] == "unknown"
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    """Of data named cell-seg-images, the speed's file looks much like a record."""
+    (tmp_path / "cell-seg-images-speed.json").write_text("{}")
+    (tmp_path / "notes.json").write_text("{}")
+    assert load_records(tmp_path) == []
