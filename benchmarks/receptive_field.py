@@ -72,6 +72,8 @@ def main() -> None:
         json.dumps(
             {
                 "checkpoint": args.checkpoint,
+                "images": args.images,
+                "cells": args.cells,
                 "radius in pixels": row,
                 "median side of things": round(float(np.median(sides)), 1),
             }
