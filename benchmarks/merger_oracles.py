@@ -1,8 +1,8 @@
-"""Why is the merger ahead? Argmax of P, of Psi and the merger, each with one part of the network swapped for the truth.
+"""Why is the merger ahead? Argmax of P, of Psi and the merger, each with one part of the network exchanged.
 
 The merger paints masks whatever V says; in Psi a thing is s V M, so a V that sees background costs the thing. And a
 merger may leave void what was not detected, an argmax gives it away. With true boxes nothing is undetected; with a
-true V nothing is taken for background.
+true V nothing is taken for background; with coarse masks the outlines must come from V, as on large things.
 
     python benchmarks/merger_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
 """
@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from unipan.commands.sources import open_photos
 from unipan.engine.ceiling import perfect_panoptic
@@ -24,11 +25,13 @@ from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
 from unipan.structures import Detections, PanopticMap, Sample
 
 FUSIONS = ("affinity", "potential", "heuristic")
+COARSE = (7, 4)
+"""Cells a side; the network's masks have 28."""
 
 
 @torch.no_grad()
 def with_truth(segmenter: Segmenter, scene: Scene, sample: Sample) -> dict[str, Scene]:
-    """The scene as it is, with the truth's boxes (masks by the network's own mask head), and with a true V."""
+    """The scene as it is, with the truth's boxes (masks by the network's own mask head), a true V, and coarse masks."""
     boxes = true_detections(segmenter, scene, sample.truth)
     perfect, _ = perfect_panoptic(sample.truth, scene.categories, scene.input_size, scene.stride)
     v = perfect_semantic(perfect.to(scene.potential), boxes, scene.semantic)
@@ -37,7 +40,19 @@ def with_truth(segmenter: Segmenter, scene: Scene, sample: Sample) -> dict[str, 
         "as it is": scene,
         "true boxes": _swapped(segmenter, scene, scene.semantic, boxes, boxes),
         "true V": _swapped(segmenter, scene, v, scene.network_detections, own),
+    } | {
+        f"masks of {cells} x {cells}": _swapped(
+            segmenter, scene, scene.semantic, coarse(scene.network_detections, cells), coarse(own, cells)
+        )
+        for cells in COARSE
     }
+
+
+def coarse(found: Detections, cells: int) -> Detections:
+    """The detections with masks of so many cells a side, each the mean of what it covers."""
+    assert found.masks is not None
+    means = F.adaptive_avg_pool2d(found.masks.sigmoid()[:, None], cells)[:, 0]
+    return replace(found, masks=means.logit(eps=1e-4))
 
 
 def _swapped(

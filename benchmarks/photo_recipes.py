@@ -65,7 +65,14 @@ def frozen(config: Config) -> Config:
     return replace(config, backbone=replace(config.backbone, frozen=True, weights="checkpoint"))
 
 
+def semantic(kind: str) -> Change:
+    """The loss of V."""
+    return lambda config: replace(config, loss=replace(config.loss, semantic_kind=kind))  # type: ignore[arg-type]
+
+
 PLAIN, BESIDE = losses(1, 0), losses(1, 1)
+TABLE_1 = (crops(512, 384, 2), PLAIN, rotary(7), frozen)
+"""What the table of nuclei is made with."""
 VARIANTS: dict[str, tuple[Change, ...]] = {
     "192 of 384": (crops(384, 192, 4), PLAIN),
     "192 of 384, loss on Psi too": (crops(384, 192, 4), BESIDE),
@@ -81,6 +88,9 @@ VARIANTS: dict[str, tuple[Change, ...]] = {
     "384 of 512, two a step": (crops(512, 384, 2), PLAIN),
     "384 of 512, two a step, rotary": (crops(512, 384, 2), PLAIN, rotary(7)),
     "384 of 512, two a step, frozen": (crops(512, 384, 2), PLAIN, frozen),
+    "384 of 512, two a step, rotary, frozen": TABLE_1,
+    "384 of 512, two a step, rotary, frozen, V by Lovász": (*TABLE_1, semantic("lovasz")),
+    "384 of 512, two a step, rotary, frozen, V by both": (*TABLE_1, semantic("both")),
     "256 of 512": (crops(512, 256, 4), PLAIN),
     "256 of 512, rotary": (crops(512, 256, 4), PLAIN, rotary(7)),
     "256 of 512, rotary, frozen": (crops(512, 256, 4), PLAIN, rotary(7), frozen),

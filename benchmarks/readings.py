@@ -36,10 +36,10 @@ READINGS: dict[str, AffinityConfig | None] = {
     "control: no affinity, no panoptic loss": None,
     "control: no affinity, panoptic loss on Psi": replace(WINNER, enabled=False),
     "literal: relu, none, P as logits": replace(WINNER, activation="relu", normalise="none", temperature=0.0),
-    "facts.md: softmax, softmax, log P": replace(
+    "row-stochastic: softmax, softmax, log P": replace(
         WINNER, activation="softmax", normalise="softmax", temperature=0.0, loss="log"
     ),
-    "trials.md: elu, segment, temperature": replace(WINNER, activation="elu", normalise="segment", temperature=10.0),
+    "early trial: elu, segment, temperature": replace(WINNER, activation="elu", normalise="segment", temperature=10.0),
     "identity, segment, temperature": replace(WINNER, activation="identity", normalise="segment", temperature=10.0),
     "activation relu": replace(WINNER, activation="relu"),
     "activation softmax": replace(WINNER, activation="softmax"),

@@ -47,6 +47,21 @@ def test_a_device_that_is_not_there_is_said_before_the_checkpoint_is_opened(devi
         open_segmenter("nowhere", "cpu")
 
 
+@pytest.mark.parametrize(("there", "chosen"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool, chosen: str) -> None:
+    asked = []
+
+    def on_device(*_: object, device: str) -> torch.Tensor:
+        asked.append(device)
+        return torch.empty(1)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch, "zeros", on_device)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_segmenter("nowhere", "auto")
+    assert asked == [chosen]
+
+
 def test_cuda_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_cuda(*_: object, **__: object) -> None:
         raise AssertionError("Torch not compiled with CUDA enabled")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unipan.ops.processes import end_with_parent
+from unipan.ops.processes import end_with_parent, peak_memory
 
 PARENT = """
 import os, sys, time
@@ -76,3 +76,17 @@ def test_a_process_whose_parent_lives_does_its_work() -> None:
 
 def test_nothing_happens_in_a_process_without_parent() -> None:
     end_with_parent()
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        assert peak_memory() is None or peak_memory() > 2**20
+        return
+    [peak] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    assert peak_memory() == pytest.approx(int(peak) * 1024, rel=0.05)
+
+
+def test_no_peak_memory_where_python_has_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert peak_memory() is None

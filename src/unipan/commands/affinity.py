@@ -22,7 +22,7 @@ def affinity(
     pixel: Annotated[tuple[int, int], arg(metavar="X Y")],
     out: Annotated[Path, arg(metavar="PNG")],
     plain: Flag = False,
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Draw the affinities of one pixel to all others: red attracts, blue repels, white says nothing.
 

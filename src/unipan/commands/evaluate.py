@@ -29,7 +29,7 @@ def evaluate(
     limit: Annotated[int, arg(metavar="N")] = 0,
     detections: Annotated[int, arg(metavar="N")] = 100,
     oracles: Flag = False,
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Score a checkpoint on a dataset: PQ, SQ, RQ with intervals, mean IoU, AP, things and stuff confused by V.
 

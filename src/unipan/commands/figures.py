@@ -34,7 +34,7 @@ def figures(
     rows: Annotated[int, arg(metavar="N")] = 4,
     jpeg: Flag = False,
     upsnet: Annotated[str | None, arg(metavar="CHECKPOINT", help_behavior_hint="")] = None,
-    device: Device = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Draw the paper's Figures 1, 6, 7, I, J and K of a checkpoint: DIR/figure-*.png, and DIR/index.html with captions.
 

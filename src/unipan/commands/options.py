@@ -19,7 +19,9 @@ FusionChoice = Annotated[
         help_behavior_hint="",
     ),
 ]
-Device = Annotated[str, arg(metavar="DEVICE", help="Where the network runs: cpu, cuda, cuda:1, mps.")]
+Device = Annotated[
+    str, arg(metavar="DEVICE", help="Where the network runs: cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
+]
 JsonFile = Annotated[Path | None, arg(name="json", metavar="FILE", help_behavior_hint="")]
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]

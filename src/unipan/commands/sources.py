@@ -43,6 +43,8 @@ def open_segmenter(checkpoint: str, device: str) -> Segmenter:
     Raises:
         FileNotFoundError, ValueError: see `Segmenter.load`; also a device that torch does not know or does not find.
     """
+    if device == "auto":  # as `unipan train` has it
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA

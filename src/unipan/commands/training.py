@@ -1,8 +1,6 @@
 """What `unipan train` does: look at the data, fit the config to it, build the network, hand both to the engine."""
 
 import os
-import resource
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ from unipan.config import Config, DetectionConfig
 from unipan.data.loading import PanopticData
 from unipan.data.statistics import ThingStatistics, thing_statistics
 from unipan.models.network import PanopticNetwork
+from unipan.ops.processes import peak_memory
 from unipan.presets import fit_detection, preset, split_baseline
 
 if TYPE_CHECKING:
@@ -62,8 +61,9 @@ def train(options: TrainOptions) -> None:
 def effort(trainer: "Trainer") -> str:
     """Seconds per iteration, and the largest resident memory of this process (and GPU)."""
     progress = trainer.progress
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
-    text = f"{progress.seconds / progress.iteration:.2f} s an iteration, peak memory {peak:.1f} GiB"
+    text = f"{progress.seconds / progress.iteration:.2f} s an iteration"
+    if (peak := peak_memory()) is not None:
+        text += f", peak memory {peak / 2**30:.1f} GiB"
     if trainer.fabric.device.type == "cuda":
         text += f", of the GPU {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
     return text

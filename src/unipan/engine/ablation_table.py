@@ -246,8 +246,10 @@ def render_speed(measured: dict[str, Any]) -> str:
     facts = measured["facts"]
     note = (
         f"Median an image, the networks in turn on the same images; {facts['threads']} threads of {facts['machine']}, "
-        f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations. 95 % bootstrap over images."
+        f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations."
     )
+    if any("low" in found for found in measured["milliseconds"].values()):
+        note += " Intervals: 95 % bootstrap over images."
     return "\n\n".join([f"## {TABLE_SPEED.title}", "\n".join(lines), note]) + "\n"
 
 

@@ -26,8 +26,8 @@ def learning_rate_factor(iteration: int, config: TrainConfig) -> float:
 def make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD with momentum .9 or AdamW; weight decay on weights of two and more dimensions only.
 
-    Biases, those of norms too, get `bias_lr` times the learning rate (facts.md 7), in a group of their own where that
-    is not 1.
+    Biases, those of norms too, get `bias_lr` times the learning rate (maskrcnn-benchmark's recipe), in a group of their
+    own where that is not 1.
     """
     wanted = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     apart = config.bias_lr != 1

@@ -1,4 +1,4 @@
-"""Trimming of small stuff (facts.md 9.11, Table I): part of an evaluation, never of inference.
+"""Trimming of small stuff (the paper's Table I): part of an evaluation, never of inference.
 
 The paper's Table I removes small stuff segments before scoring, 2048 pixels on Cityscapes and 4096 on COCO
 (UPSNet's and panopticapi's limits). It lifts PQ of stuff by about 2 points without a better network, so both figures

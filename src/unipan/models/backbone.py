@@ -166,7 +166,7 @@ def _download(backbone: ResNetFPN) -> dict[str, Tensor]:
     if backbone.width != STANDARD_WIDTH:
         raise ValueError(
             f"backbone.weights: imagenet weights exist for width {STANDARD_WIDTH} only, not {backbone.width}; "
-            "set backbone.weights to none or a file"
+            f"set backbone.width to {STANDARD_WIDTH}, or backbone.weights to none or a file"
         )
     enum = get_model_weights(f"resnet{backbone.depth}")["IMAGENET1K_V1"]
     try:

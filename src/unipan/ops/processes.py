@@ -1,6 +1,7 @@
-"""Processes that do not outlive the one that began them."""
+"""Processes that do not outlive the one that began them, and the memory that they take."""
 
 import os
+import sys
 import threading
 from multiprocessing import parent_process
 
@@ -20,3 +21,13 @@ def end_with_parent() -> None:
         os._exit(1)  # sys.exit would only end this thread
 
     threading.Thread(target=watch, name="end with parent", daemon=True).start()
+
+
+def peak_memory() -> int | None:
+    """Bytes of this process that were ever resident at once; None where Python cannot tell (Windows)."""
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, kilobytes elsewhere
+    return getrusage(RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,48 @@
+"""Does the argmax of Psi catch up with the merger as V and M saturate? C on scenes, trained for longer, other losses.
+
+Scored on the validation scenes, so that those of the tables stay unseen. Prints one JSON line a training.
+
+    python benchmarks/longer.py --iterations 1800 --semantic lovasz --masks both --out runs/longer
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from photo_recipes import row
+
+from unipan.ablations import MODELS, SCENE_SIZE, scenes_recipe
+from unipan.commands.experiments import open_experiment
+from unipan.commands.training import build
+from unipan.data.scenes import Scenes
+from unipan.data.seeds import VALIDATION_SEEDS
+from unipan.engine.experiment import score, train_once, with_length
+
+KINDS = ("cross_entropy", "lovasz", "both")
+
+
+def main() -> None:
+    """Train, score, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=list(MODELS), default="C")
+    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--semantic", choices=KINDS, default="cross_entropy", help="loss of V")
+    parser.add_argument("--masks", choices=KINDS, default="lovasz", help="loss of M")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/longer"))
+    args = parser.parse_args()
+    data = replace(open_experiment("scenes"), test=Scenes(VALIDATION_SEEDS, SCENE_SIZE))
+    config = MODELS[args.model].build(scenes_recipe())
+    config = replace(config, loss=replace(config.loss, semantic_kind=args.semantic, mask_kind=args.masks))
+    config = with_length(config, args.seed, args.iterations)
+    variant = f"V by {args.semantic}, M by {args.masks}"
+    folder = args.out / f"{args.model}-{args.semantic}-{args.masks}-s{args.seed}-i{args.iterations}"
+    torch.manual_seed(args.seed)
+    trainer = train_once(config, data, folder, lambda: build(config, data.train.categories, None)[0], "auto")
+    print(json.dumps(row(variant, score(args.model, trainer, data)) | {"images": len(data.test)}))
+
+
+if __name__ == "__main__":
+    main()
