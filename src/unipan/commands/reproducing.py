@@ -154,9 +154,11 @@ def train_missing(request: Request, plan: Plan) -> None:
     plan = timed_all(request, plan, {model for model, _ in missing})
     todo = [Job(model, seed, request, plan, threads_of(request.jobs)) for model, seed in missing]
     minutes = sum(plan.minutes(job.model) for job in todo) / request.jobs
+    kept = f" (the others have their record in {request.records}; another --records DIR leaves those alone)"
     print(
-        f"{plan.iterations} iterations a model; {len(todo)} of {len(wanted)} trainings to run, {request.jobs} side by "
-        f"side: about {spell_time(60 * minutes)} (timed alone; side by side they are slower)"
+        f"{plan.iterations} iterations a model; {len(todo)} of {len(wanted)} trainings to run"
+        f"{kept if len(todo) < len(wanted) else ''}, {request.jobs} side by side: about {spell_time(60 * minutes)} "
+        "(timed alone; side by side they are slower)"
     )
     if plan.smoke:
         print("smoke: too short to compare")
