@@ -5,6 +5,7 @@ merger may leave void what was not detected, an argmax gives it away. With true 
 true V nothing is taken for background; with coarse masks the outlines must come from V, as on large things.
 
     python benchmarks/merger_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
+    python benchmarks/merger_oracles.py runs/longer/C-lovasz-both-s0-i3600/last.safetensors scenes:990000-990099
 """
 
 import argparse
@@ -15,7 +16,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from unipan.commands.sources import open_photos
+from unipan.ablations import SCENE_SIZE
+from unipan.commands.sources import is_scenes, open_photos, seeds_of
+from unipan.data.scenes import Scenes
+from unipan.data.seeds import TEST_SEEDS
 from unipan.engine.ceiling import perfect_panoptic
 from unipan.engine.evaluate import with_categories
 from unipan.engine.oracles import perfect_semantic, revise, true_detections
@@ -25,7 +29,7 @@ from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
 from unipan.structures import Detections, PanopticMap, Sample
 
 FUSIONS = ("affinity", "potential", "heuristic")
-COARSE = (7, 4)
+COARSE = (14, 7, 4)
 """Cells a side; the network's masks have 28."""
 
 
@@ -59,7 +63,7 @@ def _swapped(
     segmenter: Segmenter, scene: Scene, semantic: torch.Tensor, found: Detections, candidates: Detections
 ) -> Scene:
     potential = segmenter.network.potential(semantic, found)
-    panoptic = revise(segmenter, scene, potential)
+    panoptic = revise(segmenter, scene, potential) if segmenter.config.affinity.enabled else potential
     output = replace(
         scene.output,
         semantic=semantic[None],
@@ -75,21 +79,24 @@ def main() -> None:
     """One JSON line for each swap: PQ of every fusion and the argmaxes' lead over the merger, with its interval."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("data")
+    parser.add_argument("data", help="photographs, or scenes:FIRST-LAST, drawn at the tables' size")
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--every", type=int, default=1)
     args = parser.parse_args()
-    data = open_photos(args.data)
+    drawn = is_scenes(args.data)
+    data = Scenes(seeds_of(args.data, TEST_SEEDS), SCENE_SIZE) if drawn else open_photos(args.data)
     segmenter = with_categories(Segmenter.load(args.checkpoint), data.categories)
+    fusions = FUSIONS if segmenter.config.affinity.enabled else FUSIONS[1:]
     found: dict[str, dict[str, PanopticQuality]] = {}
-    for index in range(0, len(data), args.every):
+    for index in range(args.first, len(data), args.every):
         sample = data[index]
         for swap, scene in with_truth(segmenter, segmenter.scene(sample.image), sample).items():
-            for fusion in FUSIONS:
+            for fusion in fusions:
                 quality = found.setdefault(swap, {}).setdefault(fusion, PanopticQuality(data.categories))
                 result = scene.result(fusion)
                 quality.update(sample.truth, PanopticMap(result.ids, result.segments), sample.name)
     for swap, qualities in found.items():
-        row: dict[str, object] = {"checkpoint": args.checkpoint.parent.name, "swap": swap}
+        row: dict[str, object] = {"checkpoint": args.checkpoint.parent.name, "data": args.data, "swap": swap}
         for fusion, quality in qualities.items():
             row["images"] = len(quality.names)
             scores = quality.compute()
