@@ -95,8 +95,8 @@ def crop_targets(
 def reduce_labels(labels: Int[Tensor, "H W"], height: int, width: int) -> Int[Tensor, "h w"]:
     """A label map on a coarser grid: each cell takes the label at its centre.
 
-    The same pixels as `F.interpolate(mode="nearest-exact")`, without its detour through floats; `nearest` takes
-    each cell's corner, which shifts the map by half a cell.
+    The same pixels as `F.interpolate(mode="nearest-exact")`, without its detour through floats (which may round a
+    centre on the border of two pixels down); `nearest` takes each cell's corner, which shifts the map by half a cell.
     """
     rows = (2 * torch.arange(height, device=labels.device) + 1) * labels.shape[0] // (2 * height)
     columns = (2 * torch.arange(width, device=labels.device) + 1) * labels.shape[1] // (2 * width)
