@@ -8,7 +8,6 @@ drawn scene, then segments 1024 x 2048 with 100 detections. Weights are random; 
 
 import argparse
 import json
-import resource
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +20,14 @@ from unipan.data.transforms import TrainingTransform, collate
 from unipan.engine.schedule import make_optimizer
 from unipan.engine.step import TrainingStep, runs_bf16
 from unipan.inference import Segmenter
+from unipan.ops.processes import peak_memory
 from unipan.presets import cityscapes
 from unipan.structures import ImageBatch, Target
 
 
 def peak_gib() -> float:
     """Largest resident memory of this process so far, in GiB."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    return round((peak_memory() or 0) / 2**30, 2)
 
 
 def timed(action: object) -> tuple[object, float]:

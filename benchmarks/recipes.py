@@ -30,6 +30,7 @@ from unipan.data.transforms import TrainingTransform, collate
 from unipan.engine.memory import GIB, InputSize, estimate_memory, training_size
 from unipan.engine.schedule import make_optimizer, set_learning_rate
 from unipan.engine.step import TrainingStep, runs_bf16
+from unipan.ops.processes import peak_memory
 from unipan.presets import PUBLISHED
 
 SMALL = ((128, 256, 2), (256, 512, 1))
@@ -77,7 +78,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         optimizer.step()
         optimizer.zero_grad()
     seconds = (time.perf_counter() - start) / args.steps
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_memory() or 0
     # No step is timed here, so the copy of the weights that timing keeps is not there.
     counted = estimate.total(images) - sum(t.nbytes for t in [*network.parameters(), *network.buffers()])
     return {
