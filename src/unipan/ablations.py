@@ -146,10 +146,10 @@ MODELS: dict[str, Model] = {
     "A+": Model("boxes, panoptic loss on Psi", _of(False, False, True)),
     "C+": Model("masks, panoptic loss on Psi", _of(True, False, True)),
     "B printed": Model(
-        "B with the paper's losses, no code of place", lambda c: as_printed(MODELS["B"].build(c)), first=False
+        "B without code of place and added losses", lambda c: as_printed(MODELS["B"].build(c)), first=False
     ),
     "D printed": Model(
-        "D with the paper's losses, no code of place", lambda c: as_printed(MODELS["D"].build(c)), first=False
+        "D without code of place and added losses", lambda c: as_printed(MODELS["D"].build(c)), first=False
     ),
     "A as B": Model("A trained as long as B", _of(False, False, False), "B"),
     "A+ as B": Model("A+ trained as long as B", _of(False, False, True), "B"),
@@ -197,8 +197,8 @@ TABLE_1 = Table(
         Row("D1 tuned", "D", "tuned", "D1, limits searched on this model"),
         Row("D2 own Psi", "D", "potential", "argmax of D's own Psi"),
         Row("D2", "D", "affinity", "masks, affinity; argmax of P", (61.4, 54.7, 66.3), rest=REST_D2),
-        Row("B printed", "B printed", "affinity", "B with the paper's losses, no code of place"),
-        Row("D2 printed", "D printed", "affinity", "D2 with the paper's losses, no code of place"),
+        Row("B printed", "B printed", "affinity", "B without code of place and added losses"),
+        Row("D2 printed", "D printed", "affinity", "D2 without code of place and added losses"),
         Row("A as long as B", "A as B", "potential", "A with B's training time"),
         Row("A+ as long as B", "A+ as B", "potential", "A+ with B's training time"),
         Row("C2 as long as D", "C as D", "potential", "C with D's training time"),
@@ -219,10 +219,10 @@ TABLE_1 = Table(
         Order("C2+", "C2", "the panoptic loss alone, with masks"),
         Order("D2", "C2+", "affinity alone, with masks"),
         Order("D2", "D2 own Psi", "P over the same network's Psi, with masks"),
-        Order("B", "B printed", "what is ours, without masks"),
-        Order("D2", "D2 printed", "what is ours, with masks"),
-        Order("B printed", "A", "the paper's A to B without what is ours"),
-        Order("D2 printed", "C2", "the paper's C2 to D2 without what is ours"),
+        Order("B", "B printed", "code of place and added losses, without masks"),
+        Order("D2", "D2 printed", "code of place and added losses, with masks"),
+        Order("B printed", "A", "A to B without code of place and added losses"),
+        Order("D2 printed", "C2", "C2 to D2 without code of place and added losses"),
         Order("B", "A as long as B", "B over A at equal time"),
         Order("B", "A+ as long as B", "affinity alone at equal time, without masks"),
         Order("D2", "C2 as long as D", "D over C at equal time"),

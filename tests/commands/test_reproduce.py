@@ -115,8 +115,8 @@ def test_one_training_serves_models_that_the_recipe_makes_the_same(
     assert main(["reproduce", "table1", *tiny]) == 0
     told = capsys.readouterr().out
     assert "10 of 10 trainings to run" in told
-    assert "| *B printed* | B with the paper's losses, no code of place | " in told
-    assert "B over B printed: what is ours, without masks | +0.0 (0.0, 0.0)" in told
+    assert "| *B printed* | B without code of place and added losses | " in told
+    assert "B over B printed: code of place and added losses, without masks | +0.0 (0.0, 0.0)" in told
     assert not list((tmp_path / "records").glob("*printed*"))
 
 
