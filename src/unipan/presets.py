@@ -118,7 +118,7 @@ def coco() -> Config:
         loss=LossConfig(detection=1.0, semantic=0.2, panoptic=0.1, semantic_kind="cross_entropy"),
         inference=InferenceConfig(cutoff=0.75),
         data=DataConfig(short_side=800, max_side=1333),
-        # The batch is not in the paper; 16 is that of the 1x schedules whose learning rate it takes (detectron2's).
+        # The batch is not in the paper; 16 is that of the 1x schedules whose learning rate it takes.
         train=TrainConfig(
             iterations=200_000,
             batch=16,

@@ -19,7 +19,7 @@ from unipan.structures import IMAGENET_MEAN, VOID, ImageBatch, PanopticMap, Samp
 MULTIPLE = 32
 """Images are padded to a multiple of the coarsest stride."""
 
-# SSD's ranges (its released code: brightness +-32 of 255, contrast and saturation .5 to 1.5, hue +-18 of 180).
+# SSD's ranges (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation .5 to 1.5, hue +-18 of 180).
 # torchvision's brightness is a factor, not SSD's offset: in mid-greys and darker it changes less.
 SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
 
