@@ -355,13 +355,16 @@ def test_what_init_means(folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert with_init(config, None) == (config, "scenes")
     assert with_init(config, str(folder / "net.safetensors"))[1] == str(folder / "net.safetensors")
     assert with_init(config, "none")[0].backbone.weights == "none"
-    from_imagenet, start = with_init(config, "imagenet")
+    standard = replace(config, backbone=replace(config.backbone, width=64))
+    from_imagenet, start = with_init(standard, "imagenet")
     assert (from_imagenet.backbone.weights, from_imagenet.backbone.frozen, start) == ("imagenet", True, None)
     weights = tmp_path / "resnet.pth"
     torch.save({}, weights)
     assert with_init(config, str(weights))[0].backbone.weights == str(weights)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         with_init(config, "nowhere.pth")
+    with pytest.raises(ValueError, match="width 64 only, not 32"):
+        with_init(config, "imagenet")
     assert with_init(parse("cityscapes", ["--data", "x"]).config, None)[0].backbone.weights == "imagenet"
 
 

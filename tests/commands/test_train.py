@@ -50,3 +50,13 @@ def test_baselines_are_fitted_to_the_data_where_their_preset_is() -> None:
         assert plain.max_detections == 449
         assert fit_to_data(preset(f"finetune_{baseline}"), seen).detection == plain
         assert fit_to_data(preset(f"coco_{baseline}"), seen) == preset(f"coco_{baseline}")
+
+
+def test_a_wrong_init_is_told_before_data_is_looked_at_and_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for init, said in (("imagenet", "width 64 only, not 32"), ("nowhere.pth", "nowhere.pth")):
+        arguments = ["train", "finetune", "--data", "no_data", "--out", str(tmp_path / "run"), "--init", init]
+        assert main(arguments) == 1
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -15,6 +15,7 @@ from unipan.commands.train import TrainOptions
 from unipan.config import Config, DetectionConfig
 from unipan.data.loading import PanopticData
 from unipan.data.statistics import ThingStatistics, thing_statistics
+from unipan.models.backbone import check_width
 from unipan.models.network import PanopticNetwork
 from unipan.ops.processes import peak_memory
 from unipan.presets import fit_detection, preset, split_baseline
@@ -36,6 +37,8 @@ def train(options: TrainOptions) -> None:
 
     out = options.out or Path("runs")
     check_folder(out, options.resume)
+    if not options.resume:
+        with_init(options.config, options.init)  # what is wrong with it is said before data is looked at
     data, val, note = open_training(options.data, options.val)
     fabric = launch(options.accelerator, options.devices, options.num_nodes)
     origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
@@ -163,17 +166,20 @@ def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
 
     Raises:
         FileNotFoundError: a file that does not exist.
+        ValueError: ImageNet weights for a network that has none.
     """
     if init is None and split_baseline(config.name)[0] == "finetune":
         init = "scenes"
-    if init is None:
-        return config, None
     if init == "none":
         return replace(config, backbone=replace(config.backbone, weights="none", frozen=False)), None
-    if init != "imagenet" and (init in bundled() or _is_checkpoint(checkpoint_path(init))):
+    if init not in (None, "imagenet") and (init in bundled() or _is_checkpoint(checkpoint_path(init))):
         return config, init
-    # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).
-    return replace(config, backbone=replace(config.backbone, weights=init, frozen=True)), None
+    if init is not None:
+        # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).
+        config = replace(config, backbone=replace(config.backbone, weights=init, frozen=True))
+    if config.backbone.weights == "imagenet":
+        check_width(config.backbone.width)
+    return config, None
 
 
 def _is_checkpoint(path: Path) -> bool:

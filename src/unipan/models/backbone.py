@@ -162,12 +162,17 @@ def _left_over(key: str) -> bool:
     return key.startswith("fc.") or key.endswith("num_batches_tracked")
 
 
-def _download(backbone: ResNetFPN) -> dict[str, Tensor]:
-    if backbone.width != STANDARD_WIDTH:
+def check_width(width: int) -> None:
+    """Raises ValueError where torchvision has no ImageNet weights: networks of another width than the published."""
+    if width != STANDARD_WIDTH:
         raise ValueError(
-            f"backbone.weights: imagenet weights exist for width {STANDARD_WIDTH} only, not {backbone.width}; "
+            f"backbone.weights: imagenet weights exist for width {STANDARD_WIDTH} only, not {width}; "
             f"set backbone.width to {STANDARD_WIDTH}, or backbone.weights to none or a file"
         )
+
+
+def _download(backbone: ResNetFPN) -> dict[str, Tensor]:
+    check_width(backbone.width)
     enum = get_model_weights(f"resnet{backbone.depth}")["IMAGENET1K_V1"]
     try:
         state: dict[str, Tensor] = dict(enum.get_state_dict(progress=True, check_hash=True))
