@@ -70,6 +70,11 @@ def semantic(kind: str) -> Change:
     return lambda config: replace(config, loss=replace(config.loss, semantic_kind=kind))  # type: ignore[arg-type]
 
 
+def cells(side: int) -> Change:
+    """Masks M of side x side cells."""
+    return lambda config: replace(config, detection=replace(config.detection, mask_size=side))
+
+
 PLAIN, BESIDE = losses(1, 0), losses(1, 1)
 TABLE_1 = (crops(512, 384, 2), PLAIN, rotary(7), frozen)
 """What the table of nuclei is made with."""
@@ -91,6 +96,8 @@ VARIANTS: dict[str, tuple[Change, ...]] = {
     "384 of 512, two a step, rotary, frozen": TABLE_1,
     "384 of 512, two a step, rotary, frozen, V by Lovász": (*TABLE_1, semantic("lovasz")),
     "384 of 512, two a step, rotary, frozen, V by both": (*TABLE_1, semantic("both")),
+    "384 of 512, two a step, rotary, frozen, masks of 8 cells": (*TABLE_1, cells(8)),
+    "192 of 384, weight .25, rotary, frozen": (crops(384, 192, 4), losses(0.25, 0), rotary(7), frozen),
     "256 of 512": (crops(512, 256, 4), PLAIN),
     "256 of 512, rotary": (crops(512, 256, 4), PLAIN, rotary(7)),
     "256 of 512, rotary, frozen": (crops(512, 256, 4), PLAIN, rotary(7), frozen),

@@ -1,7 +1,7 @@
 """One file rebuilds its own network; a bad one is refused in a sentence."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from errno import ENOSPC
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from unipan.checkpoint import (
     Transfer,
     bundled,
     checkpoint_path,
+    config_from_dict,
     load_checkpoint,
     read_header,
     save_checkpoint,
@@ -24,6 +25,7 @@ from unipan.checkpoint import (
 )
 from unipan.config import Config
 from unipan.models.network import PanopticNetwork
+from unipan.presets import PRESETS
 
 METRICS = {"pq": 0.5, "iteration": 7, "what": "nothing"}
 
@@ -35,6 +37,23 @@ def saved(path: Path, config: Config | None = None, half: bool = False) -> Panop
         network.backbone(image_batch(4, seed=9).pixels)  # batch norm has seen something
     save_checkpoint(path, network.state_dict(), config, CATEGORIES, METRICS, half)
     return network.eval()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_json(name: str) -> None:
+    config = PRESETS[name]()
+    assert config_from_dict(json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_a_partial_dict_takes_the_defaults() -> None:
+    config = config_from_dict({"name": "mine", "detection": {"anchor_sizes": [1, 2, 3, 4, 5]}})
+    assert config == replace(Config(name="mine"), detection=replace(Config().detection, anchor_sizes=(1, 2, 3, 4, 5)))
+
+
+@pytest.mark.parametrize("values", [{"nonsense": 1}, {"train": {"nonsense": 1}}])
+def test_an_unknown_field_is_named(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"x\.json.*does not know the field 'nonsense'"):
+        config_from_dict(values, "x.json")
 
 
 def test_the_same_outputs_after_the_round_trip(tmp_path: Path) -> None:

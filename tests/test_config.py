@@ -1,9 +1,8 @@
-"""The knobs: impossible pairs are refused, and a config survives JSON."""
+"""The knobs: impossible pairs are refused."""
 
 import ast
 import itertools
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,13 @@ from unipan.config import (
     MatchingConfig,
     PotentialConfig,
     check_fusion,
-    config_from_dict,
 )
-from unipan.presets import PRESETS
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_survives_json(name: str) -> None:
-    config = PRESETS[name]()
-    assert config_from_dict(json.loads(json.dumps(asdict(config)))) == config
-
-
-def test_a_partial_dict_takes_the_defaults() -> None:
-    config = config_from_dict({"name": "mine", "detection": {"anchor_sizes": [1, 2, 3, 4, 5]}})
-    assert config == replace(Config(name="mine"), detection=replace(Config().detection, anchor_sizes=(1, 2, 3, 4, 5)))
-
-
-@pytest.mark.parametrize("values", [{"nonsense": 1}, {"train": {"nonsense": 1}}])
-def test_an_unknown_field_is_named(values: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"x\.json.*does not know the field 'nonsense'"):
-        config_from_dict(values, "x.json")
+@pytest.mark.parametrize("size", [0, 27])
+def test_masks_have_an_even_number_of_cells(size: int) -> None:
+    with pytest.raises(ValueError, match=f"detection.mask_size: {size} is no even number above 0"):
+        DetectionConfig(mask_size=size)
 
 
 @pytest.mark.parametrize("activation", ["identity", "elu"])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor
 
 from unipan.build import build_network
@@ -149,3 +150,13 @@ def random_detections(
 def eager(config: Config) -> Config:
     """With an untrained network too, detections pass the thresholds."""
     return replace(config, detection=replace(config.detection, score_threshold=0.0))
+
+
+def resnet_state(depth: int) -> dict[str, Tensor]:
+    """What a torchvision weight file holds, with batch-norm statistics that are not the initial ones."""
+    state: dict[str, Tensor] = getattr(torchvision.models, f"resnet{depth}")(weights=None).state_dict()
+    generator = torch.Generator().manual_seed(depth)
+    for key, value in state.items():
+        if "running" in key:
+            state[key] = torch.rand(value.shape, generator=generator) + 0.5
+    return state

@@ -3,11 +3,12 @@
 from unipan.categories import Categories
 from unipan.config import Config
 from unipan.models.affinity import InstanceAffinity
-from unipan.models.backbone import ResNetFPN, load_pretrained
+from unipan.models.backbone import ResNetFPN
 from unipan.models.criterion import Criterion
 from unipan.models.detection import DetectionHead
 from unipan.models.network import PanopticNetwork
 from unipan.models.potential import DynamicPotential
+from unipan.models.pretrained import load_pretrained
 from unipan.models.semantic import PyramidDecoder
 from unipan.models.semantic_sum import SummingDecoder
 

@@ -1,10 +1,10 @@
 """One .safetensors file that can rebuild its own network: weights, config, categories and metrics."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unipan.build import build_network
 from unipan.categories import Categories
-from unipan.config import Config, config_from_dict
+from unipan.config import Config
 from unipan.data.aliases import same_classes
 from unipan.models.network import PanopticNetwork
 from unipan.ops.files import write_atomically
@@ -92,6 +92,30 @@ def save_checkpoint(
         "metrics": json.dumps(metrics),
     }
     write_atomically(path, save(tensors, metadata=header))
+
+
+def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
+    """The Config that `dataclasses.asdict` (through JSON) was made from.
+
+    Raises:
+        ValueError: a field that this version does not know.
+    """
+    config: Config = _from_dict(Config, values, source)
+    return config
+
+
+def _from_dict(kind: Any, values: dict[str, Any], where: str) -> Any:
+    types = get_type_hints(kind)
+    unknown = sorted(set(values) - set(types))
+    if unknown:
+        raise ValueError(f"{where}: this version of unipan does not know the field {unknown[0]!r}")
+    made = {}
+    for name, value in values.items():
+        if is_dataclass(types[name]):
+            made[name] = _from_dict(types[name], value, f"{where}.{name}")
+        else:
+            made[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**made)
 
 
 def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:

@@ -3,8 +3,8 @@
 Every value that the paper leaves open and that we chose is marked (ours); docs/readings.md has the measurements.
 """
 
-from dataclasses import dataclass, field, is_dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
 
@@ -97,13 +97,19 @@ class DetectionConfig:
     mask_channels: int = 256
     """Width of the mask head."""
     mask_layers: int = 4
-    """3x3 convolutions of the mask head before its deconvolution; M has 28 x 28 cells."""
+    """3x3 convolutions of the mask head before its deconvolution."""
+    mask_size: int = 28
+    """M has mask_size x mask_size cells, an even number: RoIAlign pools half of it, the deconvolution doubles."""
     score_threshold: float = 0.05
     """Detections below it are dropped before NMS, in training too; the panoptic cut-off is `inference.cutoff`."""
     nms: float = 0.5
     """Class-wise NMS threshold."""
     max_detections: int = 100
     """Detections kept per image; `unipan train` sets it from the data's 99th percentile."""
+
+    def __post_init__(self) -> None:
+        if self.mask_size < 2 or self.mask_size % 2:
+            raise ValueError(f"detection.mask_size: {self.mask_size} is no even number above 0; 28 is the usual one")
 
 
 @dataclass(frozen=True)
@@ -372,27 +378,3 @@ def check_fusion(config: Config, fusion: str) -> None:
             f"fusion upsnet: {config.name} has no {'void channel' if config.detection.masks else 'masks'}; UPSNet's "
             "rules need masks, potential.variant=A and potential.void=True, which presets that end in _upsnet have"
         )
-
-
-def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
-    """The Config that `dataclasses.asdict` (through JSON) was made from.
-
-    Raises:
-        ValueError: a field that this version does not know.
-    """
-    config: Config = _from_dict(Config, values, source)
-    return config
-
-
-def _from_dict(kind: Any, values: dict[str, Any], where: str) -> Any:
-    types = get_type_hints(kind)
-    unknown = sorted(set(values) - set(types))
-    if unknown:
-        raise ValueError(f"{where}: this version of unipan does not know the field {unknown[0]!r}")
-    made = {}
-    for name, value in values.items():
-        if is_dataclass(types[name]):
-            made[name] = _from_dict(types[name], value, f"{where}.{name}")
-        else:
-            made[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**made)

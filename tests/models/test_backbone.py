@@ -1,4 +1,4 @@
-"""The backbone against torchvision's names, shapes and outputs; pretrained weights from a generated file."""
+"""The backbone against torchvision's names, shapes and outputs."""
 
 from pathlib import Path
 
@@ -7,27 +7,11 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
-from torchvision.models import WeightsEnum
 
+from tests.tiny import resnet_state
 from unipan.config import BackboneConfig
-from unipan.models.backbone import ResNetFPN, load_pretrained
-
-
-def state_of(depth: int) -> dict[str, Tensor]:
-    """What a torchvision weight file holds, with batch-norm statistics that are not the initial ones."""
-    state: dict[str, Tensor] = getattr(torchvision.models, f"resnet{depth}")(weights=None).state_dict()
-    generator = torch.Generator().manual_seed(depth)
-    for key, value in state.items():
-        if "running" in key:
-            state[key] = torch.rand(value.shape, generator=generator) + 0.5
-    return state
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    torch.save(state_of(18), path)
-    return path
+from unipan.models.backbone import ResNetFPN
+from unipan.models.pretrained import load_pretrained
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
@@ -40,7 +24,7 @@ def test_width_64_has_torchvisions_names_and_shapes(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", [18, 50])
 def test_c5_equals_torchvisions(depth: int, tmp_path: Path) -> None:
-    state = state_of(depth)
+    state = resnet_state(depth)
     save_file(state, tmp_path / "weights.safetensors")
     theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None)
     theirs.load_state_dict(state)
@@ -84,9 +68,10 @@ def test_squeeze_and_excite_has_the_papers_size_and_touches_p5s_input_only() -> 
     assert ratio[squeezed > 0].max() < 1
 
 
-def test_frozen_stem_and_res2_learn_nothing_and_statistics_stand_still(weights: Path) -> None:
+def test_frozen_stem_and_res2_learn_nothing_and_statistics_stand_still(tmp_path: Path) -> None:
+    save_file(resnet_state(18), tmp_path / "weights.safetensors")
     backbone = ResNetFPN(18, fpn_channels=16, frozen=True).train()
-    load_pretrained(backbone, str(weights))
+    load_pretrained(backbone, str(tmp_path / "weights.safetensors"))
     before = {key: value.clone() for key, value in backbone.resnet.state_dict().items()}
     sum(feature.sum() for feature in backbone(torch.randn(2, 3, 64, 64)).values()).backward()
     for name, parameter in backbone.named_parameters():
@@ -103,79 +88,6 @@ def test_from_scratch_everything_learns_and_statistics_move() -> None:
     sum(feature.square().sum() for feature in backbone(torch.randn(2, 3, 64, 64)).values()).backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
     assert backbone.resnet.bn1.running_mean.abs().sum() > 0
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-def test_a_file_fills_the_whole_resnet_and_nothing_else(weights: Path, frozen: bool) -> None:
-    backbone = ResNetFPN(18, fpn_channels=16, frozen=frozen)
-    fpn = {key: value.clone() for key, value in backbone.fpn.state_dict().items()}
-    load_pretrained(backbone, str(weights))
-    expected = state_of(18)
-    for key, value in backbone.resnet.state_dict().items():
-        if "running" in key:
-            assert torch.equal(value, expected[key]), key
-    saved = torch.load(weights, weights_only=True)
-    assert torch.equal(backbone.resnet.layer4[1].conv2.weight, saved["layer4.1.conv2.weight"])
-    assert all(torch.equal(value, fpn[key]) for key, value in backbone.fpn.state_dict().items())
-
-
-def test_every_key_of_a_file_is_accounted_for(tmp_path: Path) -> None:
-    state = state_of(18)
-    del state["layer3.0.conv1.weight"]
-    state["layer9.weight"] = torch.zeros(1)
-    state["conv1.weight"] = torch.zeros(64, 4, 7, 7)
-    torch.save(state, tmp_path / "odd.pth")
-    backbone = ResNetFPN(18, fpn_channels=16)
-    before = backbone.resnet.conv1.weight.clone()
-    with pytest.raises(ValueError, match=r"layer3\.0\.conv1\.weight is missing; layer9\.weight is unexpected; conv1"):
-        load_pretrained(backbone, str(tmp_path / "odd.pth"))
-    assert torch.equal(backbone.resnet.conv1.weight, before)
-
-
-def test_weights_of_another_depth_are_refused(weights: Path) -> None:
-    with pytest.raises(ValueError, match=r"not those of a ResNet-50 of width 64 \(.*; and \d+ more\)"):
-        load_pretrained(ResNetFPN(50), str(weights))
-
-
-@pytest.mark.parametrize("name", ["broken.pth", "broken.safetensors"])
-def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"not weights")
-    with pytest.raises(ValueError, match=f"{name}: cannot be read"):
-        load_pretrained(ResNetFPN(18, width=8), str(tmp_path / name))
-    torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match="something else than named tensors"):
-        load_pretrained(ResNetFPN(18, width=8), str(tmp_path / "list.pth"))
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"there is no file .*nowhere\.pth"):
-        load_pretrained(ResNetFPN(18, width=8), str(tmp_path / "nowhere.pth"))
-
-
-def test_imagenet_weights_come_from_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def get_state_dict(self: WeightsEnum, **_: object) -> dict[str, Tensor]:
-        asked.append(str(self))
-        return state_of(18)
-
-    monkeypatch.setattr(WeightsEnum, "get_state_dict", get_state_dict)
-    load_pretrained(ResNetFPN(18, frozen=True), "imagenet")
-    assert asked == ["ResNet18_Weights.IMAGENET1K_V1"]
-
-
-def test_a_failing_download_says_which_file_to_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def get_state_dict(self: WeightsEnum, **_: object) -> dict[str, Tensor]:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(WeightsEnum, "get_state_dict", get_state_dict)
-    with pytest.raises(FileNotFoundError, match=r"resnet50-0676ba61\.pth failed \(no route to host\).*--init FILE"):
-        load_pretrained(ResNetFPN(50), "imagenet")
-
-
-def test_narrow_backbones_have_no_imagenet_weights() -> None:
-    with pytest.raises(ValueError, match="width 64 only, not 16"):
-        load_pretrained(ResNetFPN(18, width=16), "imagenet")
 
 
 def test_the_stride_in_the_1x1_is_a_bottleneck_by_hand() -> None:

@@ -163,6 +163,16 @@ def test_masks_are_of_the_predicted_class() -> None:
     assert (changed[1] == 7).all()
 
 
+@pytest.mark.parametrize("size", [2, 8])
+def test_masks_have_as_many_cells_as_asked_in_training_and_at_test(size: int) -> None:
+    head = head_of(mask_size=size).train()
+    found, losses = head(features_of(), image_batch(1), [square_target()])
+    assert found[0].masks is not None
+    assert found[0].masks.shape == (len(found[0]), size, size)
+    losses["mask"].backward()
+    assert head.mask_predictor.conv5_mask.weight.grad.abs().sum() > 0
+
+
 def test_no_proposal_gives_no_detection() -> None:
     head = head_of().eval()
     found = head.detect(features_of(2), [torch.zeros(0, 4)] * 2, [(HEIGHT, WIDTH)] * 2)

@@ -15,8 +15,8 @@ from unipan.commands.train import TrainOptions
 from unipan.config import Config, DetectionConfig
 from unipan.data.loading import PanopticData
 from unipan.data.statistics import ThingStatistics, thing_statistics
-from unipan.models.backbone import check_width
 from unipan.models.network import PanopticNetwork
+from unipan.models.pretrained import check_width
 from unipan.ops.processes import peak_memory
 from unipan.presets import fit_detection, preset, split_baseline
 

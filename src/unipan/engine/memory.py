@@ -187,7 +187,10 @@ class _Count:
         if network.affinity is not None:
             queries = self._leaf(1, config.affinity.channels, height // stride, width // stride)
         box = torch.tensor([0.0, 0.0, size[1], height], device=self.device).expand(most, 4)
-        masks = torch.zeros(most, 28, 28, device=self.device, requires_grad=True) if config.detection.masks else None
+        masks = None
+        if config.detection.masks:
+            cells = config.detection.mask_size
+            masks = torch.zeros(most, cells, cells, device=self.device, requires_grad=True)
         scores = torch.full((most,), 0.5, device=self.device, requires_grad=True)
         found = Detections(box, scores, torch.zeros(most, dtype=torch.long, device=self.device), masks)
         psi = network.potential(crop(semantic[0], size, stride), found)

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from unipan.categories import Categories
-from unipan.checkpoint import save_checkpoint
-from unipan.config import Config, config_from_dict
+from unipan.checkpoint import config_from_dict, save_checkpoint
+from unipan.config import Config
 from unipan.models.network import PanopticNetwork
 
 LOSSES = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask", "semantic", "panoptic", "potential")

@@ -198,6 +198,6 @@ def semantic_moves(config: Config, things: int, stuff: int) -> list[Move]:
     return moves
 
 
-def each_thing(rows: Float[Tensor, "L *rest"], things: int) -> Float[Tensor, "N *rest"]:
+def each_thing(rows: Float[Tensor, "L ..."], things: int) -> Float[Tensor, "N ..."]:
     """The row of "some thing", which comes first, once for every thing class; then the stuff."""
     return torch.cat([rows[:1].expand(things, *rows.shape[1:]), rows[1:]])

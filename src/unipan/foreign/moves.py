@@ -100,12 +100,12 @@ def _not_numbers(name: str, tensor: Tensor) -> str:
     return "" if tensor.isfinite().all() else f"{name} holds numbers that are not finite"
 
 
-def background_first(rows: Float[Tensor, "A *rest"]) -> Float[Tensor, "A *rest"]:
+def background_first(rows: Float[Tensor, "A ..."]) -> Float[Tensor, "A ..."]:
     """Rows of classes whose last is the background, with it in front, where torchvision has it."""
     return torch.cat([rows[-1:], rows[:-1]])
 
 
-def without_background(deltas: Float[Tensor, "R *rest"], classes: int) -> Float[Tensor, "Q *rest"]:
+def without_background(deltas: Float[Tensor, "R ..."], classes: int) -> Float[Tensor, "Q ..."]:
     """Box deltas of `classes` classes behind four rows of zeros: torchvision keeps four for the background too, which
     nothing reads."""
     return torch.cat([torch.zeros_like(deltas[: len(deltas) // classes]), deltas])

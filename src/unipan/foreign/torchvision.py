@@ -194,6 +194,6 @@ def class_moves(source: str, target: str, rows: Tensor, each: int, rest: tuple[i
     ]
 
 
-def chosen(tensor: Float[Tensor, "R *rest"], rows: Tensor, each: int) -> Float[Tensor, "Q *rest"]:
+def chosen(tensor: Float[Tensor, "R ..."], rows: Tensor, each: int) -> Float[Tensor, "Q ..."]:
     """Of every wanted class its `each` rows."""
     return tensor.reshape(-1, each, *tensor.shape[1:])[rows].flatten(0, 1)

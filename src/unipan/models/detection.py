@@ -24,8 +24,6 @@ from unipan.ops.distributed import mean_count
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
 
-MASK_SIZE = 28
-
 
 class DetectionHead(nn.Module):
     """RPN, box head and optional mask head on the FPN levels.
@@ -70,7 +68,7 @@ class DetectionHead(nn.Module):
         )
         self.mask_pool: nn.Module | None = None
         if config.masks:
-            self.mask_pool = region_pool(MASK_SIZE // 2, config)
+            self.mask_pool = region_pool(config.mask_size // 2, config)
             self.mask_head = MaskRCNNHeads(channels, [config.mask_channels] * config.mask_layers, 1)
             self.mask_predictor = MaskRCNNPredictor(config.mask_channels, config.mask_channels, num_things)
 
@@ -153,7 +151,7 @@ class DetectionHead(nn.Module):
             classes = [label[keep] - 1 for label, keep in zip(labels, positive, strict=True)]
             logits = torch.cat(self._mask_logits(self.mask_pool, features, boxes, classes))
             wanted = [
-                crop_targets(target.instances, box, row[keep], MASK_SIZE)
+                crop_targets(target.instances, box, row[keep], self.config.mask_size)
                 for target, box, row, keep in zip(targets, boxes, rows, positive, strict=True)
             ]
             losses["mask"] = mask_loss(logits.float(), torch.cat(wanted), self.mask_kind)
