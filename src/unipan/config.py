@@ -105,7 +105,8 @@ class DetectionConfig:
     nms: float = 0.5
     """Class-wise NMS threshold."""
     max_detections: int = 100
-    """Detections kept per image; `unipan train` sets it from the data's 99th percentile."""
+    """Detections kept per image, typically 100 in the paper. For presets that are no published recipe, `unipan train`
+    on a folder sets it from the 99th percentile of things per image."""
 
     def __post_init__(self) -> None:
         if self.mask_size < 2 or self.mask_size % 2:
