@@ -240,20 +240,25 @@ def test_a_crop_larger_than_the_image_takes_all_of_it() -> None:
     assert image.shape == (3, 64, 50)
 
 
-def test_colour_jitter_has_ssds_ranges() -> None:
-    jitters: list[v2.ColorJitter] = []
+def jitters() -> list[v2.ColorJitter]:
+    """Those of `ssd_color`, wherever they stand in it."""
+    found: list[v2.ColorJitter] = []
 
     def collect(transform: object) -> None:
         if isinstance(transform, v2.ColorJitter):
-            jitters.append(transform)
+            found.append(transform)
         for each in getattr(transform, "transforms", []):
             collect(each)
 
     for step in ssd_color(1.0):
         collect(step)
+    return found
+
+
+def test_colour_jitter_has_ssds_numbers_as_torchvisions_factors() -> None:
     ranges = {
         name: tuple(round(v, 6) for v in getattr(jitter, name))
-        for jitter in jitters
+        for jitter in jitters()
         for name in ("brightness", "contrast", "saturation", "hue")
         if getattr(jitter, name) is not None
     }
@@ -263,6 +268,22 @@ def test_colour_jitter_has_ssds_ranges() -> None:
         "saturation": (0.5, 1.5),
         "hue": (-0.1, 0.1),
     }
+
+
+def test_colour_jitter_blends_where_ssd_adds_and_multiplies() -> None:
+    """SSD would move every grey by up to 32 and halve all pixels with the contrast; black and means stay here."""
+    half_black, half_light = (torch.full((3, 8, 8), value, dtype=torch.uint8) for value in (128, 160))
+    half_black[:, 4:], half_light[:, 4:] = 0, 96
+    brightness = next(jitter for jitter in jitters() if jitter.brightness is not None)
+    contrast = next(jitter for jitter in jitters() if jitter.contrast is not None)
+    moved = []
+    for seed in range(200):
+        torch.manual_seed(seed)
+        found = brightness(half_black)
+        assert (found[:, 4:] == 0).all()
+        moved.append(abs(int(found[0, 0, 0]) - 128))
+        assert contrast(half_light).float().mean() == pytest.approx(128, abs=1)
+    assert 14 <= max(moved) <= 16
 
 
 def test_colour_changes_the_image_alone() -> None:

@@ -20,7 +20,10 @@ MULTIPLE = 32
 """Images are padded to a multiple of the coarsest stride."""
 
 # SSD's ranges (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation .5 to 1.5, hue +-18 of 180).
-# torchvision's brightness is a factor, not SSD's offset: in mid-greys and darker it changes less.
+# The operations are torchvision's, as in its own RandomPhotometricDistort, and not SSD's: SSD adds its brightness, here
+# it is a factor of .875 to 1.125, which changes a mid-grey half as much and black not at all; SSD's contrast multiplies
+# the pixels, which also makes an image darker or brighter, here it blends with the image's mean grey; SSD's saturation
+# multiplies that of HSV, here each pixel is blended with its own grey.
 SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
 
 
@@ -134,7 +137,7 @@ class TrainingTransform:
 
 
 def ssd_color(strength: float = 1.0) -> list[v2.Transform]:
-    """SSD's photometric distortion, each step with probability 1/2, contrast before or after the colours."""
+    """SSD's photometric distortion in torchvision's form: each step with probability 1/2, contrast first or last."""
     brightness = v2.ColorJitter(brightness=SSD_BRIGHTNESS * strength)
     contrast = v2.ColorJitter(contrast=SSD_CONTRAST * strength)
     colours = [v2.ColorJitter(saturation=SSD_SATURATION * strength), v2.ColorJitter(hue=SSD_HUE * strength)]
