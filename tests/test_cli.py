@@ -331,6 +331,25 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert "--resume continues" in sentence(capsys)
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_gpu_with_too_little_memory_is_one_sentence(
+    saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: Trainer, *_: object, **__: object) -> None:
+        if saved:
+            (self.record.folder / "resume").mkdir()
+            (self.record.folder / "resume" / "state.pt").touch()
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has\na total capacity")
+
+    # The first step is timed before the run, so that it comes without a checkpoint.
+    monkeypatch.setattr(Trainer, "_save" if saved else "_backward", full)
+    arguments = ["train", "scenes", "--data", "scenes:0-19", "--out", str(tmp_path / "run"), "--accelerator", "cpu"]
+    assert main([*arguments, *NARROW]) == 1
+    said = sentence(capsys)
+    assert "too little memory (CUDA out of memory. Tried to allocate 2.00 GiB); a larger --train.accumulate" in said
+    assert ("the same command with --resume continues from" in said) is saved
+
+
 def test_finetune_looks_at_the_data_first(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = Drawn([3] * 11)
     write_coco_panoptic(tmp_path / "data", (data[index] for index in range(11)), data.categories)

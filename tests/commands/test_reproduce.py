@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
 from unipan.ablations import MODELS, TABLES, Order, Row, Table
@@ -16,6 +18,7 @@ from unipan.commands.planning import Plan
 from unipan.config import Config
 from unipan.data.coco_writer import write_coco_panoptic
 from unipan.engine.experiment import ExperimentData
+from unipan.engine.train import Trainer
 
 
 @pytest.fixture
@@ -198,6 +201,31 @@ def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Pa
     jobs = [reproducing.Job(model, seed, request, plan, 1) for model in request.models for seed in request.seeds]
     names = {reproducing.record_of(request, plan, job.model, job.seed) for job in jobs}
     assert len(names) == len(jobs) == len({job.folder for job in jobs}) == 24
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence_and_leaves_no_folder(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (CUDAAccelerator, MPSAccelerator):
+        monkeypatch.setattr(kind, "is_available", lambda: False)
+    assert main(["reproduce", "tableH", *tiny, "--accelerator", "gpu"]) == 1
+    assert "--accelerator gpu: this machine cannot do that" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SystemExit) as end:
+        main(["reproduce", "tableH", *tiny, "--accelerator", "tpu"])
+    assert end.value.code == 2
+
+
+def test_a_gpu_with_too_little_memory_for_a_step_is_one_sentence(
+    tiny: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Trainer) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has\na total capacity")
+
+    monkeypatch.setattr(Trainer, "seconds_per_step", full)
+    assert main(["reproduce", "tableH", *tiny]) == 1
+    said = capsys.readouterr().err
+    assert "too little memory for a step of D (CUDA out of memory. Tried to allocate 2.00 GiB); free some" in said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
 from unipan.cli import main
 from unipan.commands.train import parse
@@ -59,4 +60,16 @@ def test_a_wrong_init_is_told_before_data_is_looked_at_and_leaves_no_folder(
         arguments = ["train", "finetune", "--data", "no_data", "--out", str(tmp_path / "run"), "--init", init]
         assert main(arguments) == 1
         assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence_and_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (CUDAAccelerator, MPSAccelerator):
+        monkeypatch.setattr(kind, "is_available", lambda: False)
+    assert main(["train", "scenes", "--out", str(tmp_path / "run"), "--accelerator", "gpu"]) == 1
+    said = capsys.readouterr().err
+    assert "--accelerator gpu: this machine cannot do that" in said
+    assert len(said.splitlines()) == 1
     assert not (tmp_path / "run").exists()

@@ -1,9 +1,12 @@
 """Who starts the processes."""
 
 import pytest
+from lightning_fabric import Fabric
+from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from torch import distributed
 
-from unipan.engine.launch import joined
+from unipan.engine.launch import joined, launch
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "16", "LOCAL_WORLD_SIZE": "8"}
 SRUN = {"SLURM_NTASKS": "16", "SLURM_NTASKS_PER_NODE": "8", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "train"}
@@ -38,6 +41,42 @@ def test_a_single_task_of_slurm_starts_no_more(monkeypatch: pytest.MonkeyPatch) 
         joined(4, 1)
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
     assert joined(4, 1) == (4, 1)
+
+
+def gpus(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Lightning finds on this machine."""
+    monkeypatch.setattr(MPSAccelerator, "is_available", lambda: False)
+    monkeypatch.setattr(CUDAAccelerator, "is_available", lambda: count > 0)
+    monkeypatch.setattr("lightning_fabric.accelerators.cuda.num_cuda_devices", lambda: count)
+
+
+@pytest.mark.parametrize(
+    ("found", "devices", "sentence"),
+    [
+        (0, 1, r"^--accelerator gpu: this machine cannot .* \(No supported gpu backend found\); give --accelerator cpu$"),
+        (0, 4, r"--accelerator gpu --devices 4: this machine cannot do that \(No supp"),
+        (1, 4, r"--accelerator gpu --devices 4: .* \(You requested gpu: .* your machine only has: \[0\]\); give"),
+        (1, 0, r"--accelerator gpu --devices 0: .*or --devices from 1 to the number of its GPUs$"),
+    ],
+)
+def test_devices_that_are_not_there_are_one_sentence(
+    found: int, devices: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus(found, monkeypatch)
+    with pytest.raises(ValueError, match=sentence) as refused:
+        launch("gpu", devices)
+    assert "\n" not in str(refused.value)
+
+
+def test_processes_that_do_not_meet_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def alone(_: Fabric) -> None:
+        raise distributed.DistNetworkError("The server socket has failed to listen on port 29500.\nIn use.")
+
+    monkeypatch.setattr(Fabric, "launch", alone)
+    with pytest.raises(
+        ValueError, match="--accelerator cpu --devices 2 --num-nodes 2: the processes did not find each"
+    ):
+        launch("cpu", 2, 2)
 
 
 def test_fabric_reads_the_variables_that_the_page_names(monkeypatch: pytest.MonkeyPatch) -> None:

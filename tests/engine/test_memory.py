@@ -13,7 +13,15 @@ from tests.tiny import CATEGORIES, HEIGHT, WIDTH, draw, eager, tiny_config, tiny
 from unipan.build import build_criterion
 from unipan.config import Config, DataConfig, TrainConfig
 from unipan.data.transforms import TrainingTransform, collate
-from unipan.engine.memory import GIB, InputSize, MemoryEstimate, describe_memory, estimate_memory, training_size
+from unipan.engine.memory import (
+    GIB,
+    InputSize,
+    MemoryEstimate,
+    describe_memory,
+    describe_shortage,
+    estimate_memory,
+    training_size,
+)
 from unipan.engine.step import TrainingStep
 from unipan.ops.encoding import panoptic_map
 from unipan.presets import cityscapes, coco, scenes
@@ -184,3 +192,12 @@ def test_the_page_has_what_the_code_counts(name: str) -> None:
     rows = (ROOT / "docs" / "full_size.md").read_text().splitlines()
     [row] = [row for row in rows if row.startswith(f"| `{name}` | ") and "GiB" in row]
     assert row == runpy.run_path(str(ROOT / "benchmarks" / "recipes.py"))["estimate_row"](name)
+
+
+def test_of_a_shortage_the_first_words_are_told() -> None:
+    error = torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.11 GiB of which 1.69 MiB is "
+        "free.\nSee documentation for Memory Management."
+    )
+    assert describe_shortage(error) == "CUDA out of memory. Tried to allocate 20.00 MiB"
+    assert describe_shortage(torch.OutOfMemoryError()) == ""

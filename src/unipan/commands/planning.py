@@ -12,6 +12,7 @@ from unipan.commands.experiments import Request, config_hashes, config_of, data_
 from unipan.engine.experiment_record import ExperimentRecord, load_records
 from unipan.engine.folder_quality import available_cores
 from unipan.engine.launch import launch
+from unipan.engine.memory import describe_shortage
 from unipan.engine.record import RunRecord
 from unipan.engine.train import Trainer
 from unipan.ops.files import write_atomically
@@ -124,13 +125,24 @@ def timed(request: Request, known: dict[str, float], models: set[str]) -> dict[s
 
 
 def step_seconds(request: Request, model: str) -> float:
-    """Median time of a step of one model, with as many threads as its training will have."""
+    """Median time of a step of one model, with as many threads as its training will have.
+
+    Raises:
+        ValueError: no such accelerator here, or one with too little memory.
+    """
     torch.set_num_threads(threads_of(request.jobs))
+    fabric = launch(request.accelerator)  # first: where there is none, no folder is made
     config = config_of(request, model, 0, 100)
     data = open_experiment(request.data)
     record = RunRecord(request.runs / "timing", quiet=True)
     network = fresh_network(request.data, config)
-    return Trainer(launch(request.accelerator), config, data.train, data.tuning, record, network).seconds_per_step()
+    try:
+        return Trainer(fabric, config, data.train, data.tuning, record, network).seconds_per_step()
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"reproduce: the GPU has too little memory for a step of {model} ({describe_shortage(error)}); free some, "
+            "or give --accelerator cpu"
+        ) from error
 
 
 def threads_of(jobs: int) -> int:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, arg
@@ -31,7 +31,7 @@ def reproduce(
     records: Annotated[Path, arg(metavar="DIR")] = Path("docs/results/runs"),
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None,
     from_records: Flag = False,
-    accelerator: Annotated[str, arg(metavar="auto|cpu|gpu")] = "auto",
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto",
 ) -> None:
     """Train the networks of one of the paper's tables at the size of your data, and print it beside the paper's rows.
 

@@ -30,7 +30,8 @@ def train(options: TrainOptions) -> None:
     """Run one training.
 
     Raises:
-        FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, in one sentence.
+        FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, or that a GPU has too little
+            memory, in one sentence.
     """
     from unipan.engine.launch import launch
     from unipan.engine.record import RunRecord
@@ -45,13 +46,15 @@ def train(options: TrainOptions) -> None:
     record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin)
     say = record.say if fabric.is_global_zero else _silent
     say(note)
-    trainer = resume(fabric, data, val, record) if options.resume else start(fabric, options, data, val, record)
     try:
+        trainer = resume(fabric, data, val, record) if options.resume else start(fabric, options, data, val, record)
         figures = trainer.run()
     except KeyboardInterrupt as stop:
         if not (out / "resume" / "state.pt").exists():
             raise
         raise ValueError(f"interrupted; the same command with --resume continues from {out / 'resume'}") from stop
+    except torch.OutOfMemoryError as error:
+        raise ValueError(out_of_memory(error, out)) from error
     if figures:
         say(
             f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
@@ -59,6 +62,23 @@ def train(options: TrainOptions) -> None:
         )
     else:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+
+
+def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
+    """What to do about a GPU that has too little memory for the run in `out`."""
+    from unipan.engine.memory import describe_shortage
+
+    text = (
+        f"training: the GPU has too little memory ({describe_shortage(error)}); a larger --train.accumulate takes the "
+        "same batch in smaller passes, a smaller --data.crop or --data.short-side makes smaller images"
+    )
+    if not (out / "resume" / "state.pt").exists():
+        return text
+    # A resumed run keeps its config, so what is done can be saved only by more memory.
+    return (
+        f"{text}, both in a new --out; where more memory is free, the same command with --resume continues from "
+        f"{out / 'resume'}"
+    )
 
 
 def effort(trainer: "Trainer") -> str:

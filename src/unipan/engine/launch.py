@@ -7,6 +7,7 @@ import os
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import distributed
 
 __all__ = ["Fabric", "launch"]
@@ -18,17 +19,39 @@ def launch(accelerator: str = "auto", devices: int = 1, num_nodes: int = 1) -> F
     Each of them returns from here. docs/multi_gpu.md has the commands.
 
     Raises:
-        ValueError: other numbers than torchrun or srun have started.
+        ValueError: other numbers than torchrun or srun have started, no such device, or no connection.
     """
     devices, num_nodes = joined(devices, num_nodes)
     several = devices * num_nodes > 1
-    fabric = Fabric(
-        accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy="ddp" if several else "auto"
-    )
-    fabric.launch()
+    asked = f"--accelerator {accelerator}"
+    asked += "".join(f" {option} {number}" for option, number in _options(devices, num_nodes) if number != 1)
+    try:
+        fabric = Fabric(
+            accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy="ddp" if several else "auto"
+        )
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:  # Lightning raises all of these
+        fewer = "" if devices == 1 else ", or --devices from 1 to the number of its GPUs"
+        raise ValueError(
+            f"{asked}: this machine cannot do that ({_words(error)}); give --accelerator cpu{fewer}"
+        ) from error
+    try:
+        fabric.launch()
+    except distributed.DistError as error:
+        raise ValueError(
+            f"{asked}: the processes did not find each other ({_words(error)}); docs/multi_gpu.md has the commands"
+        ) from error
     if several:
         atexit.register(_leave)
     return fabric
+
+
+def _options(devices: int, num_nodes: int) -> tuple[tuple[str, int], ...]:
+    return ("--devices", devices), ("--num-nodes", num_nodes)
+
+
+def _words(error: Exception) -> str:
+    """An error of a library on one line, to stand in our sentence."""
+    return " ".join(str(error).split()).rstrip(".!")
 
 
 def _leave() -> None:
@@ -55,7 +78,7 @@ def joined(devices: int, num_nodes: int) -> tuple[int, int]:
     if started is None:
         return devices, num_nodes
     starter, *numbers = started
-    for option, asked, found in zip(("--devices", "--num-nodes"), (devices, num_nodes), numbers, strict=True):
+    for (option, asked), found in zip(_options(devices, num_nodes), numbers, strict=True):
         if asked not in (1, found):
             raise ValueError(
                 f"{option} {asked}: {starter} has started {numbers[0]} processes on each of {numbers[1]} machines; "

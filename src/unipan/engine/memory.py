@@ -268,6 +268,11 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     return text + "\nhint: not even one image a pass fits; make --data.crop or --data.short-side smaller"
 
 
+def describe_shortage(error: torch.OutOfMemoryError) -> str:
+    """What torch could not get; the rest of its message is on its allocator."""
+    return ". ".join(" ".join(str(error).split()).split(". ")[:2]).rstrip(".")
+
+
 def _spell(images: int, size: InputSize) -> str:
     text = f"{images} image{'s' * (images > 1)} up to {size.image[0]} x {size.image[1]}"
     if images == 1 or size.padded == size.image:
