@@ -296,11 +296,20 @@ def test_a_class_may_be_a_thing_here_and_stuff_there(tmp_path: Path) -> None:
     assert torch.equal(new.semantic.project.weight[0], old.semantic.project.weight[2])
 
 
-def test_a_decoder_of_another_depth_starts_afresh_with_all_on_it(tmp_path: Path) -> None:
-    """COCO has three layers, Cityscapes two: rows learned on other features mean nothing."""
+@pytest.mark.parametrize("channels", [8, 16])
+@pytest.mark.parametrize(("before", "now"), [(3, 2), (2, 3)])
+def test_a_decoder_of_another_depth_starts_afresh_with_all_on_it(
+    before: int, now: int, channels: int, tmp_path: Path
+) -> None:
+    """COCO has three layers, Cityscapes two: rows learned on other features mean nothing. 16 is the FPN's width, too,
+    so that all layers are of one shape and each fits in another's place."""
     base = tiny_config()
-    saved(tmp_path / "a.safetensors", replace(base, decoder=replace(base.decoder, layers=3)))
-    new = tiny_network(seed=3)
+    old, config = (
+        replace(base, decoder=replace(base.decoder, layers=layers, channels=channels))  # type: ignore[arg-type]
+        for layers in (before, now)
+    )
+    saved(tmp_path / "a.safetensors", old)
+    new = tiny_network(config, seed=3)
     fresh = {key: value.clone() for key, value in new.state_dict().items()}
     taken = transfer(new, tmp_path / "a.safetensors", CATEGORIES)
     assert taken.decoders == ["semantic", "affinity.extractor"]

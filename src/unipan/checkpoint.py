@@ -219,7 +219,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     for key in AFFINITIES:
         if key in own and key in stored and key not in fitting and len(own[key]) == len(stored[key]):
             fitting[key] = _with_other_places(own[key], stored[key])
-    decoders = [name for name in DECODERS if _is_another(name, own, fitting)]
+    decoders = [name for name in DECODERS if _is_another(name, own, stored, fitting)]
     for name in decoders:
         part = name.partition(".")[0]
         fitting = {key: value for key, value in fitting.items() if not key.startswith(f"{part}.")}
@@ -260,7 +260,13 @@ def _with_other_places(fresh: Tensor, stored: Tensor) -> Tensor:
     return taken
 
 
-def _is_another(decoder: str, own: dict[str, Tensor], fitting: dict[str, Tensor]) -> bool:
-    """Whether a layer of the decoder below its projection has nothing to start from."""
-    below = [key for key in own if key.startswith(f"{decoder}.") and not key.startswith(f"{decoder}.project.")]
-    return any(key not in fitting for key in below)
+def _is_another(decoder: str, own: dict[str, Tensor], stored: dict[str, Tensor], fitting: dict[str, Tensor]) -> bool:
+    """Whether the decoder's layers below its projection are not those of the checkpoint.
+
+    One layer less counts, too, where all layers have one width: the others fit, but the projection stood on the last.
+    """
+    here, there = (
+        {key for key in state if key.startswith(f"{decoder}.") and not key.startswith(f"{decoder}.project.")}
+        for state in (own, stored)
+    )
+    return bool(here) and (here != there or not here <= fitting.keys())

@@ -100,7 +100,7 @@ def cityscapes_mask_free() -> Config:
 
 
 def cityscapes_r101() -> Config:
-    """The paper's ResNet-101 on Cityscapes (Table 4); the paper starts it from its COCO model: `--init FILE`."""
+    """The paper's ResNet-101 on Cityscapes (Table 4); it starts from COCO's: `--init FILE --decoder.layers 3`."""
     return resnet101(cityscapes())
 
 
