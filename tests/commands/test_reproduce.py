@@ -229,6 +229,47 @@ def test_a_gpu_with_too_little_memory_for_a_step_is_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("places", "sentence"),
+    [
+        (["--out", "folder"], "--out folder: a folder of this name is there; give the name of a file"),
+        (["--out", "file/tables.md"], "--out file: "),
+        (["--out", "page.md"], "--out has 0 places <!-- tableH --> ... <!-- /tableH -->; it must have one"),
+        (["--out", "picture.png"], "--out picture.png: this file is no text; give the name of a Markdown page"),
+        (["--records", "file"], "--records file: file is a file; give another folder"),
+        (["--runs", "file/runs"], "--runs file/runs: "),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_training(
+    places: list[str],
+    sentence: str,
+    tiny: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "page.md").write_text("<!-- table1 -->\n<!-- /table1 -->")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(reproducing, "run", lambda *_, **__: pytest.fail("trained first"))
+    assert main(["reproduce", "table1,tableH", *tiny, *places]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert len(said.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_records_that_are_only_read_need_not_be_writable(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproducing, "run", lambda *_, train: {"tableH": "a table" if not train else ""})
+    monkeypatch.setattr("unipan.ops.files.require_folder", lambda *_: pytest.fail("looked at"))
+    assert main(["reproduce", "tableH", *tiny, "--from-records"]) == 0
+    assert "a table" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["table9"], "there is no table 'table9'; choose of table1,"),

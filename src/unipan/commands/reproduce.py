@@ -1,6 +1,7 @@
 """`unipan reproduce TABLE`: its options. The work is in reproducing.py, which imports torch."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,18 +60,42 @@ def reproduce(
         raise ValueError(f"reproduce: there is no table {unknown[0]!r}; choose of {', '.join(TABLES)}, or all")
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
+    runs = runs or Path("runs/reproduce") / Path(data).name
+    _look_beforehand(names, out, () if from_records else ((records, "--records"), (runs, "--runs")))
     from unipan.commands.experiments import Request
     from unipan.commands.reproducing import run
 
-    request = Request(
-        names, data, range(seeds), budget, iterations, jobs, runs or Path("runs/reproduce") / Path(data).name, records,
-        accelerator, panoptic,
-    )  # fmt: skip
+    request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
     tables = run(request, train=not from_records)
     print("\n".join(tables.values()))
     if out is not None:
-        from unipan.engine.ablation_table import into_page
         from unipan.ops.files import write_atomically
 
-        write_atomically(out, into_page(out.read_text() if out.is_file() else "", tables).encode())
+        write_atomically(out, _page(out, tables).encode())
         print(f"written to {out}", file=sys.stderr)
+
+
+def _look_beforehand(tables: list[str], out: Path | None, folders: Sequence[tuple[Path, str]]) -> None:
+    """What cannot be written is said before hours of training.
+
+    Raises:
+        ValueError: a folder in the place of a file or the reverse, or a page without a place for one of the tables.
+    """
+    from unipan.ops.files import require_file, require_folder
+
+    for folder, option in folders:
+        require_folder(folder, option)
+    if out is not None:
+        require_file(out, "--out")
+        _page(out, dict.fromkeys(tables, ""))
+
+
+def _page(out: Path, tables: dict[str, str]) -> str:
+    """What `--out` will hold: the tables, in their places where it has some."""
+    from unipan.engine.ablation_table import into_page
+
+    try:
+        page = out.read_text(encoding="utf-8") if out.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--out {out}: this file is no text; give the name of a Markdown page") from error
+    return into_page(page, tables)
