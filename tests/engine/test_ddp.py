@@ -108,7 +108,7 @@ def test_two_processes_give_the_losses_and_gradients_of_one(
 ) -> None:
     """In 32 bits, with frozen batch norm; images with and without things, with little and with much void."""
     fabric, worst = launch("cpu"), {"losses": 0.0, "gradients": 0.0}
-    for name in ("plain", "true boxes", "mask-free"):
+    for name in ("plain", "true boxes", "mask-free", "upsnet"):
         alone, together = step_of(fabric, tmp_path, name, cases()[name]), torch.load(folder / f"{name}.pt")
         assert all(float(value) > 0 for value in alone["losses"].values()), name
         for kind, floor in (("losses", 0.0), ("gradients", 1e-3)):
@@ -119,6 +119,15 @@ def test_two_processes_give_the_losses_and_gradients_of_one(
         f"two processes against one: losses differ by {worst['losses']:.1e}, gradients by {worst['gradients']:.1e} "
         "(largest share of a tensor's largest value)"
     )
+
+
+def test_the_step_of_upsnet_leaves_true_boxes_out(tmp_path: Path) -> None:
+    """Otherwise the equality above would not ask whether two processes leave the same ones out."""
+    config, fabric = cases()["upsnet"], launch("cpu")
+    every = replace(config, matching=replace(config.matching, keep=1.0))
+    some, whole = (step_of(fabric, tmp_path, "upsnet", each)["losses"] for each in (config, every))
+    assert some.pop("panoptic") != whole.pop("panoptic")
+    assert some == whole
 
 
 def test_the_lovasz_softmax_alone_is_taken_per_process(folder: Path, tmp_path: Path) -> None:

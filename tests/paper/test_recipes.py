@@ -1,7 +1,7 @@
-"""Every published recipe builds and takes real optimiser steps on data of its own format.
+"""Every published recipe, and both baselines in two of them, builds and takes real steps on data of its own format.
 
 Narrower than the paper (width 8 in place of 64), otherwise the same: ResNet-50 and -101, deformable decoders, Lovasz,
-masks, crops. `make test-long` takes the steps at full width.
+masks, crops. `make test-long` takes the steps of the published recipes at full width.
 """
 
 from dataclasses import replace
@@ -24,10 +24,12 @@ from unipan.engine.schedule import make_optimizer, set_learning_rate
 from unipan.engine.step import TrainingStep
 from unipan.models.semantic import DeformableConv
 from unipan.ops.encoding import png_of_rgb
-from unipan.presets import PUBLISHED
+from unipan.presets import BASELINES, PUBLISHED, preset
 
 CROP = (64, 128)
-TAUGHT = ("backbone.resnet.layer4", "backbone.fpn", "semantic.", "affinity.phi0", "affinity.phi1", "detection.rpn")
+BASES = {data: [name for name in PUBLISHED if name.startswith(data)] for data in ("cityscapes", "coco")}
+"""By data, the published recipes."""
+TAUGHT = ("backbone.resnet.layer4", "backbone.fpn", "semantic.", "detection.rpn")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def take_steps(config: Config, data: PanopticData) -> None:
     for name, buffer in network.named_buffers():
         if name.endswith("bn3.weight"):  # stands in for pretrained weights, whose residuals are small
             buffer.fill_(0.1)
-    assert any(isinstance(module, DeformableConv) for module in network.modules())
+    assert any(isinstance(module, DeformableConv) for module in network.modules()) == config.decoder.deformable
     step = TrainingStep(network, build_criterion(config), False).train()
     optimizer, transform = make_optimizer(step, config.train), TrainingTransform(config.data, data.categories)
     pairs = [transform(data[index]) for index in range(2)]
@@ -80,15 +82,18 @@ def take_steps(config: Config, data: PanopticData) -> None:
     images, targets = collate([(image, "image") for image, _ in pairs]), [target for _, target in pairs]
     frozen = {name: p.clone() for name, p in network.named_parameters() if not p.requires_grad}
     free = {name: p.clone() for name, p in network.named_parameters() if p.requires_grad}
+    taught = [*TAUGHT, *["affinity.phi0", "affinity.phi1"] * config.affinity.enabled]
+    taught += ["detection.mask_predictor"] * config.detection.masks
+    wanted = {"rpn_objectness", "rpn_box", "box_class", "box_regression", "semantic"}
+    wanted |= {name for name, there in (("panoptic", config.loss.panoptic), ("mask", config.detection.masks)) if there}
     assert {name.split(".")[2] for name in frozen} == {"conv1", "layer1"}
     for iteration in range(2):
         set_learning_rate(optimizer, iteration, config.train)
         terms = step(images, targets)
-        wanted = {"rpn_objectness", "rpn_box", "box_class", "box_regression", "semantic", "panoptic"}
-        assert set(terms) == wanted | ({"mask"} if config.detection.masks else set())
+        assert set(terms) == wanted
         assert all(torch.isfinite(term) for term in terms.values()), terms
         step.criterion.total(terms).backward()
-        for part in (*TAUGHT, *["detection.mask_predictor"] * config.detection.masks):
+        for part in taught:
             grads = [p.grad for n, p in network.named_parameters() if n.startswith(part) and p.requires_grad]
             assert all(grad is not None for grad in grads)
             assert any(grad.abs().sum() > 0 for grad in grads if grad is not None), part
@@ -99,9 +104,9 @@ def take_steps(config: Config, data: PanopticData) -> None:
     assert all(not torch.equal(now[name], value) for name, value in free.items() if value.ndim > 1)
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith("cityscapes")])
+@pytest.mark.parametrize("name", [*BASES["cityscapes"], *[f"cityscapes_{baseline}" for baseline in BASELINES]])
 def test_steps_on_the_layout_of_cityscapes(name: str, street: Path) -> None:
-    config = narrow(PUBLISHED[name]())
+    config = narrow(preset(name))
     data = cityscapes(street, "train")
     image, target = TrainingTransform(config.data, data.categories)(data[0])
     assert image.shape[1] <= CROP[0]
@@ -110,11 +115,11 @@ def test_steps_on_the_layout_of_cityscapes(name: str, street: Path) -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith("coco")])
+@pytest.mark.parametrize("name", [*BASES["coco"], *[f"coco_{baseline}" for baseline in BASELINES]])
 def test_steps_on_photographs_of_coco(name: str, shared_data: Path) -> None:
     data = CocoPanoptic(shared_data / ("coco2" if "r101" in name else "coco20"))
     assert len(data.categories) == 133
-    take_steps(narrow(PUBLISHED[name]()), data)
+    take_steps(narrow(preset(name)), data)
 
 
 def test_the_command_says_rule_memory_and_time(
