@@ -1,6 +1,8 @@
 """`unipan reproduce`: the plan, the cache of finished trainings, the tables, and its errors."""
 
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +23,7 @@ from unipan.engine.experiment import ExperimentData
 from unipan.engine.train import Trainer
 
 
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+def shrink(patch: pytest.MonkeyPatch) -> None:
     """`scenes` stands for a tiny network on drawn rectangles."""
     data = ExperimentData("scenes", Drawn([3, 0, 2]), Drawn([2, 1], 50), Drawn([3, 2], 80))
 
@@ -32,8 +33,14 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         return replace(base, loss=loss, inference=replace(base.inference, cutoff=0.0))
 
     for module in (experiments, planning, reproducing):
-        monkeypatch.setattr(module, "open_experiment", lambda _: data)
-    monkeypatch.setattr(experiments, "recipe", recipe)
+        patch.setattr(module, "open_experiment", lambda _: data)
+    patch.setattr(experiments, "recipe", recipe)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Options of a command on tiny networks, in a folder of its own."""
+    shrink(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return ["--seeds", "1", "--iterations", "4", "--jobs", "1", "--records", "records", "--accelerator", "cpu"]
 
@@ -61,6 +68,36 @@ def test_train_once_then_only_tables(tiny: list[str], tmp_path: Path, capsys: py
     both = capsys.readouterr().out
     assert table.strip() in both
     assert "not run" in both
+
+
+def run_tiny_job(job: reproducing.Job) -> str:
+    """In a process of the pool, where nothing is tiny yet: a training that begins when two processes have come."""
+    shrink(pytest.MonkeyPatch())
+    here = Path("processes")
+    here.mkdir(exist_ok=True)
+    (here / str(os.getpid())).touch()
+    end = time.monotonic() + 120
+    while len(list(here.iterdir())) < 2:
+        if time.monotonic() > end:
+            raise ValueError("alone")
+        time.sleep(0.05)
+    return reproducing.run_job(job)
+
+
+def test_two_trainings_side_by_side(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproducing, "run_job", run_tiny_job)
+    monkeypatch.setattr(planning, "step_seconds", lambda *_: 0.1)
+    assert main(["reproduce", "tableH", *tiny, "--jobs", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "2 of 2 trainings to run, 2 side by side" in told
+    assert "[2/2]" in told
+    assert "not run" not in told
+    processes = {int(path.name) for path in (tmp_path / "processes").iterdir()}
+    assert len(processes - {os.getpid()}) == 2
+    names = sorted(path.name for path in (tmp_path / "records").iterdir())
+    assert [name.split("-s0-")[0] for name in names] == ["scenes-B", "scenes-B-truth"]
 
 
 def test_a_training_that_fails_does_not_stop_the_others(
