@@ -18,6 +18,8 @@ from unipan.foreign.moves import Imported
 from unipan.foreign.sources import from_detectron2
 from unipan.inference import Scene
 from unipan.models.network import PanopticNetwork
+from unipan.ops.boxes import inside
+from unipan.ops.masks import paste
 from unipan.structures import PanopticOutput
 
 HEIGHT, WIDTH = 64, 96
@@ -105,15 +107,30 @@ def test_detections_are_those_of_the_naive_form(
     torch.testing.assert_close(found.masks, masks, rtol=1e-2, atol=1e-2 * float(masks.std()))
 
 
-def test_copies_of_the_thing_channel_leave_the_argmax_of_psi(output: PanopticOutput, network: PanopticNetwork) -> None:
+@pytest.mark.parametrize("lift", [0.0, 6.0, 8.0])
+def test_copies_of_the_thing_channel_leave_the_argmax_of_psi(
+    lift: float, output: PanopticOutput, network: PanopticNetwork
+) -> None:
     """Psi of 54 channels, thing k being s V_0 M inside its box, has the same winners as ours of 133."""
-    found = output.detections[0]
-    plain = torch.cat([output.semantic[0][:1], output.semantic[0][80:]])
-    there = plain.softmax(0)
-    ours = network.potential(output.semantic[0], found)
-    factor = there[0] / output.semantic[0].softmax(0)[0]  # one per pixel, the softmaxes' denominators
-    torch.testing.assert_close(ours[len(found) :] * factor, there[1:])
+    found, stride = output.candidates[0], network.potential.stride
+    v = output.semantic[0].clone()
+    v[:80] += lift  # random weights see no things
+    there = torch.cat([v[:1], v[80:]]).softmax(0)
+    ours = network.potential(v, found)
+    assert found.masks is not None
+    m = paste(found.masks.sigmoid(), found.boxes, *there.shape[1:], stride)
+    things = found.scores[:, None, None] * there[0] * m * inside(found.boxes, *there.shape[1:], stride)
+    theirs = torch.cat([things, there[1:]])
+    factor = there[0] / v.softmax(0)[0]  # one per pixel, the softmaxes' denominators
+    torch.testing.assert_close(ours * factor, theirs)
     assert (factor > 1).all()
+    best, second = theirs.topk(2, 0).values
+    clear = best - second > 1e-5 * best  # boxes that overlap may have the same value; then rounding decides
+    assert clear.float().mean() > 0.9
+    winners = theirs.argmax(0)
+    assert torch.equal(ours.argmax(0)[clear], winners[clear])
+    things_win = float((winners < len(found)).float().mean())
+    assert things_win == 0 if lift == 0 else 0.1 < things_win < 0.9
 
 
 def test_the_checkpoint_opens_and_says_that_it_is_unverified(imported: Imported, tmp_path: Path) -> None:
