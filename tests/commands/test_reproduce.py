@@ -203,12 +203,41 @@ def test_lengths_of_equal_time_are_those_of_finished_trainings(
     assert "all 2 trainings are finished" in capsys.readouterr().out
 
 
+@pytest.fixture
+def one_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The speed table has one row."""
+    monkeypatch.setattr(reproducing, "TABLE_SPEED", Table("speed", (Row("Ours", "B", "affinity", "boxes"),), ()))
+    monkeypatch.setitem(TABLES, "speed", reproducing.TABLE_SPEED)
+    monkeypatch.setattr("unipan.engine.ablation_table.TABLE_SPEED", TABLES["speed"])
+
+
+@pytest.mark.usefixtures("one_is_timed")
+def test_the_speed_of_one_length_is_not_that_of_another(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "records" / "scenes-speed-i600.json"
+    other.parent.mkdir()
+    other.write_text("of longer trainings")
+    assert main(["reproduce", "speed", *tiny]) == 0
+    told = capsys.readouterr().out
+    table = told[told.index("## speed") :]
+    assert "**smoke: too short to compare**" in table
+    assert "trained for 4 iterations" in table
+    assert other.read_text() == "of longer trainings"
+    assert json.loads((other.parent / "scenes-speed-i4.json").read_text())["facts"]["smoke"] is True
+    # Read again, it says the same; for a length that was not measured there is nothing to print.
+    assert main(["reproduce", "speed", *tiny, "--from-records"]) == 0
+    assert capsys.readouterr().out.strip() == table.strip()
+    assert main(["reproduce", "speed", *tiny, "--iterations", "5", "--from-records"]) == 1
+    assert "scenes-speed-i5.json does not exist; run without --from-records" in capsys.readouterr().err
+    request = Request(["speed"], "scenes", range(1), 2.0, 4, 1, tmp_path / "runs", tmp_path / "records", "cpu", 0.25)
+    assert reproducing.speed_file(request, 4).name == "scenes-speed-w0.25-i4.json"
+
+
+@pytest.mark.usefixtures("one_is_timed")
 def test_speed_that_cannot_be_measured_is_said_before_training(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reproducing, "TABLE_SPEED", Table("speed", (Row("Ours", "B", "affinity", "boxes"),), ()))
-    monkeypatch.setitem(TABLES, "speed", Table("speed", (Row("Ours", "B", "affinity", "boxes"),), ()))
-    monkeypatch.setattr("unipan.engine.ablation_table.TABLE_SPEED", TABLES["speed"])
     assert main(["reproduce", "speed,tableH", *tiny]) == 0
     first = capsys.readouterr().out
     assert "| Ours | boxes |" in first
@@ -218,7 +247,7 @@ def test_speed_that_cannot_be_measured_is_said_before_training(
     assert main(["reproduce", "speed,tableH", *tiny]) == 0
     assert first[first.index("| Ours | boxes |") :].splitlines()[0] in capsys.readouterr().out
     # ... and where nothing was, no training is begun.
-    (tmp_path / "records" / "scenes-speed.json").unlink()
+    (tmp_path / "records" / "scenes-speed-i4.json").unlink()
     monkeypatch.setattr(reproducing, "train_missing", lambda *_: pytest.fail("trained first"))
     assert main(["reproduce", "speed,tableH", *tiny]) == 1
     assert "is gone; remove the records of B in records" in capsys.readouterr().err

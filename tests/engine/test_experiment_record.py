@@ -109,6 +109,6 @@ def test_the_commit_is_not_that_of_a_repository_around(tmp_path: Path, monkeypat
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     """Of data named cell-seg-images, the speed's file looks much like a record."""
-    (tmp_path / "cell-seg-images-speed.json").write_text("{}")
+    (tmp_path / "cell-seg-images-speed-i600.json").write_text("{}")
     (tmp_path / "notes.json").write_text("{}")
     assert load_records(tmp_path) == []

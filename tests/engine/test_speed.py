@@ -65,3 +65,8 @@ def test_the_table() -> None:
     assert "| 15.0 | 1.50 x (1.20, 1.70) | 201 | 1.02 x | holds |" in text
     assert "| 15.0 | 0.80 x (0.70, 0.90) | 386 | 1.96 x | reversed |" in text
     assert Timing(**slower).total == 15
+    # The same words as in the tables of records.
+    words = "**smoke: too short to compare**"
+    assert words not in text
+    told = render_speed({"facts": facts | {"smoke": True}, "milliseconds": timings})
+    assert told.replace(f"{words}\n\n", "") == text

@@ -46,8 +46,12 @@ class Request:
 
 def run_folder(request: Request, model: str, seed: int, iterations: int) -> Path:
     """Checkpoints and log of one training."""
-    weight = "" if request.panoptic == 1 else f"-w{request.panoptic:g}"
-    return request.runs / f"{model.replace(' ', '-')}{weight}-s{seed}-i{iterations}"
+    return request.runs / f"{model.replace(' ', '-')}{weight_name(request)}-s{seed}-i{iterations}"
+
+
+def weight_name(request: Request) -> str:
+    """The part of a name that tells another weight of the panoptic loss than 1."""
+    return "" if request.panoptic == 1 else f"-w{request.panoptic:g}"
 
 
 def data_name(source: str) -> str:

@@ -19,6 +19,7 @@ from unipan.commands.experiments import (
     open_experiment,
     run_folder,
     twins,
+    weight_name,
 )
 from unipan.commands.planning import Plan, make_plan, threads_of, timed_all
 from unipan.engine.ablation_table import Finished, models_of, render, render_speed
@@ -62,24 +63,22 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
     Raises:
         FileNotFoundError, ValueError: what is wrong with the data, the records or a training, in one sentence.
     """
-    if train:
-        plan = make_plan(request)
+    plan = make_plan(request) if train else None
+    if plan is not None:
         if "speed" in request.tables:
             check_speed(request, plan)
         train_missing(request, plan)
-        length = plan.iterations
-    else:
-        length = longest(request)
+    length = longest(request) if plan is None else plan.iterations
     finished = Finished.of(load_records(request.records), data_name(request.data), config_hashes(request), length)
     return {
-        name: speed_table(request, length, train) if name == "speed" else render(TABLES[name], finished)
+        name: speed_table(request, length, plan) if name == "speed" else render(TABLES[name], finished)
         for name in request.tables
     }
 
 
-def speed_file(request: Request) -> Path:
-    """What the speed table was made of last."""
-    return request.records / f"{data_name(request.data)}-speed.json"
+def speed_file(request: Request, iterations: int) -> Path:
+    """What the speed table of networks of this length was made of last: a smoke test writes over no other."""
+    return request.records / f"{data_name(request.data)}-speed{weight_name(request)}-i{iterations}.json"
 
 
 def speed_checkpoints(request: Request, iterations: int) -> dict[str, Path]:
@@ -93,7 +92,7 @@ def check_speed(request: Request, plan: Plan) -> None:
     Raises:
         FileNotFoundError: so it is.
     """
-    if speed_file(request).is_file():
+    if speed_file(request, plan.iterations).is_file():
         return
     checkpoints = speed_checkpoints(request, plan.iterations)
     for row in TABLE_SPEED.rows:
@@ -104,20 +103,24 @@ def check_speed(request: Request, plan: Plan) -> None:
             )
 
 
-def speed_table(request: Request, iterations: int, measure: bool) -> str:
+def speed_table(request: Request, iterations: int, plan: Plan | None) -> str:
     """Milliseconds an image of the trained networks of seed 0, measured in turn or, where one of them is gone or
-    nothing is to be measured, read from their file.
+    nothing is planned, read from their file.
 
     Raises:
         FileNotFoundError: the file is gone.
     """
-    path = speed_file(request)
+    path = speed_file(request, iterations)
     checkpoints = speed_checkpoints(request, iterations)
-    if measure and all(checkpoint.is_file() for checkpoint in checkpoints.values()):
+    if plan is not None and all(checkpoint.is_file() for checkpoint in checkpoints.values()):
         device = launch(request.accelerator).device
         found = {row.label: (Segmenter.load(checkpoints[row.label], device), row.reading) for row in TABLE_SPEED.rows}
         timings = time_in_turn(found, open_experiment(request.data).test)
-        facts = environment(device) | {"threads": torch.get_num_threads(), "iterations": iterations}
+        facts = environment(device) | {
+            "threads": torch.get_num_threads(),
+            "iterations": iterations,
+            "smoke": plan.smoke,
+        }
         content = {"facts": facts, "milliseconds": {name: asdict(timing) for name, timing in timings.items()}}
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     if not path.is_file():

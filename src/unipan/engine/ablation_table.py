@@ -217,7 +217,7 @@ def _stuff(table: Table, finished: Finished) -> str:
 
 
 def render_speed(measured: dict[str, Any]) -> str:
-    """The speed table from what `time_in_turn` measured (measurements of older versions have no interval)."""
+    """The speed table from what `time_in_turn` measured (measurements of older versions have no interval or smoke)."""
     rows = {row.label: row for row in TABLE_SPEED.rows}
     head = [
         "network",
@@ -250,7 +250,8 @@ def render_speed(measured: dict[str, Any]) -> str:
     )
     if any("low" in found for found in measured["milliseconds"].values()):
         note += " Intervals: 95 % bootstrap over images."
-    return "\n\n".join([f"## {TABLE_SPEED.title}", "\n".join(lines), note]) + "\n"
+    smoke = ["**smoke: too short to compare**"] if facts.get("smoke") else []
+    return "\n\n".join([f"## {TABLE_SPEED.title}", *smoke, "\n".join(lines), note]) + "\n"
 
 
 def _label(row: Row) -> str:
