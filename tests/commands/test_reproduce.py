@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
-from unipan.ablations import MODELS, TABLES, Order, Row, Table
+from unipan.ablations import MODELS
 from unipan.categories import Categories
 from unipan.cli import main
 from unipan.commands import experiments, planning, reproducing
@@ -16,6 +16,7 @@ from unipan.commands.planning import Plan
 from unipan.config import Config
 from unipan.data.coco_writer import write_coco_panoptic
 from unipan.engine.experiment import ExperimentData
+from unipan.paper_tables import TABLES, Order, Row, Table
 
 
 @pytest.fixture
