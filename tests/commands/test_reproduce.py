@@ -11,7 +11,7 @@ import torch
 from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
-from unipan.ablations import MODELS, TABLES, Order, Row, Table
+from unipan.ablations import MODELS
 from unipan.categories import Categories
 from unipan.cli import main
 from unipan.commands import experiments, planning, reproducing
@@ -21,6 +21,7 @@ from unipan.config import Config
 from unipan.data.coco_writer import write_coco_panoptic
 from unipan.engine.experiment import ExperimentData
 from unipan.engine.train import Trainer
+from unipan.paper_tables import TABLES, Order, Row, Table
 
 
 def shrink(patch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tests.tiny import CATEGORIES
-from unipan.ablations import MODELS, TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
+from unipan.ablations import MODELS
 from unipan.engine.ablation_table import Finished, into_page, render
 from unipan.engine.experiment_record import ExperimentRecord, hash_of
+from unipan.paper_tables import TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
 
 READINGS = ("potential", "affinity", "heuristic", "tuned", "upsnet", "heuristic whole", "upsnet whole")
 FACTS = {"machine": "a laptop", "commit": "abc"}
@@ -39,8 +40,8 @@ def cells(text: str, start: str) -> list[str]:
 SMALL = Table(
     "Small",
     (
-        Row("good", "D", "affinity", "", (61.4, None, 66.3), rest=(81.1, 74.7, None, None, 38.8)),
-        Row("bad", "C", "potential", "ours"),
+        Row("good", "D", "affinity", "", (61.4, None, 66.3), rest=(81.1, 74.7, None, None, 38.8), trimmed=False),
+        Row("bad", "C", "potential", "ours", trimmed=False),
     ),
     (Order("good", "bad", "one", (1.8, None, 1.5)), Order("bad", "good", "the reverse")),
 )
@@ -93,22 +94,46 @@ def test_records_of_other_images_are_not_mixed() -> None:
 
 def test_table_g_is_shares_of_pixels() -> None:
     text = render(TABLE_G, of(record("D", 0, [0.8])))
-    assert cells(text, "things") == ["things", "80.0", "20.0", "1", "95.1", "4.9"]
-    assert cells(text, "stuff")[:3] == ["stuff", "5.0", "95.0"]
+    assert cells(text, "things |") == ["things", "80.0", "20.0", "1", "95.1", "4.9"]
+    assert cells(text, "stuff |")[:3] == ["stuff", "5.0", "95.0"]
+    assert cells(text, "things lost")[1:] == ["**+15.0 (15.0, 15.0)**", "+4.9", "holds", "1"]
+    assert "no counts by image" in text
     worse = record("D", 1, [0.8])
     worse.semantic["confusion"] = [[6, 0, 3, 1, 0], [0, 6, 1, 3, 0], [0, 0, 5, 5, 0], [1, 0, 0, 9, 0]]
     text = render(TABLE_G, of(record("D", 0, [0.8]), worse))
-    assert cells(text, "things")[1:4] == ["70.0 ± 14.1", "30.0 ± 14.1", "2"]
-    assert cells(text, "stuff")[1:4] == ["5.0 ± 0.0", "95.0 ± 0.0", "2"]
+    assert cells(text, "things |")[1:4] == ["70.0 ± 14.1", "30.0 ± 14.1", "2"]
+    assert cells(text, "stuff |")[1:4] == ["5.0 ± 0.0", "95.0 ± 0.0", "2"]
+    assert cells(text, "things lost")[1] == "**+25.0 (15.0, 35.0)**"
+
+
+def test_table_g_counts_by_image_where_the_records_have_them() -> None:
+    first, second = record("D", 0, [0.8, 0.8]), record("D", 1, [0.8, 0.8])
+    for each in (first, second):
+        each.semantic["sides"] = [[8, 2, 3, 7], [9, 1, 0, 10]]
+    text = render(TABLE_G, of(first, second))
+    assert cells(text, "things lost")[1] == "+0.0 (-10.0, 10.0)"
+    assert cells(text, "things lost")[3] == "tie"
+    assert "over seeds and images." in text
+    for each in (first, second):  # no thing in any image
+        each.semantic["sides"] = [[0, 0, 3, 7], [0, 0, 0, 10]]
+    assert cells(render(TABLE_G, of(first, second)), "things lost")[1] == "–"
 
 
 def test_table_i_is_judged_by_stuff() -> None:
     records = [record(model, 0, [0.2, 0.8]) for model in ("D", "Panoptic FPN", "UPSNet")]
     text = render(TABLE_I, of(*records))
-    assert cells(text, "Ours |")[1:] == ["50.0", "50.0", "100.0", "70.0", "1", "64.2"]
+    assert cells(text, "Ours |")[1:] == ["50.0", "50.0", "100.0", "70.0", "1", "64.2; 81.4, 77.1, 78.3"]
     assert cells(text, "Ours, trimmed |")[1] == "80.0"
     assert cells(text, "Ours, trimmed |")[4] == "60.0"
     assert cells(text, "Ours, trimmed over")[4] == "– / – / +2.1"
+
+
+def test_small_stuff_is_removed_first_unless_a_row_says_otherwise() -> None:
+    whole, trimmed = Row("whole", "D", "affinity", "", trimmed=False), Row("row", "D", "affinity", "")
+    text = render(Table("T", (whole, trimmed), ()), of(record("D", 0, [0.2, 0.8])))
+    assert cells(text, "*whole*")[4] == "50.0"
+    assert cells(text, "*row*")[4] == "80.0"
+    assert cells(text, "*row*")[3] == "50.0"
 
 
 def test_table_1_of_half_the_trainings_renders() -> None:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from tests.metrics.cases import CAR, CLASSES, PERSON, ROAD, SKY, of, random_pair
+from tests.tiny import CATEGORIES
 from unipan.categories import Categories, Category
-from unipan.metrics.confusion import SegmentConfusion, thing_stuff_shares
+from unipan.metrics.confusion import SegmentConfusion, thing_stuff_counts, thing_stuff_shares
 from unipan.metrics.semantic_iou import SemanticIoU
 
 NOTHING = len(CLASSES)
@@ -20,6 +21,20 @@ def test_things_and_stuff_by_hand() -> None:
     shares = thing_stuff_shares(iou.confusion, CLASSES)
     assert shares["things"] == {"things": 5 / 8, "stuff": 1 / 8, "void": 2 / 8}
     assert shares["stuff"] == {"things": 0.5, "stuff": 0.5, "void": 0.0}
+
+
+def test_counts_by_side_are_the_shares_before_the_division() -> None:
+    generator = np.random.default_rng(0)
+    matrix = generator.integers(0, 9, (4, 5))
+    counts = thing_stuff_counts(matrix, CATEGORIES)
+    assert counts.tolist() == [
+        [matrix[:2, :2].sum(), matrix[:2, 2:4].sum()],
+        [matrix[2:, :2].sum(), matrix[2:, 2:4].sum()],
+    ]
+    only_stuff = Categories.from_coco([{"id": 1, "name": "sky", "isthing": 0}])
+    assert thing_stuff_counts(np.array([[7, 1]]), only_stuff).tolist() == [[0, 0], [0, 7]]
+    only_things = Categories.from_coco([{"id": 1, "name": "car", "isthing": 1}])
+    assert thing_stuff_counts(np.array([[7, 1]]), only_things).tolist() == [[7, 0], [0, 0]]
 
 
 def test_a_side_without_truth_is_none() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.tiny import CATEGORIES
 from unipan.metrics.pq_scores import PanopticScores
-from unipan.metrics.seeds_bootstrap import SeededQuality
+from unipan.metrics.seeds_bootstrap import SeededQuality, statistic_interval
 
 
 def counts_of(iou: list[list[float]]) -> np.ndarray:
@@ -78,3 +78,17 @@ def test_a_group_without_classes_has_no_interval() -> None:
 def test_nothing_to_resample(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="no training or no image"):
         SeededQuality.of(np.zeros(shape), CATEGORIES)
+
+
+def test_any_statistic_is_resampled_as_pq_is() -> None:
+    generator = np.random.default_rng(0)
+    counts = counts_of(generator.uniform(0.5, 1, (3, 20)).tolist())
+    expected = SeededQuality.of(counts, CATEGORIES).interval()
+
+    def pq(sums: np.ndarray) -> np.ndarray:  # every class has the same counts: one will do
+        return np.asarray(sums[..., 0] / (sums[..., 1] + (sums[..., 2] + sums[..., 3]) / 2))
+
+    found = statistic_interval(counts[:, :, 0], pq)
+    assert found is not None
+    assert expected is not None
+    assert (found.low, found.value, found.high) == pytest.approx((expected.low, expected.value, expected.high))

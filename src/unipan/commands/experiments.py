@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from unipan.ablations import MODELS, SCENE_SIZE, TABLES, photos_recipe, scenes_recipe
+from unipan.ablations import MODELS, SCENE_SIZE, photos_recipe, scenes_recipe
 from unipan.commands.sources import is_scenes, open_photos
 from unipan.commands.training import build, fit_to_data
 from unipan.config import Config
@@ -17,6 +17,7 @@ from unipan.engine.evaluate import check_classes
 from unipan.engine.experiment import ExperimentData, with_length
 from unipan.engine.experiment_record import changed_fields, hash_of
 from unipan.models.network import PanopticNetwork
+from unipan.paper_tables import TABLES
 
 TABLE_SEEDS = range(6_000_000, 6_000_200)
 """The scenes that tables are scored on; nothing is chosen by them."""

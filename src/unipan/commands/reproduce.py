@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from unipan.ablations import TABLES
 from unipan.commands.options import Flag
+from unipan.paper_tables import TABLES
 
 
 def main(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from unipan.ablations import MODELS, TABLE_SPEED, TABLES
+from unipan.ablations import MODELS
 from unipan.commands.experiments import (
     Request,
     config_hashes,
@@ -39,6 +39,7 @@ from unipan.inference import Segmenter
 from unipan.metrics.pq_scores import PanopticScores
 from unipan.ops.files import write_atomically
 from unipan.ops.processes import end_with_parent
+from unipan.paper_tables import TABLE_SPEED, TABLES
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from unipan.engine.record import RunRecord
 from unipan.engine.train import Trainer
 from unipan.inference import Scene, Segmenter
 from unipan.metrics.average_precision import AveragePrecision
+from unipan.metrics.confusion import thing_stuff_counts
 from unipan.metrics.panoptic_quality import GROUPS
 from unipan.metrics.semantic_iou import SemanticIoU
 from unipan.metrics.trimming import Scored, trim_stuff
@@ -112,7 +113,8 @@ def score(
         categories=segmenter.categories.to_coco(),
         images=found.names,
         readings=found.readings(),
-        semantic={**found.semantic.compute().to_json(), "confusion": found.semantic.confusion.tolist()},
+        semantic=found.semantic.compute().to_json()
+        | {"confusion": found.semantic.confusion.tolist(), "sides": found.sides},
         ap=None if found.precision is None else found.precision.compute(),
         merger=None if limits is None else asdict(limits),
         ceiling={group.lower(): round(q.pq, 4) for group in GROUPS if (q := top.scores[group]) is not None},
@@ -140,6 +142,7 @@ class Scores:
         self._trimmed = {name: Scored.of(categories) for name in self._ways}
         self.semantic = SemanticIoU(categories)
         self.precision = AveragePrecision(categories, AP_DETECTIONS) if find_spec("faster_coco_eval") else None
+        self.sides: list[list[int]] = []
         self.names: list[str] = []
 
     def update(self, sample: Sample) -> None:
@@ -151,7 +154,10 @@ class Scores:
             found = PanopticMap(result.ids, result.segments)
             self._plain[name].update(sample.truth, found, sample.name)
             self._trimmed[name].update(sample.truth, trim_stuff(found, area), sample.name)
+        before = self.semantic.confusion.copy()
         self.semantic.update(sample.truth, semantic_map(scene), sample.name)
+        sides = thing_stuff_counts(self.semantic.confusion - before, self.segmenter.categories)
+        self.sides.append(sides.reshape(-1).tolist())
         if self.precision is not None:
             count_detections(self.precision, scene, sample.truth, sample.name)
         self.names.append(sample.name)

@@ -36,6 +36,18 @@ def thing_stuff_shares(
     return shares
 
 
+def thing_stuff_counts(confusion: Shaped[np.ndarray, "_ _"], categories: Categories) -> Int64[np.ndarray, "2 2"]:
+    """The same as counts of what is predicted as either: truth in rows, things first; void is left out."""
+    things, classes = len(categories.things), len(categories)
+    sides = np.array([0, things])
+    square = confusion[:classes, :classes].astype(np.int64)
+    if not 0 < things < classes:
+        found = np.zeros((2, 2), np.int64)
+        found[int(things == 0), int(things == 0)] = square.sum()
+        return found
+    return np.add.reduceat(np.add.reduceat(square, sides, axis=0), sides, axis=1)
+
+
 class SegmentConfusion:
     """Segments by class of the truth (row) and of the prediction (column); the last row and column stand for nothing.
 

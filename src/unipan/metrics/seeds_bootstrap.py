@@ -6,7 +6,9 @@ between trainings is underestimated; the spread itself is printed beside the int
 Source: Davison and Hinkley 1997, sec. 3.8 (resampling at every level).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -42,9 +44,7 @@ class SeededQuality:
         seeds, images, classes, _ = counts.shape
         if not seeds or not images:
             raise ValueError("bootstrap: there is no training or no image to resample")
-        generator = np.random.default_rng(seed)
-        drawn_seeds = generator.integers(seeds, size=(resamples, seeds))
-        drawn_images = generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
+        drawn_seeds, drawn_images = _drawn(seeds, images, resamples, seed)
         found = []
         for run in counts:
             sums = (drawn_images @ run.reshape(images, -1)).reshape(resamples, classes, 4)
@@ -77,6 +77,31 @@ class SeededQuality:
         column = METRICS.index(metric)
         value = self.mean(group, metric) - other.mean(group, metric)
         return _interval(value, self.draws[group][:, column] - other.draws[group][:, column], confidence)
+
+
+def statistic_interval(
+    counts: Float64[np.ndarray, "S I N"],
+    statistic: Callable[[Float64[np.ndarray, "... N"]], Float64[np.ndarray, "..."]],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval | None:
+    """Mean over the trainings of what is computed from counts summed over images, resampled as PQ is.
+
+    With one entry in the place of the images (their sum) only the trainings are resampled.
+    """
+    seeds, images, _ = counts.shape
+    drawn_seeds, drawn_images = _drawn(seeds, images, resamples, seed)
+    each = statistic(np.einsum("ri,sin->rsn", drawn_images, counts))
+    draws = np.take_along_axis(each, drawn_seeds, axis=1).mean(axis=1)
+    return _interval(float(statistic(counts.sum(axis=1)).mean()), draws, confidence)
+
+
+def _drawn(seeds: int, images: int, resamples: int, seed: int) -> tuple[Any, Float64[np.ndarray, "R I"]]:
+    """Which trainings a resample has, and how often each image."""
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(seeds, size=(resamples, seeds))
+    return drawn, generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
 
 
 def _interval(value: float, draws: Float64[np.ndarray, " R"], confidence: float) -> Interval | None:
