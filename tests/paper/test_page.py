@@ -122,3 +122,28 @@ def test_every_equation_and_table_of_the_paper_is_there() -> None:
     text = PAGE.read_text()
     wanted = [f"Eq. {n}" for n in range(1, 6)] + [f"Table {n}" for n in (*range(1, 6), *"FGHIJ")]
     assert [name for name in wanted if not re.search(rf"{re.escape(name)}\b", text)] == []
+
+
+ASIDES = (
+    "any other detector architecture",  # A.2
+    "further performance gains are likely",
+    "ImageNet pretrained ResNet-50",
+    "to initialise all experiments",
+    "weight decay of 0.0001",
+    "less overfitting is observed",
+    "single-scale inference",
+    "full-resolution images in a single forward pass",  # up to here App. B
+    "2,975 training images, 500 validation images, and 1,525 test images",  # Sec. 4
+    "118k training images, 5k validation images, and 20k test-dev images",
+    "even though they utilise stronger backbones",  # Sec. 4.2
+    "Xception-71",
+    "to the bottoms and tyres of cars",  # App. E
+    "cannot be substituted by directly inserting",  # Sec. 2
+    "to ease the learning task",  # Sec. 3.4.2
+)
+"""The paper's words for what it claims beside its equations and tables; easily left out."""
+
+
+@pytest.mark.parametrize("words", ASIDES)
+def test_what_the_paper_claims_in_passing_is_there(words: str) -> None:
+    assert [claim for claim, *_ in rows() if words in claim], "one row of docs/paper.md has these words as its claim"

@@ -90,6 +90,17 @@ def test_plus_3_5_without_instance_segmentation_is_refuted_by_table_2() -> None:
     assert found == [5.2, 2.5, 0.6]
 
 
+def test_a_resnet_101_is_the_stronger_backbone() -> None:
+    """Li et al.'s, by Table 4; what it is worth in the paper's own network, by Table 5."""
+    assert "Li et al. R-101" in TABLE_4
+    assert gain(TABLE_5["Ours R-101"], TABLE_5["Ours R-50"])["PQ"] == 3.6
+
+
+def test_not_every_network_of_theirs_is_a_resnet_50() -> None:
+    ours = [{name for name in table if name.startswith("Ours")} for table in (TABLE_4, TABLE_5)]
+    assert ours == [{"Ours R-50", "Ours* R-101"}, {"Ours R-50", "Ours R-101"}]  # * pretrained on COCO
+
+
 def test_boxes_alone_stand_between_panoptic_fpn_and_upsnet_with_masks() -> None:
     ours = TABLE_2_BOXES["Ours"]["PQ"]
     assert TABLE_2_MASKS["Panoptic FPN"]["PQ"] < ours < TABLE_2_MASKS["UPSNet"]["PQ"]
