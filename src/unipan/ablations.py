@@ -50,7 +50,7 @@ def variant(config: Config, masks: bool, affinity: bool, panoptic: bool) -> Conf
 
 
 def as_printed(config: Config) -> Config:
-    """Without what the paper does not have: codes of place, the loss on Psi beside that on P, another mask loss."""
+    """Without a code of place, the loss on Psi beside that on P, and another mask loss; the recipe stays as it is."""
     affinity = replace(config.affinity, places=0, rotary=0)
     loss = replace(config.loss, potential=0.0, mask_kind="lovasz")
     return replace(config, affinity=affinity, loss=loss)
@@ -112,7 +112,7 @@ def scenes_recipe() -> Config:
     """What all models on drawn scenes share: small images, from scratch, d = 2.
 
     d = 2 in the place of the paper's 4, because a car of 30 pixels is here what one of 300 is on Cityscapes. The code
-    of place and the loss on Psi were chosen on the validation scenes (docs/results/table1.md).
+    of place and the loss on Psi were chosen on scenes of their own (docs/readings.md).
     """
     base = scenes()
     return replace(
