@@ -464,3 +464,31 @@ def test_the_extras_bring_what_the_sentence_says() -> None:
     for extra, packages in EXTRAS.items():
         names = {line.split(">=")[0].replace("-", "_") for line in declared["optional-dependencies"][extra]}
         assert names == set(packages)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), None]
+)
+def test_too_little_memory_is_one_sentence(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("UNIPAN_TRACEBACK", raising=False)
+
+    def command(_: list[str]) -> int:
+        if error is not None:
+            raise error
+        torch.empty(1 << 60, dtype=torch.uint8)  # an exbibyte
+        return 0
+
+    assert guarded(command, []) == 1
+    said = capsys.readouterr().err
+    assert "too little memory" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_another_error_of_torch_keeps_its_traceback() -> None:
+    def command(_: list[str]) -> int:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        guarded(command, [])
