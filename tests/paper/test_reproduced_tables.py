@@ -21,7 +21,7 @@ SHOWN = [
         "tables.md": ("table2", "tableF", "tableH", "tableI"),
     }.items()
     for name in names
-] + [("nuclei", 300, "table1", "table1-nuclei.md"), ("facades", 600, "table1", "table1-facades.md")]
+] + [("nuclei", 300, "table1", "table1-nuclei.md"), ("facades", 300, "table1", "table1-facades.md")]
 
 
 def our_records(data: str) -> list[ExperimentRecord]:
