@@ -97,7 +97,6 @@ VARIANTS: dict[str, tuple[Change, ...]] = {
     "384 of 512, two a step, rotary, frozen, V by Lovász": (*TABLE_1, semantic("lovasz")),
     "384 of 512, two a step, rotary, frozen, V by both": (*TABLE_1, semantic("both")),
     "384 of 512, two a step, rotary, frozen, masks of 8 cells": (*TABLE_1, cells(8)),
-    "192 of 384, weight .25, rotary, frozen": (crops(384, 192, 4), losses(0.25, 0), rotary(7), frozen),
     "256 of 512": (crops(512, 256, 4), PLAIN),
     "256 of 512, rotary": (crops(512, 256, 4), PLAIN, rotary(7)),
     "256 of 512, rotary, frozen": (crops(512, 256, 4), PLAIN, rotary(7), frozen),

@@ -8,7 +8,7 @@ from tests.paper import tables as paper
 from unipan.ablations import MODELS, photos_recipe, scenes_recipe
 from unipan.config import MergerConfig
 from unipan.engine.experiment import ways_to_read
-from unipan.paper_tables import TABLE_1, TABLE_2, TABLE_I, TABLES, Table
+from unipan.paper_tables import PAPER_G, TABLE_1, TABLE_2, TABLE_I, TABLES, Table
 
 EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 
@@ -76,3 +76,10 @@ def test_the_main_rows_are_trained_first_and_equal_times_last() -> None:
     assert turns == sorted(turns)
     assert set(TABLE_1.models[:6]) == {"A", "A+", "B", "C", "C+", "D"}
     assert all(" as " in key for key in TABLE_1.models[-4:])
+
+
+def test_the_papers_table_g_is_quoted_rightly() -> None:
+    rows = paper.TABLE_G
+    assert {
+        side: (rows[f"Cityscapes {side}"]["things"], rows[f"Cityscapes {side}"]["stuff"]) for side in PAPER_G
+    } == PAPER_G

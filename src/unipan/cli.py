@@ -80,13 +80,13 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if os.environ.get("UNIPAN_TRACEBACK") or not short_of_memory(error):
             raise
-        return complain("there is too little memory for this; give smaller images, or --device cpu on a small GPU", 1)
+        return complain("there is too little memory for this; give smaller images, or take the CPU if that has more", 1)
 
 
 def short_of_memory(error: Exception) -> bool:
     """Whether Python, torch's allocator of the CPU or that of a GPU got no memory."""
-    names = [kind.__name__ for kind in type(error).__mro__]  # torch may never have been imported
-    return "MemoryError" in names or "OutOfMemoryError" in names or "DefaultCPUAllocator" in str(error)
+    names = {kind.__name__ for kind in type(error).__mro__}  # torch may never have been imported
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
 
 
 def missing(module: str) -> str:

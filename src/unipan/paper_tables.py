@@ -180,8 +180,8 @@ TABLE_2 = Table(
         Order("UPSNet", "Ours w/o mask", "UPSNet, which has masks, beats the one without", (0.3, 4.4, -2.6)),
         Order("Ours w/ mask", "Ours w/o mask", "masks help", (2.4, 4.5, 1.0)),
         Order("Ours w/ mask", "Panoptic FPN tuned", "and Panoptic FPN with a tuned merger"),
-        Order("Ours printed", "UPSNet", "UPSNet, also without code of place and added losses"),
-        Order("Ours printed", "Panoptic FPN", "and so Panoptic FPN"),
+        Order("Ours printed", "UPSNet", "also without code of place and added losses"),
+        Order("Ours printed", "Panoptic FPN", "the same beside Panoptic FPN"),
     ),
 )
 TABLE_F = Table(

@@ -48,11 +48,16 @@ SMALL = Table(
 
 
 def test_figures_spread_and_paper() -> None:
-    text = render(SMALL, of(record("D", 0, [0.8, 0.9]), record("D", 1, [0.7, 0.6]), record("C", 0, [0.5, 0.5])))
+    first, second = record("D", 0, [0.8, 0.9]), record("D", 1, [0.7, 0.6])
+    first.semantic["mean"] = 0.6
+    assert first.ap is not None
+    first.ap["box"] = 0.27
+    text = render(SMALL, of(first, second, record("C", 0, [0.5, 0.5])))
     assert "50 iterations a model, seeds 0, 1" in text
     row = cells(text, "**good**")
     assert row[2:5] == ["75.0 ± 14.1"] * 3
-    assert row[7:] == ["50.0", "–", "25.0", "90.0", "2", "61.4 (–, 66.3); 81.1, 74.7, –, –, 38.8"]
+    assert row[5:7] == ["75.0 ± 14.1", "100.0 ± 0.0"]
+    assert row[7:] == ["55.0 ± 7.1", "–", "26.0 ± 1.4", "90.0", "2", "61.4 (–, 66.3); 81.1, 74.7, –, –, 38.8"]
     assert cells(text, "*bad*")[2] == "50.0"
     assert "smoke" not in text
 

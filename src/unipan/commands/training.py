@@ -38,8 +38,8 @@ def train(options: TrainOptions) -> None:
 
     out = options.out or Path("runs")
     check_folder(out, options.resume)
-    if not options.resume:
-        with_init(options.config, options.init)  # what is wrong with it is said before data is looked at
+    # What is wrong with --init is said before data is looked at.
+    begin = None if options.resume else with_init(options.config, options.init)
     data, val, note = open_training(options.data, options.val)
     fabric = launch(options.accelerator, options.devices, options.num_nodes)
     origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
@@ -47,7 +47,9 @@ def train(options: TrainOptions) -> None:
     say = record.say if fabric.is_global_zero else _silent
     say(note)
     try:
-        trainer = resume(fabric, data, val, record) if options.resume else start(fabric, options, data, val, record)
+        trainer = (
+            resume(fabric, data, val, record) if begin is None else start(fabric, options, *begin, data, val, record)
+        )
         figures = trainer.run()
     except KeyboardInterrupt as stop:
         if not (out / "resume" / "state.pt").exists():
@@ -93,14 +95,19 @@ def effort(trainer: "Trainer") -> str:
 
 
 def start(
-    fabric: "Fabric", options: TrainOptions, data: PanopticData, val: PanopticData, record: "RunRecord"
+    fabric: "Fabric",
+    options: TrainOptions,
+    config: Config,
+    init: str | None,
+    data: PanopticData,
+    val: PanopticData,
+    record: "RunRecord",
 ) -> "Trainer":
-    """A trainer at iteration 0, its schedule fitted to `--minutes`."""
+    """A trainer at iteration 0 of what `with_init` gave, its schedule fitted to `--minutes`."""
     from unipan.engine.ceiling import advise
     from unipan.engine.schedule import linear_rule
     from unipan.engine.train import Trainer, check_batch
 
-    config, init = with_init(options.config, options.init)
     schedule, sentence = linear_rule(config.train, options.explicit)
     config = replace(config, train=schedule)
     check_batch(config, fabric.world_size)

@@ -150,13 +150,13 @@ def _rows(table: Table, finished: Finished) -> str:
         quality = finished.quality(row, seeds)
         records = [finished.records[row.model, seed] for seed in seeds]
         cells = [_spread(quality, group) for group in GROUPS]
-        cells += [_percent(quality.mean("All", metric)) for metric in ("sq", "rq")]
-        cells += [_percent(_mean([each.semantic["mean"] for each in records]))]
-        cells += [_percent(_mean([(each.ap or {}).get(kind) for each in records])) for kind in ("mask", "box")]
+        cells += [_spread(quality, "All", metric) for metric in ("sq", "rq")]
+        cells += [_mean_and_spread([each.semantic["mean"] for each in records])]
+        cells += [_mean_and_spread([(each.ap or {}).get(kind) for each in records]) for kind in ("mask", "box")]
         cells += [_percent(records[0].ceiling["all"]), str(len(seeds))]
         lines.append(_line([_label(row), row.text, *cells, _paper(row)]))
     note = (
-        "PQ: mean over the seeds ± their standard deviation, small stuff removed from every map first as in the paper "
+        "Mean over the seeds ± their standard deviation, small stuff removed from every map first as in the paper "
         "(App. C; Table I has both). *Rows in italics are ours; the paper has none.*"
     )
     return "\n".join(lines) + f"\n\n{note}"
@@ -240,9 +240,11 @@ def _stuff(table: Table, finished: Finished) -> str:
             continue
         quality = finished.quality(row, seeds)
         key = "iou_trimmed" if row.trimmed else "iou"
-        iou = _mean([finished.records[row.model, seed].readings[row.reading][key]["stuff"] for seed in seeds])
-        cells = [_spread(quality, "Stuff"), *(_percent(quality.mean("Stuff", metric)) for metric in ("sq", "rq"))]
-        lines.append(_line([row.label, *cells, _percent(iou), str(len(seeds)), paper]))
+        iou = _mean_and_spread(
+            [finished.records[row.model, seed].readings[row.reading][key]["stuff"] for seed in seeds]
+        )
+        cells = [_spread(quality, "Stuff", metric) for metric in ("pq", "sq", "rq")]
+        lines.append(_line([row.label, *cells, iou, str(len(seeds)), paper]))
     return "\n".join(lines)
 
 
@@ -292,13 +294,14 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _spread(quality: SeededQuality, group: str) -> str:
-    spread = quality.spread(group)
-    return _percent(quality.mean(group)) + (f" ± {100 * spread:.1f}" if spread is not None else "")
+def _spread(quality: SeededQuality, group: str, metric: str = "pq") -> str:
+    spread = quality.spread(group, metric)
+    return _percent(quality.mean(group, metric)) + (f" ± {100 * spread:.1f}" if spread is not None else "")
 
 
-def _mean_and_spread(values: list[float]) -> str:
-    return _percent(_mean(values)) + (f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
+def _mean_and_spread(values: Iterable[float | None]) -> str:
+    present = [value for value in values if value is not None]
+    return _percent(_mean(present)) + (f" ± {100 * np.std(present, ddof=1):.1f}" if len(present) > 1 else "")
 
 
 def _percent(value: float | None) -> str:

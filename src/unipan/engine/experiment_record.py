@@ -39,7 +39,7 @@ class ExperimentRecord:
         readings: by fusion: `counts`, per image rows of class, IoU sum, TP, FP, FN (zeros at the end left out);
             `trimmed`, the same of the images where trimming small stuff changes them, by index; `iou`, `iou_trimmed`.
         semantic: IoU of V; `confusion`, its pixels by class; `sides`, by image its pixels of things taken for things,
-            for stuff, of stuff for things, for stuff (records before November 2026 have none).
+            for stuff, of stuff for things, for stuff (older records have none).
         ap: of boxes and masks; None without faster-coco-eval.
         merger: the tuned limits, where there are masks.
         ceiling: PQ of a perfect P on this grid.

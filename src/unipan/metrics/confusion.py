@@ -38,14 +38,10 @@ def thing_stuff_shares(
 
 def thing_stuff_counts(confusion: Shaped[np.ndarray, "_ _"], categories: Categories) -> Int64[np.ndarray, "2 2"]:
     """The same as counts of what is predicted as either: truth in rows, things first; void is left out."""
-    things, classes = len(categories.things), len(categories)
-    sides = np.array([0, things])
-    square = confusion[:classes, :classes].astype(np.int64)
-    if not 0 < things < classes:
-        found = np.zeros((2, 2), np.int64)
-        found[int(things == 0), int(things == 0)] = square.sum()
-        return found
-    return np.add.reduceat(np.add.reduceat(square, sides, axis=0), sides, axis=1)
+    classes = len(categories)
+    is_thing = np.arange(classes) < len(categories.things)
+    sides = np.stack([is_thing, ~is_thing]).astype(np.int64)
+    return sides @ confusion[:classes, :classes].astype(np.int64) @ sides.T
 
 
 class SegmentConfusion:

@@ -8,10 +8,9 @@ Source: Davison and Hinkley 1997, sec. 3.8 (resampling at every level).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from unipan.categories import Categories
 from unipan.metrics.bootstrap import METRICS, Interval
@@ -97,7 +96,9 @@ def statistic_interval(
     return _interval(float(statistic(counts.sum(axis=1)).mean()), draws, confidence)
 
 
-def _drawn(seeds: int, images: int, resamples: int, seed: int) -> tuple[Any, Float64[np.ndarray, "R I"]]:
+def _drawn(
+    seeds: int, images: int, resamples: int, seed: int
+) -> tuple[Int64[np.ndarray, "R S"], Float64[np.ndarray, "R I"]]:
     """Which trainings a resample has, and how often each image."""
     generator = np.random.default_rng(seed)
     drawn = generator.integers(seeds, size=(resamples, seeds))
