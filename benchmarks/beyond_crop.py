@@ -10,12 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unipan.commands.sources import open_photos
+from unipan.datasets.sources import open_photos
+from unipan.evaluation.bootstrap import paired_bootstrap_pq
+from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.inference import Segmenter
-from unipan.metrics.bootstrap import paired_bootstrap_pq
-from unipan.metrics.panoptic_quality import PanopticQuality
-from unipan.ops.encoding import panoptic_map
-from unipan.structures import PanopticMap, Sample
+from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
 
 EVERY = 2
 

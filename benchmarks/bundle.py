@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from unipan.baselines.heuristic import merge
+from unipan.analysis.evaluate import Evaluation, evaluate
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.config import MergerConfig
-from unipan.data.scenes import Scenes
-from unipan.engine.evaluate import Evaluation, evaluate
+from unipan.datasets.scenes.generator import Scenes
+from unipan.evaluation.bootstrap import bootstrap_pq, paired_bootstrap_pq
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.fusion.heuristic import merge
 from unipan.inference import Segmenter
-from unipan.metrics.bootstrap import bootstrap_pq, paired_bootstrap_pq
-from unipan.metrics.panoptic_quality import PanopticQuality
 
 GRID_SEEDS = range(3_000_000, 3_000_080)
 TEST_SEEDS = range(4_000_000, 4_000_200)

@@ -14,9 +14,9 @@ from lightning_fabric import Fabric
 from readings import CHOOSE, RECIPE, SIZE, TRAIN, experiment, score
 
 from unipan.build import build_network
-from unipan.data.scenes import Scenes
-from unipan.engine.record import RunRecord
-from unipan.engine.train import Trainer
+from unipan.datasets.scenes.generator import Scenes
+from unipan.training.run_folder import RunRecord
+from unipan.training.trainer import Trainer
 
 
 def main() -> None:

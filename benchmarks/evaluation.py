@@ -20,9 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unipan.engine.folder_quality import score_folders
-from unipan.engine.folders import PanopticFolders
-from unipan.ops.encoding import decode_png
+from unipan.evaluation.folder_quality import score_folders
+from unipan.evaluation.folders import PanopticFolders
+from unipan.panoptic.png import decode_png
 
 CATEGORIES = [{"id": n, "name": f"class {n}", "isthing": int(n <= 80), "color": [n, n, n]} for n in range(1, 134)]
 KINDS = {"640x480 smooth": (480, 640, False), "640x480 noisy": (480, 640, True)}

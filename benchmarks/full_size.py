@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 
 from unipan.build import build_criterion, build_network
-from unipan.data.scenes import Scenes
-from unipan.data.transforms import TrainingTransform, collate
-from unipan.engine.schedule import make_optimizer
-from unipan.engine.step import TrainingStep, runs_bf16
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.transforms import TrainingTransform, collate
 from unipan.inference import Segmenter
-from unipan.ops.processes import peak_memory
 from unipan.presets import cityscapes
+from unipan.processes import peak_memory
 from unipan.structures import ImageBatch, Target
+from unipan.training.schedule import make_optimizer
+from unipan.training.step import TrainingStep, runs_bf16
 
 
 def peak_gib() -> float:

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from photo_recipes import row
 
-from unipan.ablations import MODELS, SCENE_SIZE, scenes_recipe
-from unipan.commands.experiments import open_experiment
-from unipan.commands.training import build
-from unipan.data.scenes import Scenes
-from unipan.data.seeds import VALIDATION_SEEDS
-from unipan.engine.experiment import score, train_once, with_length
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.scenes.seeds import VALIDATION_SEEDS
+from unipan.reproduction.ablations import MODELS, SCENE_SIZE, scenes_recipe
+from unipan.reproduction.experiment import score, train_once, with_length
+from unipan.reproduction.requests import open_experiment
+from unipan.training.session import build
 
 KINDS = ("cross_entropy", "lovasz", "both")
 

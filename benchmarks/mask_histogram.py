@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unipan.data.scenes import Scenes
-from unipan.data.transforms import index_maps, target_of
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.transforms import index_maps, target_of
 from unipan.inference import Segmenter
 from unipan.models.matching import match
 from unipan.ops.boxes import inside

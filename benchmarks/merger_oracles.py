@@ -16,17 +16,18 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from unipan.ablations import SCENE_SIZE
-from unipan.commands.sources import is_scenes, open_photos, seeds_of
-from unipan.data.scenes import Scenes
-from unipan.data.seeds import TEST_SEEDS
-from unipan.engine.ceiling import perfect_panoptic
-from unipan.engine.evaluate import with_categories
-from unipan.engine.oracles import perfect_semantic, revise, true_detections
+from unipan.analysis.ceiling import perfect_panoptic
+from unipan.analysis.evaluate import with_categories
+from unipan.analysis.oracles import perfect_semantic, revise, true_detections
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.scenes.seeds import TEST_SEEDS
+from unipan.datasets.sources import is_scenes, open_photos, seeds_of
+from unipan.evaluation.bootstrap import paired_bootstrap_pq
+from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality
 from unipan.inference import Scene, Segmenter
-from unipan.metrics.bootstrap import paired_bootstrap_pq
-from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
-from unipan.structures import Detections, PanopticMap, Sample
+from unipan.panoptic.maps import PanopticMap, Sample
+from unipan.reproduction.ablations import SCENE_SIZE
+from unipan.structures import Detections
 
 FUSIONS = ("affinity", "potential", "heuristic")
 COARSE = (14, 7, 4)

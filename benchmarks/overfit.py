@@ -15,18 +15,18 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from unipan.analysis.ceiling import ceiling
+from unipan.analysis.evaluate import evaluate
 from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, transfer
 from unipan.config import Config, DataConfig, Fusion, PotentialConfig
-from unipan.data.coco import CocoPanoptic
-from unipan.data.statistics import thing_statistics
-from unipan.data.subset import Subset
-from unipan.engine.ceiling import ceiling
-from unipan.engine.evaluate import evaluate
-from unipan.engine.record import RunRecord
-from unipan.engine.train import Trainer
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.statistics import thing_statistics
+from unipan.datasets.subset import Subset
 from unipan.inference import Segmenter
 from unipan.presets import finetune, fit_detection
+from unipan.training.run_folder import RunRecord
+from unipan.training.trainer import Trainer
 
 IMAGES = (2, 6, 10, 16)
 """Positions in coco20: 28 things, a crowd, 24 stuff segments, up to 16 % void."""

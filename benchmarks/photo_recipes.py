@@ -15,16 +15,16 @@ from typing import Any
 
 import torch
 
-from unipan.ablations import MODELS, photos_recipe
-from unipan.commands.sources import open_photos
-from unipan.commands.training import build, fit_to_data
 from unipan.config import AffinityConfig, Config
-from unipan.data.statistics import thing_statistics
-from unipan.data.subset import Subset
-from unipan.engine.experiment import ExperimentData, score, train_once, with_length
-from unipan.engine.experiment_record import ExperimentRecord
-from unipan.metrics.pq_scores import GROUPS, PanopticScores
+from unipan.datasets.sources import open_photos
+from unipan.datasets.statistics import thing_statistics
+from unipan.datasets.subset import Subset
+from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.presets import finetune
+from unipan.reproduction.ablations import MODELS, photos_recipe
+from unipan.reproduction.experiment import ExperimentData, score, train_once, with_length
+from unipan.reproduction.records import ExperimentRecord
+from unipan.training.session import build, fit_to_data
 
 Change = Callable[[Config], Config]
 

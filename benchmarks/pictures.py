@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import torch
 
-from unipan.data.coco import CocoPanoptic
-from unipan.data.scenes import Scenes
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.scenes.generator import Scenes
 from unipan.demo import FUSIONS, pixel_to_mark, scene_row
 from unipan.inference import Scene, Segmenter
-from unipan.structures import Sample
-from unipan.viz.heatmap import affinity_picture
-from unipan.viz.overlay import color_map
-from unipan.viz.palette import colors_like, segment_colors
+from unipan.panoptic.maps import Sample
+from unipan.visualization.heatmap import affinity_picture
+from unipan.visualization.overlay import color_map
+from unipan.visualization.palette import colors_like, segment_colors
 
 WIDTH = 480
 GAP = 10

@@ -16,15 +16,15 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from unipan.analysis.evaluate import evaluate
 from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, transfer
 from unipan.config import AffinityConfig, Config
-from unipan.data.scenes import Scenes
-from unipan.engine.evaluate import evaluate
-from unipan.engine.record import RunRecord
-from unipan.engine.train import Trainer
+from unipan.datasets.scenes.generator import Scenes
 from unipan.inference import Segmenter
 from unipan.presets import scenes
+from unipan.training.run_folder import RunRecord
+from unipan.training.trainer import Trainer
 
 SIZE = (96, 192)
 TRAIN = range(990_000)

@@ -11,9 +11,9 @@ import json
 import numpy as np
 import torch
 
-from unipan.data.scenes import Scenes
-from unipan.data.seeds import VALIDATION_SEEDS
-from unipan.data.transforms import collate, resize_image
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.scenes.seeds import VALIDATION_SEEDS
+from unipan.datasets.transforms import collate, resize_image
 from unipan.inference import Segmenter
 
 SHARES = (0.5, 0.9, 0.99)

@@ -21,17 +21,17 @@ import torch
 
 from unipan.build import build_criterion, build_network
 from unipan.config import Config
-from unipan.data.cityscapes import CITYSCAPES
-from unipan.data.coco import CocoPanoptic
-from unipan.data.coco_classes import coco_categories
-from unipan.data.loading import PanopticData
-from unipan.data.scenes import Scenes
-from unipan.data.transforms import TrainingTransform, collate
-from unipan.engine.memory import GIB, InputSize, estimate_memory, training_size
-from unipan.engine.schedule import make_optimizer, set_learning_rate
-from unipan.engine.step import TrainingStep, runs_bf16
-from unipan.ops.processes import peak_memory
+from unipan.datasets.formats.cityscapes import CITYSCAPES
+from unipan.datasets.formats.coco_classes import coco_categories
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.loading import PanopticData
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.transforms import TrainingTransform, collate
 from unipan.presets import PUBLISHED
+from unipan.processes import peak_memory
+from unipan.training.memory import GIB, InputSize, estimate_memory, training_size
+from unipan.training.schedule import make_optimizer, set_learning_rate
+from unipan.training.step import TrainingStep, runs_bf16
 
 SMALL = ((128, 256, 2), (256, 512, 1))
 """Height, width and number of crops."""

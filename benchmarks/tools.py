@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evaluation import hotcoco, plain, torchmetrics
 
-from unipan.data.coco_writer import PanopticWriter
-from unipan.data.scenes import SCENE_CATEGORIES, Scenes
-from unipan.engine.folder_quality import score_folders
-from unipan.engine.folders import PanopticFolders
-from unipan.ops.encoding import panoptic_map
+from evaluation import hotcoco, plain, torchmetrics
+from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
+from unipan.evaluation.folder_quality import score_folders
+from unipan.evaluation.folders import PanopticFolders
+from unipan.panoptic.maps import panoptic_map
 
 SEEDS = range(2_000_000, 2_000_012)
 Content = dict[str, Any]

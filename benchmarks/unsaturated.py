@@ -15,16 +15,16 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from unipan.ablations import SCENE_SIZE, TRIMMED_SHARE
-from unipan.data.scenes import Scenes
+from unipan.datasets.scenes.generator import Scenes
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS
+from unipan.evaluation.trimming import trim_stuff
+from unipan.fusion.argmax import decode
 from unipan.inference import Scene, Segmenter
-from unipan.metrics.panoptic_quality import PanopticQuality
-from unipan.metrics.pq_scores import GROUPS
-from unipan.metrics.trimming import trim_stuff
-from unipan.models.decoding import decode
 from unipan.ops.boxes import inside
 from unipan.ops.masks import paste
-from unipan.structures import PanopticMap
+from unipan.panoptic.maps import PanopticMap
+from unipan.reproduction.ablations import SCENE_SIZE, TRIMMED_SHARE
 
 SEEDS = range(990_000, 990_120)
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.tiny import CATEGORIES, tiny_config
 from unipan.build import build_criterion, build_network
-from unipan.categories import Categories, Category
+from unipan.panoptic.categories import Categories, Category
 
 
 def test_every_number_reaches_its_part() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from unipan.analysis.evaluate import Evaluation, evaluate
 from unipan.checkpoint import checkpoint_path, read_header
 from unipan.config import Fusion, MergerConfig
-from unipan.data.scenes import HELD_OUT, SCENE_CATEGORIES, Scenes
-from unipan.engine.evaluate import Evaluation, evaluate
+from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
+from unipan.evaluation.bootstrap import paired_bootstrap_pq
 from unipan.inference import Segmenter
-from unipan.metrics.bootstrap import paired_bootstrap_pq
 
 # One worker of xdist for all of them: the evaluation is made once.
 pytestmark = pytest.mark.xdist_group("bundled")

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 import unipan.checkpoint
 from tests.tiny import CATEGORIES, eager, image_batch, tiny_config, tiny_network
 from unipan.build import build_network
-from unipan.categories import Categories, Category
 from unipan.checkpoint import (
     Transfer,
     bundled,
@@ -25,6 +24,7 @@ from unipan.checkpoint import (
 )
 from unipan.config import Config
 from unipan.models.network import PanopticNetwork
+from unipan.panoptic.categories import Categories, Category
 from unipan.presets import PRESETS
 
 METRICS = {"pq": 0.5, "iteration": 7, "what": "nothing"}

@@ -20,12 +20,12 @@ from unipan.build import build_network
 from unipan.checkpoint import save_checkpoint
 from unipan.cli import EXTRAS, VERBS, guarded, main
 from unipan.commands.train import parse
-from unipan.commands.training import fit_to_data, with_init
-from unipan.data.coco_writer import write_coco_panoptic
-from unipan.data.scenes import SCENE_CATEGORIES
-from unipan.data.statistics import ThingStatistics
-from unipan.engine.train import Trainer
+from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.scenes.generator import SCENE_CATEGORIES
+from unipan.datasets.statistics import ThingStatistics
 from unipan.inference import Segmenter
+from unipan.training.session import fit_to_data, with_init
+from unipan.training.trainer import Trainer
 
 SCENES = 4
 _NARROW = {
@@ -288,8 +288,6 @@ def test_scenes_are_those_of_their_seeds(folder: Path, tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main(again) == 1  # never over another dataset
     assert "already" in sentence(capsys)
-    assert main(["scenes", "--count", "5", "--stats"]) == 0
-    assert "things an image" in capsys.readouterr().out
 
 
 def test_train_on_scenes_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -369,7 +367,7 @@ def test_finetune_looks_at_the_data_first(tmp_path: Path, folder: Path, capsys: 
 
 
 def test_what_init_means(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipan.commands.training.bundled", lambda: ["scenes"])
+    monkeypatch.setattr("unipan.training.session.bundled", lambda: ["scenes"])
     config = parse("finetune", ["--data", "x"]).config
     assert with_init(config, None) == (config, "scenes")
     assert with_init(config, str(folder / "net.safetensors"))[1] == str(folder / "net.safetensors")

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.test_inference import segmenter_of, tiny
-from unipan.categories import Category
 from unipan.demo import pixel_to_mark, run_demo
-from unipan.ops.encoding import panoptic_map
+from unipan.panoptic.categories import Category
+from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.presets import scenes, scenes_mask_free
-from unipan.structures import Detections, PanopticMap
+from unipan.structures import Detections
 
 CAR, ROAD = Category(1, "car", True, (9, 9, 9)), Category(2, "road", False, (5, 5, 5))
 

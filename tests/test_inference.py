@@ -16,9 +16,9 @@ from PIL import Image
 import unipan
 from unipan.build import build_network
 from unipan.config import Config, InferenceConfig, MergerConfig
-from unipan.data.scenes import SCENE_CATEGORIES
+from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.inference import PanopticResult, Scene, Segmenter
-from unipan.ops.encoding import decode_png
+from unipan.panoptic.png import decode_png
 from unipan.presets import scenes, scenes_mask_free
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, image_batch
 from unipan.build import build_criterion, build_network
-from unipan.categories import Categories, Category
 from unipan.config import DetectionConfig
-from unipan.models.detection import DetectionHead
+from unipan.models.detection.head import DetectionHead
+from unipan.panoptic.categories import Categories, Category
 from unipan.presets import (
     PRESETS,
     PUBLISHED,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tests.tiny import CATEGORIES, draw, image_batch, random_detections, square_target
-from unipan.structures import PanopticMap, Segment
+from unipan.panoptic.maps import PanopticMap, Segment
 
 
 def test_detections_select_and_detach() -> None:

@@ -8,7 +8,6 @@ import torchvision
 from torch import Tensor
 
 from unipan.build import build_network
-from unipan.categories import Categories, Category
 from unipan.config import (
     AffinityConfig,
     BackboneConfig,
@@ -21,8 +20,9 @@ from unipan.config import (
 )
 from unipan.models.network import PanopticNetwork
 from unipan.ops.boxes import boxes_of
-from unipan.ops.encoding import panoptic_map
-from unipan.structures import VOID, Detections, ImageBatch, Sample, Target
+from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.maps import VOID, Sample, panoptic_map
+from unipan.structures import Detections, ImageBatch, Target
 
 HEIGHT, WIDTH = 64, 96
 T, S = 2, 2

@@ -1,16 +1,16 @@
 """From a Config to objects: the only place that knows which part gets which number."""
 
-from unipan.categories import Categories
 from unipan.config import Config
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.backbone import ResNetFPN
 from unipan.models.criterion import Criterion
-from unipan.models.detection import DetectionHead
+from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
 from unipan.models.potential import DynamicPotential
 from unipan.models.pretrained import load_pretrained
 from unipan.models.semantic import PyramidDecoder
 from unipan.models.semantic_sum import SummingDecoder
+from unipan.panoptic.categories import Categories
 
 
 def build_network(config: Config, categories: Categories, pretrained: bool = False) -> PanopticNetwork:

@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from unipan.build import build_network
-from unipan.categories import Categories
 from unipan.config import Config
-from unipan.data.aliases import same_classes
+from unipan.datasets.same_classes import same_classes
+from unipan.files import write_atomically
 from unipan.models.network import PanopticNetwork
-from unipan.ops.files import write_atomically
+from unipan.panoptic.categories import Categories
 
 FORMAT = "unipan-1"
 

@@ -16,18 +16,19 @@ from rich.table import Table
 
 from unipan import __version__
 from unipan.config import Fusion
-from unipan.data.scenes import Scenes
-from unipan.data.seeds import use_in_training
-from unipan.engine.examples import box_mask, deepest, own_box
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.scenes.seeds import use_in_training
+from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
+from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality
+from unipan.files import require_file
 from unipan.inference import PanopticResult, Scene, Segmenter
-from unipan.metrics.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
-from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
-from unipan.ops.files import require_file
-from unipan.structures import Detections, PanopticMap, Sample, Segment
-from unipan.viz.heatmap import affinity_picture, diverging
-from unipan.viz.overlay import draw_boxes, enlarge, enlarge_map, mark, overlay
-from unipan.viz.palette import colors_like, instance_color, segment_colors
-from unipan.viz.report import Figure, Page, Panel, SceneRow, ScoreRow, write_report
+from unipan.panoptic.maps import PanopticMap, Sample, Segment
+from unipan.reproduction.examples import box_mask, deepest, own_box
+from unipan.structures import Detections
+from unipan.visualization.heatmap import affinity_picture, diverging
+from unipan.visualization.overlay import draw_boxes, enlarge, enlarge_map, mark, overlay
+from unipan.visualization.page import Figure, Page, Panel, SceneRow, ScoreRow, write_report
+from unipan.visualization.palette import colors_like, instance_color, segment_colors
 
 FUSIONS: dict[Fusion, tuple[str, str]] = {
     "heuristic": ("Heuristic merger", "rules of Panoptic FPN"),

@@ -15,19 +15,21 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from unipan.baselines import upsnet
-from unipan.baselines.heuristic import merge
-from unipan.categories import Categories
 from unipan.checkpoint import load_checkpoint
 from unipan.config import Config, check_fusion
-from unipan.data.transforms import collate, resize_image
+from unipan.datasets.transforms import collate, resize_image
+from unipan.files import write_atomically
+from unipan.fusion import upsnet
+from unipan.fusion.argmax import Grid, decode, upsample
+from unipan.fusion.heuristic import merge
 from unipan.models.affinity import InstanceAffinity
-from unipan.models.decoding import Grid, decode, upsample
 from unipan.models.network import PanopticNetwork
-from unipan.ops.encoding import as_rgb, encode_png, read_image
-from unipan.ops.files import write_atomically
-from unipan.structures import Detections, PanopticMap, PanopticOutput
-from unipan.viz.overlay import overlay
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.images import as_rgb, read_image
+from unipan.panoptic.maps import PanopticMap
+from unipan.panoptic.png import encode_png
+from unipan.structures import Detections, PanopticOutput
+from unipan.visualization.overlay import overlay
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -295,3 +297,20 @@ def _encode(suffix: str, picture: np.ndarray) -> bytes:
     if not done:
         raise ValueError(f"save: no picture format is known for {suffix!r}; use a name that ends in .png or .jpg")
     return encoded.tobytes()
+
+
+def open_segmenter(checkpoint: str, device: str) -> Segmenter:
+    """The network of a CHECKPOINT on a DEVICE.
+
+    Raises:
+        FileNotFoundError, ValueError: see `Segmenter.load`; also a device that torch does not know or does not find.
+    """
+    if device == "auto":  # as `unipan train` has it
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        found += ["mps"] * torch.backends.mps.is_available()
+        raise ValueError(f"--device {device}: torch cannot compute there; here is {' or '.join(found)}") from error
+    return Segmenter.load(checkpoint, device)

@@ -1,25 +1,14 @@
-"""The nouns that travel through the house: batches, detections, targets, outputs, segments.
+"""The nouns that travel through the network: batches, detections, targets, outputs.
 
 Legend: B images, D detections, N ground-truth things, T thing and S stuff classes, L = T + S (things first),
 K = D + S channels of one image (detections first), C affinity channels, h w = H/d W/d (d = 4 in the paper).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Float, Int
 from torch import Tensor
-
-from unipan.categories import Category
-
-VOID = -1
-"""The label of pixels that teach and count nothing, in every map of class, instance or channel indices."""
-
-VOID_ID = 0
-"""The id of void in a panoptic PNG and in `PanopticMap.ids` (COCO panoptic format)."""
-
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in 0..1 (torchvision's); what the network subtracts and divides by."""
@@ -135,68 +124,3 @@ class PanopticOutput:
     temperature: Tensor
     labels: list[Int[Tensor, "_ _"]] | None = None
     detection_losses: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One segment of a panoptic map.
-
-    Attributes:
-        id: its id in `PanopticMap.ids`, > 0.
-        category: its class.
-        score: confidence in 0..1 (1 for ground truth).
-        area: pixels.
-        bbox: x, y, width, height in pixels (COCO convention).
-        iscrowd: a group of things labelled as one region; ground truth only.
-        declared_area: what the file says that `area` is, where it says so: official PQ trusts it, nothing
-            else does, comparison neither.
-    """
-
-    id: int
-    category: Category
-    score: float
-    area: int
-    bbox: tuple[int, int, int, int]
-    iscrowd: bool = False
-    declared_area: float | None = field(default=None, compare=False)
-
-    @property
-    def isthing(self) -> bool:
-        """Whether its class is countable."""
-        return self.category.isthing
-
-
-@dataclass(frozen=True)
-class PanopticMap:
-    """A panoptic segmentation of one image, truth or prediction.
-
-    Attributes:
-        ids: for each pixel the id of its segment, 0 = void.
-        segments: exactly one for every other id in `ids`.
-    """
-
-    ids: Int32[np.ndarray, "H W"]
-    segments: tuple[Segment, ...]
-
-    def __iter__(self) -> Iterator[Segment]:
-        return iter(self.segments)
-
-    def __len__(self) -> int:
-        return len(self.segments)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image of a dataset with its truth, both at the image's own size.
-
-    Attributes:
-        image: RGB.
-        truth: its panoptic map.
-        image_id: the dataset's own id.
-        name: file name without folders; what error messages call the image.
-    """
-
-    image: np.ndarray  # (H, W, 3) uint8
-    truth: PanopticMap
-    image_id: int | str
-    name: str

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.data.maps import CLASSES, same, write_dataset
 from tests.data.test_cityscapes import write_cityscapes
-from unipan.categories import Categories, Category
+from tests.datasets.maps import CLASSES, same, write_dataset
 from unipan.cli import main
 from unipan.commands.data import Overlap
-from unipan.data import instances
-from unipan.data.coco import CocoPanoptic
-from unipan.data.formats import READERS, WRITERS, ReadOptions, open_dataset
+from unipan.datasets.formats import coco_instances as instances
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.registry import READERS, WRITERS, ReadOptions, open_dataset
+from unipan.panoptic.categories import Categories, Category
 
 
 @pytest.fixture

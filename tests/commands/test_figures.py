@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from tests.test_inference import segmenter_of, tiny
-from unipan.categories import Categories
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.cli import main
-from unipan.data.scenes import SCENE_CATEGORIES
+from unipan.datasets.scenes.generator import SCENE_CATEGORIES
+from unipan.panoptic.categories import Categories
 from unipan.presets import scenes, upsnet
 
 

@@ -10,10 +10,9 @@ import pytest
 from tests.tiny import CATEGORIES, draw
 from tests.viz.test_evaluation_page import CHROMIUM, dom_of
 from unipan.commands.pq import main
-from unipan.data.coco import CocoPanoptic
-from unipan.data.coco_writer import PanopticWriter
-from unipan.ops.encoding import panoptic_map
-from unipan.structures import PanopticMap
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.panoptic.maps import PanopticMap, panoptic_map
 
 
 def shifted(truth: PanopticMap, by: int, drop: int = 0) -> PanopticMap:

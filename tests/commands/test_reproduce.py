@@ -11,17 +11,19 @@ import torch
 from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
-from unipan.ablations import MODELS
-from unipan.categories import Categories
 from unipan.cli import main
-from unipan.commands import experiments, planning, reproducing
-from unipan.commands.experiments import Request
-from unipan.commands.planning import Plan
 from unipan.config import Config
-from unipan.data.coco_writer import write_coco_panoptic
-from unipan.engine.experiment import ExperimentData
-from unipan.engine.train import Trainer
-from unipan.paper_tables import TABLES, Order, Row, Table
+from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.panoptic.categories import Categories
+from unipan.reproduction import planning
+from unipan.reproduction import requests as experiments
+from unipan.reproduction import run as reproducing
+from unipan.reproduction.ablations import MODELS
+from unipan.reproduction.experiment import ExperimentData
+from unipan.reproduction.paper_tables import TABLES, Order, Row, Table
+from unipan.reproduction.planning import Plan
+from unipan.reproduction.requests import Request
+from unipan.training.trainer import Trainer
 
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
@@ -209,7 +211,7 @@ def one_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The speed table has one row."""
     monkeypatch.setattr(reproducing, "TABLE_SPEED", Table("speed", (Row("Ours", "B", "affinity", "boxes"),), ()))
     monkeypatch.setitem(TABLES, "speed", reproducing.TABLE_SPEED)
-    monkeypatch.setattr("unipan.engine.ablation_table.TABLE_SPEED", TABLES["speed"])
+    monkeypatch.setattr("unipan.reproduction.tables.TABLE_SPEED", TABLES["speed"])
 
 
 @pytest.mark.usefixtures("one_is_timed")
@@ -331,7 +333,7 @@ def test_records_that_are_only_read_need_not_be_writable(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reproducing, "run", lambda *_, train: {"tableH": "a table" if not train else ""})
-    monkeypatch.setattr("unipan.ops.files.require_folder", lambda *_: pytest.fail("looked at"))
+    monkeypatch.setattr("unipan.files.require_folder", lambda *_: pytest.fail("looked at"))
     assert main(["reproduce", "tableH", *tiny, "--from-records"]) == 0
     assert "a table" in capsys.readouterr().out
 

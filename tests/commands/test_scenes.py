@@ -24,12 +24,12 @@ def test_what_cannot_be_drawn_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_that_is_taken_is_said_before_anything_is_measured(
+def test_a_place_that_is_taken_is_said_before_anything_is_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "panoptic.json").touch()
     for out, words in ((tmp_path, "already"), (tmp_path / "panoptic.json", "is a file")):
-        assert main(["scenes", "--stats", "--out", str(out)]) == 1
+        assert main(["scenes", "--out", str(out)]) == 1
         shown = capsys.readouterr()
         assert words in shown.err
         assert shown.out == ""

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.metrics.cases import CLASSES, of, random_pair
+from tests.evaluation.cases import CLASSES, of, random_pair
 from unipan.commands.tables import quality_table, write_json
 from unipan.demo import FUSIONS, score_table
-from unipan.metrics.bootstrap import bootstrap_quality
-from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.evaluation.bootstrap import bootstrap_quality
+from unipan.evaluation.panoptic_quality import PanopticQuality
 
 
 def printed(table: object) -> str:

@@ -8,9 +8,9 @@ from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
 from unipan.cli import main
 from unipan.commands.train import parse
-from unipan.commands.training import fit_to_data, with_init
-from unipan.data.statistics import ThingStatistics
+from unipan.datasets.statistics import ThingStatistics
 from unipan.presets import preset
+from unipan.training.session import fit_to_data, with_init
 
 
 def test_a_baseline_is_a_preset_with_its_name_behind() -> None:

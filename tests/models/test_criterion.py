@@ -11,7 +11,8 @@ from tests.tiny import S, T, eager, image_batch, square_target, tiny_config, tin
 from unipan.build import build_criterion
 from unipan.config import Config, LossConfig
 from unipan.models.criterion import DETECTION_TERMS, Criterion, mask_loss, panoptic_loss, semantic_loss
-from unipan.structures import VOID, PanopticOutput, Target
+from unipan.panoptic.maps import VOID
+from unipan.structures import PanopticOutput, Target
 
 ONE = torch.tensor(1.0)
 

@@ -4,7 +4,8 @@ import torch
 
 from tests.tiny import HEIGHT, WIDTH, S, T, random_detections, square_target
 from unipan.models.matching import channel_labels, class_gated_iou, match
-from unipan.structures import VOID, Detections
+from unipan.panoptic.maps import VOID
+from unipan.structures import Detections
 
 
 def test_matching_keeps_the_graph_of_scores_and_masks() -> None:

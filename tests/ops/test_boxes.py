@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
 from unipan.ops.boxes import boxes_of, inside
-from unipan.structures import VOID
+from unipan.panoptic.maps import VOID
 
 GRID = (6, 9)
 corner = st.floats(-20, 60, width=32)

@@ -1,4 +1,4 @@
-"""One process and one process of several (a group of one; two are in tests/engine/test_ddp.py)."""
+"""One process and one process of several (a group of one; two are in tests/training/test_ddp.py)."""
 
 from collections.abc import Iterator
 from pathlib import Path

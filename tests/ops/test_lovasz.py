@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unipan.ops.lovasz import lovasz_hinge, lovasz_softmax
-from unipan.structures import VOID
+from unipan.panoptic.maps import VOID
 
 
 def jaccard_loss(wrong: set[int], foreground: set[int]) -> float:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unipan.ops.boxes import inside
 from unipan.ops.masks import crop_targets, paste, paste_full, reduce_labels
-from unipan.structures import VOID
+from unipan.panoptic.maps import VOID
 
 BOXES = torch.tensor([[3.0, 5, 40, 60], [10, 10, 10.5, 10.5], [-5, -8, 33, 21], [70.3, 2.2, 118, 79.9]])
 STRIDE = 4.0

@@ -13,7 +13,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, S, T, image_batch, square_target, tiny_config, tiny_network
 from unipan.build import build_criterion
-from unipan.models.decoding import decode
+from unipan.fusion.argmax import decode
 from unipan.models.network import PanopticNetwork
 from unipan.structures import Detections, ImageBatch, Target
 

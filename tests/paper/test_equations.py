@@ -18,7 +18,8 @@ from unipan.config import AffinityConfig
 from unipan.models.affinity import Activation, InstanceAffinity, Normalisation
 from unipan.models.matching import channel_labels, match
 from unipan.models.potential import DynamicPotential
-from unipan.structures import VOID, Detections
+from unipan.panoptic.maps import VOID
+from unipan.structures import Detections
 
 ALLOWED = []
 for _activation, _normalise in itertools.product(get_args(Activation), get_args(Normalisation)):

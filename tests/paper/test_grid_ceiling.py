@@ -11,17 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from unipan.analysis.ceiling import ceiling, perfect_panoptic
 from unipan.config import DataConfig
-from unipan.data.coco import CocoPanoptic
-from unipan.data.loading import PanopticData
-from unipan.data.scenes import HELD_OUT, SCENE_CATEGORIES, Scenes
-from unipan.data.transforms import index_maps, network_size, target_of
-from unipan.engine.ceiling import ceiling, perfect_panoptic
-from unipan.metrics.panoptic_quality import PanopticQuality
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.loading import PanopticData
+from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
+from unipan.datasets.transforms import index_maps, network_size, target_of
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.fusion.argmax import decode
 from unipan.models.criterion import panoptic_loss
-from unipan.models.decoding import decode
 from unipan.models.matching import channel_labels
-from unipan.structures import VOID, Detections
+from unipan.panoptic.maps import VOID
+from unipan.structures import Detections
 
 OWN_SIZE = DataConfig(short_side=0)
 

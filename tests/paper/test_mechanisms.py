@@ -26,13 +26,14 @@ from tests.tiny import (
     tiny_network,
 )
 from unipan.build import build_criterion
+from unipan.fusion.argmax import decode
 from unipan.models.affinity import Activation, InstanceAffinity, Normalisation
 from unipan.models.criterion import panoptic_loss
-from unipan.models.decoding import decode
 from unipan.models.matching import channel_labels, match
 from unipan.models.potential import DynamicPotential
+from unipan.panoptic.maps import VOID
 from unipan.presets import ground_truth_boxes
-from unipan.structures import VOID, Detections, Target
+from unipan.structures import Detections, Target
 
 ONE = torch.tensor(1.0)
 WHOLE = [0.0, 0.0, float(WIDTH), float(HEIGHT)]

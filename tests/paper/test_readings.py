@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from unipan.ablations import photos_recipe, scenes_recipe
 from unipan.config import Config
 from unipan.presets import cityscapes, coco
+from unipan.reproduction.ablations import photos_recipe, scenes_recipe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "readings.md"
 SECTION = "## What the laptop-size recipes have, and the paper lacks"

@@ -15,16 +15,16 @@ import torch
 from unipan.build import build_criterion, build_network
 from unipan.cli import main
 from unipan.config import Config
-from unipan.data.cityscapes import CITYSCAPES, OFFSET, cityscapes
-from unipan.data.coco import CocoPanoptic
-from unipan.data.loading import PanopticData
-from unipan.data.scenes import Scenes
-from unipan.data.transforms import TrainingTransform, collate
-from unipan.engine.schedule import make_optimizer, set_learning_rate
-from unipan.engine.step import TrainingStep
+from unipan.datasets.formats.cityscapes import CITYSCAPES, OFFSET, cityscapes
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.loading import PanopticData
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.transforms import TrainingTransform, collate
 from unipan.models.semantic import DeformableConv
-from unipan.ops.encoding import png_of_rgb
+from unipan.panoptic.png import png_of_rgb
 from unipan.presets import BASELINES, PUBLISHED, preset
+from unipan.training.schedule import make_optimizer, set_learning_rate
+from unipan.training.step import TrainingStep
 
 CROP = (64, 128)
 BASES = {data: [name for name in PUBLISHED if name.startswith(data)] for data in ("cityscapes", "coco")}

@@ -8,10 +8,10 @@ import pytest
 
 from tests.paper import tables
 from tests.test_house import tracked_files
-from unipan.commands.experiments import Request, config_hashes
-from unipan.engine.ablation_table import Finished, render, render_speed
-from unipan.engine.experiment_record import ExperimentRecord, load_records
-from unipan.paper_tables import TABLES
+from unipan.reproduction.paper_tables import TABLES
+from unipan.reproduction.records import ExperimentRecord, load_records
+from unipan.reproduction.requests import Request, config_hashes
+from unipan.reproduction.tables import Finished, render, render_speed
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 SHOWN = [

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from tests.tiny import CATEGORIES
-from unipan.metrics.panoptic_quality import PanopticQuality
-from unipan.metrics.semantic_iou import SemanticIoU
-from unipan.metrics.trimming import trim_stuff
-from unipan.ops.encoding import panoptic_map
-from unipan.structures import PanopticMap
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.semantic_iou import SemanticIoU
+from unipan.evaluation.trimming import trim_stuff
+from unipan.panoptic.maps import PanopticMap, panoptic_map
 
 SKY, GROUND = CATEGORIES.stuff
 SIDE = 100

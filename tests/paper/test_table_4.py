@@ -10,13 +10,13 @@ from torch import Tensor
 from tests.paper.test_recipes import narrow
 from tests.test_commands_in_pages import commands, words
 from unipan.build import build_network
-from unipan.categories import Categories
 from unipan.checkpoint import save_checkpoint, transfer
 from unipan.commands.train import parse
 from unipan.config import Config
-from unipan.data.cityscapes import CITYSCAPES
-from unipan.data.coco_classes import coco_categories
+from unipan.datasets.formats.cityscapes import CITYSCAPES
+from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.models.network import PanopticNetwork
+from unipan.panoptic.categories import Categories
 from unipan.presets import coco_r101
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "full_size.md"

@@ -36,10 +36,10 @@ def affinity(
     """
     import numpy as np
 
-    from unipan.commands.sources import open_segmenter
-    from unipan.ops.encoding import png_of_rgb
-    from unipan.ops.files import require_file, write_atomically
-    from unipan.viz.heatmap import affinity_picture
+    from unipan.files import require_file, write_atomically
+    from unipan.inference import open_segmenter
+    from unipan.panoptic.png import png_of_rgb
+    from unipan.visualization.heatmap import affinity_picture
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")

@@ -12,11 +12,11 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Flag, JsonFile, OptionalFolder
 
 if TYPE_CHECKING:
-    from unipan.data.findings import Diagnosis
-    from unipan.data.listed import MapData
-    from unipan.data.writers import MapWriter
-    from unipan.viz.overlay import Picture
-    from unipan.viz.report import Page, SceneRow
+    from unipan.datasets.doctor.findings import Diagnosis
+    from unipan.datasets.formats.listed import MapData
+    from unipan.datasets.formats.writers import MapWriter
+    from unipan.visualization.overlay import Picture
+    from unipan.visualization.page import Page, SceneRow
 
 CLEAN, FINDINGS, UNREADABLE = 0, 1, 2
 """Exit codes of `unipan data check`."""
@@ -26,7 +26,7 @@ LONGEST = 720
 """Pixels of the longer side of a picture on the page."""
 
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
-Overlap = Literal["refuse", "small", "score", "last"]  # that of unipan.data.instances, whose import takes seconds
+Overlap = Literal["refuse", "small", "score", "last"]  # that of coco_instances, imported late
 
 
 def main(arguments: list[str]) -> int:
@@ -56,8 +56,8 @@ def check(
         images: folder of photographs, if it is not `images` beside the JSON.
         panoptic: folder of PNGs, if it is another.
     """
-    from unipan.data.doctor import UnreadableError, diagnose, treat
-    from unipan.ops.files import require_file, require_folder
+    from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, treat
+    from unipan.files import require_file, require_folder
 
     if json_file is not None:
         require_file(json_file, "--json")
@@ -100,7 +100,7 @@ def _some(data: "MapData", source: str) -> "MapData":
 
 def describe(found: "Diagnosis") -> str:
     """The report for the terminal: kinds with their number, the first few of each, and the remarks."""
-    from unipan.data.findings import KINDS
+    from unipan.datasets.doctor.findings import KINDS
 
     lines = []
     for kind, count in found.counts.items():
@@ -152,7 +152,7 @@ def convert(
         no_photos: leave the photographs out.
         limit: only the first so many images; 0 takes all.
     """
-    from unipan.data.formats import WITH_PHOTOS, WRITERS, ReadOptions, open_dataset, split_name
+    from unipan.datasets.formats.registry import WITH_PHOTOS, WRITERS, ReadOptions, open_dataset, split_name
 
     if divisor is not None and divisor < 1:
         raise ValueError(f"--divisor {divisor}: it is at least 1")
@@ -171,7 +171,7 @@ def convert(
 
 def _write(data: "MapData", count: int, photos: bool, out: Path, make: Callable[[Path], "MapWriter"]) -> Path:
     """The first `count` images, and what the writer left last; `out` is complete or not there at all."""
-    from unipan.data.output import new_folder
+    from unipan.datasets.formats.output import new_folder
 
     with new_folder(out, "TO") as folder, _progress("converting") as tell:
         writer = make(folder)
@@ -207,9 +207,9 @@ def show(
         classes: a JSON with `categories`, where the format holds none.
         split: cityscapes: train, val or test.
     """
-    from unipan.data.formats import ReadOptions, open_dataset
-    from unipan.ops.files import require_file
-    from unipan.viz.report import write_report
+    from unipan.datasets.formats.registry import ReadOptions, open_dataset
+    from unipan.files import require_file
+    from unipan.visualization.page import write_report
 
     if count < 1:
         raise ValueError(f"--count {count}: at least one image is needed")
@@ -226,7 +226,7 @@ def show(
 def page_of(data: "MapData", chosen: list[int], source: str) -> "Page":
     """The page: for each image the photograph, the truth over it, and the things with their names."""
     from unipan import __version__
-    from unipan.viz.report import Page
+    from unipan.visualization.page import Page
 
     photos, used, rows = _has_photos(data), set(), []
     for index in chosen:
@@ -253,9 +253,9 @@ def page_of(data: "MapData", chosen: list[int], source: str) -> "Page":
 def _row(data: "MapData", index: int, photos: bool) -> tuple["SceneRow", set[str]]:
     import numpy as np
 
-    from unipan.viz.overlay import color_map, draw_boxes, overlay
-    from unipan.viz.palette import segment_colors
-    from unipan.viz.report import Panel, SceneRow
+    from unipan.visualization.overlay import color_map, draw_boxes, overlay
+    from unipan.visualization.page import Panel, SceneRow
+    from unipan.visualization.palette import segment_colors
 
     if photos:
         sample = data[index]
@@ -301,9 +301,8 @@ def _has_photos(data: "MapData") -> bool:
 
 def _copy_photo(data: "MapData", index: int, size: tuple[int, ...], folder: Path) -> None:
     """The photograph's own bytes under its own name. Raises ValueError if it does not fit its map."""
-    from unipan.data.pixels import photo_size
-    from unipan.ops.encoding import read_bytes
-    from unipan.ops.files import write_atomically
+    from unipan.datasets.formats.pixels import photo_size
+    from unipan.files import read_bytes, write_atomically
 
     path = data.image_path(index)
     found = photo_size(path)

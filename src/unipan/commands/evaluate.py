@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Checkpoint, Device, Flag, FusionChoice, JsonFile
 
 if TYPE_CHECKING:
-    from unipan.data.loading import PanopticData
+    from unipan.datasets.loading import PanopticData
     from unipan.inference import Segmenter
 
 
@@ -47,10 +47,11 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from unipan.commands.sources import open_data, open_segmenter
+    from unipan.analysis.evaluate import evaluate as score
     from unipan.commands.tables import print_scores, write_json
-    from unipan.engine.evaluate import evaluate as score
-    from unipan.ops.files import require_file
+    from unipan.datasets.sources import open_data
+    from unipan.files import require_file
+    from unipan.inference import open_segmenter
 
     if json_file is not None:
         require_file(json_file, "--json")
@@ -78,7 +79,7 @@ def _swap(segmenter: "Segmenter", images: "PanopticData", chosen: range, content
     from rich.console import Console
     from rich.progress import Progress
 
-    from unipan.engine.oracles import describe_oracles, oracle_swaps
+    from unipan.analysis.oracles import describe_oracles, oracle_swaps
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("swapping parts for the truth", total=len(chosen))

@@ -9,10 +9,10 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Checkpoint, Device, Flag, Folder
 
 if TYPE_CHECKING:
-    from unipan.categories import Categories
-    from unipan.engine.figures import FigureSheet
     from unipan.inference import Segmenter
-    from unipan.viz.figure_page import FigurePage
+    from unipan.panoptic.categories import Categories
+    from unipan.reproduction.figures import FigureSheet
+    from unipan.visualization.figure_page import FigurePage
 
 JPEG_QUALITY = 75
 
@@ -55,10 +55,11 @@ def figures(
     from rich.console import Console
     from rich.progress import Progress
 
-    from unipan.commands.sources import open_data, open_segmenter
-    from unipan.engine.figures import draw_figures
-    from unipan.ops.files import require_folder, write_atomically
-    from unipan.viz.figure_page import render_figures
+    from unipan.datasets.sources import open_data
+    from unipan.files import require_folder, write_atomically
+    from unipan.inference import open_segmenter
+    from unipan.reproduction.figures import draw_figures
+    from unipan.visualization.figure_page import render_figures
 
     if images < 1 or rows < 1:
         raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
@@ -83,9 +84,9 @@ def figures(
 
 def open_upsnet(checkpoint: str, device: str, categories: "Categories") -> "Segmenter":
     """A network for Figure K. Raises ValueError if it was not trained as UPSNet, or on other classes."""
-    from unipan.commands.sources import open_segmenter
+    from unipan.analysis.evaluate import check_classes
     from unipan.config import check_fusion
-    from unipan.engine.evaluate import check_classes
+    from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)
     try:
@@ -98,7 +99,7 @@ def open_upsnet(checkpoint: str, device: str, categories: "Categories") -> "Segm
 
 def write_figure(sheet: "FigureSheet", out: Path, jpeg: bool) -> None:
     """A figure's picture, and on the terminal what was counted."""
-    from unipan.ops.files import write_atomically
+    from unipan.files import write_atomically
 
     file = out / file_of(sheet, jpeg)
     write_atomically(file, encode(sheet, jpeg))
@@ -132,7 +133,7 @@ def page_of(
 ) -> "FigurePage":
     """Everything on the page, as plain values."""
     from unipan import __version__
-    from unipan.viz.figure_page import FigureEntry, FigurePage
+    from unipan.visualization.figure_page import FigureEntry, FigurePage
 
     entries = []
     for each in sheets:

@@ -33,7 +33,7 @@ def import_(
         file: torchvision's weights, already downloaded (.pth); nothing is fetched then.
         half: store the weights in 16 bits, half the size.
     """
-    from unipan.ops.files import require_file
+    from unipan.files import require_file
 
     kind, _, name = source.partition(":")
     if kind not in SOURCES or not name:
@@ -44,7 +44,7 @@ def import_(
         raise ValueError(f"--file {file}: goes with torchvision:NAME; for detectron2 give detectron2:{file}")
     require_file(out, "--out")
     from unipan.checkpoint import save_checkpoint
-    from unipan.foreign.sources import from_detectron2, from_torchvision
+    from unipan.interop.sources import from_detectron2, from_torchvision
 
     found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
     save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)

@@ -11,11 +11,11 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Flag, JsonFile, OptionalFile, OptionalFolder
 
 if TYPE_CHECKING:
-    from unipan.engine.folder_quality import FolderScores, Problem
-    from unipan.engine.folders import PanopticFolders
-    from unipan.metrics.beside import BesidePQ
-    from unipan.metrics.panoptic_quality import PanopticQuality
-    from unipan.metrics.trimming import TrimEffect
+    from unipan.evaluation.extra_metrics import BesidePQ
+    from unipan.evaluation.folder_quality import FolderScores, Problem
+    from unipan.evaluation.folders import PanopticFolders
+    from unipan.evaluation.panoptic_quality import PanopticQuality
+    from unipan.evaluation.trimming import TrimEffect
 
 Result = TypeVar("Result")
 LISTED = 10
@@ -61,7 +61,7 @@ def pq(
         threads: how many at once; 0 takes all cores.
     """
     from unipan.commands.tables import print_scores
-    from unipan.engine.folders import PanopticFolders
+    from unipan.evaluation.folders import PanopticFolders
 
     truth, predictions, versus = _json_of(truth), _json_of(predictions), versus and _json_of(versus)
     _look_beforehand([truth, predictions, versus], json_file, csv_file, html)
@@ -95,7 +95,7 @@ def _look_beforehand(
     inputs: Sequence[Path | None], json_file: Path | None, csv_file: Path | None, html: Path | None
 ) -> None:
     """What cannot work is said before the work, and nothing that is read may be written."""
-    from unipan.ops.files import require_file
+    from unipan.files import require_file
 
     page = None if html is None else html / "index.html"
     for path, option in ((json_file, "--json"), (csv_file, "--csv"), (page, "--html")):
@@ -108,7 +108,7 @@ def _look_beforehand(
 
 def _score(folders: "PanopticFolders", lenient: bool, threads: int) -> "PanopticQuality | None":
     """PQ of one prediction, or None after its faults were told."""
-    from unipan.engine.folder_quality import score_folders
+    from unipan.evaluation.folder_quality import score_folders
 
     if len(folders) == 0:
         raise ValueError(f"{folders.truth.source}: it has no annotations; nothing can be scored")
@@ -119,7 +119,7 @@ def _score(folders: "PanopticFolders", lenient: bool, threads: int) -> "Panoptic
 def _look_again(
     folders: "PanopticFolders", quality: "PanopticQuality", trim: int | None, threads: int
 ) -> "tuple[BesidePQ, TrimEffect | None]":
-    from unipan.engine.explain import explain_folders
+    from unipan.evaluation.explain import explain_folders
 
     names = quality.names
     return _with_bar(
@@ -140,7 +140,7 @@ def _with_bar(what: str, total: int, work: Callable[[Callable[[], None]], Result
 
 def _difference(one: "PanopticQuality", other: "PanopticQuality", what: str, content: dict[str, Any]) -> list[str]:
     """PQ of one minus PQ of the other, paired over the images; `content` gets it too."""
-    from unipan.metrics.bootstrap import paired_bootstrap_pq
+    from unipan.evaluation.bootstrap import paired_bootstrap_pq
 
     found = paired_bootstrap_pq(one, other)
     content["difference"] = {group: None if each is None else vars(each) for group, each in found.items()}
@@ -174,8 +174,8 @@ def _write_files(
     json_file: Path | None, content: dict[str, Any], csv_file: Path | None, quality: "PanopticQuality"
 ) -> None:
     from unipan.commands.tables import write_json
-    from unipan.metrics.per_image import image_scores, to_csv
-    from unipan.ops.files import write_atomically
+    from unipan.evaluation.per_image import image_scores, to_csv
+    from unipan.files import write_atomically
 
     if json_file is not None:
         write_json(json_file, content)
@@ -186,7 +186,7 @@ def _write_files(
 def _write_page(
     folder: Path, title: str, folders: "PanopticFolders", quality: "PanopticQuality", beside: "BesidePQ"
 ) -> Path:
-    from unipan.commands.report import write_evaluation
+    from unipan.evaluation.report import write_evaluation
 
     index = {name: position for position, name in enumerate(folders.names)}
     return write_evaluation(folder, title, quality, beside, lambda name: folders.maps(index[name]))

@@ -13,9 +13,9 @@ from unipan.commands.options import Checkpoint, Device, Folder, FusionChoice
 from unipan.config import check_fusion
 
 if TYPE_CHECKING:
-    from unipan.categories import Categories
-    from unipan.data.writers import MapWriter
+    from unipan.datasets.formats.writers import MapWriter
     from unipan.inference import Segmenter
+    from unipan.panoptic.categories import Categories
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 """What counts as an image inside a folder."""
@@ -71,10 +71,10 @@ def predict(
         trim_stuff: stuff of fewer pixels is void in the submission (the paper's scores: 2048 on Cityscapes, 4096 on
             COCO), since no server does what `unipan pq --trim-stuff` does.
     """
-    from unipan.commands.sources import open_segmenter
-    from unipan.data.coco_writer import PanopticWriter
-    from unipan.engine.evaluate import with_categories
-    from unipan.ops.files import require_folder
+    from unipan.analysis.evaluate import with_categories
+    from unipan.datasets.formats.coco_writer import PanopticWriter
+    from unipan.files import require_folder
+    from unipan.inference import open_segmenter
 
     if submission is not None:
         from unipan.commands.submission import open_writer, plan_submission
@@ -108,7 +108,7 @@ def _segment_all(
     from rich.console import Console
     from rich.progress import track
 
-    from unipan.metrics.trimming import trim_stuff
+    from unipan.evaluation.trimming import trim_stuff
 
     check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     failed = 0
@@ -132,8 +132,8 @@ def plan(images: Sequence[Path], like: Path | None) -> tuple[list[Job], "Categor
     Raises:
         FileNotFoundError, ValueError: see `find_images`, `jobs_like` and `check_names`; also a broken `--like`.
     """
-    from unipan.categories import Categories
-    from unipan.data.coco import read_json, rows_of, unique_rows
+    from unipan.panoptic.categories import Categories
+    from unipan.panoptic.coco_json import read_json, rows_of, unique_rows
 
     found, categories = find_images(images), None
     if like is None:
@@ -171,7 +171,7 @@ def find_images(given: Sequence[Path]) -> list[tuple[Path, str]]:
 
 def check_names(jobs: Sequence[Job]) -> None:
     """Raises ValueError if two images would be written to one PNG, or one outside the folder."""
-    from unipan.data.coco import inside
+    from unipan.panoptic.coco_json import inside
 
     taken: dict[PurePosixPath, Path] = {}
     for job in jobs:

@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import Flag
-from unipan.paper_tables import TABLES
+from unipan.reproduction.paper_tables import TABLES
 
 
 def main(arguments: list[str]) -> int:
@@ -62,14 +62,14 @@ def reproduce(
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
     runs = runs or Path("runs/reproduce") / Path(data).name
     _look_beforehand(names, out, () if from_records else ((records, "--records"), (runs, "--runs")))
-    from unipan.commands.experiments import Request
-    from unipan.commands.reproducing import run
+    from unipan.reproduction.requests import Request
+    from unipan.reproduction.run import run
 
     request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
     tables = run(request, train=not from_records)
     print("\n".join(tables.values()))
     if out is not None:
-        from unipan.ops.files import write_atomically
+        from unipan.files import write_atomically
 
         write_atomically(out, _page(out, tables).encode())
         print(f"written to {out}", file=sys.stderr)
@@ -81,7 +81,7 @@ def _look_beforehand(tables: list[str], out: Path | None, folders: Sequence[tupl
     Raises:
         ValueError: a folder in the place of a file or the reverse, or a page without a place for one of the tables.
     """
-    from unipan.ops.files import require_file, require_folder
+    from unipan.files import require_file, require_folder
 
     for folder, option in folders:
         require_folder(folder, option)
@@ -92,7 +92,7 @@ def _look_beforehand(tables: list[str], out: Path | None, folders: Sequence[tupl
 
 def _page(out: Path, tables: dict[str, str]) -> str:
     """What `--out` will hold: the tables, in their places where it has some."""
-    from unipan.engine.ablation_table import into_page
+    from unipan.reproduction.tables import into_page
 
     try:
         page = out.read_text(encoding="utf-8") if out.is_file() else ""

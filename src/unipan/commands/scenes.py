@@ -5,7 +5,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import arg
 
-from unipan.commands.options import Flag, OptionalFolder
+from unipan.commands.options import Folder
 
 
 def main(arguments: list[str]) -> int:
@@ -15,11 +15,11 @@ def main(arguments: list[str]) -> int:
 
 
 def scenes(
+    *,
+    out: Folder,
     count: Annotated[int, arg(metavar="N")] = 100,
     seed: Annotated[int, arg(metavar="S")] = 0,
-    out: OptionalFolder = None,
     size: Annotated[tuple[int, int], arg(metavar="H W")] = (128, 256),
-    stats: Flag = False,
 ) -> None:
     """Draw street scenes with exact ids and write them as a COCO panoptic dataset.
 
@@ -27,36 +27,27 @@ def scenes(
         count: how many.
         seed: the first scene's seed; the next has the next one. The bundled checkpoint was trained on seeds below
             990000; those from 1000000 on are held out.
-        out: the dataset's folder: images/, panoptic/ and panoptic.json. Not needed with --stats.
+        out: the dataset's folder: images/, panoptic/ and panoptic.json.
         size: height and width in pixels.
-        stats: print how many things a scene has, how many are hidden, and how far two baselines get.
     """
-    if out is None and not stats:
-        raise ValueError("scenes: nothing to do; give --out DIR to write them, or --stats to measure them")
     if count < 1:
         raise ValueError(f"--count {count}: at least one scene is needed")
     if seed < 0:
         raise ValueError(f"--seed {seed}: seeds start at 0")
     if min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: a scene has at least one pixel each way")
-    if out is not None:
-        from unipan.ops.files import require_folder
+    from unipan.files import require_folder
 
-        for part in ("images", "panoptic"):
-            require_folder(out / part, "--out")
-        if (out / "panoptic.json").exists():
-            raise ValueError(f"--out {out}: a dataset is there already; give an empty folder")
-    if stats:
-        from unipan.data.scene_statistics import scene_statistics
+    for part in ("images", "panoptic"):
+        require_folder(out / part, "--out")
+    if (out / "panoptic.json").exists():
+        raise ValueError(f"--out {out}: a dataset is there already; give an empty folder")
+    from rich.progress import track
 
-        print(scene_statistics(count, seed))
-    if out is not None:
-        from rich.progress import track
+    from unipan.datasets.formats.coco_writer import write_coco_panoptic
+    from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 
-        from unipan.data.coco_writer import write_coco_panoptic
-        from unipan.data.scenes import HELD_OUT, SCENE_CATEGORIES, Scenes
-
-        drawn = Scenes(range(seed, seed + count), size)
-        path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
-        held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
-        print(f"{path}: {count} scenes of {size[0]} x {size[1]} pixels, seeds {seed}..{seed + count - 1} ({held})")
+    drawn = Scenes(range(seed, seed + count), size)
+    path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
+    held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
+    print(f"{path}: {count} scenes of {size[0]} x {size[1]} pixels, seeds {seed}..{seed + count - 1} ({held})")

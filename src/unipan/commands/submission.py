@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from unipan.categories import Categories
 from unipan.commands.predict import Job, check_names, find_images
-from unipan.data.coco import read_json, rows_of, unique_rows
-from unipan.data.coco_classes import coco_categories
-from unipan.data.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter
-from unipan.data.writers import MapWriter, cityscapes_id
+from unipan.datasets.formats.coco_classes import coco_categories
+from unipan.datasets.formats.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter
+from unipan.datasets.formats.writers import MapWriter, cityscapes_id
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.coco_json import read_json, rows_of, unique_rows
 
 Server = Literal["cityscapes", "coco"]
 COCO_SPLIT = "test-dev2017"

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from unipan.metrics.bootstrap import METRICS, bootstrap_quality
-from unipan.metrics.panoptic_quality import GROUPS, PanopticQuality
-from unipan.ops.files import write_atomically
+from unipan.evaluation.bootstrap import METRICS, bootstrap_quality
+from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality
+from unipan.files import write_atomically
 
 
 def quality_table(quality: PanopticQuality) -> Table:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unipan.ops.places import TURNED, rotary_angles, rotate, sine_code
+from unipan.ops.positional_encoding import TURNED, rotary_angles, rotate, sine_code
 
 Activation = Literal["identity", "elu", "relu", "softmax"]
 Normalisation = Literal["none", "pixels", "segment", "softmax"]

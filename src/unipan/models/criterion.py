@@ -23,7 +23,8 @@ from unipan.config import LossConfig
 from unipan.ops.distributed import mean_count
 from unipan.ops.lovasz import lovasz_hinge, lovasz_softmax
 from unipan.ops.masks import reduce_labels
-from unipan.structures import VOID, PanopticOutput, Target
+from unipan.panoptic.maps import VOID
+from unipan.structures import PanopticOutput, Target
 
 DETECTION_TERMS = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask")
 

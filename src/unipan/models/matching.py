@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from unipan.ops.masks import reduce_labels
-from unipan.structures import VOID, Detections, Target
+from unipan.panoptic.maps import VOID
+from unipan.structures import Detections, Target
 
 
 def class_gated_iou(detections: Detections, target: Target) -> Float[Tensor, "D N"]:

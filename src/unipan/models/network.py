@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from unipan.config import MatchingConfig
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.backbone import ResNetFPN
-from unipan.models.detection import DetectionHead
+from unipan.models.detection.head import DetectionHead
 from unipan.models.matching import channel_labels, match
 from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
 from unipan.models.semantic_sum import SummingDecoder
-from unipan.structures import IMAGENET_MEAN, IMAGENET_STD, VOID, Detections, ImageBatch, PanopticOutput, Target
+from unipan.panoptic.maps import VOID
+from unipan.structures import IMAGENET_MEAN, IMAGENET_STD, Detections, ImageBatch, PanopticOutput, Target
 
 
 class PanopticNetwork(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from unipan.structures import VOID
+from unipan.panoptic.maps import VOID
 
 
 def lovasz_hinge(logits: Float[Tensor, "R P"], targets: Shaped[Tensor, "R P"]) -> Float[Tensor, " R"]:

@@ -1,0 +1,114 @@
+"""The ceiling: what PQ a perfect P reaches, because P lives on a grid of 1/d of the network's input (Sec. 3.5).
+
+Small things cover few cells there, so their outlines, and the things themselves, get lost whatever the network learns.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unipan.config import DataConfig
+from unipan.datasets.loading import PanopticData
+from unipan.datasets.transforms import index_maps, network_size
+from unipan.evaluation.panoptic_quality import PanopticQuality, PanopticScores
+from unipan.fusion.argmax import decode
+from unipan.models.matching import channel_labels
+from unipan.ops.masks import reduce_labels
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import PanopticMap
+from unipan.structures import Detections, Target
+
+ENOUGH = 0.8
+"""A ceiling of thing PQ below it is worth a warning."""
+ENLARGED = (1.5, 2.0)
+"""Factors on the short side that are tried then."""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The best that a network can reach on a dataset at one image size.
+
+    Attributes:
+        short_side: of the network's input.
+        scores: PQ of a perfect P.
+    """
+
+    short_side: int
+    scores: PanopticScores
+
+    @property
+    def things(self) -> float:
+        """Thing PQ as a fraction; 1 where there are no things."""
+        found = self.scores["Things"]
+        return found.pq if found else 1.0
+
+    def __str__(self) -> str:
+        parts = [f"{group.lower()} {100 * q.pq:.1f}" for group, q in self.scores.groups.items() if q is not None]
+        return f"short side {self.short_side}: PQ {', '.join(parts)}"
+
+
+def perfect_panoptic(
+    truth: PanopticMap, categories: Categories, size: tuple[int, int], stride: int
+) -> tuple[Float[Tensor, "K h w"], Detections]:
+    """P that is right in every cell (1 for the true channel, else 0), and the detections of its first channels.
+
+    Args:
+        truth: at the image's own size; a crowd of things gets a channel too, as it has no better place.
+        categories: of the dataset.
+        size: height and width of the network's input.
+        stride: pixels of the input per cell of P; the grid is rounded up.
+    """
+    counted = replace(truth, segments=tuple(replace(segment, iscrowd=False) for segment in truth))
+    instances, semantic, classes = index_maps(counted, categories)
+    boxes = torch.zeros(len(classes), 4)
+    target = Target(boxes, classes, reduce_labels(instances, *size), reduce_labels(semantic, *size))
+    height, width = (-(-side // stride) * stride for side in size)
+    rows = torch.arange(len(classes))
+    labels = channel_labels(target, rows, len(categories.things), (height, width), stride)
+    channels = torch.arange(len(classes) + len(categories.stuff))
+    panoptic = (labels == channels[:, None, None]).float()
+    return panoptic, Detections(boxes, torch.ones(len(classes)), classes)
+
+
+def ceiling(data: PanopticData, config: DataConfig, stride: int, images: int = 40) -> Ceiling:
+    """PQ of a perfect P over up to `images` evenly spread images, decoded and scored as any other."""
+    quality = PanopticQuality(data.categories)
+    shorts = []
+    for index in np.linspace(0, len(data) - 1, min(images, len(data))).astype(int):
+        sample = data[int(index)]
+        truth = sample.truth
+        height, width = truth.ids.shape
+        size = network_size(height, width, config)
+        panoptic, detections = perfect_panoptic(truth, data.categories, size, stride)
+        found = decode(panoptic, detections, data.categories, size, (height, width), stride)
+        quality.update(truth, found, sample.name)
+        shorts.append(min(size))
+    return Ceiling(int(np.median(shorts)), quality.compute())
+
+
+def enlarged(config: DataConfig, short_side: int, factor: float) -> DataConfig:
+    """The same with a larger short side; the limit of the long side grows along."""
+    return replace(config, short_side=round(short_side * factor), max_side=max(1, round(config.max_side * factor)))
+
+
+def advise(data: PanopticData, config: DataConfig, stride: int, images: int = 40) -> str:
+    """The ceiling at the chosen size; where it is low, larger sizes with theirs and which one to take."""
+    here = ceiling(data, config, stride, images)
+    text = f"ceiling of a perfect P on its 1/{stride} grid, {here}"
+    if here.things >= ENOUGH:
+        return text
+    tried = [(factor, ceiling(data, enlarged(config, here.short_side, factor), stride, images)) for factor in ENLARGED]
+    lines = [f"  x{factor:g} {found}" for factor, found in tried]
+    reached = [pair for pair in tried if pair[1].things >= ENOUGH]
+    factor, best = reached[0] if reached else max(tried, key=lambda pair: pair[1].things)
+    if best.things <= here.things:
+        return "\n".join([text, *lines, "warning: the things are small, but larger images do not raise the ceiling"])
+    options = f"--data.short-side {round(here.short_side * factor)} --data.max-side {round(config.max_side * factor)}"
+    warning = (
+        f"warning: even a perfect network stays at thing PQ {100 * here.things:.1f} at this image size; "
+        f"{options} lifts it to {100 * best.things:.1f} (a step then takes about {factor**2:.2g} times as long)"
+    )
+    return "\n".join([text, *lines, warning])

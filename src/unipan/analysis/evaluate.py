@@ -1,0 +1,171 @@
+"""One evaluator for validation, `unipan evaluate` and the demo: what users get from a Segmenter is what is scored."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from unipan.config import Fusion
+from unipan.datasets.loading import PanopticData
+from unipan.evaluation.average_precision import AveragePrecision
+from unipan.evaluation.confusion import thing_stuff_shares
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.semantic_iou import SemanticIoU
+from unipan.fusion.argmax import Grid, argmax
+from unipan.inference import Scene, Segmenter
+from unipan.ops.masks import paste_full
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import PanopticMap
+from unipan.panoptic.runs import encode_rle
+
+AP_DETECTIONS = 100
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mergeable figures of a set of images.
+
+    Attributes:
+        quality: PQ per fusion.
+        semantic: IoU of V.
+        panoptic: IoU of the panoptic map of the first fusion.
+        precision: AP of the detections before the cut-off; None where it was not asked for.
+    """
+
+    quality: dict[Fusion, PanopticQuality]
+    semantic: SemanticIoU
+    panoptic: SemanticIoU
+    precision: AveragePrecision | None = None
+
+    @classmethod
+    def of(
+        cls,
+        categories: Categories,
+        fusions: Iterable[Fusion],
+        detections: int | None = None,
+        indexed: Categories | None = None,
+    ) -> "Evaluation":
+        """Nothing counted yet.
+
+        Args:
+            categories: of the data.
+            fusions: to score.
+            detections: how many an image and class AP counts; None leaves AP out.
+            indexed: the same classes in the network's order, where that is another one.
+        """
+        indexed = indexed or categories
+        return cls(
+            {fusion: PanopticQuality(categories) for fusion in fusions},
+            SemanticIoU(indexed),
+            SemanticIoU(indexed),
+            None if detections is None else AveragePrecision(indexed, detections),
+        )
+
+    def __add__(self, other: "Evaluation") -> "Evaluation":
+        precision = self.precision + other.precision if self.precision and other.precision else None
+        quality = {fusion: mine + other.quality[fusion] for fusion, mine in self.quality.items()}
+        return Evaluation(quality, self.semantic + other.semantic, self.panoptic + other.panoptic, precision)
+
+    def update(self, scene: Scene, truth: PanopticMap, name: str) -> None:
+        """Count one image under every fusion."""
+        for position, (fusion, quality) in enumerate(self.quality.items()):
+            result = scene.result(fusion)
+            quality.update(truth, result, name)
+            if position == 0:
+                self.panoptic.update(truth, PanopticMap(result.ids, result.segments), name)
+        self.semantic.update(truth, semantic_map(scene), name)
+        if self.precision is not None:
+            count_detections(self.precision, scene, truth, name)
+
+    def to_json(self, fusion: Fusion) -> dict[str, Any]:
+        """What `unipan evaluate --json` writes for one fusion; `thing_stuff` is Table G, of V by pixels."""
+        return {
+            **self.quality[fusion].to_json(),
+            "ap": self.precision.compute() if self.precision is not None else None,
+            "iou": {"semantic": self.semantic.compute().to_json(), "panoptic": self.panoptic.compute().to_json()},
+            "thing_stuff": thing_stuff_shares(self.semantic.confusion, self.semantic.categories),
+        }
+
+
+def evaluate(
+    segmenter: Segmenter,
+    data: PanopticData,
+    fusions: Iterable[Fusion],
+    images: Iterable[int] | None = None,
+    detections: int | None = None,
+    each: Callable[[Scene, PanopticMap], None] | None = None,
+) -> Evaluation:
+    """Segment images of a dataset once each and score every fusion.
+
+    Args:
+        segmenter: its classes must be the data's, by name.
+        data: the images.
+        fusions: the first one's maps also give the panoptic IoU.
+        images: indices; all by default.
+        detections: count AP of boxes and masks too, of so many an image and class (needs the extra `eval`).
+        each: called after every image.
+
+    Raises:
+        ValueError: other classes.
+    """
+    segmenter = with_categories(segmenter, data.categories)
+    found = Evaluation.of(data.categories, list(fusions), detections, segmenter.categories)
+    for index in range(len(data)) if images is None else images:
+        sample = data[index]
+        scene = segmenter.scene(sample.image)
+        found.update(scene, sample.truth, sample.name)
+        if each is not None:
+            each(scene, sample.truth)
+    return found
+
+
+def with_categories(segmenter: Segmenter, categories: Categories) -> Segmenter:
+    """The segmenter speaking of a dataset's classes: its own order, their ids and colours, matched by name.
+
+    Raises:
+        ValueError: other classes; see `check_classes`.
+    """
+    check_classes(segmenter.categories, categories)
+    index = categories.index_of_name
+    theirs = Categories(tuple(categories[index[own.name]] for own in segmenter.categories))
+    return replace(segmenter, categories=theirs)
+
+
+def check_classes(own: Categories, other: Categories) -> None:
+    """Raises ValueError listing both sides unless both have the same names of things and of stuff."""
+    for kind in ("things", "stuff"):
+        mine = [category.name for category in getattr(own, kind)]
+        theirs = [category.name for category in getattr(other, kind)]
+        if sorted(mine) != sorted(theirs):
+            raise ValueError(
+                f"classes: the checkpoint knows the {kind} {', '.join(mine)}; the data has {', '.join(theirs)}; "
+                "evaluate on data with the checkpoint's classes, or finetune on this data first"
+            )
+
+
+@torch.inference_mode()
+def semantic_map(scene: Scene) -> np.ndarray:
+    """The class of every pixel of the image by V alone."""
+    semantic = scene.semantic.float()
+    return argmax(semantic, Grid.of(semantic, scene.input_size, scene.size, scene.stride)).cpu().numpy()
+
+
+def count_detections(precision: AveragePrecision, scene: Scene, truth: PanopticMap, name: str) -> None:
+    """Hand the detections before the cut-off, with their masks at the image's size, to AP."""
+    found = scene.output.candidates[0].detach()
+    (height, width), (rows, columns) = scene.size, scene.input_size
+    scale = found.boxes.new_tensor([width / columns, height / rows] * 2)
+    boxes = found.boxes * scale
+    masks = None
+    if found.masks is not None:
+        masks = []
+        for logits, box in zip(found.masks, boxes, strict=True):
+            canvas = np.zeros((height, width), np.uint8)
+            window, inside = paste_full(logits, box, height, width, 0.0)
+            canvas[window] = inside
+            masks.append(encode_rle(canvas.astype(bool)))
+    precision.update(
+        truth, boxes.float().cpu().numpy(), found.scores.float().cpu().numpy(), found.classes.cpu().numpy(), masks, name
+    )

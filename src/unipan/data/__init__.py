@@ -1,1 +1,0 @@
-"""Data: scenes, COCO panoptic folders, transforms, loading."""

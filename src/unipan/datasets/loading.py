@@ -1,0 +1,107 @@
+"""From a dataset to batches, in an order that depends on the seed and the position alone, so that a run resumes
+exactly and any number of processes sees the same images."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from unipan.datasets.transforms import TrainingTransform, collate
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import Sample
+from unipan.structures import ImageBatch, Target
+
+
+@runtime_checkable
+class PanopticData(Protocol):
+    """What a dataset is: `Scenes` and `CocoPanoptic` are two."""
+
+    @property
+    def categories(self) -> Categories:
+        """Its classes."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
+    """An endless stream of transformed samples: position p is image p mod len of the epoch's own permutation.
+
+    Args:
+        data: the images.
+        transform: seeded for each position.
+        seed: of order and augmentation.
+
+    Raises:
+        ValueError: there are no images.
+    """
+
+    def __init__(self, data: PanopticData, transform: TrainingTransform, seed: int) -> None:
+        if not len(data):
+            raise ValueError("training: the dataset has no images; give a folder whose panoptic.json lists some")
+        self.data = data
+        self.transform = transform
+        self.seed = seed
+        self._epoch, self._order = -1, torch.zeros(0, dtype=torch.long)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, str, Target]:
+        epoch, place = divmod(position, len(self.data))
+        sample = self.data[int(self._permutation(epoch)[place])]
+        seed = _mix(self.seed, position)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            image, target = self.transform(sample)
+        return image, sample.name, replace(target, seed=_mix(seed, 1))
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(_mix(self.seed, -1 - epoch))
+            self._epoch, self._order = epoch, torch.randperm(len(self.data), generator=generator)
+        return self._order
+
+
+class RankPositions(Sampler[int]):
+    """The positions of one process: slice `rank` of every global batch, from iteration `start` on."""
+
+    def __init__(self, start: int, end: int, batch: int, rank: int, world: int) -> None:
+        self.start, self.end = start, end
+        self.batch, self.rank, self.world = batch, rank, world
+
+    def __iter__(self) -> Iterator[int]:
+        share = self.batch // self.world
+        for iteration in range(self.start, self.end):
+            first = iteration * self.batch + self.rank * share
+            yield from range(first, first + share)
+
+    def __len__(self) -> int:
+        return (self.end - self.start) * (self.batch // self.world)
+
+
+def training_loader(stream: TrainingStream, positions: RankPositions, batch: int, workers: int) -> "DataLoader[Any]":
+    """Batches of `batch` images (of this process and this backward pass)."""
+    return DataLoader(
+        stream,
+        batch_size=batch,
+        sampler=positions,
+        num_workers=workers,
+        collate_fn=collate_training,
+        persistent_workers=workers > 0,
+    )
+
+
+def collate_training(parts: list[tuple[Tensor, str, Target]]) -> tuple[ImageBatch, list[Target]]:
+    """Images padded to one size; targets keep their own."""
+    return collate([(image, name) for image, name, _ in parts]), [target for _, _, target in parts]
+
+
+def _mix(seed: int, position: int) -> int:
+    """One 63-bit seed from two numbers (splitmix64's finaliser), so that neighbours are unrelated."""
+    z = (seed * 0x9E3779B97F4A7C15 + position * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+    return (z ^ (z >> 31)) >> 1

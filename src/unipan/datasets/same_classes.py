@@ -1,0 +1,50 @@
+"""Which classes of two datasets are the same, by name: for starting a network from one trained on other classes.
+
+COCO panoptic calls its merged stuff `sky-other-merged`, Cityscapes calls it `sky`: endings that only say how COCO
+merged its labels fall away. What remains different is in `ALIASES`, which is short on purpose: a class that is merely
+alike (Cityscapes' rider and COCO's person, traffic sign and stop sign) starts afresh.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from unipan.panoptic.categories import Categories
+
+ENDINGS = (" merged", " other")
+"""Of COCO's stuff: sky-other-merged, fence-merged, water-other."""
+
+ALIASES = {
+    "pavement": "sidewalk",  # COCO's pavement-merged is Cityscapes' sidewalk
+    "tree": "vegetation",
+    "grass": "terrain",
+    "motorbike": "motorcycle",  # VOC's and older COCO lists'
+    "aeroplane": "airplane",
+    "pedestrian": "person",
+}
+"""Normalised name -> the name that stands for both."""
+
+
+def normalised(name: str) -> str:
+    """A class name without case, punctuation and COCO's endings, its alias replaced: 'sky-other-merged' -> 'sky'."""
+    plain = " ".join(name.lower().replace("-", " ").replace("_", " ").split())
+    for ending in ENDINGS:
+        plain = plain.removesuffix(ending)
+    return ALIASES.get(plain, plain)
+
+
+def same_classes(old: Categories, new: Categories) -> dict[int, int]:
+    """Class index of `new` -> class index of `old` for the classes that both have.
+
+    A name that stands in both is itself; otherwise normalised names decide, where one class of each side has it.
+    Thing or stuff does not matter here: COCO's traffic lights are things, those of Cityscapes are stuff.
+    """
+    found = {index: old.index_of_name[c.name] for index, c in enumerate(new) if c.name in old.index_of_name}
+    taken = set(found.values())
+    rest = {index: normalised(c.name) for index, c in enumerate(new) if index not in found}
+    left = {normalised(c.name): index for index, c in enumerate(old) if index not in taken}
+    here, there = _once(rest.values()), _once(normalised(c.name) for i, c in enumerate(old) if i not in taken)
+    return found | {index: left[name] for index, name in rest.items() if name in here and name in there}
+
+
+def _once(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count == 1}

@@ -1,0 +1,136 @@
+"""What DATA means on the command line: a folder in COCO panoptic format, or seeds of the scene generator."""
+
+import re
+
+from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.listed import Listed
+from unipan.datasets.formats.registry import READERS, ReadOptions, open_dataset, split_name
+from unipan.datasets.loading import PanopticData
+from unipan.datasets.scenes.generator import HELD_OUT, Scenes
+from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
+from unipan.datasets.subset import Subset
+from unipan.panoptic.categories import Categories
+
+HOLD_OUT_EVERY = 10
+
+
+def is_scenes(source: str) -> bool:
+    """Whether DATA names the generator; a folder of that name is written ./scenes."""
+    return source == "scenes" or source.startswith("scenes:")
+
+
+def seeds_of(source: str, default: range) -> range:
+    """The seeds of `scenes` (the default ones) or `scenes:FIRST-LAST`.
+
+    Raises:
+        ValueError: not two numbers in order.
+    """
+    if source == "scenes":
+        return default
+    found = re.fullmatch(r"scenes:(\d+)-(\d+)", source)
+    if found is None or int(found[2]) < int(found[1]):
+        raise ValueError(f"{source}: write scenes:FIRST-LAST with two seeds in order, like scenes:1000000-1000199")
+    return range(int(found[1]), int(found[2]) + 1)
+
+
+def open_data(source: str) -> tuple[PanopticData, str]:
+    """The data to evaluate on, and one sentence about it.
+
+    Raises:
+        FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`.
+    """
+    if is_scenes(source):
+        seeds = seeds_of(source, TEST_SEEDS)
+        return Scenes(seeds), f"{len(seeds)} scenes, seeds {spell(seeds)}, {use_in_training(seeds)}"
+    data = open_photos(source)
+    return data, f"{len(data)} images of {spell_source(data, source)}"
+
+
+def open_photos(source: str, split: str | None = None) -> PanopticData:
+    """A dataset with photographs: a folder in COCO panoptic format or of Cityscapes, or `FORMAT:PATH`.
+
+    Args:
+        source: what to open.
+        split: of Cityscapes, where the path names none; by default val.
+
+    Raises:
+        FileNotFoundError, ValueError: see `CocoPanoptic` and `open_dataset`; also a dataset without photographs.
+    """
+    name, path = split_name(source, READERS)
+    if name is None and not is_cityscapes(path):
+        return CocoPanoptic(path)
+    data = open_dataset(source, ReadOptions(split=None if is_split(path) else split))
+    data.image_path(0)  # raises where there are no photographs, before hours of work
+    return data
+
+
+def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticData, str]:
+    """The data to train on, the data to validate on, and one sentence about both.
+
+    Raises:
+        FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`; also training seeds that are held out, seeds
+            that stand on both sides, or lists of classes that differ.
+    """
+    if is_scenes(source):
+        seeds = seeds_of(source, TRAINING_SEEDS)
+        checked = seeds_of(val, VALIDATION_SEEDS) if val and is_scenes(val) else VALIDATION_SEEDS
+        if seeds[-1] >= HELD_OUT:
+            raise ValueError(f"--data {source}: seeds from {HELD_OUT} on are held out; train on smaller ones")
+        if seeds[0] <= checked[-1] and checked[0] <= seeds[-1]:
+            raise ValueError(f"--data {source}: seeds {spell(checked)} are validated on; leave them out")
+        if val is None or is_scenes(val):
+            free = max(HELD_OUT, checked.stop)
+            note = f"train on scenes {spell(seeds)}, validate on scenes {spell(checked)}; from {free} on: held out"
+            return Scenes(seeds), Scenes(checked), note
+        data: PanopticData = Scenes(seeds)
+    else:
+        data = open_photos(source, "train")
+        if val is None and is_whole_cityscapes(source):
+            val = source
+    if val is None:
+        return hold_out(data, source)
+    other, note = open_data(val)
+    if {(c.name, c.isthing) for c in data.categories} != {(c.name, c.isthing) for c in other.categories}:
+        raise ValueError(
+            f"--val {val}: it has the {spell_classes(other.categories)}, but {source} has the "
+            f"{spell_classes(data.categories)}; list the same ones"
+        )
+    return data, other, f"train on {len(data)} images of {spell_source(data, source)}, validate on {note}"
+
+
+def is_whole_cityscapes(source: str) -> bool:
+    """Whether DATA is a Cityscapes folder and none of its splits: then train is trained on and val validated on."""
+    name, path = split_name(source, READERS)
+    return name in (None, "cityscapes") and is_cityscapes(path) and not is_split(path)
+
+
+def spell_source(data: PanopticData, source: str) -> str:
+    """What notes call a dataset: with its split, where DATA does not name one."""
+    return str(data.source) if isinstance(data, Listed) else source
+
+
+def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticData, str]:
+    """Every tenth image for validation, the others for training. Raises ValueError for fewer than two images."""
+    held = range(0, len(data), HOLD_OUT_EVERY)
+    rest = [index for index in range(len(data)) if index not in held]
+    if not rest:
+        raise ValueError(
+            f"--data {source}: {len(data)} images cannot be split; give --val (the same folder, if need be)"
+        )
+    note = (
+        f"train on {len(rest)} of the {len(data)} images of {source}; without --val every {HOLD_OUT_EVERY}th image "
+        f"({len(held)}) is held out for validation"
+    )
+    return Subset(data, rest), Subset(data, held), note
+
+
+def spell_classes(categories: Categories) -> str:
+    """Classes by kind, in their order."""
+    kinds = {"things": categories.things, "stuff": categories.stuff}
+    return ", the ".join(f"{kind} {', '.join(c.name for c in each) or '(none)'}" for kind, each in kinds.items())
+
+
+def spell(seeds: range) -> str:
+    """A range as a reader counts."""
+    return f"{seeds[0]}..{seeds[-1]}"

@@ -1,0 +1,146 @@
+"""App. B: from an image and its truth at their own size to what the network trains on."""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as TF
+
+from unipan.config import DataConfig
+from unipan.ops.boxes import boxes_of
+from unipan.ops.masks import reduce_labels
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import VOID, PanopticMap, Sample
+from unipan.structures import IMAGENET_MEAN, ImageBatch, Target
+
+MULTIPLE = 32
+"""Images are padded to a multiple of the coarsest stride."""
+
+# SSD's ranges (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation .5 to 1.5, hue +-18 of 180).
+# The operations are torchvision's, as in its own RandomPhotometricDistort, and not SSD's: SSD adds its brightness, here
+# it is a factor of .875 to 1.125, which changes a mid-grey half as much and black not at all; SSD's contrast multiplies
+# the pixels, which also makes an image darker or brighter, here it blends with the image's mean grey; SSD's saturation
+# multiplies that of HSV, here each pixel is blended with its own grey.
+SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
+
+
+def network_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
+    """Height and width at which the network sees an image of this size."""
+    if data.short_side == 0:
+        return height, width
+    factor = min(data.short_side / min(height, width), data.max_side / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def resize_image(image: UInt8[np.ndarray, "H W 3"], data: DataConfig) -> Float[Tensor, "3 h w"]:
+    """An image at the network's size, RGB in 0..1: what inference feeds, and training without augmentation."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    size = network_size(image.shape[0], image.shape[1], data)
+    if size != tuple(pixels.shape[-2:]):
+        pixels = TF.resize(pixels, list(size), antialias=True)
+    return pixels.float() / 255
+
+
+def collate(pairs: list[tuple[Tensor, str]]) -> ImageBatch:
+    """Pad images (3, h, w) in 0..1 at the bottom and right to one size, with the mean colour: zero once normalised."""
+    heights = [image.shape[-2] for image, _ in pairs]
+    widths = [image.shape[-1] for image, _ in pairs]
+    height, width = (math.ceil(max(sides) / MULTIPLE) * MULTIPLE for sides in (heights, widths))
+    pixels = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1).repeat(len(pairs), 1, height, width)
+    for row, (image, _) in enumerate(pairs):
+        pixels[row, :, : image.shape[-2], : image.shape[-1]] = image
+    return ImageBatch(pixels, list(zip(heights, widths, strict=True)), [name for _, name in pairs])
+
+
+def index_maps(truth: PanopticMap, categories: Categories) -> tuple[Tensor, Tensor, Tensor]:
+    """Instance map, semantic map and the class of each instance row, at the map's own size."""
+    things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
+    ids = np.array([segment.id for segment in truth], dtype=np.int64)
+    order = np.argsort(ids)
+    ids = ids[order]
+    row_of = {segment.id: row for row, segment in enumerate(things)}
+    rows = np.array([row_of.get(segment.id, VOID) for segment in truth], dtype=np.int64)[order]
+    classes = np.array([categories.index_of_id[segment.category.id] for segment in truth], dtype=np.int64)[order]
+    if len(ids) == 0:
+        nothing = torch.full(truth.ids.shape, VOID, dtype=torch.long)
+        return nothing, nothing.clone(), torch.zeros(0, dtype=torch.long)
+    place = np.searchsorted(ids, truth.ids).clip(max=len(ids) - 1)
+    known = ids[place] == truth.ids
+    instances = torch.from_numpy(np.where(known, rows[place], VOID))
+    semantic = torch.from_numpy(np.where(known, classes[place], VOID))
+    thing_classes = torch.tensor([categories.index_of_id[s.category.id] for s in things], dtype=torch.long)
+    return instances, semantic, thing_classes
+
+
+def target_of(instances: Tensor, semantic: Tensor, classes: Tensor, smallest: int = 0) -> Target:
+    """A Target from index maps: things that a crop has emptied leave it; those under `smallest` pixels teach nothing
+    but their class."""
+    area = torch.bincount(instances[instances >= 0], minlength=len(classes))
+    kept = area >= max(smallest, 1)
+    renumber = torch.full((len(classes) + 1,), VOID)
+    renumber[:-1][kept] = torch.arange(int(kept.sum()))
+    instances = renumber[instances]  # VOID = -1 reads the last entry
+    return Target(boxes_of(instances, int(kept.sum())), classes[kept], instances, semantic)
+
+
+class TrainingTransform:
+    """Resize short side, random scale, crop, flip and SSD colour (App. B), as transforms v2 on tv_tensors.
+
+    Randomness comes from torch's generator; seed it for each image to make runs repeatable.
+    """
+
+    def __init__(self, data: DataConfig, categories: Categories) -> None:
+        self.data = data
+        self.categories = categories
+        steps: list[v2.Transform] = []
+        if data.flip:
+            steps.append(v2.RandomHorizontalFlip(data.flip))
+        if data.vertical_flip:
+            steps.append(v2.RandomVerticalFlip(data.vertical_flip))
+        if data.color:
+            steps += ssd_color(data.color)
+        self.steps = v2.Compose(steps) if steps else v2.Identity()
+
+    def __call__(self, sample: Sample) -> tuple[Float[Tensor, "3 h w"], Target]:
+        """The image in 0..1 and its target, both at the training size."""
+        instances, semantic, classes = index_maps(sample.truth, self.categories)
+        pixels = torch.from_numpy(np.ascontiguousarray(sample.image)).permute(2, 0, 1)
+        pixels, maps = self._resize(pixels, torch.stack([instances, semantic]))
+        image, mask = self.steps(tv_tensors.Image(pixels), tv_tensors.Mask(maps))
+        instances, semantic = mask.as_subclass(Tensor)
+        target = target_of(instances, semantic, classes, self.data.smallest_thing)
+        return image.as_subclass(Tensor).float() / 255, target
+
+    def _resize(self, pixels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Resize to the short side times a random factor, then crop."""
+        height, width = network_size(pixels.shape[-2], pixels.shape[-1], self.data)
+        low, high = self.data.scale
+        factor = low + (high - low) * float(torch.rand(()))
+        height, width = max(1, round(height * factor)), max(1, round(width * factor))
+        pixels = TF.resize(pixels, [height, width], antialias=True) if pixels.shape[-2:] != (height, width) else pixels
+        if maps.shape[-2:] != (height, width):
+            # By cell centres; plain nearest would shift the truth against the image.
+            maps = torch.stack([reduce_labels(each, height, width) for each in maps])
+        if self.data.crop == (0, 0):
+            return pixels, maps
+        return self._crop(pixels, maps)
+
+    def _crop(self, pixels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        rows, columns = self.data.crop
+        top = int(torch.randint(max(pixels.shape[-2] - rows, 0) + 1, ()))
+        left = int(torch.randint(max(pixels.shape[-1] - columns, 0) + 1, ()))
+        window = (..., slice(top, top + rows), slice(left, left + columns))
+        return pixels[window], maps[window]
+
+
+def ssd_color(strength: float = 1.0) -> list[v2.Transform]:
+    """SSD's photometric distortion in torchvision's form: each step with probability 1/2, contrast first or last."""
+    brightness = v2.ColorJitter(brightness=SSD_BRIGHTNESS * strength)
+    contrast = v2.ColorJitter(contrast=SSD_CONTRAST * strength)
+    colours = [v2.ColorJitter(saturation=SSD_SATURATION * strength), v2.ColorJitter(hue=SSD_HUE * strength)]
+    maybe = [v2.RandomApply([step], 0.5) for step in (brightness, contrast, *colours)]
+    return [maybe[0], v2.RandomChoice([v2.Compose(maybe[1:]), v2.Compose([*maybe[2:], maybe[1]])])]

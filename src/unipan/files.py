@@ -1,0 +1,101 @@
+"""Files that are written whole or not at all, and a look beforehand whether they can be."""
+
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside and rename, so that nobody meets half a file.
+
+    Raises:
+        OSError: it cannot be written, in one sentence.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there. Raises OSError in one sentence."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{path}: this folder cannot be made ({error.strerror}); give another place") from error
+
+
+@contextmanager
+def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
+    """Give a folder beside `path` to write to, and rename it to `path` when all went well; else nothing is left.
+
+    Raises:
+        ValueError: something is there already (an empty folder may be); `option` is what gave the path.
+        OSError: it cannot be made, in one sentence.
+    """
+    require_folder(path, option)
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
+    full = path.absolute()
+    beside = full.with_name(f".{full.name}.{os.getpid()}.tmp")
+    make_folder(beside)
+    try:
+        yield beside
+        if full.is_dir():
+            full.rmdir()
+        beside.replace(full)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def require_file(path: Path, option: str) -> None:
+    """Look, before hours of work, whether a file can be written; nothing is made yet.
+
+    Raises:
+        ValueError: what stands in the way; `option` is what gave the path.
+    """
+    if path.is_dir():
+        raise ValueError(f"{option} {path}: a folder of this name is there; give the name of a file")
+    require_folder(path.parent, option)
+
+
+def require_folder(path: Path, option: str) -> None:
+    """The same for files in a folder, which may still be missing."""
+    place = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise ValueError(f"{option} {path}: {place} is a file; give another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"{option} {path}: nothing may be written to {place}; give another folder")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, or one sentence that names it.
+
+    Every call into the system hands the interpreter's lock to another thread, and waits to have it back: four calls
+    here, seven in Path.read_bytes; 4 % of the wall time of scoring 640x480 maps with two threads.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            size = os.fstat(descriptor).st_size
+            data = os.read(descriptor, size + 1)
+            if len(data) != size:  # a pipe, a file that grows, or more than one call reads
+                with open(descriptor, "rb", closefd=False) as rest:
+                    data += rest.read()
+        finally:
+            os.close(descriptor)
+        return data
+    except OSError:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file") from None
+        if not path.is_file():
+            raise ValueError(f"{path}: a folder stands where a file is needed") from None
+        raise

@@ -1,0 +1,169 @@
+"""Inference (App. B): single scale, argmax of P at the image's own size, no other post-processing.
+
+Legend: D detections, S stuff classes, K = D + S channels of one image (detections first), h w = cells of P's grid (1/d
+of the network's input, d = 4 in the paper), H W = pixels of the image.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from unipan.models.criterion import scaled
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
+from unipan.structures import Detections
+
+TILE = 4_000_000
+"""Interpolated values that exist at once, whatever the image's size."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where the pixels of one side of the image lie between the cells of the network's grid.
+
+    Attributes:
+        low, high: for each pixel the cells whose centres lie before and after its own.
+        weight: share of `high`, 0..1.
+    """
+
+    low: Int[Tensor, " n"]
+    high: Int[Tensor, " n"]
+    weight: Float[Tensor, " n"]
+
+    def __getitem__(self, span: slice) -> "Axis":
+        return Axis(self.low[span], self.high[span], self.weight[span])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The bilinear sampling of a padded 1/d grid at the pixels of the image (half-pixel centres, clamped)."""
+
+    rows: Axis
+    columns: Axis
+
+    @classmethod
+    def of(cls, cells: Tensor, input_size: tuple[int, int], image_size: tuple[int, int], stride: int) -> "Grid":
+        """Sampling of `cells`, `stride` pixels each, at an image; `input_size`: (height, width) before padding."""
+        height, width = cells.shape[-2:]
+        return cls(
+            sample_axis(height, input_size[0], image_size[0], stride, cells.device),
+            sample_axis(width, input_size[1], image_size[1], stride, cells.device),
+        )
+
+    def __getitem__(self, window: tuple[slice, slice]) -> "Grid":
+        """The sampling at a window of the image's pixels."""
+        return Grid(self.rows[window[0]], self.columns[window[1]])
+
+
+def sample_axis(cells: int, input_side: int, image_side: int, stride: int, device: torch.device) -> Axis:
+    """One axis of `Grid`: pixel y lies at (y + .5) * input_side / image_side / stride - .5 cells."""
+    pixels = torch.arange(image_side, dtype=torch.float64, device=device)
+    place = ((pixels + 0.5) * (input_side / image_side / stride) - 0.5).clamp(0, cells - 1)
+    low = place.floor().long()
+    return Axis(low, (low + 1).clamp(max=cells - 1), (place - low).float())
+
+
+def upsample(values: Float[Tensor, "h w"], grid: Grid) -> Float[Tensor, "H W"]:
+    """One map of the grid, bilinearly at the pixels of the image."""
+    tall = _mix(values[grid.rows.low], values[grid.rows.high], grid.rows.weight[:, None])
+    return _mix(tall[:, grid.columns.low], tall[:, grid.columns.high], grid.columns.weight)
+
+
+def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:
+    """Upsample bilinearly, then argmax over the channels, without ever holding K x H x W values.
+
+    A channel that wins in all four cells around a pixel wins there too, because the interpolation is a convex
+    combination; so only pixels whose four cells disagree (mostly outlines) are interpolated, `TILE` values at a time.
+    """
+    count, _, width = channels.shape
+    rows, columns = grid.rows, grid.columns
+    winners = channels.argmax(0)
+    upper, lower = winners[rows.low], winners[rows.high]
+    result = upper[:, columns.low]
+    agree = (upper == lower)[:, columns.low] & (result == upper[:, columns.high]) & (result == lower[:, columns.high])
+    open_pixels = (~agree).flatten().nonzero().squeeze(1)
+    cells = channels.flatten(1).T.contiguous()
+    for pixels in torch.split(open_pixels, max(TILE // count, 1)):
+        y, x = pixels // result.shape[1], pixels % result.shape[1]
+        above, below = rows.low[y] * width, rows.high[y] * width
+        left, right, across = columns.low[x], columns.high[x], columns.weight[x, None]
+        top = _mix(cells[above + left], cells[above + right], across)
+        bottom = _mix(cells[below + left], cells[below + right], across)
+        result.view(-1)[pixels] = _mix(top, bottom, rows.weight[y, None]).argmax(1)
+    return result
+
+
+def decode(
+    panoptic: Float[Tensor, "K h w"],
+    detections: Detections,
+    categories: Categories,
+    input_size: tuple[int, int],
+    image_size: tuple[int, int],
+    stride: int,
+    temperature: float = 1.0,
+    log: bool = False,
+    *,
+    void: bool = False,
+) -> PanopticMap:
+    """Read a panoptic map off P (or Psi) at the image's own size.
+
+    Args:
+        panoptic: one channel per detection, then one per stuff class, then, with `void`, that of void.
+        detections: the D detections of the first channels.
+        input_size: (height, width) of the network's input before padding.
+        image_size: (H, W) of the image.
+        stride: pixels of the input per cell.
+        temperature: what the loss multiplies P by; it only shapes the scores of stuff.
+        log: whether the loss takes log P, as above.
+        void: whether the last channel is UPSNet's void; the pixels that it wins have no segment.
+
+    Returns:
+        one segment per channel that wins a pixel. A thing's score is its detection's; the score of stuff is its
+        mean winning probability, softmax over the channels on the grid.
+
+    Raises:
+        ValueError: the channels are not D + S (+ 1 with void).
+    """
+    expected = len(detections) + len(categories.stuff) + void
+    if panoptic.shape[0] != expected:
+        raise ValueError(
+            f"decode: {panoptic.shape[0]} channels for {len(detections)} detections and "
+            f"{len(categories.stuff)} stuff classes{' and void' if void else ''}; pass the detections that made these "
+            "channels"
+        )
+    if expected == 0:
+        return panoptic_map(np.zeros(image_size, np.int32), {})
+    panoptic = panoptic.float()
+    grid = Grid.of(panoptic, input_size, image_size, stride)
+    channels = argmax(panoptic, grid).cpu().numpy()
+    confidence = upsample(scaled(panoptic, temperature, log).softmax(0).amax(0), grid).cpu().numpy()
+    return _segments(channels, confidence, detections, categories)
+
+
+def _segments(
+    channels: np.ndarray, confidence: np.ndarray, detections: Detections, categories: Categories
+) -> PanopticMap:
+    count, things = len(detections), len(categories.things)
+    classes = [*detections.classes.tolist(), *range(things, len(categories))]
+    # Beyond the classes lies void, whose id is 0.
+    area = np.bincount(channels.ravel(), minlength=len(classes))[: len(classes)]
+    sums = np.bincount(channels.ravel(), confidence.ravel(), minlength=len(classes))[: len(classes)]
+    mean = sums / np.maximum(area, 1)
+    scores = [*detections.scores.tolist(), *mean[count:].clip(0, 1).tolist()]
+    present = np.flatnonzero(area)
+    ids = np.full(len(classes) + 1, VOID_ID, np.int32)
+    ids[present] = np.arange(1, len(present) + 1)
+    return panoptic_map(
+        ids[channels],
+        {int(ids[k]): categories[classes[k]] for k in present},
+        {int(ids[k]): scores[k] for k in present},
+    )
+
+
+def _mix(low: Tensor, high: Tensor, weight: Tensor) -> Tensor:
+    # Written as a sum of products, not as torch.lerp: it is monotone in both ends also after rounding, which the
+    # shortcut of `argmax` relies on.
+    return low * (1 - weight) + high * weight

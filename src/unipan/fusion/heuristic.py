@@ -1,0 +1,115 @@
+"""The heuristic merger of Panoptic FPN (arXiv 1901.02446, Sec. 3), in the form of panopticapi.
+
+Objects first, most confident first, each where its mask reaches and nothing lies yet; then stuff on what is free.
+Nothing here is learned, which is the point of the comparison.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from unipan.config import MergerConfig
+from unipan.fusion.argmax import Grid, argmax, upsample
+from unipan.ops.masks import paste_full
+from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
+from unipan.structures import Detections
+
+Ids = Int32[np.ndarray, "H W"]
+
+
+def merge(
+    detections: Detections,
+    semantic_logits: Float[Tensor, "L h w"],
+    categories: Categories,
+    merger: MergerConfig,
+    input_size: tuple[int, int],
+    image_size: tuple[int, int],
+    stride: int,
+) -> PanopticMap:
+    """Merge instance and semantic segmentation by rules.
+
+    Args:
+        detections: with masks, boxes in pixels of the network's input; not cut yet.
+        semantic_logits: V before its softmax, things first.
+        merger: its four limits.
+        input_size: (height, width) of the network's input before padding.
+        image_size: (H, W) of the image.
+        stride: pixels of the input per cell of V.
+
+    Returns:
+        things in the order of their scores, then stuff. Pixels that V calls a thing but no mask takes, and stuff
+        regions below the limit, are void.
+
+    Raises:
+        ValueError: the detections have no masks.
+    """
+    if detections.masks is None:
+        raise ValueError(
+            "heuristic merger: this network predicts boxes without masks, and the merger paints masks; use the fusion "
+            "affinity or potential, or a checkpoint with masks"
+        )
+    ids = np.full(image_size, VOID_ID, np.int32)
+    found = _paint_things(ids, detections, categories, merger, input_size)
+    grid = Grid.of(semantic_logits, input_size, image_size, stride)
+    labels = argmax(semantic_logits.float(), grid).cpu().numpy()
+    confidence = upsample(semantic_logits.float().softmax(0).amax(0), grid).cpu().numpy()
+    found += paint_stuff(ids, labels, confidence, categories, merger.stuff_area * ids.size)
+    named = dict(enumerate(found, start=1))
+    return panoptic_map(
+        ids,
+        {key: category for key, (category, _) in named.items()},
+        {key: score for key, (_, score) in named.items()},
+    )
+
+
+def _paint_things(
+    ids: Ids,
+    detections: Detections,
+    categories: Categories,
+    merger: MergerConfig,
+    input_size: tuple[int, int],
+) -> list[tuple[Category, float]]:
+    """Paint ids 1.. of the kept masks into `ids`; their categories and scores, in the order of the ids."""
+    height, width = ids.shape
+    scale = torch.tensor([width / input_size[1], height / input_size[0]] * 2)
+    order = detections.scores.argsort(descending=True, stable=True)
+    found: list[tuple[Category, float]] = []
+    for index in order.tolist():
+        score = float(detections.scores[index])
+        if score < merger.score:
+            break
+        assert detections.masks is not None
+        probabilities = detections.masks[index].float().sigmoid()
+        window, mask = paste_full(probabilities, detections.boxes[index].cpu() * scale, height, width, merger.mask)
+        free = mask & (ids[window] == VOID_ID)
+        area = int(mask.sum())
+        if area == 0 or not free.any() or (area - int(free.sum())) / area > merger.overlap:
+            continue
+        found.append((categories[int(detections.classes[index])], score))
+        ids[window][free] = len(found)
+    return found
+
+
+def paint_stuff(
+    ids: Ids,
+    labels: np.ndarray,
+    confidence: np.ndarray,
+    categories: Categories,
+    least_area: float,
+) -> list[tuple[Category, float]]:
+    """Give the free pixels of every large enough stuff class the next id; their categories and mean confidences."""
+    free = ids == VOID_ID
+    areas = np.bincount(labels[free], minlength=len(categories))
+    sums = np.bincount(labels[free], confidence[free], minlength=len(categories))
+    start = int(ids.max(initial=VOID_ID))
+    table = np.zeros(len(categories), np.int32)
+    found: list[tuple[Category, float]] = []
+    for index in range(len(categories.things), len(categories)):
+        if areas[index] == 0 or areas[index] < least_area:
+            continue
+        found.append((categories[index], min(float(sums[index] / areas[index]), 1.0)))
+        table[index] = start + len(found)
+    ids[free] = table[labels[free]]
+    return found

@@ -1,0 +1,175 @@
+"""UPSNet's inference (arXiv 1901.03784), from the paper and from facts about its released configuration.
+
+Masks are pruned; one channel per remaining thing, per stuff class and for void compete at the image's own size; then V
+votes on every thing. Where our form differs from the released one: detections have passed the class-wise NMS before the
+one over all classes, and V and the masks are interpolated at the image's size at once, not at the network's and from
+there to the nearest pixel.
+
+Legend: D detections, S stuff classes, K = D + S + 1 channels, L = T + S classes (things first).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torchvision.ops import nms
+
+from unipan.config import UpsnetConfig
+from unipan.fusion.argmax import Grid, argmax, upsample
+from unipan.fusion.heuristic import paint_stuff
+from unipan.ops.masks import paste_window
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import PanopticMap, panoptic_map
+from unipan.structures import Detections
+
+
+def fuse(
+    detections: Detections,
+    semantic_logits: Float[Tensor, "L h w"],
+    categories: Categories,
+    limits: UpsnetConfig,
+    stuff_area: float,
+    input_size: tuple[int, int],
+    image_size: tuple[int, int],
+    stride: int,
+) -> PanopticMap:
+    """Read a panoptic map off a network of variant A with the void channel.
+
+    Args:
+        detections: with masks, boxes in pixels of the network's input; not cut yet.
+        semantic_logits: V before its softmax, things first.
+        limits: of pruning and voting.
+        stuff_area: stuff regions smaller than this share of the image become void.
+        input_size: (height, width) of the network's input before padding.
+        image_size: (H, W) of the image.
+        stride: pixels of the input per cell of V.
+
+    Returns:
+        things in the order of their scores, then stuff.
+
+    Raises:
+        ValueError: the detections have no masks.
+    """
+    things, v = len(categories.things), semantic_logits.detach().float().cpu()
+    kept = prune(_at_image(detections, input_size, image_size), limits, image_size)
+    grid = Grid.of(v, input_size, image_size, stride)
+    winners = compete(v, kept, grid, things)
+    labels = argmax(v, grid).numpy()
+    pairs = np.bincount((winners * len(v) + labels).ravel(), minlength=(len(kept) + len(v)) * len(v))
+    counts = pairs.reshape(-1, len(v))[: len(kept)]
+    voted = vote(counts, kept.classes.numpy(), things, limits.stuff_vote)
+    own = np.flatnonzero((voted < things) & counts.any(1))
+    # The class of every channel. Void gets a thing's, because free pixels of such a class stay void.
+    classes = np.concatenate([voted, np.arange(things, len(v)), [0]])
+    numbers = np.zeros(len(classes), np.int32)
+    numbers[own] = np.arange(1, len(own) + 1)
+    ids = numbers[winners]
+    found = [(categories[int(kept.classes[row])], float(kept.scores[row])) for row in own]
+    confidence = upsample(v.softmax(0).amax(0), grid).numpy()
+    found += paint_stuff(ids, classes[winners], confidence, categories, stuff_area * ids.size)
+    named = dict(enumerate(found, start=1))
+    return panoptic_map(
+        ids,
+        {key: category for key, (category, _) in named.items()},
+        {key: score for key, (_, score) in named.items()},
+    )
+
+
+def _at_image(detections: Detections, input_size: tuple[int, int], image_size: tuple[int, int]) -> Detections:
+    """On the CPU, boxes in pixels of the image."""
+    if detections.masks is None:
+        raise ValueError(
+            "UPSNet's rules: this network predicts boxes without masks, and they prune masks; use the fusion affinity "
+            "or potential, or a checkpoint with masks"
+        )
+    scale = torch.tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]] * 2)
+    return replace(
+        detections.detach(),
+        boxes=detections.boxes.detach().float().cpu() * scale,
+        scores=detections.scores.detach().float().cpu(),
+        classes=detections.classes.cpu(),
+        masks=detections.masks.detach().float().cpu(),
+    )
+
+
+def prune(detections: Detections, limits: UpsnetConfig, image_size: tuple[int, int]) -> Detections:
+    """The detections that take part, in the order of their scores.
+
+    NMS over all classes together, then the score, then, most confident first: a mask is dropped that is empty, or
+    of which kept masks of its class have taken more than the limit.
+
+    Args:
+        detections: boxes in pixels of the image, mask logits; on the CPU.
+        limits: of NMS, score and overlap.
+        image_size: (H, W).
+    """
+    assert detections.masks is not None
+    taken: dict[int, np.ndarray] = {}
+    kept: list[int] = []
+    for index in nms(detections.boxes, detections.scores, limits.nms).tolist():
+        if float(detections.scores[index]) <= limits.score:
+            break
+        window, values = paste_window(detections.masks[index], detections.boxes[index], *image_size)
+        mask = (values > 0).numpy()
+        canvas = taken.setdefault(int(detections.classes[index]), np.zeros(image_size, bool))
+        if not mask.any() or (canvas[window] & mask).sum() / mask.sum() > limits.overlap:
+            continue
+        canvas[window] |= mask
+        kept.append(index)
+    return detections[torch.tensor(kept, dtype=torch.long)]
+
+
+def compete(v: Float[Tensor, "L h w"], detections: Detections, grid: Grid, num_things: int) -> Int[np.ndarray, "H W"]:
+    """The winning channel of every pixel: argmax of `channels`, which exist one at a time."""
+    size = (len(grid.rows.low), len(grid.columns.low))
+    best, winners = torch.full(size, -torch.inf), torch.zeros(size, dtype=torch.long)
+    for index, channel in enumerate(channels(v, detections, grid, num_things)):
+        winners[channel > best] = index
+        best = torch.maximum(best, channel)
+    return winners.numpy()
+
+
+def channels(
+    v: Float[Tensor, "L h w"], detections: Detections, grid: Grid, num_things: int
+) -> Iterator[Float[Tensor, "H W"]]:
+    """The K channels of Psi, variant A with void, at the image's size (`DynamicPotential` has them on the grid)."""
+    assert detections.masks is not None
+    size = (len(grid.rows.low), len(grid.columns.low))
+    let_through = torch.full(size, -torch.inf if len(detections) else 0.0)
+    for mask, box, label in zip(detections.masks, detections.boxes, detections.classes.tolist(), strict=True):
+        window, m_k = paste_window(mask, box, *size)
+        v_k = torch.zeros(size)
+        v_k[window] = upsample(v[label], grid[window])
+        let_through = torch.maximum(let_through, v_k)
+        v_k[window] += m_k
+        yield v_k
+    for stuff in v[num_things:]:
+        yield upsample(stuff, grid)
+    highest = upsample(v[0], grid)
+    for thing in v[1:num_things]:
+        highest = torch.maximum(highest, upsample(thing, grid))
+    yield highest - let_through
+
+
+def vote(
+    counts: Int[np.ndarray, "D L"], classes: Int[np.ndarray, " D"], num_things: int, share: float
+) -> Int[np.ndarray, " D"]:
+    """The class that every thing segment ends with.
+
+    1. Where most of its pixels have its own class in V, it keeps it (a tie is enough).
+    2. Else, where one stuff class has at least `share` of them, the segment becomes that stuff.
+    3. Else it keeps its class: V names another thing, or nothing clearly.
+
+    Args:
+        counts: for each segment, its pixels by the class that V gives them.
+        classes: of the detections.
+        num_things: T.
+        share: of rule 2.
+    """
+    agrees = np.take_along_axis(counts, classes[:, None], 1)[:, 0] == counts.max(1)
+    stuff = num_things + counts[:, num_things:].argmax(1)
+    turns = ~agrees & (np.take_along_axis(counts, stuff[:, None], 1)[:, 0] >= share * counts.sum(1))
+    return np.where(turns, stuff, classes)

@@ -1,0 +1,111 @@
+"""From the names of another code base to ours, every tensor accounted for."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unipan.config import Config
+from unipan.panoptic.categories import Categories
+
+NORM = ("weight", "bias", "running_mean", "running_var")
+LAYER = ("weight", "bias")
+
+
+def same(tensor: Tensor) -> Tensor:
+    """The change of a move that changes nothing."""
+    return tensor
+
+
+@dataclass(frozen=True)
+class Move:
+    """One tensor's way.
+
+    Attributes:
+        source: its name there.
+        target: its name in our network.
+        change: what becomes of it.
+        shape: what it must have there; None where it is the target's.
+    """
+
+    source: str
+    target: str
+    change: Callable[[Tensor], Tensor] = same
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `save_checkpoint` needs.
+
+    Attributes:
+        state: our network's state dict.
+        config: our network's.
+        categories: in the order of its rows.
+        metrics: where it came from (`imported`) and what was verified of it (`status`).
+        moved: how many tensors came from there.
+    """
+
+    state: dict[str, Tensor]
+    config: Config
+    categories: Categories
+    metrics: dict[str, Any]
+    moved: int
+
+
+def moves_of(source: str, target: str, parts: Iterable[str] = LAYER) -> list[Move]:
+    """The moves of one layer."""
+    return [Move(f"{source}.{part}", f"{target}.{part}") for part in parts]
+
+
+def translate(
+    moves: Iterable[Move], tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], origin: str, kind: str
+) -> dict[str, Tensor]:
+    """Our names and shapes, in 32 bits.
+
+    Args:
+        moves: one for every tensor that there must be.
+        tensors: what there is.
+        own: our network's state dict.
+        origin: what error messages call the file.
+        kind: what they say it should be.
+
+    Raises:
+        ValueError: a tensor is missing, left over, of another shape, or not of finite numbers.
+    """
+    named = {move.source: move for move in moves}
+    shapes = {name: move.shape or tuple(own[move.target].shape) for name, move in named.items()}
+    problems = [f"{name} is missing" for name in named if name not in tensors]
+    problems += [f"{name} is left over" for name in tensors if name not in named]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {shape}"
+        for name, shape in shapes.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    if not problems:  # only then is it worth looking at every number
+        problems = [problem for name, tensor in tensors.items() if (problem := _not_numbers(name, tensor))]
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(f"{origin}: not {kind} ({'; '.join(problems[:3])}{more}); give the file as it was published")
+    return {move.target: move.change(tensors[name].float()) for name, move in named.items()}
+
+
+def _not_numbers(name: str, tensor: Tensor) -> str:
+    """What is wrong with the values, if anything."""
+    if not tensor.is_floating_point():
+        return f"{name} holds {tensor.dtype}, not real numbers"
+    return "" if tensor.isfinite().all() else f"{name} holds numbers that are not finite"
+
+
+def background_first(rows: Float[Tensor, "A ..."]) -> Float[Tensor, "A ..."]:
+    """Rows of classes whose last is the background, with it in front, where torchvision has it."""
+    return torch.cat([rows[-1:], rows[:-1]])
+
+
+def without_background(deltas: Float[Tensor, "R ..."], classes: int) -> Float[Tensor, "Q ..."]:
+    """Box deltas of `classes` classes behind four rows of zeros: torchvision keeps four for the background too, which
+    nothing reads."""
+    return torch.cat([torch.zeros_like(deltas[: len(deltas) // classes]), deltas])

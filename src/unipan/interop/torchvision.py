@@ -1,0 +1,199 @@
+"""torchvision's COCO Mask R-CNN and Faster R-CNN (ResNet-50 FPN, first version) as our backbone and detector.
+
+The parts are torchvision's own here too, so names and numbers move one to one but for four things:
+- its classes are COCO's ids 0..90, background first; those that COCO never used are dropped, and with them their
+  (tiny) share of the softmax;
+- its published weights are for a batch norm without epsilon; ours has one, which is taken off the variance;
+- our squeeze-and-excite starts as a factor of one half, and P5's lateral twice as large: together exactly nothing,
+  and a gradient for both;
+- the semantic decoder and the affinity head are ours and start afresh. Stuff starts two below things in V, so that the
+  merger leaves the pixels between the objects void, until V has learned something to say of them.
+
+Tests hold backbone and detector to torchvision's own on random weights; the published files were never at hand, so the
+result says that it is unverified.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights
+from torchvision.ops import FrozenBatchNorm2d
+
+from unipan.build import build_network
+from unipan.config import Config
+from unipan.datasets.formats.coco_classes import coco_categories
+from unipan.interop.moves import Imported, Move, moves_of, translate
+from unipan.panoptic.categories import Categories
+from unipan.presets import coco
+
+NAMES = ("maskrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn")
+UNVERIFIED = (
+    "unverified numerically: the published file was never at hand; backbone and detector are as torchvision's own on "
+    "random weights (tests); the semantic decoder, squeeze-and-excite and the affinity head are untrained"
+)
+COCO_IDS = 91
+"""Outputs there: the background and COCO's ids 1..90."""
+OUR_EPSILON = 1e-5
+RESERVE = 2.0
+"""By how much an untrained V prefers things; its random logits differ by some tenths."""
+
+
+def config_of(name: str) -> Config:
+    """The paper's COCO network; with Faster R-CNN it is mask-free. Until it is trained the merger reads it."""
+    base = coco()
+    masks = name.startswith("mask")
+    return replace(
+        base,
+        name=f"torchvision_{name}",
+        detection=replace(base.detection, masks=masks),
+        inference=replace(base.inference, fusion="heuristic" if masks else "potential"),
+    )
+
+
+def require_known(name: str) -> None:
+    """Raises ValueError for a model whose layers our detector does not have."""
+    if name not in NAMES:
+        raise ValueError(
+            f"torchvision:{name}: only {' and '.join(NAMES)} have our detector's layers (the _v2 models have batch "
+            "norm in the FPN and four convolutions in the box head); give one of them"
+        )
+
+
+def download(name: str) -> dict[str, Tensor]:
+    """torchvision's published weights, from its cache or the internet.
+
+    Raises:
+        FileNotFoundError: the download fails.
+    """
+    weights = get_model_weights(name)["COCO_V1"]
+    try:
+        state: dict[str, Tensor] = dict(weights.get_state_dict(progress=True, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(
+            f"torchvision:{name}: the download failed ({error}); fetch {weights.url} on another machine and give the "
+            "file with --file"
+        ) from error
+    return state
+
+
+def model_of(name: str, tensors: Mapping[str, Tensor], origin: str) -> nn.Module:
+    """torchvision's model with published weights, of any of its versions.
+
+    Raises:
+        ValueError: the weights are of another model.
+    """
+    model: nn.Module = get_model(name, weights=None, weights_backbone=None)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 0.0  # as torchvision sets it for these weights
+    try:
+        model.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        reason = "; ".join(line.strip()[:100] for line in str(error).splitlines()[1:4])
+        raise ValueError(
+            f"{origin}: not the weights of torchvision's {name} ({reason} ...); give the file as it was published"
+        ) from error
+    return model.eval()
+
+
+def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
+    """Our checkpoint of a detector.
+
+    Args:
+        model: torchvision's, with its weights.
+        name: one of `NAMES`.
+        origin: what error messages and the metrics call it.
+
+    Raises:
+        ValueError: tensors that are missing, left over or of another shape.
+    """
+    categories, config = coco_categories(), config_of(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = build_network(config, categories)
+    with torch.no_grad():
+        half_excite(network.backbone.excite)
+        reserve(network.semantic.project, len(categories.things))
+    own = network.state_dict()
+    norms = {
+        key: each.eps for key, each in model.named_modules() if isinstance(each, nn.BatchNorm2d | FrozenBatchNorm2d)
+    }
+    tensors = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+    state = own | translate(
+        network_moves(tensors, norms, categories, config), tensors, own, origin, f"torchvision's {name}"
+    )
+    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
+
+
+def half_excite(excite: nn.Module) -> None:
+    """Make a squeeze-and-excite a factor of sigmoid(0) = 1/2, whatever comes in."""
+    for name, part in excite.named_parameters():
+        if name.startswith("fc2."):
+            nn.init.zeros_(part)
+
+
+def reserve(project: nn.Conv2d, things: int) -> None:
+    """Let an untrained V prefer things, of which it has the first rows."""
+    nn.init.constant_(project.bias[things:], -RESERVE)  # type: ignore[index]  # it has a bias
+
+
+def network_moves(
+    tensors: Mapping[str, Tensor], norms: Mapping[str, float], categories: Categories, config: Config
+) -> list[Move]:
+    """Every tensor's way."""
+    rows = torch.tensor([0, *(thing.id for thing in categories.things)])
+    features = config.detection.box_features
+    head, ours = "roi_heads.box_predictor", "detection.roi.box_predictor"
+    moves = [
+        *backbone_moves(tensors, norms),
+        *moves_of("rpn.head.conv.0.0", "detection.rpn.head.conv.0.0"),
+        *moves_of("rpn.head.cls_logits", "detection.rpn.head.cls_logits"),
+        *moves_of("rpn.head.bbox_pred", "detection.rpn.head.bbox_pred"),
+        *moves_of("roi_heads.box_head.fc6", "detection.roi.box_head.fc6"),
+        *moves_of("roi_heads.box_head.fc7", "detection.roi.box_head.fc7"),
+        *class_moves(f"{head}.cls_score", f"{ours}.cls_score", rows, 1, (features,)),
+        *class_moves(f"{head}.bbox_pred", f"{ours}.bbox_pred", rows, 4, (features,)),
+    ]
+    if config.detection.masks:
+        for layer in range(config.detection.mask_layers):
+            moves += moves_of(f"roi_heads.mask_head.{layer}.0", f"detection.mask_head.{layer}.0")
+        there, here = "roi_heads.mask_predictor", "detection.mask_predictor"
+        moves += moves_of(f"{there}.conv5_mask", f"{here}.conv5_mask")
+        last = (config.detection.mask_channels, 1, 1)
+        moves += class_moves(f"{there}.mask_fcn_logits", f"{here}.mask_fcn_logits", rows[1:], 1, last)
+    return moves
+
+
+def backbone_moves(tensors: Mapping[str, Tensor], norms: Mapping[str, float]) -> list[Move]:
+    """ResNet and FPN, under the same names but for their first words."""
+    moves = []
+    for name in tensors:
+        if not name.startswith("backbone."):
+            continue
+        target = name.replace("backbone.body.", "backbone.resnet.")
+        layer, _, part = name.rpartition(".")
+        if part == "running_var":
+            moves.append(Move(name, target, partial(torch.add, other=norms[layer] - OUR_EPSILON)))
+        elif name == "backbone.fpn.inner_blocks.3.0.weight":
+            moves.append(Move(name, target, partial(torch.mul, other=2.0)))
+        else:
+            moves.append(Move(name, target))
+    return moves
+
+
+def class_moves(source: str, target: str, rows: Tensor, each: int, rest: tuple[int, ...]) -> list[Move]:
+    """A layer that ends in COCO's ids: of each wanted id its `each` rows."""
+    change = partial(chosen, rows=rows, each=each)
+    return [
+        Move(f"{source}.weight", f"{target}.weight", change, (COCO_IDS * each, *rest)),
+        Move(f"{source}.bias", f"{target}.bias", change, (COCO_IDS * each,)),
+    ]
+
+
+def chosen(tensor: Float[Tensor, "R ..."], rows: Tensor, each: int) -> Float[Tensor, "Q ..."]:
+    """Of every wanted class its `each` rows."""
+    return tensor.reshape(-1, each, *tensor.shape[1:])[rows].flatten(0, 1)

@@ -1,0 +1,1 @@
+"""Sec. 3.3: boxes B, scores s, classes c and masks M."""

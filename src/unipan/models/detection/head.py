@@ -1,0 +1,192 @@
+"""Sec. 3.3, A.2: the object detection submodule gives boxes B, scores s, classes c and, optionally, masks M.
+
+Built from torchvision's RPN, RoIAlign and heads. The same detections are predicted in training as at test, and the
+panoptic submodule learns from their mistakes. Stuff classes join as whole-image detections in the potential head.
+
+Legend: B images, R proposals, D detections, T thing classes; torchvision counts background as class 0, so its
+classes are offset by one, in this file alone.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
+from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
+
+from unipan.config import DetectionConfig
+from unipan.models.criterion import mask_loss
+from unipan.models.detection.pooling import region_pool
+from unipan.models.detection.proposals import Truth, region_proposals, sample_proposals, thin_out, truth_of
+from unipan.ops.distributed import mean_count
+from unipan.ops.masks import crop_targets
+from unipan.structures import Detections, ImageBatch, Target
+
+
+class DetectionHead(nn.Module):
+    """RPN, box head and optional mask head on the FPN levels.
+
+    Args:
+        channels: channels of the FPN levels.
+        num_things: T.
+        config: anchors, thresholds and widths.
+        mask_kind: `lovasz` (the paper's), `cross_entropy`, or `both`.
+        feed_truth: in training hand on the ground-truth boxes with score 1, not the predicted ones (Table H).
+        keep: probability of each of those boxes to be handed on; below 1 in UPSNet.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_things: int,
+        config: DetectionConfig,
+        mask_kind: str = "lovasz",
+        feed_truth: bool = False,
+        keep: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.mask_kind = mask_kind
+        self.feed_truth = feed_truth
+        self.keep = keep
+        self.rpn = region_proposals(channels, config)
+        # RoIHeads is the container of torchvision's parts; its own forward returns no detections in training.
+        self.roi = RoIHeads(
+            region_pool(7, config),
+            TwoMLPHead(channels * 7 * 7, config.box_features),
+            FastRCNNPredictor(config.box_features, num_things + 1),
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=config.roi_batch,
+            positive_fraction=0.25,
+            bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
+            score_thresh=config.score_threshold,
+            nms_thresh=config.nms,
+            detections_per_img=config.max_detections,
+        )
+        self.mask_pool: nn.Module | None = None
+        if config.masks:
+            self.mask_pool = region_pool(config.mask_size // 2, config)
+            self.mask_head = MaskRCNNHeads(channels, [config.mask_channels] * config.mask_layers, 1)
+            self.mask_predictor = MaskRCNNPredictor(config.mask_channels, config.mask_channels, num_things)
+
+    def forward(
+        self, features: dict[str, Tensor], images: ImageBatch, targets: list[Target] | None = None
+    ) -> tuple[list[Detections], dict[str, Tensor]]:
+        """Detections of each image and, in training mode, the named losses."""
+        truths = None if targets is None else [truth_of(target) for target in targets]
+        # torchvision makes the anchors in the features' own type; bf16 would round boxes to whole pixels and more.
+        levels = {name: level.float() for name, level in features.items()}
+        proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), levels, truths)
+        if targets is None or truths is None or not self.training:
+            return self.detect(features, proposals, images.sizes), {}
+        losses = {"rpn_objectness": losses["loss_objectness"], "rpn_box": losses["loss_rpn_box_reg"]}
+        losses |= self._head_losses(features, proposals, targets, truths)
+        if self.feed_truth:
+            return self._truth(features, truths), losses
+        return self.detect(features, proposals, images.sizes), losses
+
+    def detect(
+        self, features: dict[str, Tensor], proposals: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> list[Detections]:
+        """Score, refine and suppress the proposals of each image.
+
+        Scores and masks carry gradients (A.4), boxes do not: a crop has none towards its corners. So all proposals
+        are scored without a graph and only the kept ones again with it.
+        """
+        with torch.no_grad():
+            logits, deltas = self._box_head(features, proposals)
+            counts = [len(p) for p in proposals]
+            decoded = self.roi.box_coder.decode(deltas.float(), proposals)  # of no proposals: (0, 4 classes)
+            refined = torch.split(decoded.reshape(-1, logits.shape[1], 4)[:, 1:], counts)
+            scored = torch.split(logits.float().softmax(-1)[:, 1:], counts)
+            found = [self._suppress(s, b, size) for s, b, size in zip(scored, refined, sizes, strict=True)]
+        boxes, scores, classes, rows = (list(parts) for parts in zip(*found, strict=True))
+        if torch.is_grad_enabled():
+            kept = [p[row] for p, row in zip(proposals, rows, strict=True)]
+            scores = self._scores(features, kept, classes)
+        masks = self.masks(features, boxes, classes)
+        return [Detections(*parts) for parts in zip(boxes, scores, classes, masks, strict=True)]
+
+    def _suppress(
+        self, scores: Float[Tensor, "R T"], boxes: Float[Tensor, "R T 4"], size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Boxes, scores, classes and proposal rows of the detections of one image: the usual post-processing."""
+        boxes = clip_boxes_to_image(boxes, size)
+        row, label = (scores > self.config.score_threshold).nonzero(as_tuple=True)
+        box, score = boxes[row, label], scores[row, label]
+        big = remove_small_boxes(box, 1e-2)
+        box, score, label, row = box[big], score[big], label[big], row[big]
+        keep = batched_nms(box, score, label, self.config.nms)[: self.config.max_detections]
+        return box[keep], score[keep], label[keep], row[keep]
+
+    def _scores(self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]) -> list[Tensor]:
+        logits, _ = self._box_head(features, boxes)
+        probabilities = torch.split(logits.float().softmax(-1)[:, 1:], [len(b) for b in boxes])
+        return [p.gather(1, label[:, None])[:, 0] for p, label in zip(probabilities, classes, strict=True)]
+
+    def _truth(self, features: dict[str, Tensor], truths: list[Truth]) -> list[Detections]:
+        boxes, classes = (list(parts) for parts in zip(*(thin_out(t, self.keep) for t in truths), strict=True))
+        masks = self.masks(features, boxes, classes)
+        return [
+            Detections(box, torch.ones_like(box[:, 0]), label, mask)
+            for box, label, mask in zip(boxes, classes, masks, strict=True)
+        ]
+
+    def _head_losses(
+        self, features: dict[str, Tensor], proposals: list[Tensor], targets: list[Target], truths: list[Truth]
+    ) -> dict[str, Tensor]:
+        with torch.no_grad():
+            sampled, rows, labels, deltas = sample_proposals(self.roi, proposals, truths)
+        class_logits, box_deltas = self._box_head(features, sampled)
+        box_class, box_regression = fastrcnn_loss(class_logits.float(), box_deltas.float(), labels, deltas)
+        # torchvision's means are over this process's proposals; the losses are over those of all processes.
+        share = len(class_logits) / mean_count(len(class_logits), class_logits.device)
+        losses = {"box_class": box_class * share, "box_regression": box_regression * share}
+        if self.mask_pool is not None:
+            positive = [(label > 0).nonzero()[:, 0] for label in labels]
+            boxes = [p[keep] for p, keep in zip(sampled, positive, strict=True)]
+            classes = [label[keep] - 1 for label, keep in zip(labels, positive, strict=True)]
+            logits = torch.cat(self._mask_logits(self.mask_pool, features, boxes, classes))
+            wanted = [
+                crop_targets(target.instances, box, row[keep], self.config.mask_size)
+                for target, box, row, keep in zip(targets, boxes, rows, positive, strict=True)
+            ]
+            losses["mask"] = mask_loss(logits.float(), torch.cat(wanted), self.mask_kind)
+        return losses
+
+    def _box_head(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+        pooled = self.roi.box_roi_pool(features, boxes, padded_sizes(features, len(boxes)))
+        logits, deltas = self.roi.box_predictor(self.roi.box_head(pooled))
+        return logits, deltas
+
+    def masks(
+        self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
+    ) -> list[Tensor] | list[None]:
+        """Mask logits (D m m) of each image's boxes, whoever found them; None per image without a mask head."""
+        if self.mask_pool is None:
+            return [None] * len(boxes)
+        return self._mask_logits(self.mask_pool, features, boxes, classes)
+
+    def _mask_logits(
+        self, pool: nn.Module, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
+    ) -> list[Tensor]:
+        """Mask logits of each box's class, per image.
+
+        Runs on zero boxes too: every parameter keeps a gradient, which distributed training needs.
+        """
+        pooled = pool(features, boxes, padded_sizes(features, len(boxes)))
+        logits, index = self.mask_predictor(self.mask_head(pooled)), torch.cat(classes)
+        chosen = logits[torch.arange(len(index), device=index.device), index]
+        return list(torch.split(chosen, [len(b) for b in boxes]))
+
+
+def padded_sizes(features: dict[str, Tensor], count: int) -> list[tuple[int, int]]:
+    """The padded input's size, once per image: RoIAlign infers its strides from it.
+
+    Not the images' own sizes, from which it would infer wrong strides where padding is a large share.
+    """
+    height, width = features["p2"].shape[-2:]
+    return [(4 * height, 4 * width)] * count

@@ -1,0 +1,147 @@
+"""Sec. 3.3: region proposals, by torchvision's RPN, and what is sampled of anchors and proposals to train on.
+
+Everything that becomes a box stays in 32 bits. torchvision draws the samples of a batch from the global generator
+and takes means over the local batch; here every image has its own draw and the means are over all processes, so
+that the losses depend on the images, not on the process that an image went to.
+
+Legend: N anchors or proposals of one image.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Num
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.models.detection._utils import Matcher
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+
+from unipan.config import DetectionConfig
+from unipan.models.detection.anchors import anchor_generator
+from unipan.ops.distributed import mean_count
+from unipan.structures import Target
+
+IGNORED = -1
+"""Label of an anchor or proposal that teaches nothing (torchvision's)."""
+
+Truth = dict[str, Any]
+"""Of one image: boxes and labels as torchvision has them (background is 0), and the image's own draw."""
+
+
+class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's head, whose outputs stay in 32 bits under autocast: they become boxes."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Objectness and box deltas per level."""
+        logits, deltas = super().forward(x)
+        return [each.float() for each in logits], [each.float() for each in deltas]
+
+
+class OverlapMatcher(Matcher):  # type: ignore[misc]
+    """torchvision's matcher, in which a true box that no anchor overlaps matches none.
+
+    A true box also gets the anchors that overlap it most, however little. If that is by 0, because a crop leaves a
+    sliver at the edge, beyond the last small anchor, torchvision's takes all that overlap it by 0: the whole image.
+    """
+
+    def set_low_quality_matches_(self, matches: Tensor, all_matches: Tensor, match_quality_matrix: Tensor) -> None:
+        """In place, on `matches`."""
+        overlapped = match_quality_matrix.amax(1) > 0
+        super().set_low_quality_matches_(matches, all_matches, match_quality_matrix[overlapped])
+
+
+class ImagewiseRPN(RegionProposalNetwork):  # type: ignore[misc]
+    """torchvision's RPN, called like it with truths of `truth_of`."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[Truth]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Per image a label of every anchor, IGNORED outside the image's sample, and the box that it should have."""
+        labels, boxes = super().assign_targets_to_anchors(anchors, targets)
+        most, share = self.fg_bg_sampler.batch_size_per_image, self.fg_bg_sampler.positive_fraction
+        for label, truth in zip(labels, targets, strict=True):
+            label[~sample(label, most, share, truth["draw"])] = IGNORED
+        return labels, boxes
+
+    def compute_loss(
+        self,
+        objectness: Tensor,
+        pred_bbox_deltas: Tensor,
+        labels: list[Tensor],
+        regression_targets: tuple[Tensor, ...],
+    ) -> tuple[Tensor, Tensor]:
+        """Faster R-CNN's losses (arXiv 1506.01497, Eq. 1), both a mean over the sampled anchors of all processes."""
+        label, wanted = torch.cat(labels), torch.cat(regression_targets)
+        positive, negative = (torch.nonzero(label == kind)[:, 0] for kind in (1, 0))
+        rows = torch.cat([positive, negative])
+        count = mean_count(len(rows), label.device)
+        chance = F.binary_cross_entropy_with_logits(objectness.flatten()[rows], label[rows], reduction="sum")
+        box = F.smooth_l1_loss(pred_bbox_deltas[positive], wanted[positive], beta=1 / 9, reduction="sum")
+        return chance / count, box / count
+
+
+def region_proposals(channels: int, config: DetectionConfig) -> ImagewiseRPN:
+    """An RPN on FPN levels of `channels`, one anchor size per level."""
+    anchors = anchor_generator(config)
+    phases = ("training", "testing")
+    before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
+    head = Float32RPNHead(channels, len(config.anchor_ratios))
+    rpn = ImagewiseRPN(anchors, head, 0.7, 0.3, config.rpn_batch, 0.5, before, after, 0.7)
+    rpn.proposal_matcher = OverlapMatcher(0.7, 0.3, allow_low_quality_matches=True)
+    return rpn
+
+
+def truth_of(target: Target) -> Truth:
+    """The draw is of the target's seed and used up in order."""
+    device = target.boxes.device
+    draw = None if target.seed is None else torch.Generator(device).manual_seed(target.seed)
+    return {"boxes": target.boxes, "labels": target.classes + 1, "draw": draw}
+
+
+def thin_out(truth: Truth, keep: float) -> tuple[Tensor, Tensor]:
+    """Boxes and thing classes of an image; each is kept with that probability."""
+    boxes, labels = truth["boxes"], truth["labels"]
+    if keep < 1:
+        rows = torch.rand(len(boxes), generator=truth["draw"], device=boxes.device) < keep
+        boxes, labels = boxes[rows], labels[rows]
+    return boxes, labels - 1
+
+
+def sample(
+    labels: Num[Tensor, " N"], most: int, positive_share: float, draw: torch.Generator | None
+) -> Bool[Tensor, " N"]:
+    """Which boxes of one image enter a loss: at most `most`, at most that share of them positive (Fast R-CNN).
+
+    Args:
+        labels: above 0 positive, 0 background, below 0 out of the question.
+        most: boxes to choose.
+        positive_share: upper limit; background fills up.
+        draw: what the choice is drawn from; None is torch's global generator.
+    """
+    chosen = torch.zeros_like(labels, dtype=torch.bool)
+    left = int(most * positive_share)
+    for kind in (labels >= 1, labels == 0):
+        rows = torch.nonzero(kind)[:, 0]
+        order = torch.randperm(len(rows), generator=draw, device=labels.device)[:left]
+        chosen[rows[order]] = True
+        left = most - len(order)
+    return chosen
+
+
+def sample_proposals(
+    roi: RoIHeads, proposals: list[Tensor], truths: list[Truth]
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], tuple[Tensor, ...]]:
+    """What the box head trains on, per image: boxes (N 4), the thing that each should find, label, box deltas.
+
+    torchvision's `select_training_samples`, drawn image by image.
+    """
+    boxes = [truth["boxes"].to(proposals[0].dtype) for truth in truths]
+    proposals = roi.add_gt_proposals(proposals, boxes)
+    rows, labels = roi.assign_targets_to_proposals(proposals, boxes, [truth["labels"] for truth in truths])
+    most, share = roi.fg_bg_sampler.batch_size_per_image, roi.fg_bg_sampler.positive_fraction
+    chosen = [sample(label, most, share, truth["draw"]) for label, truth in zip(labels, truths, strict=True)]
+    proposals, rows, labels = ([each[c] for each, c in zip(p, chosen, strict=True)] for p in (proposals, rows, labels))
+    # An image without things has only background, whose deltas count nowhere.
+    wanted = [b[row] if len(b) else torch.zeros_like(p) for b, row, p in zip(boxes, rows, proposals, strict=True)]
+    return proposals, rows, labels, roi.box_coder.encode(wanted, proposals)

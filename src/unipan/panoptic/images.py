@@ -1,0 +1,109 @@
+"""Photographs, from files and from memory, as upright 8-bit RGB."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from unipan.files import read_bytes
+
+
+def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
+    """Read a photograph as RGB, upright (EXIF orientation applied).
+
+    Grey, palette, CMYK and 16-bit images are converted; transparency is laid over white. Of an animation the
+    first frame is read.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a readable image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        read_bytes(path)
+    try:
+        with Image.open(path) as image:
+            return rgb_of_pil(image, str(path))
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
+
+
+def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "H W 3"]:
+    """Convert a PIL image of any mode to upright 8-bit RGB; transparency is laid over white.
+
+    Raises:
+        ValueError: a mode without a known range (floats, or integers above 65535).
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        return _rgb_of_16_bit(np.asarray(image), source)
+    if image.mode == "F":
+        raise ValueError(f"{source}: floating-point pixels have no known range; save it with 8 or 16 bits a channel")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.array(image.convert("RGB"))
+
+
+def _rgb_of_16_bit(grey: np.ndarray, source: str) -> UInt8[np.ndarray, "H W 3"]:
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ValueError(f"{source}: pixels of {grey.min()}..{grey.max()} have no known range; save it with 16 bits")
+    scaled = np.rint(grey / 257).astype(np.uint8)
+    return np.repeat(scaled[..., None], 3, axis=2)
+
+
+def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
+    """Turn an image in memory into a contiguous, writable HxWx3 uint8 array.
+
+    Args:
+        image: a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255, or floating point 0-1).
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(image, Image.Image):
+        return rgb_of_pil(image)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"image: an array must be HxWx3 uint8 (RGB), this one has shape {image.shape} and type {image.dtype}"
+            )
+        rgb = image
+    elif is_tensor(image):
+        rgb = _rgb_of_tensor(image)
+    else:
+        raise ValueError(
+            f"image: a {type(image).__name__} is not an image; give a path, a PIL image, an HxWx3 uint8 array or a "
+            "3xHxW tensor"
+        )
+    if rgb.size == 0:
+        raise ValueError(f"image: it has no pixels (shape {rgb.shape})")
+    return np.require(rgb, requirements=("C", "W"))  # torch warns of arrays that may not be written
+
+
+def is_tensor(image: object) -> bool:
+    """Whether it is one of torch's, which is not imported for the question."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(image, torch.Tensor)
+
+
+def _rgb_of_tensor(image: Any) -> UInt8[np.ndarray, "H W 3"]:
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(f"image: a tensor must be 3xHxW (RGB), this one is {'x'.join(map(str, image.shape))}")
+    image = image.detach().cpu()
+    pixels = np.asarray(image.float() if image.is_floating_point() else image)
+    if pixels.dtype == np.float32:
+        if not ((pixels >= 0) & (pixels <= 1)).all():  # a NaN fails both
+            raise ValueError(
+                f"image: a floating-point tensor must lie in 0..1 without NaN, this one spans "
+                f"{pixels.min():.4g}..{pixels.max():.4g}; divide by 255, or give uint8"
+            )
+        pixels = (pixels * 255).round().astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"image: a tensor must be uint8 (0-255) or floating point (0-1), this one is {image.dtype}")
+    return pixels.transpose(1, 2, 0)

@@ -1,0 +1,218 @@
+"""What a finished training of an ablation leaves for ever: one small JSON file, from which every table is rebuilt."""
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from unipan.config import Config
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.files import write_atomically
+from unipan.panoptic.categories import Categories
+
+DIGITS = 4
+"""Of an image's IoU sum in a record; over a hundred images PQ moves by less than 1e-5."""
+
+
+@dataclass(frozen=True)
+class ExperimentRecord:
+    """One training and how its maps scored.
+
+    Attributes:
+        model: key of `ablations.MODELS`.
+        data: what it was trained on: `scenes` or the folder's name.
+        seed: of weights, order and augmentation.
+        iterations: optimiser steps.
+        config: its fields that are not Config's defaults, by dotted name.
+        facts: commit, machine, versions, seconds an iteration, minutes.
+        categories: of the data, in COCO's form.
+        images: names, in the order of `counts`.
+        readings: by fusion: `counts`, per image rows of class, IoU sum, TP, FP, FN (zeros at the end left out);
+            `trimmed`, the same of the images where trimming small stuff changes them, by index; `iou`, `iou_trimmed`.
+        semantic: IoU of V; `confusion`, its pixels by class; `sides`, by image its pixels of things taken for things,
+            for stuff, of stuff for things, for stuff (older records have none).
+        ap: of boxes and masks; None without faster-coco-eval.
+        merger: the tuned limits, where there are masks.
+        ceiling: PQ of a perfect P on this grid.
+    """
+
+    model: str
+    data: str
+    seed: int
+    iterations: int
+    config: dict[str, Any]
+    facts: dict[str, Any]
+    categories: list[dict[str, Any]]
+    images: list[str]
+    readings: dict[str, dict[str, Any]]
+    semantic: dict[str, Any]
+    ap: dict[str, float | None] | None
+    merger: dict[str, float] | None
+    ceiling: dict[str, float]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config_hash(self) -> str:
+        """Of the config, the seed aside."""
+        return hash_of(self.config)
+
+    @property
+    def file_name(self) -> str:
+        """Where `save` puts it."""
+        return record_name(self.data, self.model, self.seed, self.iterations, self.config_hash)
+
+    @cached_property
+    def classes(self) -> Categories:
+        """The categories as an object."""
+        return Categories.from_coco(self.categories)
+
+    def counts(self, reading: str, trimmed: bool = False) -> Float64[np.ndarray, "I L 4"]:
+        """IoU sum, TP, FP, FN per image and class.
+
+        Raises:
+            ValueError: this training has no such reading.
+        """
+        if reading not in self.readings:
+            raise ValueError(
+                f"record {self.file_name}: it has no reading {reading!r}, only {', '.join(self.readings)}; "
+                "remove the file and run the command again"
+            )
+        rows, changed = self.readings[reading]["counts"], self.readings[reading]["trimmed"]
+        found = np.zeros((len(self.images), len(self.categories), 4))
+        for image, cells in enumerate(rows):
+            for label, *values in changed.get(str(image), cells) if trimmed else cells:
+                found[image, label, : len(values)] = values
+        return found
+
+    def save(self, folder: Path) -> Path:
+        """Write the file; returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self.file_name
+        write_atomically(path, (json.dumps(asdict(self), separators=(",", ":"), allow_nan=False) + "\n").encode())
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> "ExperimentRecord":
+        """Read one file.
+
+        Raises:
+            ValueError: it is not a record.
+        """
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"record {path}: it cannot be read ({error}); remove it and run the command again"
+            ) from error
+
+
+def record_name(data: str, model: str, seed: int, iterations: int, config_hash: str) -> str:
+    """File name of a record: everything that tells two trainings apart."""
+    return f"{data}-{model.replace(' ', '-')}-s{seed}-i{iterations}-{config_hash}.json"
+
+
+def load_records(folder: Path) -> list[ExperimentRecord]:
+    """Every record of a folder, in the order of the names; other files are left alone."""
+    ending = re.compile(r"-s\d+-i\d+-[0-9a-f]{8}\.json")
+    return [ExperimentRecord.load(path) for path in sorted(folder.glob("*.json")) if ending.search(path.name)]
+
+
+def sparse(quality: PanopticQuality, names: list[str]) -> list[list[list[int | float]]]:
+    """Per image the classes that occur, as rows of class, IoU sum, TP, FP, FN without the zeros at their end."""
+    found = []
+    for name in names:
+        counted = quality.counts[name]
+        pairs = zip(counted.classes.tolist(), counted.total.tolist(), strict=True)
+        found.append(
+            [_without_last_zeros([label, round(iou, DIGITS), *map(int, rest)]) for label, (iou, *rest) in pairs]
+        )
+    return found
+
+
+def differing(plain: list[Any], changed: list[Any]) -> dict[str, Any]:
+    """The entries of a list that differ from another's, by index."""
+    pairs = enumerate(zip(plain, changed, strict=True))
+    return {str(index): other for index, (own, other) in pairs if own != other}
+
+
+def _without_last_zeros(row: list[int | float]) -> list[int | float]:
+    while len(row) > 1 and row[-1] == 0:
+        row = row[:-1]
+    return row
+
+
+def changed_fields(config: Config) -> dict[str, Any]:
+    """The fields of a config that are not the default's, by dotted name; without seed and iterations.
+
+    A field that a later version adds with a default changes nothing here, so old records keep their hash.
+    """
+    mine, default = _flat(asdict(config)), _flat(asdict(Config()))
+    skipped = ("name", "train.seed", "train.iterations")
+    return {key: value for key, value in mine.items() if key not in skipped and default.get(key) != value}
+
+
+def hash_of(fields: dict[str, Any]) -> str:
+    """Eight hexadecimal digits that any changed field changes."""
+    text = json.dumps(fields, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Commit, processor, versions and the device that was used, for the record."""
+    return {
+        "commit": _commit(),
+        "machine": _processor(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _commit() -> str:
+    """Of the source that runs, or `unknown` outside a clone."""
+    here = Path(__file__).resolve()
+    # An environment inside another project's clone would give that project's commit: is this file in the repository?
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return "unknown"
+    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=10") or "unknown"
+
+
+def _git(folder: Path, *command: str) -> str | None:
+    """What git says there; None where it fails."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    """What the operating system calls the processor."""
+    path = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":", 1)[1].strip() for line in path.read_text().splitlines() if line.startswith("model name")]
+        if path.is_file()
+        else []
+    )
+    return f"{names[0]}, {len(names)} threads" if names else platform.processor() or platform.machine()

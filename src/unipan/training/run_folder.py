@@ -1,0 +1,173 @@
+"""What a run leaves behind: log.csv, TensorBoard events, checkpoints, the state for a resume, lines on the terminal."""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from unipan.checkpoint import config_from_dict, save_checkpoint
+from unipan.config import Config
+from unipan.models.network import PanopticNetwork
+from unipan.panoptic.categories import Categories
+
+LOSSES = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask", "semantic", "panoptic", "potential")
+FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff")
+COLUMNS = ("iteration", "lr", "seconds", *LOSSES, *FIGURES)
+
+
+class Bar:
+    """The progress bar's moving part, with the losses of the last step."""
+
+    def __init__(self, progress: Progress | None, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, losses: dict[str, float]) -> None:
+        """One iteration on."""
+        if self._progress is not None:
+            shown = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in losses.items())
+            self._progress.update(self._task, advance=1, losses=shown)
+
+
+class RunRecord:
+    """The folder of a run.
+
+    Args:
+        folder: made if missing.
+        every: iterations per row of log.csv; each row holds their mean losses.
+        quiet: print nothing.
+        origin: what a resume must find unchanged besides the config: data and number of processes.
+    """
+
+    def __init__(
+        self, folder: Path, every: int = 20, quiet: bool = False, origin: dict[str, Any] | None = None
+    ) -> None:
+        self.folder, self.every, self.origin = folder, every, origin or {}
+        self.console = Console(quiet=quiet)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._sums: dict[str, float] = {}
+        self._count, self._seconds = 0, 0.0
+        self._board: Any = None
+        self._resumed_at: int | None = None
+
+    def say(self, text: str) -> None:
+        """A line on the terminal, kept in notes.txt."""
+        self.console.print(text, highlight=False, soft_wrap=True)
+        with (self.folder / "notes.txt").open("a") as file:
+            file.write(text + "\n")
+
+    @contextmanager
+    def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Bar]:
+        """A live bar with losses and remaining time; nothing where the output is not a terminal."""
+        if not (wanted and self.console.is_terminal):
+            yield Bar(None, None)
+            return
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
+        with Progress(*columns, console=self.console) as progress:
+            yield Bar(progress, progress.add_task("train", total=total, completed=done, losses=""))
+
+    def log(
+        self,
+        iteration: int,
+        rate: float,
+        losses: dict[str, float],
+        seconds: float,
+        figures: dict[str, float] | None,
+        last: bool = False,
+    ) -> None:
+        """Collect one iteration; every `every`-th and every validation writes a row of means."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._count += 1
+        self._seconds += seconds
+        if iteration % self.every and not last:
+            return
+        row: dict[str, Any] = {"iteration": iteration, "lr": f"{rate:.3g}", "seconds": f"{self._seconds:.1f}"}
+        row |= {name: f"{value / self._count:.4f}" for name, value in self._sums.items()}
+        row |= {name: f"{value:.4f}" for name, value in (figures or {}).items() if name in FIGURES}
+        self._write(row)
+        self._sums, self._count, self._seconds = {}, 0, 0.0
+        if figures:
+            self.say(
+                f"iteration {iteration}: PQ {100 * figures['pq']:.1f} (things {100 * figures['pq_things']:.1f}, stuff "
+                f"{100 * figures['pq_stuff']:.1f}), of Psi {100 * figures['psi_pq']:.1f}"
+            )
+
+    def _write(self, row: dict[str, Any]) -> None:
+        path = self.folder / "log.csv"
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        if self._board is None:
+            self._board = _tensorboard(self.folder, self._resumed_at)
+        for name, value in row.items():
+            if self._board and name != "iteration":
+                self._board.add_scalar(name, float(value), row["iteration"])
+        if self._board:
+            self._board.flush()
+
+    def cut_log(self, iteration: int) -> None:
+        """Drop the rows after an iteration: a resumed run writes them again."""
+        self._resumed_at = iteration
+        path = self.folder / "log.csv"
+        if not path.exists():
+            return
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["iteration"]) <= iteration]
+        beside = path.with_suffix(".part")
+        with beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        beside.replace(path)
+
+    def save_checkpoints(
+        self,
+        names: list[str],
+        network: PanopticNetwork,
+        config: Config,
+        categories: Categories,
+        metrics: dict[str, Any],
+    ) -> None:
+        """`last.safetensors` and, after a better validation, `best.safetensors`; each opens with Segmenter.load."""
+        for name in names:
+            save_checkpoint(self.folder / f"{name}.safetensors", network.state_dict(), config, categories, metrics)
+
+    def save_resume(self, state: dict[str, object], config: Config) -> None:
+        """Everything a resume needs, written beside first."""
+        folder = self.folder / "resume"
+        folder.mkdir(exist_ok=True)
+        beside = folder / "state.part"
+        torch.save(state | {"config": asdict(config), "origin": self.origin}, beside)
+        beside.replace(folder / "state.pt")
+
+    def load_resume(self) -> tuple[dict[str, object], Config, dict[str, Any]]:
+        """State, config and origin of the interrupted run.
+
+        Raises:
+            FileNotFoundError: there is nothing to resume.
+        """
+        path = self.folder / "resume" / "state.pt"
+        if not path.exists():
+            raise FileNotFoundError(f"--resume: {path} does not exist; give the --out of an interrupted run")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        config = config_from_dict(json.loads(json.dumps(state.pop("config"))))
+        return state, config, state.pop("origin", {})
+
+
+def _tensorboard(folder: Path, resumed_at: int | None) -> Any:
+    """A SummaryWriter that hides what was written after the resumed iteration; False without tensorboard."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return False
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=None if resumed_at is None else resumed_at + 1)

@@ -1,0 +1,281 @@
+"""What `unipan train` does: look at the data, fit the config to it, build the network, hand both to the engine."""
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from unipan.build import build_network
+from unipan.checkpoint import Transfer, bundled, checkpoint_path, read_header, transfer
+from unipan.config import Config, DetectionConfig
+from unipan.datasets.loading import PanopticData
+from unipan.datasets.sources import is_scenes, open_training
+from unipan.datasets.statistics import ThingStatistics, thing_statistics
+from unipan.models.network import PanopticNetwork
+from unipan.models.pretrained import check_width
+from unipan.panoptic.categories import Categories
+from unipan.presets import fit_detection, preset, split_baseline
+from unipan.processes import peak_memory
+from unipan.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from unipan.training.launch import Fabric
+    from unipan.training.run_folder import RunRecord
+    from unipan.training.trainer import Trainer
+
+
+def train(options: TrainOptions) -> None:
+    """Run one training.
+
+    Raises:
+        FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, or that a GPU has too little
+            memory, in one sentence.
+    """
+    from unipan.training.launch import launch
+    from unipan.training.run_folder import RunRecord
+
+    out = options.out or Path("runs")
+    check_folder(out, options.resume)
+    # What is wrong with --init is said before data is looked at.
+    begin = None if options.resume else with_init(options.config, options.init)
+    data, val, note = open_training(options.data, options.val)
+    fabric = launch(options.accelerator, options.devices, options.num_nodes)
+    origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
+    record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin)
+    say = record.say if fabric.is_global_zero else _silent
+    say(note)
+    try:
+        trainer = (
+            resume(fabric, data, val, record) if begin is None else start(fabric, options, *begin, data, val, record)
+        )
+        figures = trainer.run()
+    except KeyboardInterrupt as stop:
+        if not (out / "resume" / "state.pt").exists():
+            raise
+        raise ValueError(f"interrupted; the same command with --resume continues from {out / 'resume'}") from stop
+    except torch.OutOfMemoryError as error:
+        raise ValueError(out_of_memory(error, out)) from error
+    if figures:
+        say(
+            f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
+            f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f}); {effort(trainer)}"
+        )
+    else:
+        say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+
+
+def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
+    """What to do about a GPU that has too little memory for the run in `out`."""
+    from unipan.training.memory import describe_shortage
+
+    text = (
+        f"training: the GPU has too little memory ({describe_shortage(error)}); a larger --train.accumulate takes the "
+        "same batch in smaller passes, a smaller --data.crop or --data.short-side makes smaller images"
+    )
+    if not (out / "resume" / "state.pt").exists():
+        return text
+    # A resumed run keeps its config, so what is done can be saved only by more memory.
+    return (
+        f"{text}, both in a new --out; where more memory is free, the same command with --resume continues from "
+        f"{out / 'resume'}"
+    )
+
+
+def effort(trainer: "Trainer") -> str:
+    """Seconds per iteration, and the largest resident memory of this process (and GPU)."""
+    progress = trainer.progress
+    text = f"{progress.seconds / progress.iteration:.2f} s an iteration"
+    if (peak := peak_memory()) is not None:
+        text += f", peak memory {peak / 2**30:.1f} GiB"
+    if trainer.fabric.device.type == "cuda":
+        text += f", of the GPU {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+    return text
+
+
+def start(
+    fabric: "Fabric",
+    options: TrainOptions,
+    config: Config,
+    init: str | None,
+    data: PanopticData,
+    val: PanopticData,
+    record: "RunRecord",
+) -> "Trainer":
+    """A trainer at iteration 0 of what `with_init` gave, its schedule fitted to `--minutes`."""
+    from unipan.analysis.ceiling import advise
+    from unipan.training.schedule import linear_rule
+    from unipan.training.trainer import Trainer, check_batch
+
+    schedule, sentence = linear_rule(config.train, options.explicit)
+    config = replace(config, train=schedule)
+    check_batch(config, fabric.world_size)
+    say = record.say if fabric.is_global_zero else _silent
+    if sentence:
+        say(sentence)
+    if not is_scenes(options.data):
+        seen = thing_statistics(data, config.data, stride=config.decoder.stride)
+        say(str(seen))
+        config = fit_to_data(config, seen)
+        say(describe_detection(config.detection, seen))
+        if fabric.is_global_zero:
+            say(advise(data, config.data, stride=config.decoder.stride))
+    torch.manual_seed(config.train.seed)
+    network, words = build(config, data.categories, init)
+    say(words)
+    trainer = Trainer(fabric, config, data, val, record, network)
+    say(memory(trainer))
+    if options.minutes is not None:
+        trainer.fit_to(options.minutes)
+    else:
+        trainer.announce()
+    return trainer
+
+
+def memory(trainer: "Trainer") -> str:
+    """What a step will take, and what there is. Every process counts: losses may wait for each other."""
+    from unipan.training.memory import describe_memory, device_memory, estimate_memory, training_size
+    from unipan.training.step import runs_bf16
+
+    config, device, world = trainer.config, trainer.fabric.device, trainer.fabric.world_size
+    # Only where images keep their own size does one have to be looked at.
+    own = config.data.short_side == 0 and config.data.crop == (0, 0)
+    height, width = trainer.data[0].image.shape[:2] if own else (0, 0)
+    size = training_size(config.data, (height, width))
+    bf16 = runs_bf16(config.train.precision, device)
+    estimate = estimate_memory(trainer.network, trainer.criterion, config, size, bf16, world > 1)
+    return describe_memory(estimate, config.train, world, device_memory(device))
+
+
+def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "RunRecord") -> "Trainer":
+    """A trainer where the run's last checkpoint was written.
+
+    Raises:
+        FileNotFoundError: nothing to resume.
+        ValueError: other data, classes or number of processes than the run had.
+    """
+    from unipan.training.trainer import Trainer
+
+    state, config, origin = record.load_resume()
+    changed = [name for name, value in record.origin.items() if origin.get(name) != value]
+    if changed:
+        before, now = origin.get(changed[0]), record.origin[changed[0]]
+        raise ValueError(
+            f"--resume: the run in {record.folder} had {changed[0]} {before!r}, not {now!r}; an exact "
+            "continuation needs the same"
+        )
+    _, categories, _ = read_header(record.folder / "last.safetensors")
+    if categories != data.categories:
+        raise ValueError(f"--resume: {record.folder} was trained on other classes; give the --data of that run")
+    trainer = Trainer(fabric, config, data, val, record, build_network(config, categories))
+    trainer.load_state(state)
+    if fabric.is_global_zero:
+        done = trainer.progress.iteration
+        record.cut_log(done)
+        record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is taken")
+    return trainer
+
+
+def check_folder(out: Path, resumed: bool) -> None:
+    """Raises ValueError rather than write a second run over the first."""
+    # A process of DDP other than the first finds what the first has made.
+    if resumed or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    if (out / "resume" / "state.pt").exists():
+        raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
+    if any((out / name).exists() for name in ("log.csv", "last.safetensors")):
+        raise ValueError(f"--out {out}: a run is there that cannot be continued; give another folder, or remove it")
+
+
+def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
+    """The config after `--init`, and the checkpoint of unipan to start from, if it is one.
+
+    Raises:
+        FileNotFoundError: a file that does not exist.
+        ValueError: ImageNet weights for a network that has none.
+    """
+    if init is None and split_baseline(config.name)[0] == "finetune":
+        init = "scenes"
+    if init == "none":
+        return replace(config, backbone=replace(config.backbone, weights="none", frozen=False)), None
+    if init not in (None, "imagenet") and (init in bundled() or _is_checkpoint(checkpoint_path(init))):
+        return config, init
+    if init is not None:
+        # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).
+        config = replace(config, backbone=replace(config.backbone, weights=init, frozen=True))
+    if config.backbone.weights == "imagenet":
+        check_width(config.backbone.width)
+    return config, None
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        read_header(path)
+    except ValueError:
+        return False
+    return True
+
+
+def build(config: Config, categories: Categories, init: str | None) -> tuple[PanopticNetwork, str]:
+    """The network with its initial weights, and one sentence on where they come from."""
+    network = build_network(config, categories, pretrained=init is None)
+    size = f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} million parameters"
+    if init is None:
+        weights = config.backbone.weights
+        return network, f"{size}, {'from scratch' if weights == 'none' else f'backbone from {weights}'}"
+    return network, f"{size}, {describe_transfer(transfer(network, init, categories), network, categories, init)}"
+
+
+def describe_transfer(taken: Transfer, network: PanopticNetwork, categories: Categories, init: str) -> str:
+    """What a network has from a checkpoint, and what starts afresh: tensors, classes, decoders."""
+    total = len(network.state_dict())
+    if not taken.left and len(taken.semantic) == len(categories):
+        return f"all from {init}"
+    parts = ", ".join(sorted({".".join(name.split(".")[:3]) for name in taken.left}))
+    text = f"from {init}: {total - len(taken.left)} of {total} tensors"
+    if taken.left:
+        text += f"; {len(taken.left)} start afresh, because their classes or options are others ({parts})"
+    things = [category.name for category in categories.things]
+    for what, names, kept in (
+        ("V", [category.name for category in categories], taken.semantic),
+        ("the detector", things, taken.detection),
+    ):
+        afresh = [name for name in names if name not in kept]
+        text += f"\nclasses in {what}: kept {', '.join(kept) or 'none'}; afresh {', '.join(afresh) or 'none'}"
+    if taken.decoders:
+        text += (
+            f"\nthe layers of {' and '.join(taken.decoders)} are others there (or missing), so all on them starts "
+            "afresh; --decoder.layers as in that checkpoint keeps them"
+        )
+    return text
+
+
+def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
+    """Anchors, RoI scale and limits for these things; published recipes and what the command line set itself stay."""
+    if config.train.reference_batch:
+        return config
+    default, given = preset(config.name).detection, config.detection
+    fitted = fit_detection(given, seen.per_image[1], seen.side, seen.aspect)
+    own = {f.name: getattr(given, f.name) for f in fields(given) if getattr(given, f.name) != getattr(default, f.name)}
+    return replace(config, detection=replace(fitted, **own))
+
+
+def describe_detection(detection: DetectionConfig, seen: ThingStatistics) -> str:
+    """The numbers that depend on the data, and a warning if they lose things."""
+    text = (
+        f"detection: anchors {_list(detection.anchor_sizes)} px, height:width {_list(detection.anchor_ratios)}, RoIs "
+        f"of {detection.roi_canonical} px pooled from P4, proposals {_list(detection.rpn_post_nms)}, at most "
+        f"{detection.max_detections} detections"
+    )
+    if detection.max_detections < seen.per_image[1]:
+        text += f"\nwarning: images have up to {seen.per_image[2]} things; raise --detection.max-detections"
+    return text
+
+
+def _list(values: tuple[int | float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _silent(_: str) -> None:
+    """Only the first process speaks."""

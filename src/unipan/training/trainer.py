@@ -1,0 +1,240 @@
+"""The training loop (Sec. 3.5, App. B), on Lightning Fabric: one process or many, CPU or GPU, the same command."""
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from unipan.build import build_criterion, build_network
+from unipan.config import Config
+from unipan.datasets.loading import PanopticData, RankPositions, TrainingStream, training_loader
+from unipan.datasets.transforms import TrainingTransform
+from unipan.models.network import PanopticNetwork
+from unipan.ops.distributed import mean_count
+from unipan.structures import ImageBatch, Target
+from unipan.training.run_folder import RunRecord
+from unipan.training.schedule import make_optimizer, set_learning_rate
+from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_average
+from unipan.training.validation import validate
+
+MEASURED_STEPS = 6
+"""Steps that are timed before a run; they leave no trace."""
+MEASURED_SECONDS = 60.0
+"""Steps so long that these are over need no more repeats."""
+VALIDATION_SHARE = 0.92
+"""Share of `--minutes` that the steps get; validation and saving get the rest."""
+
+Batches = Iterator[tuple[ImageBatch, list[Target]]]
+
+
+@dataclass
+class Progress:
+    """What a resumed run needs besides weights and optimiser: nothing random is in it, because every draw is seeded
+    by its iteration."""
+
+    iteration: int = 0
+    best: float = -1.0
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains one network on one dataset and leaves checkpoints, a log and what a resume needs in a folder.
+
+    Args:
+        fabric: already launched.
+        config: the experiment; its schedule may still be fitted to `minutes`.
+        network: with its initial weights; made anew from the config if None.
+        data: to train on.
+        val: to validate on.
+        record: the run's folder.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        config: Config,
+        data: PanopticData,
+        val: PanopticData,
+        record: RunRecord,
+        network: PanopticNetwork | None = None,
+    ) -> None:
+        self.fabric, self.config, self.data, self.val, self.record = fabric, config, data, val, record
+        check_batch(config, fabric.world_size)
+        if network is None:
+            torch.manual_seed(config.train.seed)
+            network = build_network(config, data.categories, pretrained=True)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(network).eval().requires_grad_(False) if config.train.average else None
+        self.criterion = build_criterion(config)
+        step = TrainingStep(network, self.criterion, runs_bf16(config.train.precision, fabric.device))
+        self.step, self.optimizer = fabric.setup(step, make_optimizer(step, config.train))
+        if self.average is not None:
+            self.average.to(fabric.device)
+        self.progress = Progress()
+
+    @property
+    def evaluated(self) -> PanopticNetwork:
+        """The network that is validated and saved: the moving average where there is one."""
+        return self.average or self.network
+
+    def seconds_per_step(self) -> float:
+        """Time a few steps, the same figure on every process; weights, average and optimiser are put back."""
+        before = copy.deepcopy(self.state())
+        batches = self._batches(0, MEASURED_STEPS)
+        times: list[float] = []
+        for iteration in range(MEASURED_STEPS):
+            start = time.perf_counter()
+            self._iteration(iteration, batches)
+            times.append(time.perf_counter() - start)
+            if self.fabric.world_size == 1 and sum(times) > MEASURED_SECONDS:
+                break
+        seconds = float(torch.tensor(times[2:] or times[-1:]).median())
+        seconds = float(self.fabric.all_reduce(torch.tensor(seconds), reduce_op="mean"))  # type: ignore[arg-type]
+        self.load_state(before)
+        return seconds
+
+    def fit_to(self, minutes: float) -> None:
+        """Choose the number of iterations that fits, from a few timed steps."""
+        seconds = self.seconds_per_step()
+        iterations = max(20, int(minutes * 60 * VALIDATION_SHARE / seconds))
+        self.config = replace(self.config, train=replace(self.config.train, iterations=iterations))
+        self._say(f"--minutes {minutes:g}: a step takes {seconds:.2f} s, so {iterations} iterations fit")
+
+    def announce(self) -> None:
+        """Say how long the rest of the run takes, from a few timed steps."""
+        seconds, left = self.seconds_per_step(), self.config.train.iterations - self.progress.iteration
+        whole = spell_time(left * seconds / VALIDATION_SHARE)
+        self._say(
+            f"a step takes {seconds:.2f} s: {left} iterations take about {whole} with their validations "
+            "(--minutes M fits the schedule to M minutes)"
+        )
+
+    def _say(self, text: str) -> None:
+        if self.fabric.is_global_zero:
+            self.record.say(text)
+
+    def run(self, stop_after: int | None = None) -> dict[str, float]:
+        """Train to the end (or to `stop_after` iterations of this call) and return the last validation's figures."""
+        train = self.config.train
+        end = train.iterations if stop_after is None else min(train.iterations, self.progress.iteration + stop_after)
+        first = self.progress.iteration
+        batches = self._batches(first, end)
+        every = max(1, train.iterations // max(train.validations, 1))
+        figures: dict[str, float] = {}
+        with self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero) as bar:
+            for iteration in range(first, end):
+                start = time.perf_counter()
+                losses, rate = self._iteration(iteration, batches)
+                self.progress.iteration = iteration + 1
+                self.progress.seconds += time.perf_counter() - start
+                bar.advance(losses)
+                due = (iteration + 1) % every == 0 or iteration + 1 == train.iterations
+                if due:
+                    figures = self._validate()
+                if self.fabric.is_global_zero:
+                    seconds = time.perf_counter() - start
+                    self.record.log(iteration + 1, rate, losses, seconds, figures if due else None, last=due)
+                if due:
+                    self._save(figures)
+        return figures
+
+    def _batches(self, start: int, end: int) -> Batches:
+        train = self.config.train
+        stream = TrainingStream(self.data, TrainingTransform(self.config.data, self.data.categories), train.seed)
+        positions = RankPositions(start, end, train.batch, self.fabric.global_rank, self.fabric.world_size)
+        share = train.batch // self.fabric.world_size // train.accumulate
+        return iter(training_loader(stream, positions, share, train.workers))
+
+    def _iteration(self, iteration: int, batches: Batches) -> tuple[dict[str, float], float]:
+        """One optimiser step; returns the unweighted losses, means of processes and backward passes, and the rate."""
+        train = self.config.train
+        # Every image draws its own sample (Target.seed); whatever else should draw repeats after a resume, too.
+        torch.manual_seed(train.seed * 1_000_003 + iteration * 1009 + self.fabric.global_rank)
+        rate = set_learning_rate(self.optimizer, iteration, train)
+        self.step.train()
+        parts = [next(batches) for _ in range(train.accumulate)]
+        labelled = self._labelled([targets for _, targets in parts])
+        sums: dict[str, Tensor] = {}
+        for number, (images, targets) in enumerate(parts, 1):
+            terms = self._backward(images, targets, labelled, last=number == len(parts))
+            sums = {name: sums.get(name, 0) + term / train.accumulate for name, term in terms.items()}
+        if train.clip:
+            self.fabric.clip_gradients(self.step, self.optimizer, max_norm=train.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            update_average(self.average, self.network, train.average, iteration)
+        means = self.fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
+        assert isinstance(means, Tensor)
+        return dict(zip(sums, means.tolist(), strict=True)), rate
+
+    def _backward(
+        self, images: ImageBatch, targets: list[Target], labelled: float | None, last: bool
+    ) -> dict[str, Tensor]:
+        """One backward pass; gradients are averaged over the processes in the last of a step."""
+        images = images.to(self.fabric.device)
+        targets = [target.to(self.fabric.device) for target in targets]
+        with self.fabric.no_backward_sync(self.step, enabled=not last):
+            terms = self.step(images, targets, labelled)
+            check_finite(terms, self.step.module, images, targets, self.record.folder)
+            self.fabric.backward(self.criterion.total(terms) / self.config.train.accumulate)
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _labelled(self, targets: list[list[Target]]) -> float | None:
+        """What the cross entropy of V is divided by in each of several backward passes (see `Criterion.forward`)."""
+        if len(targets) == 1:
+            return None
+        count = sum(self.criterion.labelled(some) for some in targets)
+        return mean_count(count, self.fabric.device) / len(targets)
+
+    def _validate(self) -> dict[str, float]:
+        return validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)
+
+    def _save(self, figures: dict[str, float]) -> None:
+        better = figures["pq"] >= self.progress.best
+        self.progress.best = max(self.progress.best, figures["pq"])
+        if not self.fabric.is_global_zero:
+            return
+        metrics = figures | {"iteration": self.progress.iteration, "seconds": round(self.progress.seconds, 1)}
+        names = ["last", "best"] if better else ["last"]
+        self.record.save_checkpoints(names, self.evaluated, self.config, self.data.categories, metrics)
+        self.record.save_resume(self.state(), self.config)
+
+    def state(self) -> dict[str, object]:
+        """All that a resume needs."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "progress": vars(self.progress),
+        }
+
+    def load_state(self, state: dict[str, object]) -> None:
+        """Continue where `state()` was taken."""
+        self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])  # type: ignore[arg-type]
+
+
+def check_batch(config: Config, world: int) -> None:
+    """Raises ValueError if the batch does not split evenly over processes and accumulation steps."""
+    train = config.train
+    if train.batch % (world * train.accumulate):
+        raise ValueError(
+            f"train.batch: {train.batch} images do not split over {world} processes x {train.accumulate} accumulation "
+            "steps; make it a multiple"
+        )
+
+
+def spell_time(seconds: float) -> str:
+    """A duration as people say it."""
+    minutes = seconds / 60
+    if minutes < 100:
+        return f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"
+    return f"{minutes / 60:.1f} hours" if minutes < 60 * 48 else f"{minutes / 60 / 24:.1f} days"

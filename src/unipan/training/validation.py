@@ -1,0 +1,72 @@
+"""Validation while training: PQ of the map that users get and of argmax Psi.
+
+The images are split over the processes, so that every one counts once.
+"""
+
+from functools import reduce
+from operator import add
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from unipan.analysis.evaluate import Evaluation, evaluate
+from unipan.config import Config, Fusion
+from unipan.datasets.loading import PanopticData
+from unipan.inference import Segmenter
+from unipan.models.network import PanopticNetwork
+from unipan.panoptic.categories import Categories
+
+
+def validate(
+    fabric: Fabric, network: PanopticNetwork, config: Config, categories: Categories, data: PanopticData
+) -> dict[str, float]:
+    """PQ by the experiment's own fusion and of argmax Psi, as fractions, and the mean IoU of V; 0 for a group
+    without classes.
+
+    Args:
+        fabric: whose processes share the images.
+        network: what is validated.
+        config: of the experiment.
+        categories: what the network was trained on, in its order; the data may list the same names in another one.
+        data: to validate on.
+    """
+    limit = config.train.validation_images or len(data)
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int))
+    own = chosen[fabric.global_rank :: fabric.world_size].tolist()
+    share_buffers(fabric, network)
+    mode = network.training
+    network.eval()
+    segmenter = Segmenter(network, config, categories, {}, fabric.device)
+    fusion = config.inference.fusion
+    part = evaluate(segmenter, data, (fusion, "potential"), own)
+    network.train(mode)
+    return figures(reduce(add, gather(fabric, part)), fusion)
+
+
+def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
+    """Give every process the first one's batch statistics: they differ in training, and the first one's are saved."""
+    if fabric.world_size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+
+
+def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
+    """Every process's part, on every process."""
+    if fabric.world_size == 1:
+        return [part]
+    parts: list[Evaluation] = [part] * fabric.world_size
+    torch.distributed.all_gather_object(parts, part)
+    return parts
+
+
+def figures(found: Evaluation, fusion: Fusion = "affinity") -> dict[str, float]:
+    """The columns of log.csv; `fusion` gives those without a prefix."""
+    row = {}
+    for prefix, quality in (("", found.quality[fusion]), ("psi_", found.quality["potential"])):
+        scores = quality.compute()
+        for suffix, group in (("pq", "All"), ("pq_things", "Things"), ("pq_stuff", "Stuff")):
+            each = scores[group]
+            row[prefix + suffix] = each.pq if each else 0.0
+    row["miou"] = found.semantic.compute().to_json().get("mean") or 0.0  # type: ignore[assignment]
+    return row

@@ -1,0 +1,1 @@
+"""Pictures and pages: colour maps, overlays, heatmaps, offline HTML. No torch."""

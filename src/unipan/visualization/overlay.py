@@ -1,0 +1,107 @@
+"""Panoptic maps as pictures: flat colour maps, overlays with outlines, boxes with names and scores."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int32, UInt8
+
+from unipan.panoptic.maps import VOID_ID, PanopticMap
+from unipan.visualization.palette import Color, lookup, segment_colors
+
+Picture = UInt8[np.ndarray, "H W 3"]
+
+WHITE = (255, 255, 255)
+INK = (24, 24, 27)
+
+
+def color_map(panoptic: PanopticMap, colors: Mapping[int, Color] | None = None) -> Picture:
+    """The segments as flat colours, void black. `colors`: segment id -> RGB, by default `segment_colors`."""
+    table = lookup(segment_colors(panoptic) if colors is None else colors)
+    ids = np.minimum(panoptic.ids, len(table))  # ids without a colour fall on the black row below
+    return np.asarray(np.concatenate([table, np.zeros((1, 3), np.uint8)])[ids], np.uint8)
+
+
+def outlines(ids: Int32[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """Pixels whose right or lower neighbour belongs to another segment."""
+    edge = np.zeros(ids.shape, bool)
+    edge[:, :-1] |= ids[:, :-1] != ids[:, 1:]
+    edge[:-1] |= ids[:-1] != ids[1:]
+    return edge
+
+
+def overlay(
+    image: Picture,
+    panoptic: PanopticMap,
+    colors: Mapping[int, Color] | None = None,
+    alpha: float = 0.6,
+) -> Picture:
+    """The colour map laid over the image with light outlines; void is nearly black.
+
+    Args:
+        image: RGB, of the map's own size.
+        alpha: share of the colour map, 0..1.
+
+    Raises:
+        ValueError: image and map differ in size.
+    """
+    if image.shape[:2] != panoptic.ids.shape:
+        raise ValueError(
+            f"overlay: the image is {image.shape[:2]} and the map {panoptic.ids.shape} pixels; pass the map's own image"
+        )
+    mixed = cv2.addWeighted(image, 1 - alpha, color_map(panoptic, colors), alpha, 0)
+    void = panoptic.ids == VOID_ID
+    mixed[void] = image[void] // 6
+    edge = outlines(panoptic.ids)
+    mixed[edge] = mixed[edge] // 3 + 170
+    return np.asarray(mixed, np.uint8)
+
+
+def enlarge(image: Picture, factor: int) -> UInt8[np.ndarray, "tall wide 3"]:
+    """An image of photographs or drawings, larger and smooth."""
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def enlarge_map(panoptic: PanopticMap, factor: int) -> PanopticMap:
+    """The same segments with every pixel a square, for pictures whose outlines stay thin."""
+    ids = np.repeat(np.repeat(panoptic.ids, factor, axis=0), factor, axis=1)
+    return PanopticMap(ids, panoptic.segments)
+
+
+def draw_boxes(
+    image: Picture,
+    boxes: Float[np.ndarray, "D 4"],
+    labels: Sequence[str],
+    colors: Sequence[Color],
+) -> Picture:
+    """The image with boxes (x0 y0 x1 y1 in pixels), each with its label on a chip at its upper left corner."""
+    picture = np.ascontiguousarray(image.copy())
+    line = max(1, round(max(picture.shape[:2]) / 500))
+    for box, color in zip(boxes, colors, strict=True):
+        x0, y0, x1, y1 = (round(float(side)) for side in box)
+        cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), INK, line + 2)
+        cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), color, line)
+    for box, label, color in zip(boxes, labels, colors, strict=True):
+        _chip(picture, label, round(float(box[0])), round(float(box[1])), color)
+    return picture
+
+
+def mark(image: Picture, x: int, y: int, size: int | None = None) -> Picture:
+    """The image with a cross, white on dark, at pixel (x, y)."""
+    picture = np.ascontiguousarray(image.copy())
+    reach = size or max(4, round(max(picture.shape[:2]) / 45))
+    width = max(1, reach // 5)
+    for color, thick in ((INK, width + 2), (WHITE, width)):
+        cv2.line(picture, (x - reach, y - reach), (x + reach, y + reach), color, thick, cv2.LINE_AA)
+        cv2.line(picture, (x - reach, y + reach), (x + reach, y - reach), color, thick, cv2.LINE_AA)
+    return picture
+
+
+def _chip(picture: np.ndarray, label: str, x: int, y: int, color: Color) -> None:
+    scale = max(0.34, max(picture.shape[:2]) / 1500)
+    (width, height), base = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    x = max(0, min(x, picture.shape[1] - width - 6))
+    y = max(height + base + 2, y)
+    cv2.rectangle(picture, (x, y - height - base - 2), (x + width + 6, y), color, cv2.FILLED)
+    ink = INK if sum(color) > 330 else WHITE
+    cv2.putText(picture, label, (x + 3, y - base), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 1, cv2.LINE_AA)

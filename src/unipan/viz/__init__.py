@@ -1,1 +1,0 @@
-"""Pictures: colour maps, overlays, heatmaps and one offline page, from numpy and opencv alone."""

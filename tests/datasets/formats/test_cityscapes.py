@@ -1,0 +1,140 @@
+"""Cityscapes as downloaded: equal to the official preparation, on a folder of that layout."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.datasets.maps import same, write_photo
+from unipan.datasets.formats.cityscapes import (
+    CITYSCAPES,
+    CITYSCAPES_TRAIN_IDS,
+    CLASSES,
+    IGNORED,
+    cityscapes,
+    is_cityscapes,
+)
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+
+
+def instance_ids(seed: int) -> np.ndarray:
+    """Every label once, two instances and a group of each thing class, ignored things with and without instances."""
+    values = [*range(34), *(label * 1000 + number for label in range(24, 34) for number in (0, 1, 17))]
+    rng = np.random.default_rng(seed)
+    tiles = rng.permutation(np.resize(values, 64)).reshape(8, 8)
+    return np.kron(tiles, np.ones((3, 4), int)).astype(np.uint16)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_cityscapes(tmp_path)
+
+
+def write_cityscapes(root: Path) -> Path:
+    """Two cities in val, one in train, files as in the archives."""
+    places = [("val", "lindau", 3), ("val", "frankfurt", 294), ("val", "frankfurt", 576), ("train", "ulm", 5)]
+    for seed, (split, city, frame) in enumerate(places):
+        stem, ids = f"{city}_000000_{frame:06d}", instance_ids(seed)
+        folder = root / "gtFine" / split / city
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{stem}_gtFine_instanceIds.png"), ids)
+        cv2.imwrite(
+            str(folder / f"{stem}_gtFine_labelIds.png"), np.where(ids < 1000, ids, ids // 1000).astype(np.uint8)
+        )
+        write_photo(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", *ids.shape, seed)
+    return root
+
+
+def test_nineteen_classes_in_their_places() -> None:
+    assert (len(CITYSCAPES.things), len(CITYSCAPES.stuff)) == (8, 11)
+    assert [category.id for category in CITYSCAPES.things] == [24, 25, 26, 27, 28, 31, 32, 33]
+    assert sorted(category.id for category in CITYSCAPES_TRAIN_IDS) == list(range(19))
+    assert CITYSCAPES_TRAIN_IDS[CITYSCAPES_TRAIN_IDS.index_of_name["car"]].id == 13
+    assert IGNORED | {row[0] for row in CLASSES} == set(range(-1, 34))
+    assert not IGNORED & {row[0] for row in CLASSES}
+
+
+def test_classes_are_the_official_ones() -> None:
+    official = pytest.importorskip("cityscapesscripts.helpers.labels", reason="cityscapesscripts is not installed")
+    evaluated = [each for each in official.labels if not each.ignoreInEval]
+    assert [(each.id, each.name, each.hasInstances, each.color) for each in evaluated] == list(CLASSES)
+    assert [each.trainId for each in evaluated] == list(range(19))
+    assert {each.id for each in official.labels if each.ignoreInEval} == IGNORED
+
+
+@pytest.mark.parametrize("train_ids", [False, True])
+def test_maps_are_those_of_the_official_preparation(root: Path, train_ids: bool, tmp_path: Path) -> None:
+    official = pytest.importorskip(
+        "cityscapesscripts.preparation.createPanopticImgs", reason="cityscapesscripts is not installed"
+    )
+    out = tmp_path / "official"
+    out.mkdir()
+    official.convert2panoptic(str(root / "gtFine"), str(out), train_ids, ["val"])
+    stem = f"cityscapes_panoptic_val{'_trainId' * train_ids}"
+    expected = CocoPanoptic.of(out / f"{stem}.json", None, out / stem)
+    found = cityscapes(root, train_ids=train_ids)
+    assert found.categories == expected.categories
+    assert found.image_ids == expected.image_ids
+    written = {
+        row["image_id"]: row["segments_info"] for row in json.loads((out / f"{stem}.json").read_text())["annotations"]
+    }
+    for index, image_id in enumerate(found.image_ids):
+        ours, theirs = found.truth(index), expected.truth(index)
+        assert (ours.ids == theirs.ids).all()
+        assert same(ours, theirs)
+        rows = [(s.id, s.category.id, s.area, list(s.bbox), int(s.iscrowd)) for s in ours]
+        assert rows == [(r["id"], r["category_id"], r["area"], r["bbox"], r["iscrowd"]) for r in written[image_id]]
+
+
+def test_rules_by_hand(tmp_path: Path) -> None:
+    folder = tmp_path / "gtFine" / "val" / "ulm"
+    folder.mkdir(parents=True)
+    ids = np.array([[7, 26, 26001, 26000], [29001, 24, 0, 23]], np.uint16)
+    cv2.imwrite(str(folder / "ulm_000000_000001_gtFine_instanceIds.png"), ids)
+    truth = cityscapes(tmp_path).truth(0)
+    assert truth.ids.tolist() == [[7, 26, 26001, 26000], [0, 24, 0, 23]]
+    assert {s.id: (s.category.name, s.iscrowd) for s in truth} == {
+        7: ("road", False),
+        23: ("sky", False),
+        24: ("person", True),
+        26: ("car", True),
+        26000: ("car", False),
+        26001: ("car", False),
+    }
+
+
+def test_samples_splits_and_names(root: Path) -> None:
+    data = cityscapes(root)
+    assert data.image_ids == ["frankfurt_000000_000294", "frankfurt_000000_000576", "lindau_000000_000003"]
+    assert data[2].image.shape == (24, 32, 3)
+    assert data[2].name == "lindau_000000_000003_leftImg8bit.png"
+    for place, split, first in (
+        (root / "gtFine", None, "frankfurt_000000_000294"),
+        (root / "gtFine" / "train", None, "ulm_000000_000005"),
+        (root, "train", "ulm_000000_000005"),
+    ):
+        assert is_cityscapes(place)
+        assert cityscapes(place, split).image_ids[0] == first
+    assert not is_cityscapes(root / "leftImg8bit")
+
+
+def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gtFine/test: no CITY/\*_gtFine_instanceIds\.png here; unpack"):
+        cityscapes(root, "test")
+    with pytest.raises(FileNotFoundError, match="there is no gtFine/ here"):
+        cityscapes(tmp_path / "leftImg8bit")
+    photo = root / "leftImg8bit" / "val" / "lindau" / "lindau_000000_000003_leftImg8bit.png"
+    photo.unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{photo}: no such photograph, but")):
+        cityscapes(root)
+    path = root / "gtFine" / "val" / "lindau" / "lindau_000000_000003_gtFine_instanceIds.png"
+    cv2.imwrite(str(path), np.full((2, 2), 99, np.uint8))
+    (root / "leftImg8bit").rename(root / "away")
+    data = cityscapes(root)
+    with pytest.raises(ValueError, match=re.escape(f"{path}: value 99 stands for no Cityscapes label")):
+        data.truth(2)
+    with pytest.raises(ValueError, match="there is no photograph of frankfurt"):
+        data[0]

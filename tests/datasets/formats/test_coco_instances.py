@@ -1,0 +1,182 @@
+"""COCO instances and stuff in one map; pycocotools decodes the same masks."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as oracle
+
+from tests.datasets.maps import DOOR, SKY, WALL, WINDOW, same
+from unipan.datasets.formats.coco_instances import Layers, coco_instances, decode_mask, layered_map
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import panoptic_map
+from unipan.panoptic.runs import encode_rle
+
+SIZE = (6, 8)
+
+
+def rectangle(x: int, y: int, w: int, h: int) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    mask[y : y + h, x : x + w] = True
+    return mask
+
+
+def thing(number: int, mask: np.ndarray, category: int = 4, **more: object) -> dict[str, Any]:
+    return {
+        "id": number,
+        "image_id": 1,
+        "category_id": category,
+        "segmentation": encode_rle(mask),
+        "iscrowd": 0,
+        **more,
+    }
+
+
+def write(folder: Path, annotations: list[dict[str, Any]], **more: Any) -> Path:
+    rows = [{"id": c.id, "name": c.name} for c in (DOOR, WINDOW)]
+    image = {"id": 1, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}
+    path = folder / "instances.json"
+    path.write_text(json.dumps({"images": [image], "annotations": annotations, "categories": rows, **more}))
+    return path
+
+
+def stuff_json(folder: Path) -> Path:
+    rows = [{"id": c.id, "name": c.name} for c in (WALL, SKY)] + [{"id": 183, "name": "other"}]
+    walls, other = thing(1, rectangle(0, 0, 8, 3), WALL.id), thing(2, rectangle(0, 3, 8, 1), 183)
+    path = folder / "stuff.json"
+    path.write_text(json.dumps({"annotations": [walls, other], "categories": rows}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        [[0.5, 1.0, 6.2, 1.0, 6.2, 4.4, 0.5, 4.4], [6, 4, 8, 4, 8, 6]],
+        encode_rle(rectangle(2, 1, 3, 4)),
+        {
+            "size": list(SIZE),
+            "counts": oracle.encode(np.asfortranarray(rectangle(1, 1, 4, 2), np.uint8))["counts"].decode(),
+        },
+    ],
+)
+def test_masks_are_those_of_pycocotools(shape: Any) -> None:
+    found = decode_mask({"id": 1, "segmentation": shape}, Layers(SIZE, (), None, "x"))
+    rle = shape if isinstance(shape, dict) and isinstance(shape["counts"], str) else oracle.frPyObjects(shape, *SIZE)
+    expected = oracle.decode(oracle.merge(rle) if isinstance(rle, list) else rle)
+    assert (found == expected.astype(bool)).all()
+
+
+def test_layers_lie_as_declared(tmp_path: Path) -> None:
+    crowd = thing(7, rectangle(0, 2, 4, 3), 7, iscrowd=1)
+    path = write(tmp_path, [thing(8, rectangle(3, 1, 3, 3)), crowd])
+    found = coco_instances(path, stuff_json(tmp_path)).truth(0)
+    ids = np.zeros(SIZE, np.int32)
+    ids[:3] = 1  # stuff; `other` stays void
+    ids[2:5, :4] = 2  # the crowd over stuff
+    ids[1:4, 3:6] = 3  # things over the crowd
+    assert same(found, panoptic_map(ids, {1: WALL, 2: WINDOW, 3: DOOR}, crowds={2}))
+
+
+def test_stuff_from_a_folder_of_pictures(tmp_path: Path) -> None:
+    picture = np.full(SIZE, 12, np.uint8)
+    picture[:2], picture[2], picture[3] = 0, 255, 4  # void, void, and a thing's place
+    (tmp_path / "stuff").mkdir()
+    cv2.imwrite(str(tmp_path / "stuff" / "a.png"), picture)
+    both = Categories.of([DOOR, WINDOW, WALL, SKY]).to_coco()
+    path = write(tmp_path, [thing(1, rectangle(0, 3, 8, 1))], categories=both)
+    ids = np.zeros(SIZE, np.int32)
+    ids[3], ids[4:] = 1, 2
+    assert same(coco_instances(path, tmp_path / "stuff").truth(0), panoptic_map(ids, {1: DOOR, 2: SKY}))
+    picture[0, 0] = 99
+    cv2.imwrite(str(tmp_path / "stuff" / "a.png"), picture)
+    with pytest.raises(ValueError, match=r"a\.png: class 99 is none of the categories"):
+        coco_instances(path, tmp_path / "stuff").truth(0)
+
+
+@pytest.mark.parametrize(("overlap", "top"), [("small", 1), ("last", 2), ("score", 3)])
+def test_things_that_overlap_lie_as_the_rule_says(overlap: Any, top: int, tmp_path: Path) -> None:
+    rows = [
+        thing(3, rectangle(0, 0, 6, 3), score=0.9),
+        thing(1, rectangle(2, 2, 2, 2), score=0.2),
+        thing(2, rectangle(2, 1, 6, 3), score=0.5),
+    ]
+    found = coco_instances(write(tmp_path, rows), overlap=overlap).truth(0)
+    shapes = {1: rectangle(2, 2, 2, 2), 2: rectangle(2, 1, 6, 3), 3: rectangle(0, 0, 6, 3)}
+    owner = next(segment for segment in found if segment.id == found.ids[2, 2])
+    assert owner.score == {1: 0.2, 2: 0.5, 3: 0.9}[top]
+    assert ((found.ids == owner.id) == shapes[top]).all()
+
+
+def test_scores_order_things_and_not_the_stuff_below(tmp_path: Path) -> None:
+    rows = [thing(3, rectangle(0, 0, 6, 3), score=0.9), thing(2, rectangle(2, 1, 6, 3), score=0.5)]
+    stuff = json.loads(stuff_json(tmp_path).read_text())
+    stuff["annotations"].append(thing(9, rectangle(0, 2, 8, 4), SKY.id))
+    (tmp_path / "stuff.json").write_text(json.dumps(stuff))
+    found = coco_instances(write(tmp_path, rows), tmp_path / "stuff.json", overlap="score").truth(0)
+    assert [segment.category.name for segment in found] == ["wall", "sky", "door", "door"]
+    with pytest.raises(ValueError, match=r"annotation 9 \(sky\) shares 8 pixels with a wall"):
+        coco_instances(write(tmp_path, rows), tmp_path / "stuff.json").truth(0)
+
+
+def test_without_a_decoder_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_coco_eval.core", None)
+    with pytest.raises(ValueError, match=r"pip install \"unipan\[eval\]\""):
+        decode_mask(thing(1, rectangle(0, 0, 1, 1)), Layers(SIZE, (), None, "x"))
+
+
+def test_hidden_things_are_left_out(tmp_path: Path) -> None:
+    rows = [thing(1, rectangle(1, 1, 2, 2)), thing(2, rectangle(0, 0, 5, 5))]
+    assert len(coco_instances(write(tmp_path, rows), overlap="last").truth(0)) == 1
+
+
+def test_results_without_images_need_classes(tmp_path: Path) -> None:
+    path = write(tmp_path, [])
+    content = json.loads(path.read_text())
+    content["categories"] = [{**row, "isthing": 1} for row in content["categories"]]
+    path.write_text(json.dumps(content))
+    (tmp_path / "results.json").write_text(json.dumps([thing(1, rectangle(1, 1, 2, 2), score=0.5)]))
+    with pytest.raises(ValueError, match="bare results hold neither images nor classes; give --classes"):
+        coco_instances(tmp_path / "results.json")
+    assert coco_instances(tmp_path / "results.json", classes=path).truth(0).segments[0].score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        (
+            [thing(1, rectangle(0, 0, 3, 3)), thing(5, rectangle(2, 2, 3, 3))],
+            r"image 1: annotation 5 \(door\) shares 1 pixels with a door; say which lies on top: --overlap small",
+        ),
+        ([thing(1, rectangle(0, 0, 3, 3), 77)], "annotation 1 has unknown category id 77"),
+        (
+            [{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": []}],
+            "annotation 1: its `segmentation` must be polygons",
+        ),
+        ([{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": [["x"]]}], "annotation 1: .*cannot be decoded"),
+        (
+            [{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": {"size": [9, 9], "counts": [81]}}],
+            r"run-length encoding of 6 x 8 pixels",
+        ),
+        ([{**thing(1, rectangle(0, 0, 3, 3)), "image_id": 3}], "annotation 1 is of image 3, which is not in `images`"),
+    ],
+)
+def test_what_cannot_be_painted_is_named(annotations: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        coco_instances(write(tmp_path, annotations)).truth(0)
+
+
+def test_scores_are_needed_where_they_decide() -> None:
+    rows = (thing(1, rectangle(0, 0, 3, 3)), thing(2, rectangle(1, 1, 3, 3), score=0.5))
+    with pytest.raises(ValueError, match="annotation 1 has no `score`"):
+        layered_map(Layers(SIZE, rows, None, "x"), Categories.of([DOOR]), "score")
+
+
+@pytest.mark.parametrize("change", [{"file_name": "../a.jpg"}, {"height": None}, {"width": 0}, {"file_name": None}])
+def test_broken_images_are_named(change: dict[str, Any], tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "a.jpg", "height": 6, "width": 8, **change}
+    with pytest.raises(ValueError, match=r"instances\.json"):
+        coco_instances(write(tmp_path, [], images=[image]))

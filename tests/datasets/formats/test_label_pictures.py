@@ -1,0 +1,145 @@
+"""Class and instance in one number, in two channels, in two pictures."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.datasets.maps import CLASSES, parts, write_photo
+from unipan.datasets.formats.label_pictures import png16, semantic_and_masks, two_channel
+from unipan.panoptic.maps import PanopticMap
+
+
+def declare(folder: Path, **more: object) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "classes.json").write_text(json.dumps({"categories": CLASSES.to_coco(), **more}))
+    return folder
+
+
+def paint(path: Path, pixels: object, dtype: type = np.uint16) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.array(pixels, dtype))
+
+
+def said(panoptic: PanopticMap) -> set[tuple[str, bool, tuple[int, ...]]]:
+    """Class, crowd and flat pixel positions of each segment."""
+    return {
+        (s.category.name, s.iscrowd, tuple(np.flatnonzero(panoptic.ids.reshape(-1) == s.id).tolist())) for s in panoptic
+    }
+
+
+def test_16_bits(tmp_path: Path) -> None:
+    paint(
+        declare(tmp_path) / "panoptic" / "a" / "x.png", [[4001, 4002, 4000, 65535], [9000, 12000, 0, 255_000 % 65536]]
+    )
+    data = png16(tmp_path)
+    assert (data.image_ids, data.file_names) == (["a/x"], ["a/x.png"])
+    wanted = {("door", False, (0,)), ("door", False, (1,)), ("door", True, (2,)), ("wall", False, (4,))}
+    with pytest.raises(ValueError, match=r"x\.png: class 58 is not in .*classes\.json; declare it there"):
+        data.truth(0)
+    paint(tmp_path / "panoptic" / "a" / "x.png", [[4001, 4002, 4000, 65535], [9000, 12000, 0, 0]])
+    assert said(data.truth(0)) == {*wanted, ("sky", False, (5,))}
+
+
+def test_the_divisor_of_the_file_and_that_of_the_caller(tmp_path: Path) -> None:
+    paint(declare(tmp_path, divisor=256) / "x.png", [[4 * 256 + 1, 9 * 256]])  # PNGs beside classes.json will do
+    assert said(png16(tmp_path).truth(0)) == {("door", False, (0,)), ("wall", False, (1,))}
+    with pytest.raises(ValueError, match="class 1 is not in"):
+        png16(tmp_path, divisor=1000).truth(0)
+    declare(tmp_path, divisor="many")
+    with pytest.raises(ValueError, match="its `divisor` is 'many'"):
+        png16(tmp_path)
+
+
+def test_two_channels_as_panopticapi_kitti_and_grey_with_alpha(tmp_path: Path) -> None:
+    classes, instances = np.array([[4, 4, 4, 0], [9, 9, 255, 7]]), np.array([[1, 2, 0, 0], [0, 0, 0, 3]])
+    wanted = {
+        ("door", False, (0,)), ("door", False, (1,)), ("door", True, (2,)), ("wall", False, (4, 5)),
+        ("window", False, (7,)),
+    }  # fmt: skip
+    folder = declare(tmp_path) / "panoptic"
+    zero = np.zeros_like(classes)
+    paint(folder / "api.png", np.stack([zero, instances, classes], axis=2), np.uint8)  # opencv writes BGR
+    paint(folder / "kitti.png", np.stack([instances, zero, classes], axis=2), np.uint8)
+    Image.fromarray(np.stack([classes, instances], axis=2).astype(np.uint8), "LA").save(folder / "grey.png")
+    for index in range(3):
+        assert said(two_channel(tmp_path).truth(index)) == wanted
+    paint(folder / "api.png", classes, np.uint8)
+    with pytest.raises(ValueError, match=r"api\.png: it has one channel; two are needed"):
+        two_channel(tmp_path).truth(0)
+
+
+def test_class_0_is_void_unless_declared(tmp_path: Path) -> None:
+    paint(tmp_path / "x.png", [[0, 1000]])
+    (tmp_path / "classes.json").write_text(
+        json.dumps([{"id": 0, "name": "road", "isthing": 0}, {"id": 1, "name": "sky", "isthing": 0}])
+    )
+    assert said(png16(tmp_path).truth(0)) == {("road", False, (0,)), ("sky", False, (1,))}
+
+
+def test_semantic_picture_with_numbers_and_with_masks(tmp_path: Path) -> None:
+    semantic = [[4, 4, 4, 9], [7, 7, 9, 0]]
+    numbers = [[1, 1, 0, 1], [2, 2, 0, 0]]  # the door strays over the wall, and one door pixel has no instance
+    paint(declare(tmp_path) / "semantic" / "x.png", semantic, np.uint8)
+    paint(tmp_path / "instances" / "x.png", numbers, np.uint8)
+    wanted = {
+        ("door", False, (0, 1, 3)), ("door", True, (2,)), ("window", False, (4, 5)), ("wall", False, (6,)),
+    }  # fmt: skip
+    assert said(semantic_and_masks(tmp_path).truth(0)) == wanted
+    (tmp_path / "instances" / "x.png").unlink()
+    for number in (1, 2):
+        paint(tmp_path / "instances" / "x" / f"{number}.png", np.array(numbers) == number, np.uint8)
+    assert said(semantic_and_masks(tmp_path).truth(0)) == wanted
+
+
+def test_instances_that_fit_no_thing_or_no_size_are_named(tmp_path: Path) -> None:
+    paint(declare(tmp_path) / "semantic" / "x.png", [[9, 4]], np.uint8)
+    paint(tmp_path / "instances" / "x.png", [[5, 0]], np.uint8)
+    with pytest.raises(ValueError, match=r"x\.png: instance 5 lies on no thing class of"):
+        semantic_and_masks(tmp_path).truth(0)
+    paint(tmp_path / "instances" / "x.png", [[5], [0]], np.uint8)
+    with pytest.raises(ValueError, match=r"it is \(2, 1\) but .* is \(1, 2\)"):
+        semantic_and_masks(tmp_path).truth(0)
+    (tmp_path / "instances" / "x.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"instances/x\.png: no such file"):
+        semantic_and_masks(tmp_path).truth(0)
+
+
+def test_photographs_and_listed_images(tmp_path: Path) -> None:
+    folder = declare(tmp_path, images=[{"id": 31, "file_name": "b.jpg"}, {"id": 30, "file_name": "a.png"}])
+    for name in ("a", "b", "c"):
+        paint(folder / "panoptic" / f"{name}.png", [[4001, 9000]])
+        write_photo(folder / "images" / f"{name}.png", 1, 2)
+    data = png16(folder)
+    # Listed images come first, in the list's order; the rest is called after its file.
+    assert data.image_ids == [31, 30, "c"]
+    assert [data.image_path(index).name for index in range(3)] == ["b.png", "a.png", "c.png"]
+    assert parts(data[1].truth) == parts(data.truth(1))
+    write_photo(folder / "images" / "c.png", 2, 2)
+    with pytest.raises(ValueError, match=r"c\.png: image 'c' is 2 x 2 but its map is 2 x 1"):
+        data[2]
+    (folder / "images" / "c.png").unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape("c.*: no such photograph")):
+        png16(folder)
+
+
+def test_classes_that_are_missing_or_climb_out(tmp_path: Path) -> None:
+    paint(tmp_path / "x.png", [[4001]])
+    with pytest.raises(
+        FileNotFoundError, match=r"classes\.json: no such file, but this format does not hold its classes"
+    ):
+        png16(tmp_path)
+    declare(tmp_path, images=[{"id": 1, "file_name": "../x.png"}])
+    with pytest.raises(ValueError, match=r"'\.\./x\.png' leads out of"):
+        png16(tmp_path)
+    (tmp_path / "classes.json").write_text('{"classes": []}')
+    with pytest.raises(ValueError, match="no list of categories and no object with `categories`"):
+        png16(tmp_path)
+    (tmp_path / "x.png").unlink()
+    declare(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no \*\.png here"):
+        png16(tmp_path)

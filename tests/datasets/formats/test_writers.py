@@ -1,0 +1,199 @@
+"""What is written is read back: every pair meant to, on random maps; and the submissions as officially scored."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+
+from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.maps import CLASSES, DOOR, WINDOW, random_map, same, small_map
+from unipan.datasets.formats.cityscapes import CITYSCAPES, CITYSCAPES_TRAIN_IDS, cityscapes
+from unipan.datasets.formats.coco_instances import coco_instances
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.formats.label_pictures import png16, two_channel
+from unipan.datasets.formats.listed import MapData
+from unipan.datasets.formats.output import write_rows
+from unipan.datasets.formats.writers import (
+    CityscapesInstanceWriter,
+    CityscapesPanopticWriter,
+    MapWriter,
+    Png16Writer,
+    RleWriter,
+    TwoChannelWriter,
+    cityscapes_id,
+)
+from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.maps import PanopticMap, panoptic_map
+from unipan.panoptic.png import decode_png
+
+WITH_0 = Categories.of([Category(0, "road", False, (1, 1, 1)), Category(3, "car", True, (2, 2, 2))])
+Write = Callable[[Path, Categories], MapWriter]
+PAIRS: dict[str, tuple[Write, Callable[[Path], MapData]]] = {
+    "coco": (PanopticWriter, lambda path: CocoPanoptic.of(path, None, path.with_suffix(""))),
+    "png16": (Png16Writer, lambda path: png16(path.parent)),
+    "two-channel": (TwoChannelWriter, lambda path: two_channel(path.parent)),
+    "rle": (RleWriter, coco_instances),
+}
+
+
+def there_and_back(name: str, folder: Path, maps: list[PanopticMap], classes: Categories) -> MapData:
+    write, read = PAIRS[name]
+    writer = write(folder, classes)
+    for number, panoptic in enumerate(maps):
+        writer.add(f"part/{number}.jpg", 50 - number, panoptic)
+    return read(writer.close())
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pairs_round_trip(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    @settings(max_examples=12, deadline=None)
+    @given(st.integers(0, 2**32 - 1))
+    def check(seed: int) -> None:
+        panoptic = random_map(seed)
+        data = there_and_back(name, tmp_path_factory.mktemp("pair"), [small_map(), panoptic], CLASSES)
+        assert data.categories == CLASSES
+        assert data.image_ids == [50, 49]
+        assert data.file_names == ["part/0.jpg", "part/1.jpg"]
+        assert same(data.truth(0), small_map())
+        assert same(data.truth(1), panoptic)
+
+    check()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_class_0_and_scores(name: str, tmp_path: Path) -> None:
+    ids = np.array([[1, 1, 2], [0, 3, 3]], np.int32)
+    scores = {1: 0.25} if name in ("coco", "rle") else {}
+    panoptic = panoptic_map(ids, {1: WITH_0[0], 2: WITH_0[0], 3: WITH_0[1]}, scores)
+    assert same(there_and_back(name, tmp_path, [panoptic], WITH_0).truth(0), panoptic)
+
+
+def test_run_lengths_are_read_by_pycocotools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there_and_back("rle", tmp_path, [small_map()], CLASSES)
+    coco, panoptic = COCO(str(tmp_path / "instances.json")), small_map()
+    for annotation, segment in zip(coco.loadAnns(coco.getAnnIds()), panoptic, strict=True):
+        assert (coco.annToMask(annotation) == (panoptic.ids == segment.id)).all()
+        assert annotation["area"] == segment.area
+
+
+@pytest.mark.parametrize("name", ["png16", "two-channel"])
+def test_what_a_format_cannot_hold_is_refused(name: str, tmp_path: Path) -> None:
+    write = PAIRS[name][0]
+    crowds = panoptic_map(np.array([[1, 2]], np.int32), {1: DOOR, 2: DOOR}, crowds={1, 2})
+    with pytest.raises(ValueError, match=r"a\.png: segment 2 is the second crowd of door; .*--fix` merges them"):
+        write(tmp_path, CLASSES).add("a.png", 1, crowds)
+    with pytest.raises(ValueError, match=r"category id 700 (times 1000 )?does not fit into"):
+        write(tmp_path, Categories.of([Category(700, "x", True, (0, 0, 0))]))
+    writer = write(tmp_path, Categories.of([DOOR]))
+    with pytest.raises(ValueError, match="segment 70000 has unknown category id 9"):
+        writer.add("b.png", 2, small_map())
+    with pytest.raises(ValueError, match="leads out of"):
+        writer.add("../b.png", 3, small_map())
+    with pytest.raises(ValueError, match="written already"):
+        writer.add("b.jpg", 4, small_map())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("write", [*(write for write, _ in PAIRS.values()), CityscapesInstanceWriter])
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_is_a_number(write: Write, score: float, tmp_path: Path) -> None:
+    car = Category(3, "car", True, (2, 2, 2))
+    broken = panoptic_map(np.array([[7]], np.int32), {7: car}, {7: score})
+    writer = write(tmp_path, Categories.of([car]))
+    with pytest.raises(ValueError, match=r"ulm.*\.png: the score of segment 7 is (nan|inf), which is no number; "):
+        writer.add("ulm_000001_000002.png", 1, broken)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_rows_are_json_that_any_reader_takes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.json: it would hold NaN or Infinity"):
+        write_rows(tmp_path / "a.json", {"x": [float("inf")]})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_class_with_more_things_than_the_divisor(tmp_path: Path) -> None:
+    ids = np.arange(1, 5, dtype=np.int32)[None]
+    with pytest.raises(ValueError, match="more than 3 window do not fit; give a larger --divisor"):
+        Png16Writer(tmp_path, CLASSES, divisor=4).add(
+            "a.png", 1, panoptic_map(ids, dict.fromkeys((1, 2, 3, 4), WINDOW))
+        )
+
+
+def official(name: str) -> Any:
+    return pytest.importorskip(f"cityscapesscripts.{name}", reason="cityscapesscripts is not installed")
+
+
+@pytest.mark.parametrize("classes", [CITYSCAPES, CITYSCAPES_TRAIN_IDS])
+def test_the_panoptic_submission_is_perfect_where_it_repeats_the_truth(
+    classes: Categories, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = cityscapes(write_cityscapes(tmp_path / "cs"), train_ids=classes is CITYSCAPES_TRAIN_IDS)
+    writer = CityscapesPanopticWriter(tmp_path / "out", classes)
+    for index in range(len(data)):
+        writer.add(data.file_names[index], data.image_ids[index], data.truth(index))
+    path = writer.close()
+    assert path.name == "cityscapes_panoptic_val.json"
+    back, plain = CocoPanoptic.of(path, None, path.with_suffix("")), cityscapes(tmp_path / "cs")
+    assert all(same(back.truth(index), plain.truth(index)) for index in range(len(data)))
+    (tmp_path / "gt").mkdir()
+    prepare, score = official("preparation.createPanopticImgs"), official("evaluation.evalPanopticSemanticLabeling")
+    prepare.convert2panoptic(str(tmp_path / "cs" / "gtFine"), str(tmp_path / "gt"), False, ["val"])
+    gt = tmp_path / "gt" / "cityscapes_panoptic_val"
+    found = score.evaluatePanoptic(
+        f"{gt}.json", str(gt), str(path), str(path.with_suffix("")), str(tmp_path / "scores.json")
+    )
+    assert found["All"]["pq"] == 1
+    assert found["All"]["n"] == 19
+
+
+def test_the_instance_submission_finds_every_thing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_cityscapes(tmp_path / "cs")
+    data = cityscapes(root)
+    writer = CityscapesInstanceWriter(tmp_path / "out", data.categories)
+    for index in range(len(data)):
+        writer.add(data.file_names[index], data.image_ids[index], data.truth(index))
+    folder = writer.close()
+    lines = (folder / "lindau_000000_000003_pred.txt").read_text().splitlines()
+    truth = data.truth(2)
+    things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
+    assert [line.split()[1:] for line in lines] == [[str(each.category.id), "1.000000"] for each in things]
+    assert (folder / lines[0].split()[0]).is_file()
+    monkeypatch.setattr(np, "in1d", np.isin, raising=False)  # numpy dropped it, the official script uses it
+    score = official("evaluation.evalInstanceLevelSemanticLabeling")
+    monkeypatch.setattr(score, "writeDict2JSON", lambda *_: None)  # nor can it write the numbers of newer numpy
+    changes = {"predictionPath": str(folder.absolute()), "predictionWalk": None, "minRegionSizes": np.array([1, 1, 1])}
+    for key, value in {**changes, "quiet": True, "JSONOutput": False, "gtInstancesFile": str(tmp_path / "x")}.items():
+        monkeypatch.setattr(score.args, key, value)
+    score.setInstanceLabels(score.args)
+    files = sorted(str(path) for path in root.glob("gtFine/val/*/*_instanceIds.png"))
+    found = score.evaluateImgLists([score.getPrediction(file, score.args) for file in files], files, score.args)
+    assert found["averages"]["allAp"] == 1
+
+
+def test_cityscapes_needs_its_names_and_classes(tmp_path: Path) -> None:
+    assert cityscapes_id("x/ulm_000001_000002_leftImg8bit.png", 7) == "ulm_000001_000002"
+    assert cityscapes_id("7.png", "bad-honnef_000001_000002") == "bad-honnef_000001_000002"
+    with pytest.raises(ValueError, match=r"7\.png: neither it nor image id 7 is a Cityscapes image"):
+        cityscapes_id("7.png", 7)
+    with pytest.raises(ValueError, match="Cityscapes has no class door, window, sk"):
+        CityscapesPanopticWriter(tmp_path, Categories.of([DOOR, WINDOW, Category(1, "skyy", False, (0, 0, 0))]))
+    cars = Categories.of([Category(1, "car", True, (0, 0, 0)), Category(2, "floor", False, (0, 0, 0))])
+    CityscapesInstanceWriter(tmp_path, cars)  # stuff is left out, so its names do not matter
+    assert not (tmp_path / "cityscapes_panoptic_val.json").exists()
+
+
+def test_pictures_carry_ids(tmp_path: Path) -> None:
+    writer = CityscapesPanopticWriter(tmp_path, CITYSCAPES)
+    car = CITYSCAPES[CITYSCAPES.index_of_name["car"]]
+    writer.add("ulm_000001_000002.png", 1, panoptic_map(np.full((2, 2), 70_000, np.int32), {70_000: car}))
+    assert (decode_png(tmp_path / "cityscapes_panoptic_val" / "ulm_000001_000002_panoptic.png") == 70_000).all()
+    assert json.loads(writer.close().read_text())["annotations"][0]["image_id"] == "ulm_000001_000002"

@@ -1,0 +1,96 @@
+"""What DATA and DEVICE mean, and what is said of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.data.test_cityscapes import write_cityscapes
+from tests.tiny import CATEGORIES, Drawn
+from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.sources import open_data, open_training
+from unipan.inference import open_segmenter
+from unipan.panoptic.categories import Categories
+
+
+def written(folder: Path, categories: Categories) -> str:
+    data = Drawn([2, 2])
+    write_coco_panoptic(folder, (data[index] for index in range(2)), categories)
+    return str(folder)
+
+
+def test_validation_wants_the_same_classes_in_any_order(tmp_path: Path) -> None:
+    disc, box, sky, ground = CATEGORIES
+    one = written(tmp_path / "one", CATEGORIES)
+    reordered = written(tmp_path / "reordered", Categories((box, disc, ground, sky)))
+    _, val, _ = open_training(one, reordered)
+    assert [category.name for category in val.categories] == ["box", "disc", "ground", "sky"]
+    other = written(tmp_path / "other", Categories((disc, box, sky, ground, replace(ground, id=77, name="mud"))))
+    with pytest.raises(ValueError, match=r"stuff sky, ground, mud, but .*list the same ones"):
+        open_training(one, other)
+
+
+def test_notes_speak_of_all_the_seeds() -> None:
+    assert open_data("scenes")[1] == "200 scenes, seeds 1000000..1000199, never used in training"
+    assert open_data("scenes:989999-1000000")[1].endswith(
+        "1 of them SEEN in training, 100 of them validated on in training"
+    )
+    assert open_training("scenes:0-9", None)[2].endswith("from 1000000 on: held out")
+    assert open_training("scenes:0-9", "scenes:1000000-1000009")[2].endswith("from 1000010 on: held out")
+
+
+@pytest.mark.parametrize("device", ["foo", "meta", "cuda:99"])
+def test_a_device_that_is_not_there_is_said_before_the_checkpoint_is_opened(device: str) -> None:
+    with pytest.raises(ValueError, match=f"--device {device}: torch cannot compute there; here is cpu"):
+        open_segmenter("nowhere", device)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_segmenter("nowhere", "cpu")
+
+
+@pytest.mark.parametrize(("there", "chosen"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool, chosen: str) -> None:
+    asked = []
+
+    def on_device(*_: object, device: str) -> torch.Tensor:
+        asked.append(device)
+        return torch.empty(1)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch, "zeros", on_device)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_segmenter("nowhere", "auto")
+    assert asked == [chosen]
+
+
+def test_cuda_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_cuda(*_: object, **__: object) -> None:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(torch, "zeros", without_cuda)
+    with pytest.raises(ValueError, match="--device cuda: torch cannot compute there"):
+        open_segmenter("nowhere", "cuda")
+
+
+def test_cityscapes_as_downloaded_trains_on_train_and_validates_on_val(tmp_path: Path) -> None:
+    root = write_cityscapes(tmp_path)
+    for source in (str(root), f"cityscapes:{root}", str(root / "gtFine")):
+        data, val, note = open_training(source, None)
+        assert (len(data), len(val)) == (1, 3)
+        assert "gtFine/train, validate on 3 images of" in note
+    data, note = open_data(str(root))
+    assert (len(data), note) == (3, f"3 images of {root / 'gtFine' / 'val'}")
+    assert data[0].image.shape[:2] == data[0].truth.ids.shape
+    assert len(open_data(str(root / "gtFine" / "train"))[0]) == 1
+    data, val, _ = open_training(str(root / "gtFine" / "val"), None)  # one split: every tenth image is held out
+    assert (len(data), len(val)) == (2, 1)
+    assert len(open_training(str(root / "gtFine" / "val"), str(root / "gtFine" / "train"))[1]) == 1
+
+
+def test_data_by_format_need_their_photographs(tmp_path: Path) -> None:
+    written(tmp_path / "set", CATEGORIES)
+    assert len(open_data(f"coco:{tmp_path / 'set'}")[0]) == 2
+    with pytest.raises(ValueError, match="opened without an images folder"):
+        open_data(f"coco:{tmp_path / 'set' / 'panoptic.json'}")
+    with pytest.raises(ValueError, match="there is no format 'pascal' here"):
+        open_data("pascal:somewhere")

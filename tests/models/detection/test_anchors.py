@@ -1,0 +1,46 @@
+"""Anchors: torchvision's by default, detectron2's exact ones where the config says so."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+
+from unipan.config import DetectionConfig
+from unipan.models.detection.anchors import ExactAnchors, anchor_generator
+
+CONFIG = DetectionConfig(exact_anchors=True)
+
+
+def naive(side: float, ratio: float) -> list[float]:
+    """Height / width is the ratio, height * width the side squared."""
+    width = math.sqrt(side * side / ratio)
+    return [-width / 2, -ratio * width / 2, width / 2, ratio * width / 2]
+
+
+def test_cell_anchors_are_exact() -> None:
+    cells = anchor_generator(CONFIG).cell_anchors
+    for side, found in zip((32, 64, 128, 256, 512), cells, strict=True):
+        torch.testing.assert_close(found, torch.tensor([naive(side, ratio) for ratio in (0.5, 1.0, 2.0)]))
+    rounded = anchor_generator(replace(CONFIG, exact_anchors=False))
+    assert type(rounded) is AnchorGenerator
+    assert not torch.equal(rounded.cell_anchors[0], cells[0])
+
+
+@pytest.mark.parametrize(("exact", "stride"), [(True, 64), (False, 53)])
+def test_strides_do_not_depend_on_the_inputs_size(exact: bool, stride: int) -> None:
+    """160 pixels are 5 cells of P5 and 3 of P6, which torchvision lays 53 pixels apart."""
+    generator = anchor_generator(replace(CONFIG, exact_anchors=exact))
+    maps = [torch.zeros(1, 1, side, side) for side in (40, 20, 10, 5, 3)]
+    (anchors,) = generator(ImageList(torch.zeros(1, 3, 160, 160), [(160, 160)]), maps)
+    assert len(anchors) == 3 * (1600 + 400 + 100 + 25 + 9)
+    last = anchors[-27:].view(3, 3, 3, 4)  # rows, columns, ratios
+    centres = (last[..., :2] + last[..., 2:]) / 2
+    places = torch.tensor([0.0, stride, 2.0 * stride])
+    torch.testing.assert_close(centres[..., 0], places[None, :, None].expand(3, 3, 3))
+    torch.testing.assert_close(centres[..., 1], places[:, None, None].expand(3, 3, 3))
+    if exact:
+        assert isinstance(generator, ExactAnchors)
+        torch.testing.assert_close(last[1, 2, 0], torch.tensor(naive(512, 0.5)) + torch.tensor([128.0, 64, 128, 64]))

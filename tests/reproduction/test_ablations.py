@@ -1,0 +1,39 @@
+"""The ablations' networks are what their names say."""
+
+from unipan.reproduction.ablations import MODELS, as_printed, photos_recipe, scenes_recipe
+
+
+def test_what_the_letters_of_table_1_stand_for() -> None:
+    found = {}
+    for letter in ("A", "A+", "B", "C", "C+", "D"):
+        config = MODELS[letter].build(scenes_recipe())
+        assert (config.loss.potential > 0) is config.affinity.enabled
+        found[letter] = (config.detection.masks, config.affinity.enabled, config.loss.panoptic > 0)
+    assert found == {
+        "A": (False, False, False),
+        "A+": (False, False, True),
+        "B": (False, True, True),
+        "C": (True, False, False),
+        "C+": (True, False, True),
+        "D": (True, True, True),
+    }
+
+
+def test_a_model_of_equal_time_is_the_same_network() -> None:
+    for key, model in MODELS.items():
+        if model.as_long_as is not None:
+            assert model.build(scenes_recipe()) == MODELS[key.split(" as ")[0]].build(scenes_recipe())
+            assert MODELS[model.as_long_as].as_long_as is None
+
+
+def test_as_printed_is_without_what_is_ours() -> None:
+    for letter in ("B", "D"):
+        config, full = MODELS[f"{letter} printed"].build(scenes_recipe()), MODELS[letter].build(scenes_recipe())
+        assert (config.affinity.places, config.loss.potential) == (0, 0)
+        assert full.affinity.places > 0
+        assert as_printed(full) == config
+        photos = MODELS[letter].build(photos_recipe())
+        assert photos.affinity.rotary > 0
+        assert photos.loss.mask_kind == "both"
+        printed = as_printed(photos)
+        assert (printed.affinity.rotary, printed.loss.mask_kind) == (0, "lovasz")

@@ -1,0 +1,67 @@
+"""Files appear whole or not at all, and what stands in the way is said before the work."""
+
+from pathlib import Path
+
+import pytest
+
+from unipan.files import folder_atomically, make_folder, require_file, require_folder, write_atomically
+
+
+def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.json"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [found.name for found in path.parent.iterdir()] == ["a.json"]
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "file" / "a.json"):
+        with pytest.raises(OSError, match=rf"{path}: cannot be written \(.*\); make room, or give another place"):
+            write_atomically(path, b"x")
+    with pytest.raises(OSError, match=r"file: this folder cannot be made \(.*\); give another place"):
+        make_folder(tmp_path / "file")
+    make_folder(tmp_path / "folder")
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_look_beforehand_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "new" / "a.json", Path("a.json"), Path("new/a.json"), tmp_path / "file"):
+        require_file(path, "--json")
+    require_folder(tmp_path / "new" / "er", "--out")
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(ValueError, match=r"--json .*: a folder of this name is there; give the name of a file"):
+        require_file(tmp_path, "--json")
+    for path in (Path("file"), tmp_path / "file" / "sub" / "sub"):
+        with pytest.raises(ValueError, match=rf"--out {path}: .*file is a file; give another folder"):
+            require_folder(path, "--out")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(ValueError, match="--out new: nothing may be written to"):
+        require_folder(Path("new"), "--out")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "out"
+    with folder_atomically(place, "--out") as folder:
+        (folder / "a.txt").write_text("a")
+        assert not place.exists()
+    assert [path.name for path in place.parent.rglob("*")] == ["out", "a.txt"]
+
+    def fail(place: Path) -> None:
+        with folder_atomically(place, "--out") as folder:
+            (folder / "a.txt").write_text("a")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail(tmp_path / "deep" / "other")
+    assert [path.name for path in place.parent.iterdir()] == ["out"]
+    with pytest.raises(ValueError, match=r"--out .*out: this folder is not empty; give a new one"):
+        fail(place)
+    (tmp_path / "empty").mkdir()
+    with folder_atomically(tmp_path / "empty", "--out") as folder:
+        (folder / "a.txt").write_text("a")
+    assert (tmp_path / "empty" / "a.txt").read_text() == "a"

@@ -1,0 +1,71 @@
+"""Proof of value: a change that claims to change no number leaves 20 seeded losses as they are.
+
+The file beside this test was written by the code of 0.1 (f15c49a). On the processor that wrote it every bit must be the
+same; others round convolutions and sums differently, so there the losses agree to a small relative error.
+
+    python -m tests.training.test_seeded_losses   writes the file anew, for a change that means to change them
+"""
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from tests.tiny import Drawn, tiny_config
+from unipan.config import Config
+from unipan.reproduction.records import environment
+from unipan.training.run_folder import RunRecord
+from unipan.training.trainer import Trainer
+
+FILE = Path(__file__).with_name("seeded_losses.json")
+STEPS = 20
+
+
+def config_of() -> Config:
+    """Every kind of draw and every loss that the paper has, in 32 bit."""
+    base = tiny_config()
+    return replace(
+        base,
+        loss=replace(base.loss, potential=0.5, semantic_kind="both", mask_kind="both"),
+        data=replace(base.data, scale=(0.8, 1.2), color=1.0),
+        train=replace(base.train, iterations=STEPS, validations=1),
+    )
+
+
+def seeded_losses(folder: Path) -> list[dict[str, float]]:
+    """The unweighted terms of each step, in full precision."""
+    torch.set_num_threads(1)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    trainer = Trainer(fabric, config_of(), Drawn([3, 0, 2, 4, 1]), Drawn([2], 50), RunRecord(folder, 1, quiet=True))
+    batches = trainer._batches(0, STEPS)
+    return [trainer._iteration(iteration, batches)[0] for iteration in range(STEPS)]
+
+
+def processor() -> list[str]:
+    return [
+        str(environment(torch.device("cpu"))["machine"]),
+        torch.backends.cpu.get_cpu_capability(),
+        torch.__version__,
+    ]
+
+
+def test_twenty_seeded_steps_have_the_losses_of_version_0_1(tmp_path: Path) -> None:
+    written = json.loads(FILE.read_text())
+    found = seeded_losses(tmp_path)
+    assert [sorted(terms) for terms in found] == [sorted(terms) for terms in written["losses"]]
+    exact = written["processor"] == processor()
+    for step, (terms, expected) in enumerate(zip(found, written["losses"], strict=True)):
+        for name, value in terms.items():
+            wanted = float.fromhex(expected[name])
+            # Rounding errors grow from step to step, because weights follow from losses.
+            assert value == (wanted if exact else pytest.approx(wanted, rel=0.02, abs=1e-3)), f"step {step}, {name}"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        losses = [{key: value.hex() for key, value in terms.items()} for terms in seeded_losses(Path(name))]
+    FILE.write_text(json.dumps({"processor": processor(), "losses": losses}, indent=1) + "\n")

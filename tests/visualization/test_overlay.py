@@ -1,0 +1,69 @@
+"""Pictures of panoptic maps, looked at pixel by pixel."""
+
+import numpy as np
+import pytest
+
+from unipan.panoptic.categories import Category
+from unipan.panoptic.maps import PanopticMap, panoptic_map
+from unipan.visualization.overlay import color_map, draw_boxes, enlarge, enlarge_map, mark, outlines, overlay
+
+CAR = Category(3, "car", True, (30, 80, 200))
+ROAD = Category(7, "road", False, (130, 70, 130))
+
+
+def small() -> PanopticMap:
+    ids = np.zeros((6, 8), np.int32)
+    ids[:, 2:5] = 4
+    ids[:, 5:] = 1
+    return panoptic_map(ids, {4: CAR, 1: ROAD})
+
+
+def test_the_color_map_is_flat_and_void_is_black() -> None:
+    picture = color_map(small())
+    assert (picture[:, :2] == 0).all()
+    assert (picture[:, 2:5] == CAR.color).all()
+    assert (picture[:, 5:] == ROAD.color).all()
+
+
+def test_ids_without_a_color_are_black() -> None:
+    assert not color_map(small(), {1: (9, 9, 9)})[:, :5].any()
+
+
+def test_outlines_lie_between_segments() -> None:
+    assert np.flatnonzero(outlines(small().ids)[0]).tolist() == [1, 4]
+
+
+def test_the_overlay_mixes_and_outlines() -> None:
+    image = np.full((6, 8, 3), 100, np.uint8)
+    picture = overlay(image, small(), alpha=0.5)
+    assert picture[0, 3].tolist() == [65, 90, 150]
+    assert picture[0, 0].tolist() == [16, 16, 16]
+    assert picture[0, 4].min() > 150
+    assert (image == 100).all()
+
+
+def test_the_overlay_refuses_another_images_map() -> None:
+    with pytest.raises(ValueError, match=r"the image is \(6, 9\) and the map \(6, 8\)"):
+        overlay(np.zeros((6, 9, 3), np.uint8), small())
+
+
+def test_enlarging_keeps_segments() -> None:
+    assert enlarge(np.zeros((4, 6, 3), np.uint8), 3).shape == (12, 18, 3)
+    larger = enlarge_map(small(), 3)
+    assert np.array_equal(larger.ids[1::3, 1::3], small().ids)
+
+
+def test_boxes_and_marks_change_only_copies() -> None:
+    image = np.zeros((60, 90, 3), np.uint8)
+    boxes = np.array([[10, 20, 50, 55]], np.float32)
+    picture = draw_boxes(image, boxes, ["car .9"], [(255, 0, 0)])
+    assert picture[40, 10].tolist() == [255, 0, 0]
+    assert not picture[40, 30].any()
+    assert draw_boxes(image, np.zeros((0, 4), np.float32), [], []).tolist() == image.tolist()
+    crossed = mark(image, 30, 20)
+    assert crossed[20, 30].tolist() == [255, 255, 255]
+    assert not image.any()
+
+
+def test_marks_at_the_border_are_cut() -> None:
+    assert mark(np.zeros((10, 10, 3), np.uint8), 0, 9).shape == (10, 10, 3)
