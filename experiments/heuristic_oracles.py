@@ -4,8 +4,8 @@ The merger paints masks whatever V says; in Psi a thing is s V M, so a V that se
 merger may leave void what was not detected, an argmax gives it away. With true boxes nothing is undetected; with a
 true V nothing is taken for background; with coarse masks the outlines must come from V, as on large things.
 
-    python benchmarks/merger_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
-    python benchmarks/merger_oracles.py runs/longer/C-lovasz-both-s0-i3600/last.safetensors scenes:990000-990099
+    python experiments/heuristic_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
+    python experiments/heuristic_oracles.py runs/longer/C-lovasz-both-s0-i3600/last.safetensors scenes:990000-990099
 """
 
 import argparse
@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 
 from unipan.analysis.ceiling import perfect_panoptic
-from unipan.analysis.evaluate import with_categories
 from unipan.analysis.oracles import perfect_semantic, revise, true_detections
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS
