@@ -85,7 +85,7 @@ def main() -> None:
     args = parser.parse_args()
     drawn = is_scenes(args.data)
     data = Scenes(seeds_of(args.data, TEST_SEEDS), SCENE_SIZE) if drawn else open_photos(args.data)
-    segmenter = with_categories(Segmenter.load(args.checkpoint), data.categories)
+    segmenter = Segmenter.load(args.checkpoint).with_categories(data.categories)
     fusions = FUSIONS if segmenter.config.affinity.enabled else FUSIONS[1:]
     found: dict[str, dict[str, PanopticQuality]] = {}
     for index in range(args.first, len(data), args.every):
