@@ -19,7 +19,7 @@ import torch
 
 from unipan.analysis.evaluate import Evaluation, evaluate
 from unipan.checkpoint import load_checkpoint, save_checkpoint
-from unipan.config import MergerConfig
+from unipan.config import HeuristicConfig
 from unipan.datasets.scenes.generator import Scenes
 from unipan.evaluation.bootstrap import bootstrap_pq, paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
@@ -29,16 +29,16 @@ from unipan.inference import Segmenter
 GRID_SEEDS = range(3_000_000, 3_000_080)
 TEST_SEEDS = range(4_000_000, 4_000_200)
 GRID = {
-    "score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
-    "overlap": (0.1, 0.2, 0.3, 0.5, 0.7),
-    "mask": (0.4, 0.5, 0.6, 0.7),
-    "stuff_area": (0.0, 0.002, 0.005, 0.0133),
+    "score_threshold": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+    "overlap_threshold": (0.1, 0.2, 0.3, 0.5, 0.7),
+    "mask_threshold": (0.4, 0.5, 0.6, 0.7),
+    "min_stuff_area": (0.0, 0.002, 0.005, 0.0133),
 }
 
 
-def search(segmenter: Segmenter, seeds: range) -> list[tuple[MergerConfig, dict[str, float]]]:
+def search(segmenter: Segmenter, seeds: range) -> list[tuple[HeuristicConfig, dict[str, float]]]:
     """PQ of every cell of the grid, best first; the network runs once per image."""
-    cells = [MergerConfig(*values) for values in itertools.product(*GRID.values())]
+    cells = [HeuristicConfig(*values) for values in itertools.product(*GRID.values())]
     found = [PanopticQuality(segmenter.categories) for _ in cells]
     for sample in (Scenes(seeds)[i] for i in range(len(seeds))):
         scene = segmenter.scene(sample.image)
@@ -99,7 +99,7 @@ def main() -> None:
     path = args.out / f"{args.name}.safetensors"
     if args.remeasure:
         loaded = load_checkpoint(path)
-        best, training = loaded.config.merger, loaded.metrics["training"]
+        best, training = loaded.config.heuristic, loaded.metrics["training"]
     else:
         loaded = load_checkpoint(args.run / "last.safetensors")
         segmenter = Segmenter(loaded.network, loaded.config, loaded.categories, {}, torch.device("cpu"))
@@ -107,7 +107,7 @@ def main() -> None:
         best, training = grid[0][0], loaded.metrics
         write_grid(args.out / f"{args.name}.merger.csv", grid)
         shutil.copy(args.run / "log.csv", args.out / f"{args.name}.log.csv")
-    config = replace(loaded.config, merger=best)
+    config = replace(loaded.config, heuristic=best)
     save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, {}, half=True)
     # What is scored is the file that ships, in 16 bits.
     found = evaluate(Segmenter.load(path), Scenes(TEST_SEEDS), ("affinity", "potential", "heuristic"))
@@ -122,7 +122,7 @@ def main() -> None:
     print(json.dumps(measured, indent=1))
 
 
-def write_grid(path: Path, grid: list[tuple[MergerConfig, dict[str, float]]]) -> None:
+def write_grid(path: Path, grid: list[tuple[HeuristicConfig, dict[str, float]]]) -> None:
     """All cells, best first."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -82,7 +82,7 @@ def main() -> None:
         record |= {"training_steps": rows, "training_peak_gib": peak_gib()}
     else:
         # 100 detections enter Psi, whatever the random network thinks of them.
-        network.cutoff = 0.0
+        network.score_threshold = 0.0
         network.detection.config = replace(config.detection, score_threshold=0.0, max_detections=100)
         network.eval()
         segmenter = Segmenter(network, config, data.categories, {}, torch.device("cpu"))

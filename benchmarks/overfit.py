@@ -41,9 +41,9 @@ def experiment(variant: str, masks: bool, iterations: int, seed: int, data: Subs
     train = replace(
         base.train,
         iterations=iterations,
-        batch=4,
+        batch_size=4,
         lr=1.5e-3,
-        average=0.98,
+        ema_decay=0.98,
         validations=4,
         validation_images=0,
         seed=seed,

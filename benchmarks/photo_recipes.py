@@ -34,7 +34,7 @@ def crops(short_side: int, side: int, batch: int) -> Change:
 
     def change(config: Config) -> Config:
         data = replace(config.data, short_side=short_side, max_side=2 * short_side, crop=(side, side))
-        return replace(config, data=data, train=replace(config.train, batch=batch))
+        return replace(config, data=data, train=replace(config.train, batch_size=batch))
 
     return change
 
@@ -55,7 +55,7 @@ def rotary(wavelengths: int) -> Change:
     """A rotary code, where the model has affinities."""
 
     def change(config: Config) -> Config:
-        return replace(config, affinity=replace(config.affinity, rotary=wavelengths if config.affinity.enabled else 0))
+        return replace(config, affinity=replace(config.affinity, rope=wavelengths if config.affinity.enabled else 0))
 
     return change
 

@@ -54,7 +54,7 @@ READINGS: dict[str, AffinityConfig | None] = {
 RECIPE = replace(
     scenes(),
     decoder=replace(scenes().decoder, stride=4),
-    detection=replace(scenes().detection, nms=0.5),
+    detection=replace(scenes().detection, nms_threshold=0.5),
     matching=replace(scenes().matching, stride=4),
     loss=replace(scenes().loss, potential=0.0),
 )
@@ -76,8 +76,8 @@ def experiment(base: Config, seed: int, iterations: int, lr: float, batch: int) 
         iterations=iterations,
         seed=seed,
         lr=lr,
-        batch=batch,
-        average=0.99,
+        batch_size=batch,
+        ema_decay=0.99,
         validations=1,
         validation_images=4,
     )

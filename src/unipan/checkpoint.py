@@ -17,6 +17,7 @@ from unipan.datasets.same_classes import same_classes
 from unipan.files import write_atomically
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
+from unipan.renamed_fields import flatten, nest, with_new_names
 
 FORMAT = "unipan-1"
 
@@ -95,12 +96,12 @@ def save_checkpoint(
 
 
 def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
-    """The Config that `dataclasses.asdict` (through JSON) was made from.
+    """The Config that `dataclasses.asdict` (through JSON) was made from, by this version or one with other field names.
 
     Raises:
         ValueError: a field that this version does not know.
     """
-    config: Config = _from_dict(Config, values, source)
+    config: Config = _from_dict(Config, nest(with_new_names(flatten(values))), source)
     return config
 
 
@@ -164,7 +165,7 @@ CLASS_LAYERS = {
 """Layers whose rows are classes: rows of one class, and how many backgrounds stand before the first (torchvision's)."""
 
 AFFINITIES = ("affinity.phi0.weight", "affinity.phi1.weight")
-"""(C, C + 4 places, 1, 1): Q's channels stand first, the code of place (`affinity.places`) behind them."""
+"""(C, C + 4 places, 1, 1): Q's channels stand first, the code of place (`affinity.positional_encoding`) behind them."""
 
 DECODERS = ("semantic", "affinity.extractor")
 """Each ends in a `project`; that, and phi0 and phi1, mean nothing on layers that start afresh."""

@@ -196,7 +196,7 @@ class Scene:
         # The merger has its own score limit, so it starts from what stands before the cut-off.
         output = self.output
         return merge(
-            output.candidates[0], self.semantic, self.categories, self.config.merger, self.input_size, self.size,
+            output.candidates[0], self.semantic, self.categories, self.config.heuristic, self.input_size, self.size,
             self.stride,
         )  # fmt: skip
 
@@ -204,8 +204,8 @@ class Scene:
         # As above; and things compete at the image's size, so Psi is made anew.
         output = self.output
         return upsnet.fuse(
-            output.candidates[0], self.semantic, self.categories, self.config.upsnet, self.config.merger.stuff_area,
-            self.input_size, self.size, self.stride,
+            output.candidates[0], self.semantic, self.categories, self.config.upsnet,
+            self.config.heuristic.min_stuff_area, self.input_size, self.size, self.stride,
         )  # fmt: skip
 
     def _decoded(self, fusion: str) -> PanopticMap:
@@ -218,7 +218,7 @@ class Scene:
             self.stride,
             float(self.output.temperature),
             log=self.config.affinity.loss == "log",
-            void=self.config.potential.void,
+            void=self.config.potential.void_channel,
         )
 
     def __repr__(self) -> str:

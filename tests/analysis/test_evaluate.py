@@ -18,7 +18,7 @@ FUSIONS = ("affinity", "potential", "heuristic")
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
     config = eager(tiny_config())
-    config = replace(config, inference=replace(config.inference, cutoff=0.2))
+    config = replace(config, inference=replace(config.inference, score_threshold=0.2))
     network = tiny_network(config)
     with torch.no_grad():
         network.train().backbone(torch.rand(4, 3, HEIGHT, WIDTH))

@@ -71,8 +71,9 @@ def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
     from unipan.training.memory import describe_shortage
 
     text = (
-        f"training: the GPU has too little memory ({describe_shortage(error)}); a larger --train.accumulate takes the "
-        "same batch in smaller passes, a smaller --data.crop or --data.short-side makes smaller images"
+        f"training: the GPU has too little memory ({describe_shortage(error)}); a larger "
+        "--train.accumulation-steps takes the same batch in smaller passes, "
+        "a smaller --data.crop or --data.short-side makes smaller images"
     )
     if not (out / "resume" / "state.pt").exists():
         return text
