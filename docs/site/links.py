@@ -1,4 +1,4 @@
-"""A hook of mkdocs: links of a page to files outside docs/ lead to the repository, where a reader of the site finds them."""
+"""A hook of mkdocs: links to files outside docs/ lead to the repository, where a reader of the site finds them."""
 
 import posixpath
 import re
