@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from unipan.analysis.evaluate import Evaluation, evaluate
-from unipan.checkpoint import checkpoint_path, read_header
+from unipan.checkpoint import read_header
 from unipan.config import Fusion, HeuristicConfig
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 from unipan.evaluation.bootstrap import paired_bootstrap_pq
+from unipan.files import checkpoint_path
 from unipan.inference import Segmenter
 
 # One worker of xdist for all of them: the evaluation is made once.

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass, is_dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from unipan.build import build_network
 from unipan.config import Config
 from unipan.datasets.same_classes import same_classes
-from unipan.files import write_atomically
+from unipan.files import checkpoint_path, write_atomically
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
 from unipan.renamed_fields import flatten, nest, with_new_names
@@ -37,31 +36,6 @@ class Checkpoint:
     config: Config
     categories: Categories
     metrics: dict[str, Any]
-
-
-def bundled() -> list[str]:
-    """Names of the checkpoints that the package carries."""
-    folder = resources.files("unipan") / "checkpoints"
-    if not folder.is_dir():
-        return []
-    return sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir() if f.name.endswith(".safetensors"))
-
-
-def checkpoint_path(source: str | Path) -> Path:
-    """The file of a bundled name or a path.
-
-    Raises:
-        FileNotFoundError: it is neither.
-    """
-    if str(source) in bundled():
-        return Path(str(resources.files("unipan") / "checkpoints" / f"{source}.safetensors"))
-    path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled()) or 'none'}; "
-            "give a .safetensors file that `unipan train` wrote"
-        )
-    return path
 
 
 def save_checkpoint(

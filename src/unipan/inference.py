@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unipan.checkpoint import load_checkpoint
 from unipan.config import Config, check_fusion
+from unipan.datasets.same_classes import check_classes
 from unipan.datasets.transforms import collate, resize_image
 from unipan.files import write_atomically
 from unipan.fusion import upsnet
@@ -279,6 +280,16 @@ class Segmenter:
         batch = collate([(resize_image(pixels, self.config.data), name)])
         output = self.network(batch.to(self.device))
         return Scene(pixels, name, output, batch.sizes[0], self.config, self.categories, self.network.affinity)
+
+    def with_categories(self, categories: Categories) -> "Segmenter":
+        """The same network with a dataset's classes, matched by name: their ids and colours in the network's order.
+
+        Raises:
+            ValueError: the names of things or stuff differ; see `check_classes`.
+        """
+        check_classes(self.categories, categories)
+        index = categories.index_of_name
+        return replace(self, categories=Categories(tuple(categories[index[own.name]] for own in self.categories)))
 
     def __repr__(self) -> str:
         things, stuff = len(self.categories.things), len(self.categories.stuff)

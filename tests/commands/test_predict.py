@@ -83,7 +83,7 @@ def test_ids_come_from_the_truth() -> None:
 def test_what_cannot_be_written_ends_the_run(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("unipan.datasets.sources.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
     (tmp_path / "out" / "panoptic" / "a.png").mkdir(parents=True)
     assert "a.png: cannot be written" in refused([photo, "--out", tmp_path / "out"], capsys)
     assert not (tmp_path / "out" / "panoptic.json").exists()

@@ -45,7 +45,7 @@ def listed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipan.datasets.sources.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def coco_network(monkeypatch: pytest.MonkeyPatch) -> None:
     config, classes = tiny(scenes()), coco_categories()
     torch.manual_seed(0)
     segmenter = Segmenter(build_network(config, classes).eval(), config, classes, {}, torch.device("cpu"))
-    monkeypatch.setattr("unipan.datasets.sources.open_segmenter", lambda *_: segmenter)
+    monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter)
 
 
 def predict(*arguments: object) -> int:

@@ -17,7 +17,7 @@ from unipan.cli import main
 from unipan.config import Config
 from unipan.datasets.formats.cityscapes import CITYSCAPES, OFFSET, cityscapes
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.transforms import TrainingTransform, collate
 from unipan.models.semantic import DeformableConv

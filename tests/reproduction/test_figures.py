@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.test_inference import segmenter_of, tiny
+from unipan.datasets.panoptic_data import Subset
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
-from unipan.datasets.subset import Subset
 from unipan.inference import PanopticResult
 from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
 from unipan.presets import scenes, scenes_mask_free, upsnet

@@ -3,9 +3,8 @@
 import itertools
 from collections.abc import Iterable
 
-from unipan.analysis.evaluate import with_categories
 from unipan.config import HeuristicConfig
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.fusion.heuristic import merge
 from unipan.inference import Scene, Segmenter
@@ -35,7 +34,7 @@ def search_merger(
     Raises:
         ValueError: other classes than the segmenter's.
     """
-    segmenter = with_categories(segmenter, data.categories)
+    segmenter = segmenter.with_categories(data.categories)
     cells = [HeuristicConfig(*values) for values in itertools.product(*GRID.values())]
     found = [PanopticQuality(data.categories) for _ in cells]
     for index in images:

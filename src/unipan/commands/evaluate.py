@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Checkpoint, Device, Flag, FusionChoice, JsonFile
 
 if TYPE_CHECKING:
-    from unipan.datasets.loading import PanopticData
+    from unipan.datasets.panoptic_data import PanopticData
     from unipan.inference import Segmenter
 
 

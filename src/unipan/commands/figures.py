@@ -84,8 +84,8 @@ def figures(
 
 def open_upsnet(checkpoint: str, device: str, categories: "Categories") -> "Segmenter":
     """A network for Figure K. Raises ValueError if it was not trained as UPSNet, or on other classes."""
-    from unipan.analysis.evaluate import check_classes
     from unipan.config import check_fusion
+    from unipan.datasets.same_classes import check_classes
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)

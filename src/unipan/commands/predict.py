@@ -71,7 +71,6 @@ def predict(
         trim_stuff: stuff of fewer pixels is void in the submission (the paper's scores: 2048 on Cityscapes, 4096 on
             COCO), since no server does what `unipan pq --trim-stuff` does.
     """
-    from unipan.analysis.evaluate import with_categories
     from unipan.datasets.formats.coco_writer import PanopticWriter
     from unipan.files import require_folder
     from unipan.inference import open_segmenter
@@ -91,7 +90,7 @@ def predict(
     jobs, categories = plan(images, like)
     segmenter = open_segmenter(checkpoint, device)
     if categories is not None:
-        segmenter = with_categories(segmenter, categories)
+        segmenter = segmenter.with_categories(categories)
     writer = PanopticWriter(out, segmenter.categories, scores=True)
     return _segment_all(segmenter, jobs, fusion, writer, out / "overlays")
 

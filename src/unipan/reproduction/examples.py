@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from unipan.config import Fusion
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.matching import count_overlaps, match_segments
 from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.panoptic.maps import VOID_ID, PanopticMap, Sample, Segment

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from unipan.analysis.ceiling import ceiling
-from unipan.analysis.evaluate import AP_DETECTIONS, count_detections, semantic_map, with_categories
+from unipan.analysis.evaluate import AP_DETECTIONS, count_detections, semantic_map
 from unipan.analysis.heuristic_search import merged, search_merger
 from unipan.build import build_network
 from unipan.config import Config, HeuristicConfig
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.average_precision import AveragePrecision
 from unipan.evaluation.confusion import thing_stuff_counts
 from unipan.evaluation.panoptic_quality import GROUPS
@@ -89,7 +89,7 @@ def score(
     config = trainer.config
     network = trainer.evaluated.eval()
     segmenter = Segmenter(network, config, data.train.categories, {}, trainer.fabric.device)
-    segmenter = with_categories(segmenter, data.test.categories)
+    segmenter = segmenter.with_categories(data.test.categories)
     limits = _tuned(segmenter, data) if config.detection.masks else None
     found = Scores(segmenter, limits)
     for index in range(len(data.test)):

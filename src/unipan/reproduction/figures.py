@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unipan.analysis.evaluate import with_categories
-from unipan.datasets.loading import PanopticData
-from unipan.datasets.subset import Subset
+from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.inference import Segmenter
 from unipan.reproduction.examples import Example, Reading, choose, fusions_of, measure, spread
 from unipan.reproduction.figure_rows import attributed, compared, revised, truncated
@@ -168,8 +166,8 @@ def draw_figures(
     """
     if not len(data):
         raise ValueError("figures: DATA has no images; give a dataset that lists some")
-    segmenter = with_categories(segmenter, data.categories)
-    upsnet = upsnet and with_categories(upsnet, data.categories)
+    segmenter = segmenter.with_categories(data.categories)
+    upsnet = upsnet and upsnet.with_categories(data.categories)
     part = Subset(data, sorted(np.random.default_rng(seed).permutation(len(data))[:images].tolist()))
     examples: list[Example] = []
     for index in range(len(part)):

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from unipan.build import build_criterion, build_network
 from unipan.config import Config
-from unipan.datasets.loading import PanopticData, RankPositions, TrainingStream, training_loader
+from unipan.datasets.loading import RankPositions, TrainingStream, training_loader
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import TrainingTransform
 from unipan.models.network import PanopticNetwork
 from unipan.ops.distributed import mean_count

@@ -2,7 +2,7 @@
 
 By squeeze-and-excite every Q depends on the whole image; this asks by how much (arXiv 1701.04128). V stands beside.
 
-    python benchmarks/receptive_field.py scenes --images 12
+    python experiments/receptive_field.py scenes --images 12
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Trains on four photographs of `coco20` and scores the same four, with and without masks, variants B and C. This is
 overfitting on purpose: it shows that the path from PNG to P is right, and nothing about unseen images.
 
-    python benchmarks/overfit.py --data ../shared/data/coco20 --variant B --masks
+    python experiments/overfit.py --data ../shared/data/coco20 --variant B --masks
 """
 
 import argparse
@@ -21,8 +21,8 @@ from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, transfer
 from unipan.config import Config, DataConfig, Fusion, PotentialConfig
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.panoptic_data import Subset
 from unipan.datasets.statistics import thing_statistics
-from unipan.datasets.subset import Subset
 from unipan.inference import Segmenter
 from unipan.presets import finetune, fit_detection
 from unipan.training.run_folder import RunRecord
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--init", default=None, help="a checkpoint to start from; from scratch without")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/overfit"))
+    parser.add_argument("--out", type=Path, default=Path("experiments/results/overfit"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     data = Subset(CocoPanoptic(args.data), IMAGES)

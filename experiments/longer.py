@@ -2,7 +2,7 @@
 
 Scored on the validation scenes, so that those of the tables stay unseen. Prints one JSON line a training.
 
-    python benchmarks/longer.py --iterations 1800 --semantic lovasz --masks both --out runs/longer
+    python experiments/longer.py --iterations 1800 --semantic lovasz --masks both --out runs/longer
 """
 
 import argparse

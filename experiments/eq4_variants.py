@@ -4,7 +4,7 @@ A base without affinity head is trained once per seed; every reading continues f
 with equal iterations, order and seeds. Chosen on seeds cut from the training range; `--final` scores the validation
 seeds once. Finished runs are kept as one JSON file each and skipped when the command runs again.
 
-    python benchmarks/readings.py --out docs/results/readings --seeds 0 1
+    python experiments/eq4_variants.py --out experiments/results/eq4_variants --seeds 0 1
 """
 
 import argparse
@@ -147,7 +147,7 @@ def _reads(file: Path, name: str) -> bool:
 def main() -> None:
     """Run what is missing, one thread."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/readings"))
+    parser.add_argument("--out", type=Path, default=Path("experiments/results/eq4_variants"))
     parser.add_argument("--runs", type=Path, default=Path("runs/readings"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--base", type=int, default=600, help="iterations of the base, batch 8")

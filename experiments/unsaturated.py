@@ -3,7 +3,7 @@
 C is trained on V, boxes and masks alone: nothing has told it that s, V and M will be multiplied and compared with a
 bare V of stuff (Eq. 2). Each reading takes one reason away, at test time, on validation scenes.
 
-    python benchmarks/unsaturated.py runs/reproduce/scenes/C-s?-i600/last.safetensors --json FILE
+    python experiments/unsaturated.py runs/reproduce/scenes/C-s?-i600/last.safetensors --json FILE
 """
 
 import argparse

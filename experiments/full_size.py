@@ -3,7 +3,7 @@
 The `cityscapes` preset (R-50, 256 channels, deformable decoders, masks, C = 128) takes steps on 512 x 1024 crops of a
 drawn scene, then segments 1024 x 2048 with 100 detections. Weights are random; time and memory do not depend on them.
 
-    python benchmarks/full_size.py --json docs/results/full_size.json
+    python experiments/full_size.py --json experiments/results/full_size.json
 """
 
 import argparse
@@ -50,7 +50,7 @@ def train_once(step: TrainingStep, optimizer: torch.optim.Optimizer, images: Ima
 def main() -> None:
     """Train, segment, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, default=Path("docs/results/full_size.json"))
+    parser.add_argument("--json", type=Path, default=Path("experiments/results/full_size.json"))
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--skip-training", action="store_true", help="inference alone, for its own peak memory")

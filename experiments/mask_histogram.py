@@ -1,7 +1,7 @@
 """Where sigmoid(M) sits inside and outside objects: does the Lovasz hinge, which stops pushing at a margin of 1, keep
 M near .27 and .73 and so weaken V * M?
 
-    python benchmarks/mask_histogram.py CHECKPOINT... --json docs/results/mask_histogram.json
+    python experiments/mask_histogram.py CHECKPOINT... --json experiments/results/mask_histogram.json
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="+", type=Path)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 256))
-    parser.add_argument("--json", type=Path, default=Path("docs/results/mask_histogram.json"))
+    parser.add_argument("--json", type=Path, default=Path("experiments/results/mask_histogram.json"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = json.loads(args.json.read_text()) if args.json.exists() else {}

@@ -3,7 +3,7 @@
 Every variant starts from the bundled checkpoint and is scored on training images that are held out (one of --every), so
 that the validation images stay unseen until the tables are made.
 
-    python benchmarks/photo_recipes.py ../shared/data/facades --every 8 --iterations 300 --out runs/photo_recipes
+    python experiments/photo_recipes.py ../shared/data/facades --every 8 --iterations 300 --out runs/photo_recipes
 """
 
 import argparse
@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from unipan.config import AffinityConfig, Config
+from unipan.datasets.panoptic_data import Subset
 from unipan.datasets.sources import open_photos
 from unipan.datasets.statistics import thing_statistics
-from unipan.datasets.subset import Subset
 from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.presets import finetune
 from unipan.reproduction.ablations import MODELS, photos_recipe

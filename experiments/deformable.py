@@ -1,6 +1,6 @@
 """Deformable against plain decoders (Sec. 3.2, A.1) at equal iterations, from scratch, on small scenes.
 
-python benchmarks/deformable.py --iterations 250 --seed 0
+python experiments/deformable.py --iterations 250 --seed 0
 """
 
 import argparse
@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from eq4_variants import CHOOSE, RECIPE, SIZE, TRAIN, experiment, score
 from lightning_fabric import Fabric
-from readings import CHOOSE, RECIPE, SIZE, TRAIN, experiment, score
 
 from unipan.build import build_network
 from unipan.datasets.scenes.generator import Scenes
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("docs/results/deformable.json"))
+    parser.add_argument("--out", type=Path, default=Path("experiments/results/deformable.json"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = {}

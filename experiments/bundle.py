@@ -4,7 +4,7 @@
    the whole grid is committed beside the checkpoint.
 2. The three fusions are scored on 200 scenes that neither training nor the grid has seen.
 
-    python benchmarks/bundle.py runs/scenes --name scenes
+    python experiments/bundle.py runs/scenes --name scenes
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """P beside Psi on corners of photographs of growing size: do affinities hold beyond the crop that they were trained on?
 
-python benchmarks/beyond_crop.py runs/reproduce/nuclei/B-s0-i300/last.safetensors DATA/val
+python experiments/beyond_crop.py runs/reproduce/nuclei/B-s0-i300/last.safetensors DATA/val
 """
 
 import argparse

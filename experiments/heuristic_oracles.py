@@ -4,8 +4,8 @@ The merger paints masks whatever V says; in Psi a thing is s V M, so a V that se
 merger may leave void what was not detected, an argmax gives it away. With true boxes nothing is undetected; with a
 true V nothing is taken for background; with coarse masks the outlines must come from V, as on large things.
 
-    python benchmarks/merger_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
-    python benchmarks/merger_oracles.py runs/longer/C-lovasz-both-s0-i3600/last.safetensors scenes:990000-990099
+    python experiments/heuristic_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
+    python experiments/heuristic_oracles.py runs/longer/C-lovasz-both-s0-i3600/last.safetensors scenes:990000-990099
 """
 
 import argparse
@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 
 from unipan.analysis.ceiling import perfect_panoptic
-from unipan.analysis.evaluate import with_categories
 from unipan.analysis.oracles import perfect_semantic, revise, true_detections
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS
@@ -86,7 +85,7 @@ def main() -> None:
     args = parser.parse_args()
     drawn = is_scenes(args.data)
     data = Scenes(seeds_of(args.data, TEST_SEEDS), SCENE_SIZE) if drawn else open_photos(args.data)
-    segmenter = with_categories(Segmenter.load(args.checkpoint), data.categories)
+    segmenter = Segmenter.load(args.checkpoint).with_categories(data.categories)
     fusions = FUSIONS if segmenter.config.affinity.enabled else FUSIONS[1:]
     found: dict[str, dict[str, PanopticQuality]] = {}
     for index in range(args.first, len(data), args.every):

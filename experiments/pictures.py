@@ -2,8 +2,8 @@
 
 A picture of real data shows truth, result and affinities of one crossed pixel; no pixel of a photograph is in it.
 
-    python benchmarks/pictures.py scenes scenes --out docs/images/scenes.png
-    python benchmarks/pictures.py runs/nuclei/best.safetensors ../shared/data/nuclei/val --images 3 --out ...
+    python experiments/pictures.py scenes scenes --out docs/images/scenes.png
+    python experiments/pictures.py runs/nuclei/best.safetensors ../shared/data/nuclei/val --images 3 --out ...
 """
 
 import argparse
