@@ -15,7 +15,7 @@ from tests.tiny import CATEGORIES, HEIGHT, WIDTH, S, T, image_batch, square_targ
 from unipan.build import build_criterion
 from unipan.fusion.argmax import decode
 from unipan.models.network import PanopticNetwork
-from unipan.structures import Detections, ImageBatch, Target
+from unipan.structures import Detections, Geometry, ImageBatch, Target
 
 
 class Levels(nn.Module):
@@ -83,5 +83,5 @@ def test_the_network_segments_with_another_detector() -> None:
     assert len(found) > 1
     assert found.masks is None
     assert output.panoptic[0].shape == (len(found) + S, HEIGHT // 4, WIDTH // 4)
-    result = decode(output.panoptic[0], found, CATEGORIES, (HEIGHT, WIDTH), (HEIGHT, WIDTH), 4)
+    result = decode(output.panoptic[0], found, CATEGORIES, Geometry((HEIGHT, WIDTH), (HEIGHT, WIDTH), 4))
     assert (result.ids > 0).all()

@@ -21,9 +21,7 @@ GRID = {
 
 def merged(scene: Scene, limits: HeuristicConfig) -> PanopticMap:
     """The merger's map of one scene under other limits than its checkpoint's."""
-    return merge(
-        scene.output.candidates[0], scene.semantic, scene.categories, limits, scene.input_size, scene.size, scene.stride
-    )
+    return merge(scene.output.candidates[0], scene.semantic, scene.categories, limits, scene.geometry)
 
 
 def search_merger(
