@@ -1,14 +1,16 @@
-"""The paper's Figures 1, 6, 7, I, J and K from any checkpoint and dataset: chosen by measure, drawn as panels."""
+"""What each of the paper's figures shows, and drawing all that a checkpoint and a dataset allow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from unipan.config import check_fusion
 from unipan.datasets.panoptic_data import PanopticData, Subset
-from unipan.inference import Segmenter
-from unipan.reproduction.examples import Example, Reading, choose, fusions_of, measure, spread
-from unipan.reproduction.figure_rows import attributed, compared, revised, truncated
+from unipan.inference import Segmenter, open_segmenter
+from unipan.panoptic.categories import Categories
+from unipan.reproduction.figures.examples import Example, SegmentedImage, choose, fusions_of, measure, spread
+from unipan.reproduction.figures.rows import attributed, compared, revised, truncated
 from unipan.visualization.panels import AnyPicture, Panel, sheet, stack
 
 
@@ -41,11 +43,11 @@ PLANS = (
         "1",
         "Sec. 1",
         "A box that cuts its object",
-        "Of all objects that reach out of their predicted box, the one of which our map keeps most pixels out there "
-        "that the heuristic merger loses; the cross marks one of them. The merger paints inside boxes and cannot get "
-        "the rest back; the affinities of the crossed pixel (red attracts, blue repels) tie it to the rest of its "
-        "object. Before the affinity is the argmax of Ψ of the same network. Stripes are void.",
-        ("(a) Image with boxes", "(b) Ground truth", "(c) Heuristic merger", "(d) Ours", "(e) Instance affinities",
+        "The object with most pixels outside its predicted box that our map keeps and the heuristic fusion loses; the "
+        "cross marks one of them. The heuristic fusion paints inside boxes only and cannot recover the rest; the "
+        "affinities of the crossed pixel (red attracts, blue repels) tie it to the rest of its object. “Before the "
+        "affinity” is the argmax of Ψ of the same network. Stripes are void.",
+        ("(a) Image with boxes", "(b) Ground truth", "(c) Heuristic fusion", "(d) Ours", "(e) Instance affinities",
          "(f) Before the affinity"),
         ("masks", "affinity"),
         signed=(4,),
@@ -55,10 +57,10 @@ PLANS = (
         "6",
         "Sec. 4.1",
         "Affinities, and the potential before and after them",
-        "Objects of which the argmax of P gets the largest share right that the argmax of Ψ gets wrong; the cross is "
-        "in it. The last two columns are by how much the object’s own channel leads over the best other one, in Ψ "
-        "and in P (on a square-root scale): where it is red the object wins the argmax, where it is blue something "
-        "else does, and the line is the object’s true outline.",
+        "Objects with the largest share of pixels that the argmax of P gets right and the argmax of Ψ gets wrong; the "
+        "cross marks one of these pixels. The last two columns show the lead of the object’s own channel over the "
+        "best other one, in Ψ and in P (on a square-root scale): the object wins the argmax where it is red and loses "
+        "where it is blue. The line is the object’s true outline.",
         ("(a) Image with its box", "(b) Affinities", "(c) Before: lead", "(d) After: lead"),
         ("affinity",),
         signed=(1, 2, 3),
@@ -66,19 +68,19 @@ PLANS = (
     FigurePlan(
         "7",
         "Sec. 4.2",
-        "Void that the merger leaves",
-        "The images in which the merger leaves most pixels void (striped) that have a label in the truth. It does so "
-        "where masks and classes disagree; an argmax gives every pixel a label.",
-        ("(a) Image", "(b) Ground truth", "(c) Heuristic merger", "(d) Ours"),
+        "Void that the heuristic fusion leaves",
+        "The images in which the heuristic fusion leaves most labelled pixels void (striped). It does so where masks "
+        "and classes disagree; an argmax gives every pixel a label.",
+        ("(a) Image", "(b) Ground truth", "(c) Heuristic fusion", "(d) Ours"),
         ("masks",),
     ),
     FigurePlan(
         "I",
         "App. E",
         "Pixels outside their box, and under several boxes",
-        "First an object that reaches out of its box, chosen as in Figure 1. Below it objects with most pixels under "
-        "several boxes that the argmax of P gets right and the argmax of Ψ gets wrong. The cross marks one of those. "
-        "The paper draws this figure with a network without masks.",
+        "First an object that extends beyond its box, chosen as in Figure 1. Below it the objects with most pixels "
+        "under several boxes that the argmax of P gets right and the argmax of Ψ gets wrong; the cross marks one of "
+        "them. The paper draws this figure with a network without masks.",
         ("(a) Image with boxes", "(b) Ground truth", "(c) Instance affinities", "(d) Panoptic prediction"),
         ("affinity",),
         signed=(2,),
@@ -86,20 +88,20 @@ PLANS = (
     FigurePlan(
         "J",
         "App. F",
-        "One network under two readings",
-        "First objects with most pixels under several boxes that our map gets right and the merger does not, then "
-        "objects that reach out of their box. Corners stand around the pixels in question; stripes are void.",
-        ("(a) Image", "(b) Ground truth", "(c) Heuristic merger", "(d) Ours"),
+        "One network under two fusions",
+        "First the objects with most pixels under several boxes that our map gets right and the heuristic fusion "
+        "wrong, then objects that extend beyond their box. Corners frame the pixels in question; stripes are void.",
+        ("(a) Image", "(b) Ground truth", "(c) Heuristic fusion", "(d) Ours"),
         ("masks",),
     ),
     FigurePlan(
         "K",
         "App. F",
         "With and without parameters: gains and losses",
-        "The argmax of Ψ has no parameters of its own; it stands where the paper shows UPSNet, whose panoptic head has "
-        "none either (with --upsnet it is UPSNet itself). The images lie evenly over the ranking by what PQ gains "
-        "from Ψ to P: the largest gain comes first, the smallest, or the largest loss, last. Corners stand around the "
-        "largest part in which one of the two is right and the other wrong.",
+        "The argmax of Ψ has no parameters of its own; it takes the place of UPSNet in the paper, whose panoptic head "
+        "has none either (with --upsnet it is UPSNet itself). The images are spread evenly over the ranking by the "
+        "gain in PQ from Ψ to P: the largest gain comes first, the smallest, or the largest loss, last. Corners frame "
+        "the largest part in which one of the two is right and the other wrong.",
         ("(a) Image", "(b) Ground truth", "(c) Before the affinity", "(d) Ours"),
         ("affinity",),
     ),
@@ -109,16 +111,17 @@ K_UPSNET = FigurePlan(
     "K",
     "App. F",
     "Ours and UPSNet: gains and losses",
-    "UPSNet’s panoptic head has no parameters; it is another network, trained apart and read by its own rules. The "
-    "images lie evenly over the ranking by what PQ gains from UPSNet to ours: the largest gain comes first, the "
-    "smallest, or the largest loss, last. Corners stand around the largest part in which one of the two is right and "
-    "the other wrong; stripes are void.",
+    "UPSNet’s panoptic head has no parameters; it is a network of its own, trained apart and fused by its own rules. "
+    "The images are spread evenly over the ranking by the gain in PQ from UPSNet to ours: the largest gain comes "
+    "first, the smallest, or the largest loss, last. Corners frame the largest part in which one of the two is right "
+    "and the other wrong; stripes are void.",
     ("(a) Image", "(b) Ground truth", "(c) UPSNet", "(d) Ours"),
     ("affinity",),
 )
 """Figure K where there is a network of UPSNet, as in the paper."""
 
-WANTS = {"affinity": "affinity head", "masks": "masks"}
+REQUIREMENTS = {"masks": ("heuristic", "masks"), "affinity": ("affinity", "affinity head")}
+"""What a figure needs -> the fusion that shows whether it is there, and its name."""
 Picks = Mapping[str, Sequence[Example]]
 """The examples of each figure, by its number."""
 
@@ -147,15 +150,16 @@ def draw_figures(
     each: Callable[[], None] = lambda: None,
     upsnet: Segmenter | None = None,
 ) -> tuple[list[FigureSheet], list[str]]:
-    """Measure images, choose the telling ones, draw them.
+    """Measure images, choose examples, draw the figures.
 
     Args:
-        segmenter: its classes must be the data's, by name.
+        segmenter: with the same class names as the data.
         data: images with their truth.
-        images: how many to measure; if there are more, so many are drawn by `seed`.
+        images: how many to measure; if there are more, a random sample.
+        seed: of that sample.
         rows: of a figure, at most; Figure 1 has one example.
         each: called after every image that was measured.
-        upsnet: a network that was trained as UPSNet, to stand in Figure K; without it the argmax of Psi does.
+        upsnet: a network that was trained as UPSNet, for Figure K; without it the argmax of Psi takes its place.
 
     Returns:
         the figures in the paper's order, and a sentence for each one that is left out.
@@ -171,7 +175,7 @@ def draw_figures(
     part = Subset(data, sorted(np.random.default_rng(seed).permutation(len(data))[:images].tolist()))
     examples: list[Example] = []
     for index in range(len(part)):
-        examples += measure(Reading.of(segmenter, part, index, upsnet))
+        examples += measure(SegmentedImage.of(segmenter, part, index, upsnet))
         each()
     picks = pick(examples, rows)
     left_out = unfit(segmenter, picks, len(part))
@@ -182,6 +186,16 @@ def draw_figures(
     plans = [K_UPSNET if upsnet and plan.number == "K" else plan for plan in PLANS if plan.number in kept]
     sheets = [FigureSheet(plan, _sheet(plan, panels[plan.number]), tuple(kept[plan.number])) for plan in plans]
     return sheets, list(left_out.values())
+
+
+def open_upsnet(checkpoint: str, device: str, categories: Categories) -> Segmenter:
+    """A network for Figure K. Raises ValueError if it was not trained as UPSNet, or on other classes."""
+    segmenter = open_segmenter(checkpoint, device)
+    try:
+        check_fusion(segmenter.config, "upsnet")
+        return segmenter.with_categories(categories)
+    except ValueError as error:
+        raise ValueError(f"--upsnet {checkpoint}: {error}") from error
 
 
 def pick(examples: Sequence[Example], rows: int) -> Picks:
@@ -199,11 +213,10 @@ def pick(examples: Sequence[Example], rows: int) -> Picks:
 
 def unfit(segmenter: Segmenter, picks: Picks, measured: int) -> dict[str, str]:
     """Figures that cannot be drawn, by number, each with a sentence that says why."""
-    can = {"masks": "heuristic", "affinity": "affinity"}
     fusions = fusions_of(segmenter)
     reasons = {}
     for plan in PLANS:
-        missing = [WANTS[part] for part in plan.needs if can[part] not in fusions]
+        missing = [name for fusion, name in (REQUIREMENTS[part] for part in plan.needs) if fusion not in fusions]
         if missing:
             words = " and no ".join(missing)
             reasons[plan.number] = f"Figure {plan.number} is left out: this checkpoint has no {words}."
@@ -218,26 +231,26 @@ def _draw(
     """The rows of every figure. Images are read again, one by one: Q and P of all of them would fill the memory."""
     rows: dict[str, list[list[Panel]]] = {number: [[]] * len(found) for number, found in picks.items()}
     for index in sorted({example.index for found in picks.values() for example in found}):
-        reading = Reading.of(segmenter, data, index, upsnet)
+        seen = SegmentedImage.of(segmenter, data, index, upsnet)
         for number, found in picks.items():
             for place, example in enumerate(found):
                 if example.index == index:
-                    rows[number][place] = _row(number, reading, example)
+                    rows[number][place] = _row(number, seen, example)
     return rows
 
 
-def _row(number: str, reading: Reading, example: Example) -> list[Panel]:
+def _row(number: str, seen: SegmentedImage, example: Example) -> list[Panel]:
     match number:
         case "1":
-            return truncated(reading, example)
+            return truncated(seen, example)
         case "6":
-            return revised(reading, example)
+            return revised(seen, example)
         case "I":
-            return attributed(reading, example)
+            return attributed(seen, example)
         case "K":
-            return compared(reading, example, reading.without_parameters, "affinity")
+            return compared(seen, example, seen.without_parameters, "affinity")
         case _:
-            return compared(reading, example, "heuristic", reading.ours)
+            return compared(seen, example, "heuristic", seen.ours)
 
 
 def _sheet(plan: FigurePlan, rows: Sequence[Sequence[Panel]]) -> AnyPicture:

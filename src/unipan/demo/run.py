@@ -1,4 +1,4 @@
-"""`make demo`: the bundled checkpoint on freshly drawn street scenes, three fusions, one table and one page."""
+"""Three fusions of one network on freshly drawn street scenes: one table and one page."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tyro
 from jaxtyping import Bool
 from rich import box
 from rich.console import Console
@@ -23,42 +22,42 @@ from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality
 from unipan.files import require_file
 from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample, Segment
-from unipan.reproduction.examples import box_mask, deepest, own_box
 from unipan.structures import Detections
 from unipan.visualization.heatmap import affinity_picture, diverging
 from unipan.visualization.overlay import draw_boxes, enlarge, enlarge_map, mark, overlay
 from unipan.visualization.page import Figure, Page, Panel, SceneRow, ScoreRow, write_report
 from unipan.visualization.palette import colors_like, instance_color, segment_colors
+from unipan.visualization.regions import box_mask, deepest, own_box
 
 FUSIONS: dict[Fusion, tuple[str, str]] = {
-    "heuristic": ("Heuristic merger", "rules of Panoptic FPN"),
+    "heuristic": ("Heuristic fusion", "rules of Panoptic FPN"),
     "potential": ("Argmax of Ψ", "boxes, masks and classes"),
     "affinity": ("Argmax of P", "Ψ revised by affinities"),
 }
 """In the order of the table: the paper's result stands last."""
 
 LEAD = (
-    "The network sees each scene once. Its boxes, masks and classes make a first guess Ψ with one channel for every "
+    "The network sees each scene once. Its boxes, masks and classes give a first guess Ψ with one channel for every "
     "detected object and every stuff class. Its affinities, learned between all pairs of pixels, then revise that "
-    "guess: P = Ψ + AΨ, and the map is the argmax of P. No rule pastes, sorts or trims anything, and the same logic "
-    "trained the network.",
-    "Below, each scene shows its boxes with one crossed pixel, what this pixel is attracted to and repelled by "
-    "(the paper’s Fig. 1e and 6), and the truth; then three readings of the same pass, as in its Fig. 1 and 7. "
-    "Look where a box cuts an object: the merger can only paint inside it, and leaves void (black) where masks and "
-    "classes disagree, while the affinities carry a label across the edge. An object keeps its colour from "
-    "picture to picture.",
+    "guess: P = Ψ + AΨ, and the map is the argmax of P. No rule pastes, sorts or trims anything, and the network was "
+    "trained with the same logic.",
+    "Each scene below shows the boxes with one crossed pixel, what this pixel is attracted to and repelled by (the "
+    "paper’s Fig. 1e and 6), and the truth; then three fusions of the same forward pass, as in its Fig. 1 and 7. Look "
+    "at objects that are cut off by their box: the heuristic fusion can only paint inside it, and leaves void (black) "
+    "where masks and classes disagree, while the affinities carry a label across the edge. An object has the same "
+    "colour in every picture.",
 )
 Intervals = dict[str, dict[str, Interval] | None]
-"""Of a fusion: by group, then metric."""
+"""Scores of one fusion, by group, then metric."""
 SHOWN_WIDTH = 768
-"""Pictures are enlarged to about this many pixels, so that boxes and names stay sharp."""
+"""Pictures are enlarged to about this width in pixels, so that boxes and names stay sharp."""
 FEWEST_PIXELS = 12
-"""A thing's part outside its box, or under other boxes, is worth a cross from this many pixels on."""
+"""Fewer pixels outside a box, or under other boxes, are not worth a cross."""
 
 
 @dataclass
-class Run:
-    """What the scenes have shown so far."""
+class DemoRun:
+    """What has been collected over the scenes so far."""
 
     segmenter: Segmenter
     qualities: dict[Fusion, PanopticQuality]
@@ -76,10 +75,10 @@ def run_demo(
     """Segment `count` held-out scenes, print the scores of three fusions and write `out/index.html`.
 
     Args:
-        out: folder, made if need be.
-        count: scenes to score.
-        seed0: first seed; those from `data.scenes.HELD_OUT` on were never used in training.
-        shown: scenes on the page.
+        out: output folder, made if missing.
+        count: how many scenes to score.
+        seed0: the first seed; those from `datasets.scenes.generator.HELD_OUT` on were never used in training.
+        shown: how many scenes are on the page.
         segmenter: by default the bundled checkpoint `scenes`; it needs masks.
 
     Returns:
@@ -93,7 +92,7 @@ def run_demo(
     require_file(out / "index.html", "--out")
     console = Console()
     segmenter = segmenter or Segmenter.load("scenes")
-    run = Run(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in FUSIONS})
+    run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in FUSIONS})
     scenes = Scenes(range(seed0, seed0 + count))
     for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
         _score(run, sample, show=number < shown)
@@ -107,7 +106,7 @@ def run_demo(
     return page
 
 
-def _score(run: Run, sample: Sample, show: bool) -> None:
+def _score(run: DemoRun, sample: Sample, show: bool) -> None:
     """Run one scene through the network and count its three maps."""
     start = time.perf_counter()
     scene = run.segmenter.scene(sample.image)
@@ -119,9 +118,6 @@ def _score(run: Run, sample: Sample, show: bool) -> None:
     }
     if show:
         run.rows.append(scene_row(sample, scene, results, matched))
-
-
-# ---- figures ---------------------------------------------------------------------------------------------------
 
 
 def score_table(found: Mapping[Fusion, Intervals]) -> Table:
@@ -145,7 +141,7 @@ def _figures(found: Intervals) -> dict[str, dict[str, Figure]]:
     }
 
 
-def _scores_note(run: Run, seed0: int, count: int) -> str:
+def _scores_note(run: DemoRun, seed0: int, count: int) -> str:
     steps = []
     pairs: tuple[tuple[Fusion, Fusion], ...] = (("affinity", "potential"), ("potential", "heuristic"))
     for one, other in pairs:
@@ -158,9 +154,6 @@ def _scores_note(run: Run, seed0: int, count: int) -> str:
         f"{count} scenes, seeds {seed0:,} to {seed0 + count - 1:,}, {origin}. Percent, with 95% bootstrap "
         f"intervals over the scenes. Paired on the same scenes: {'; '.join(steps)}."
     )
-
-
-# ---- pictures --------------------------------------------------------------------------------------------------
 
 
 def scene_row(
@@ -203,17 +196,17 @@ def _boxes(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> n
 
 
 def pixel_to_mark(truth: PanopticMap, found: Detections) -> tuple[int, int, str]:
-    """A telling pixel: x, y, and a sentence that says why.
+    """The pixel to mark: x, y, and a sentence that says why.
 
-    First choice is the thing with most pixels outside its own predicted box, then the one with most pixels under
-    boxes of others, then the largest; within it the pixel farthest from the edge of that region.
+    The first choice is the thing with most pixels outside its own predicted box, then the one with most pixels under
+    other boxes, then the largest one; within that region it is the pixel farthest from the edge.
     """
     things = [segment for segment in truth if segment.isthing]
     height, width = truth.ids.shape
     if not things:
         return width // 2, height // 2, "There is no object here; the cross is in the middle."
     cover = [box_mask(box, truth.ids.shape) for box in found.boxes.tolist()]
-    own = {segment.id: own_box(segment, found) for segment in things}
+    own = {segment.id: own_box(segment, found.boxes.cpu().numpy()) for segment in things}
     outside = {s.id: _beyond(truth, s, cover, own[s.id]) for s in things}
     shared = {s.id: _under_others(truth, s, cover, own[s.id]) for s in things}
     for regions, sentence in (
@@ -241,11 +234,11 @@ def _under_others(
     return mask & np.logical_or.reduce(others) if others and own is not None else np.zeros_like(mask)
 
 
-def _page(run: Run, found: Mapping[Fusion, Intervals], note: str) -> Page:
+def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> Page:
     segmenter = run.segmenter
     pace = run.seconds / max(len(run.qualities["affinity"]), 1)
     return Page(
-        title="Street scenes, one network, three readings",
+        title="Street scenes, one network, three fusions",
         kicker="unipan · unified panoptic segmentation",
         lead=LEAD,
         scores=[ScoreRow(name, what, _figures(found[fusion])) for fusion, (name, what) in FUSIONS.items()],
@@ -255,22 +248,7 @@ def _page(run: Run, found: Mapping[Fusion, Intervals], note: str) -> Page:
         scale=diverging(np.linspace(-1, 1, 301, dtype=np.float32)[None].repeat(8, 0)),
         colophon=(
             f"unipan {__version__}, checkpoint {segmenter.config.name}, {pace:.2f} s a scene for the network and the "
-            "three readings. The scenes are drawn by a program; there is no photograph on this page. "
+            "three fusions. The scenes are drawn by a program; there is no photograph on this page. "
             "After Q. Li, X. Qi, P. H. S. Torr, Unifying Training and Inference for Panoptic Segmentation, CVPR 2020."
         ),
     )
-
-
-def main(out: Path = Path("runs/demo"), count: int = 60, seed0: int = 2_000_000) -> None:
-    """Segment freshly drawn street scenes with the bundled checkpoint; a table here, the pictures in OUT/index.html.
-
-    Args:
-        out: folder of the page.
-        count: scenes to draw and score.
-        seed0: the first scene's seed.
-    """
-    run_demo(out, count, seed0)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)
