@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.datasets.maps import CLASSES, same, write_dataset
 from unipan.cli import main
 from unipan.commands.data import Overlap

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.tiny import CATEGORIES, Drawn
 from unipan.datasets.formats.coco_writer import write_coco_panoptic
 from unipan.datasets.sources import open_data, open_training

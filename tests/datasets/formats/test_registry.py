@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.datasets.maps import same, small_map, write_dataset
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.datasets.formats.registry import READERS, WRITERS, ReadOptions, open_dataset, split_name

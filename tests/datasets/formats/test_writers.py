@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
-from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.datasets.maps import CLASSES, DOOR, WINDOW, random_map, same, small_map
 from unipan.datasets.formats.cityscapes import CITYSCAPES, CITYSCAPES_TRAIN_IDS, cityscapes
 from unipan.datasets.formats.coco_instances import coco_instances
