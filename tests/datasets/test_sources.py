@@ -8,7 +8,7 @@ import torch
 
 from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.tiny import CATEGORIES, Drawn
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.sources import open_data, open_training
 from unipan.inference import open_segmenter
 from unipan.panoptic.categories import Categories

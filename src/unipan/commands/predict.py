@@ -13,7 +13,7 @@ from unipan.commands.options import Checkpoint, Device, Folder, FusionChoice
 from unipan.config import check_fusion
 
 if TYPE_CHECKING:
-    from unipan.datasets.formats.writers import MapWriter
+    from unipan.datasets.formats.format import DatasetWriter
     from unipan.inference import Segmenter
     from unipan.panoptic.categories import Categories
 
@@ -72,7 +72,7 @@ def predict(
             COCO), since no server does what `unipan pq --trim-stuff` does.
     """
     from unipan.analysis.evaluate import with_categories
-    from unipan.datasets.formats.coco_writer import PanopticWriter
+    from unipan.datasets.formats.coco_panoptic import PanopticWriter
     from unipan.files import require_folder
     from unipan.inference import open_segmenter
 
@@ -100,7 +100,7 @@ def _segment_all(
     segmenter: "Segmenter",
     jobs: Sequence[Job],
     fusion: FusionChoice,
-    writer: "MapWriter",
+    writer: "DatasetWriter",
     overlays: Path | None,
     trim: int = 0,
 ) -> int:
@@ -171,11 +171,11 @@ def find_images(given: Sequence[Path]) -> list[tuple[Path, str]]:
 
 def check_names(jobs: Sequence[Job]) -> None:
     """Raises ValueError if two images would be written to one PNG, or one outside the folder."""
-    from unipan.panoptic.coco_json import inside
+    from unipan.panoptic.coco_json import path_inside
 
     taken: dict[PurePosixPath, Path] = {}
     for job in jobs:
-        inside(Path("panoptic"), job.name, job.path)
+        path_inside(Path("panoptic"), job.name, job.path)
         other = taken.setdefault(job.png, job.path)
         if other is not job.path:
             raise ValueError(

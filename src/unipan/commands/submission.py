@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from unipan.commands.predict import Job, check_names, find_images
 from unipan.datasets.formats.coco_classes import coco_categories
-from unipan.datasets.formats.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter
-from unipan.datasets.formats.writers import MapWriter, cityscapes_id
+from unipan.datasets.formats.format import DatasetWriter
+from unipan.datasets.formats.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter, cityscapes_id
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import read_json, rows_of, unique_rows
 
@@ -42,7 +42,7 @@ def plan_submission(server: Server, given: Iterable[Path], like: Path | None) ->
     return jobs
 
 
-def open_writer(server: Server, out: Path, categories: Categories, like: Path | None, algorithm: str) -> MapWriter:
+def open_writer(server: Server, out: Path, categories: Categories, like: Path | None, algorithm: str) -> DatasetWriter:
     """What writes the submission.
 
     Raises:
