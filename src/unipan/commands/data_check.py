@@ -8,7 +8,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import JsonFile, OptionalFolder
-from unipan.commands.progress import progress_bar
+from unipan.commands.progress import progress_of
 
 CLEAN, FINDINGS, UNREADABLE = 0, 1, 2
 """Exit codes."""
@@ -49,7 +49,7 @@ def check(
     if fix is not None:
         require_folder(fix, "--fix")
     try:
-        with progress_bar("examining") as progress:
+        with progress_of("examining") as progress:
             found = diagnose(source, images, panoptic, progress)
     except UnreadableError as error:
         print(f"unipan: {error}", file=sys.stderr)
@@ -58,7 +58,7 @@ def check(
     if json_file is not None:
         write_json(json_file, found.to_json(), indent=1)
     if fix is not None:
-        with progress_bar("writing") as progress:
+        with progress_of("writing") as progress:
             path = write_repaired(found, fix, progress)
         left = sum(not finding.repairable for finding in found.findings)
         rest = f"; {left} findings that no program can repair are still in it" if left else ""

@@ -7,7 +7,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import Flag, OptionalFile, OptionalFolder
-from unipan.commands.progress import progress_bar
+from unipan.commands.progress import progress_of
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
 from unipan.datasets.formats.format import FormatOptions, Overlap
 from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
@@ -69,7 +69,7 @@ def convert(
     if out.suffix == ".json":
         raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
     data = open_nonempty(source, options)
-    with progress_bar("converting") as progress:
+    with progress_of("converting") as progress:
         path, count, with_images = write_dataset(
             data, writable()[name], out, options, limit=limit, images=not no_photos, progress=progress
         )

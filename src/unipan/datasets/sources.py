@@ -7,10 +7,9 @@ from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.listed_dataset import ListedDataset
 from unipan.datasets.formats.registry import open_dataset, readable, split_prefix
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.scenes.generator import HELD_OUT, Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
-from unipan.datasets.subset import Subset
 from unipan.panoptic.categories import Categories
 
 HOLD_OUT_EVERY = 10

@@ -91,5 +91,5 @@ def test_a_new_format_is_a_reader_a_writer_and_one_line(
     assert data.image_ids == ["0", "1", "2"]
     doors = sum(segment.area for segment in small_map() if segment.category == DOOR)
     assert next(segment.area for segment in data.truth(0) if segment.category == DOOR) == doors
-    with pytest.raises(ValueError, match="choose one of coco, .*drawing"):
+    with pytest.raises(ValueError, match=r"choose one of coco, .*drawing"):
         open_dataset("pascal:a")
