@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.tiny import CATEGORIES, Drawn
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.sources import open_data, open_training
 from unipan.inference import open_segmenter
 from unipan.panoptic.categories import Categories

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from unipan.evaluation.collector import collector_paused
 from unipan.evaluation.matching import Table
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.coco_json import inside, number, read_json, rows_of, unique_rows
+from unipan.panoptic.coco_json import float_or_nan, path_inside, read_json, rows_of, unique_rows
 from unipan.panoptic.inflated import Inflated
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import decode_png, read_channels
@@ -64,7 +64,7 @@ class Listing:
         name = self.annotations[image_id].get("file_name")
         if not isinstance(name, str) or not name:
             raise ValueError(f"{self.source}: the annotation of image {image_id!r} has no `file_name`")
-        return inside(self.folder, name, self.source)
+        return path_inside(self.folder, name, self.source)
 
     def table(self, image_id: int | str, index: Mapping[int, int]) -> tuple[Table, str | None]:
         """The segments of an image, and why the official tool cannot read them.
@@ -95,7 +95,7 @@ class Listing:
         said = [row.get("iscrowd") for row in rows]
         bare = next((row["id"] for row in rows if "iscrowd" not in row), None) if None in said else None
         refusal = None if bare is None else f"segment {bare} has no `iscrowd`"
-        declared = [number(row.get("area")) for row in rows]
+        declared = [float_or_nan(row.get("area")) for row in rows]
         return _table(ids, classes, declared, said), refusal
 
     def plain_tables(self, image_ids: Sequence[int | str], index: Mapping[int, int]) -> dict[int | str, Table]:
