@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from unipan.datasets.doctor.findings import Diagnosis
     from unipan.datasets.formats.listed import MapData
     from unipan.datasets.formats.writers import MapWriter
-    from unipan.visualization.overlay import Picture
-    from unipan.visualization.page import Page, SceneRow
+    from unipan.visualization.pages import GalleryPage, ImageRow
 
 CLEAN, FINDINGS, UNREADABLE = 0, 1, 2
 """Exit codes of `unipan data check`."""
@@ -209,7 +208,7 @@ def show(
     """
     from unipan.datasets.formats.registry import ReadOptions, open_dataset
     from unipan.files import require_file
-    from unipan.visualization.page import write_report
+    from unipan.visualization.pages import write_page
 
     if count < 1:
         raise ValueError(f"--count {count}: at least one image is needed")
@@ -218,15 +217,15 @@ def show(
     data = _some(open_dataset(source, ReadOptions(images, panoptic, classes, split=split)), source)
     count = min(count, len(data))
     chosen = [round(step * (len(data) - 1) / max(count - 1, 1)) for step in range(count)]
-    write_report(path, page_of(data, chosen, source))
+    write_page(path, page_of(data, chosen, source))
     print(f"{path}: {len(chosen)} of {len(data)} images")
     return 0
 
 
-def page_of(data: "MapData", chosen: list[int], source: str) -> "Page":
+def page_of(data: "MapData", chosen: list[int], source: str) -> "GalleryPage":
     """The page: for each image the photograph, the truth over it, and the things with their names."""
     from unipan import __version__
-    from unipan.visualization.page import Page
+    from unipan.visualization.pages import GalleryPage
 
     photos, used, rows = _has_photos(data), set(), []
     for index in chosen:
@@ -237,24 +236,22 @@ def page_of(data: "MapData", chosen: list[int], source: str) -> "Page":
     lead = f"{len(chosen)} of {len(data)} images, evenly spread; {len(data.categories.things)} thing and "
     lead += f"{len(data.categories.stuff)} stuff classes, {len(legend)} of them here. Things of a class vary in hue; "
     lead += "a crowd is one segment."
-    return Page(
+    return GalleryPage(
         title=source,
         kicker="unipan data show",
         lead=[lead],
-        scores=[],
-        scores_note="",
-        scenes=rows,
+        rows=rows,
         legend=legend,
-        scale=None,
         colophon=f"unipan {__version__}",
     )
 
 
-def _row(data: "MapData", index: int, photos: bool) -> tuple["SceneRow", set[str]]:
+def _row(data: "MapData", index: int, photos: bool) -> tuple["ImageRow", set[str]]:
     import numpy as np
 
-    from unipan.visualization.overlay import color_map, draw_boxes, overlay
-    from unipan.visualization.page import Panel, SceneRow
+    from unipan.visualization.flat import color_map
+    from unipan.visualization.overlay import draw_boxes, overlay, shrink
+    from unipan.visualization.pages import CaptionedImage, ImageRow, data_uri
     from unipan.visualization.palette import segment_colors
 
     if photos:
@@ -274,22 +271,10 @@ def _row(data: "MapData", index: int, photos: bool) -> tuple["SceneRow", set[str
     note = f"things {len(things) - crowds}, crowds {crowds}, stuff segments {len(truth) - len(things)}, "
     note += f"void {100 * void:.1f} %"
     size = f"{truth.ids.shape[1]} x {truth.ids.shape[0]}"
-    panels = [Panel("truth", _smaller(drawn)), Panel("things", _smaller(named))]
-    if photos:
-        panels.insert(0, Panel("image", _smaller(picture), size))
-    name = data.file_names[index]
-    return SceneRow(name, panels, f"{size}; {note}"), {segment.category.name for segment in truth}
-
-
-def _smaller(picture: "Picture") -> "Picture":
-    """At most LONGEST pixels long: a page of photographs stays light."""
-    import cv2
-    import numpy as np
-
-    factor = LONGEST / max(picture.shape[:2])
-    if factor >= 1:
-        return picture
-    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+    pictures = {"image": picture} if photos else {}
+    pictures |= {"ground truth": drawn, "things": named}
+    images = [CaptionedImage(title, data_uri(shrink(each, LONGEST))) for title, each in pictures.items()]
+    return ImageRow(data.file_names[index], images, f"{size}; {note}"), {segment.category.name for segment in truth}
 
 
 def _has_photos(data: "MapData") -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from unipan.inference import Segmenter
     from unipan.panoptic.categories import Categories
     from unipan.reproduction.figures import FigureSheet
-    from unipan.visualization.figure_page import FigurePage
+    from unipan.visualization.pages import FiguresPage
 
 JPEG_QUALITY = 75
 
@@ -56,10 +56,10 @@ def figures(
     from rich.progress import Progress
 
     from unipan.datasets.sources import open_data
-    from unipan.files import require_folder, write_atomically
+    from unipan.files import require_folder
     from unipan.inference import open_segmenter
     from unipan.reproduction.figures import draw_figures
-    from unipan.visualization.figure_page import render_figures
+    from unipan.visualization.pages import write_page
 
     if images < 1 or rows < 1:
         raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
@@ -78,7 +78,7 @@ def figures(
     drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
     beside = "" if upsnet is None else f", in Figure K beside UPSNet, the checkpoint {upsnet},"
     page = page_of(segmenter, sheets, left_out, f"the checkpoint {checkpoint}{beside} on {drawn}", jpeg)
-    write_atomically(out / "index.html", render_figures(page).encode())
+    write_page(out / "index.html", page)
     print(f"all figures: {out / 'index.html'}")
 
 
@@ -130,10 +130,10 @@ def encode(sheet: "FigureSheet", jpeg: bool) -> bytes:
 
 def page_of(
     segmenter: "Segmenter", sheets: "list[FigureSheet]", left_out: list[str], subject: str, jpeg: bool
-) -> "FigurePage":
+) -> "FiguresPage":
     """Everything on the page, as plain values."""
     from unipan import __version__
-    from unipan.visualization.figure_page import FigureEntry, FigurePage
+    from unipan.visualization.pages import FigureEntry, FiguresPage
 
     entries = []
     for each in sheets:
@@ -143,7 +143,7 @@ def page_of(
             plan.number, plan.section, plan.title, plan.text, file_of(each, jpeg), (width, height), rows
         )
         entries.append(entry)
-    return FigurePage(
+    return FiguresPage(
         title="The paper’s figures, from this checkpoint",
         kicker="unipan figures",
         lead=(
