@@ -102,9 +102,8 @@ def outlines(ids: Int32[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
 
 def resize_map(panoptic: PanopticMap, size: tuple[int, int]) -> PanopticMap:
     """The map at another size (height, width) by nearest neighbours; its segments still describe the original."""
-    picked = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, panoptic.ids.shape, strict=True))
-    rows, columns = picked
-    return PanopticMap(np.ascontiguousarray(panoptic.ids[rows[:, None], columns]), panoptic.segments)
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, panoptic.ids.shape, strict=True))
+    return PanopticMap(panoptic.ids.take(rows, 0).take(columns, 1), panoptic.segments)
 
 
 def _index_of(ids: Int32[np.ndarray, "H W"], known: list[int]) -> Integer[np.ndarray, "H W"]:

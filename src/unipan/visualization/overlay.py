@@ -62,7 +62,7 @@ def draw_boxes(
 ) -> Picture:
     """The image with boxes (x0 y0 x1 y1 in pixels), each with its label on a chip at its upper left corner."""
     picture = np.ascontiguousarray(image.copy())
-    line = max(1, round(max(picture.shape[:2]) / 500))
+    line = max(2, round(max(picture.shape[:2]) / 400))
     for box, color in zip(boxes, colors, strict=True):
         x0, y0, x1, y1 = (round(float(side)) for side in box)
         cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), INK, line + 2)
