@@ -24,7 +24,7 @@ from unipan.config import Config
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.transforms import TrainingTransform, collate
 from unipan.presets import PUBLISHED

@@ -17,8 +17,8 @@ def test_every_number_reaches_its_part() -> None:
         base,
         affinity=replace(base.affinity, channels=12, activation="elu", normalise="pixels", temperature=3.0),
         potential=replace(base.potential, variant="C"),
-        matching=replace(base.matching, threshold=0.6, stride=2, detections="truth"),
-        inference=replace(base.inference, cutoff=0.7),
+        matching=replace(base.matching, iou_threshold=0.6, stride=2, use_gt_boxes=True),
+        inference=replace(base.inference, score_threshold=0.7),
         loss=replace(base.loss, mask_kind="both"),
     )
     network = build_network(config, CATEGORIES)
@@ -28,7 +28,7 @@ def test_every_number_reaches_its_part() -> None:
     assert (network.potential.variant, network.potential.num_things) == ("C", 2)
     assert (network.detection.feed_truth, network.detection.mask_kind) == (True, "both")
     assert network.matching == config.matching
-    assert network.cutoff == 0.7
+    assert network.score_threshold == 0.7
     assert float(network.temperature) == 3
     assert network.semantic.out_channels == len(CATEGORIES)
     assert build_criterion(config).weights["semantic"] == 1
@@ -87,11 +87,11 @@ def test_names_of_the_weights_stay() -> None:
 def test_weights_of_a_checkpoint_come_with_it_and_can_stand_still() -> None:
     base = tiny_config()
     backbone = replace(base.backbone, weights="checkpoint", frozen=True)
-    config = replace(base, backbone=backbone, affinity=replace(base.affinity, rotary=1))
+    config = replace(base, backbone=backbone, affinity=replace(base.affinity, rope=1))
     with pytest.raises(ValueError, match="give --init FILE, or other weights"):
         build_network(config, CATEGORIES, pretrained=True)
     network = build_network(config, CATEGORIES)
     assert not [module for module in network.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
     assert not network.backbone.resnet.conv1.weight.requires_grad
     assert network.affinity is not None
-    assert network.affinity.rotary == 1
+    assert network.affinity.rope == 1

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from unipan.analysis.evaluate import Evaluation, evaluate
-from unipan.checkpoint import checkpoint_path, read_header
-from unipan.config import Fusion, MergerConfig
+from unipan.checkpoint import read_header
+from unipan.config import Fusion, HeuristicConfig
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 from unipan.evaluation.bootstrap import paired_bootstrap_pq
+from unipan.files import checkpoint_path
 from unipan.inference import Segmenter
 
 # One worker of xdist for all of them: the evaluation is made once.
@@ -78,7 +79,9 @@ def test_the_mergers_limits_are_the_best_of_the_committed_grid() -> None:
     assert len(rows) >= 100
     best = max(rows, key=lambda row: float(row["PQ"]))
     config, _, _ = read_header(checkpoint_path("scenes"))
-    assert config.merger == MergerConfig(*(float(best[key]) for key in ("score", "overlap", "mask", "stuff_area")))
+    assert config.heuristic == HeuristicConfig(
+        *(float(best[key]) for key in ("score_threshold", "overlap_threshold", "mask_threshold", "min_stuff_area"))
+    )
     grid, test = (range(first, last + 1) for first, last in (committed()["grid_seeds"], committed()["test_seeds"]))
     assert grid[0] >= HELD_OUT
     assert grid[-1] < test[0] or test[-1] < grid[0], "searched on its own scenes"

@@ -38,7 +38,7 @@ _NARROW = {
     "detection.mask-channels": 8,
     "detection.mask-layers": 1,
     "train.iterations": 4,
-    "train.batch": 2,
+    "train.batch_size": 2,
     "train.validations": 2,
     "train.validation-images": 2,
     "train.precision": 32,
@@ -54,7 +54,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["scenes", "--count", str(SCENES), "--seed", "1000000", "--size", "64", "96", "--out", str(root / "gt")]
     assert main(arguments) == 0
     config = eager(tiny_config())
-    config = replace(config, inference=replace(config.inference, cutoff=0.0), merger=replace(config.merger, score=0.0))
+    config = replace(
+        config,
+        inference=replace(config.inference, score_threshold=0.0),
+        heuristic=replace(config.heuristic, score_threshold=0.0),
+    )
     torch.manual_seed(0)
     network = build_network(config, SCENE_CATEGORIES)
     save_checkpoint(root / "net.safetensors", network.state_dict(), config, SCENE_CATEGORIES, {})
@@ -344,7 +348,10 @@ def test_a_gpu_with_too_little_memory_is_one_sentence(
     arguments = ["train", "scenes", "--data", "scenes:0-19", "--out", str(tmp_path / "run"), "--accelerator", "cpu"]
     assert main([*arguments, *NARROW]) == 1
     said = sentence(capsys)
-    assert "too little memory (CUDA out of memory. Tried to allocate 2.00 GiB); a larger --train.accumulate" in said
+    assert (
+        "too little memory (CUDA out of memory. Tried to allocate 2.00 GiB); a larger --train.accumulation-steps"
+        in said
+    )
     assert ("the same command with --resume continues from" in said) is saved
 
 
@@ -352,7 +359,7 @@ def test_finetune_looks_at_the_data_first(tmp_path: Path, folder: Path, capsys: 
     data = Drawn([3] * 11)
     write_coco_panoptic(tmp_path / "data", (data[index] for index in range(11)), data.categories)
     arguments = ["train", "finetune", "--data", str(tmp_path / "data"), "--data.short-side", "64", "--out"]
-    tiny = ["--accelerator", "cpu", *NARROW, "--detection.anchor-ratios", "1.0", "--detection.nms", "0.4"]
+    tiny = ["--accelerator", "cpu", *NARROW, "--detection.anchor-ratios", "1.0", "--detection.nms-threshold", "0.4"]
     start = ["--init", str(folder / "net.safetensors")]
     assert main([*arguments, str(tmp_path / "run"), *tiny, *start]) == 0
     said = " ".join(capsys.readouterr().out.split())
@@ -389,18 +396,18 @@ def test_published_recipes_are_not_fitted() -> None:
     sides = (4.0, 8.0, 12.0, 16.0, 24.0, 40.0, 90.0)
     seen = ThingStatistics(10, (70.0, 359.0, 400), sides, (0.5, 1.0, 2.0), (2.0, 20.0), (256, 256), 2)
     assert fit_to_data(parse("coco", ["--data", "x"]).config, seen).detection.max_detections == 100
-    fitted = fit_to_data(parse("finetune", ["--data", "x", "--detection.roi-batch", "7"]).config, seen).detection
+    fitted = fit_to_data(parse("finetune", ["--data", "x", "--detection.roi-batch-size", "7"]).config, seen).detection
     assert fitted.max_detections == 449
-    assert fitted.roi_batch == 7
+    assert fitted.roi_batch_size == 7
 
 
 def test_every_knob_is_an_option() -> None:
     options = parse(
         "scenes",
-        ["--affinity.activation", "elu", "--train.batch", "4", "--data.crop", "64", "96", "--detection.no-masks"],
+        ["--affinity.activation", "elu", "--train.batch-size", "4", "--data.crop", "64", "96", "--detection.no-masks"],
     )
     assert options.config.affinity.activation == "elu"
-    assert options.config.train.batch == 4
+    assert options.config.train.batch_size == 4
     assert options.config.data.crop == (64, 96)
     assert not options.config.detection.masks
     assert options.data == "scenes"
@@ -408,7 +415,9 @@ def test_every_knob_is_an_option() -> None:
 
 
 def test_what_the_command_line_names_is_known() -> None:
-    options = parse("coco", ["--data", "x", "--train.lr", "0.02", "--train.iterations=9", "--train.bias_lr", "1"])
+    options = parse(
+        "coco", ["--data", "x", "--train.lr", "0.02", "--train.iterations=9", "--train.bias-lr-factor", "1"]
+    )
     assert options.explicit == ("lr", "iterations", "bias_lr")
     assert options.config.train.iterations == 9
 

@@ -41,11 +41,11 @@ def test_softmax_over_the_pixels_replaces_phi1s_activation() -> None:
         AffinityConfig(activation="relu", normalise="softmax")
 
 
-@pytest.mark.parametrize("other", [{"places": 2}, {"activation": "relu"}, {"normalise": "softmax"}])
+@pytest.mark.parametrize("other", [{"positional_encoding": 2}, {"activation": "relu"}, {"normalise": "softmax"}])
 def test_a_rotary_code_turns_signed_features_and_is_the_only_code(other: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="rotary needs places=0, activation identity or elu"):
-        AffinityConfig(rotary=2, **other)
-    AffinityConfig(rotary=2, activation="elu")
+    with pytest.raises(ValueError, match="rope needs positional_encoding=0, activation identity or elu"):
+        AffinityConfig(rope=2, **other)
+    AffinityConfig(rope=2, activation="elu")
 
 
 def test_an_affinity_head_without_a_loss_is_refused() -> None:
@@ -70,17 +70,21 @@ def test_a_loss_coarser_than_p_is_refused() -> None:
 
 
 def test_upsnets_knobs_go_together() -> None:
-    a, truth = PotentialConfig("A", void=True), MatchingConfig(detections="truth", keep=0.7)
-    assert Config(potential=a, matching=truth).matching.keep == 0.7
-    with pytest.raises(ValueError, match="variant=B has probabilities; use variant=A, or void=False"):
-        Config(potential=PotentialConfig("B", void=True))
-    with pytest.raises(ValueError, match=r"set matching\.detections=truth and potential\.void=True, or keep=1"):
-        Config(potential=a, matching=MatchingConfig(keep=0.7))
-    with pytest.raises(ValueError, match=r"set matching\.detections=truth and potential\.void=True, or keep=1"):
+    a, truth = PotentialConfig("A", void_channel=True), MatchingConfig(use_gt_boxes=True, gt_box_keep_rate=0.7)
+    assert Config(potential=a, matching=truth).matching.gt_box_keep_rate == 0.7
+    with pytest.raises(ValueError, match="variant=B has probabilities; use variant=A, or void_channel=False"):
+        Config(potential=PotentialConfig("B", void_channel=True))
+    with pytest.raises(
+        ValueError, match=r"set matching\.use_gt_boxes=True and potential\.void_channel=True, or gt_box_keep_rate=1"
+    ):
+        Config(potential=a, matching=MatchingConfig(gt_box_keep_rate=0.7))
+    with pytest.raises(
+        ValueError, match=r"set matching\.use_gt_boxes=True and potential\.void_channel=True, or gt_box_keep_rate=1"
+    ):
         Config(potential=PotentialConfig("A"), matching=truth)
     for share in (0.0, 1.5):
-        with pytest.raises(ValueError, match=r"matching\.keep: .* is no share above 0 and at most 1"):
-            Config(potential=a, matching=replace(truth, keep=share))
+        with pytest.raises(ValueError, match=r"matching\.gt_box_keep_rate: .* is no share above 0 and at most 1"):
+            Config(potential=a, matching=replace(truth, gt_box_keep_rate=share))
 
 
 def test_a_fusion_that_the_network_cannot_do_is_refused() -> None:
@@ -88,7 +92,11 @@ def test_a_fusion_that_the_network_cannot_do_is_refused() -> None:
     with pytest.raises(ValueError, match="fusion heuristic: custom predicts boxes without masks"):
         Config(detection=boxes, inference=InferenceConfig(fusion="heuristic"))
     with pytest.raises(ValueError, match="fusion upsnet: custom has no masks"):
-        Config(detection=boxes, potential=PotentialConfig("A", void=True), inference=InferenceConfig(fusion="upsnet"))
+        Config(
+            detection=boxes,
+            potential=PotentialConfig("A", void_channel=True),
+            inference=InferenceConfig(fusion="upsnet"),
+        )
     with pytest.raises(ValueError, match="fusion upsnet: custom has no void channel"):
         Config(inference=InferenceConfig(fusion="upsnet"))
     with pytest.raises(ValueError, match="'max' is none of affinity, potential, heuristic, upsnet"):

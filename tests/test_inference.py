@@ -15,7 +15,7 @@ from PIL import Image
 
 import unipan
 from unipan.build import build_network
-from unipan.config import Config, InferenceConfig, MergerConfig
+from unipan.config import Config, HeuristicConfig, InferenceConfig
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.panoptic.png import decode_png
@@ -29,8 +29,8 @@ def tiny(base: Config) -> Config:
         decoder=replace(base.decoder, channels=16, groups=4),
         affinity=replace(base.affinity, channels=8),
         detection=replace(base.detection, box_features=16, mask_channels=8, score_threshold=0.0, max_detections=6),
-        inference=InferenceConfig(cutoff=0.0),
-        merger=MergerConfig(score=0.0, stuff_area=0.0),
+        inference=InferenceConfig(score_threshold=0.0),
+        heuristic=HeuristicConfig(score_threshold=0.0, min_stuff_area=0.0),
     )
 
 

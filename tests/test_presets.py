@@ -40,7 +40,7 @@ def test_every_preset_builds(name: str) -> None:
         network = build_network(config, CATEGORIES)
     assert (network.detection.mask_pool is not None) == config.detection.masks
     assert network.affinity is not None
-    assert network.cutoff == config.inference.cutoff
+    assert network.score_threshold == config.inference.score_threshold
 
 
 def test_small_presets_run() -> None:
@@ -70,27 +70,30 @@ def test_cityscapes_is_the_papers_network() -> None:
 def test_the_recipes_are_the_papers() -> None:
     """facts.md 7."""
     street, photos = cityscapes(), coco()
-    assert (street.train.iterations, street.train.batch, street.train.lr) == (65_000, 32, 0.01)
+    assert (street.train.iterations, street.train.batch_size, street.train.lr) == (65_000, 32, 0.01)
     assert [share * 65_000 for share in street.train.milestones] == pytest.approx([40_000, 55_000])
     assert (street.loss.detection, street.loss.semantic, street.loss.panoptic) == (0.25, 1, 1)
     assert (street.loss.semantic_kind, street.loss.mask_kind) == ("lovasz", "lovasz")
     assert (street.data.scale, street.data.crop, street.data.flip) == ((0.5, 2.0), (512, 1024), 0.5)
-    assert (street.potential.variant, street.inference.cutoff) == ("B", 0.5)
+    assert (street.potential.variant, street.inference.score_threshold) == ("B", 0.5)
     assert (photos.train.iterations, photos.train.lr) == (200_000, 0.02)
     assert [share * 200_000 for share in photos.train.milestones] == [150_000, 190_000]
     assert (photos.loss.detection, photos.loss.semantic, photos.loss.panoptic) == (1, 0.2, 0.1)
     assert photos.loss.semantic_kind == "cross_entropy"
     assert (photos.data.short_side, photos.data.max_side) == (800, 1333)
-    assert (photos.potential.variant, photos.inference.cutoff, photos.decoder.layers) == ("C", 0.75, 3)
-    assert (street.train.reference_batch, photos.train.reference_batch) == (street.train.batch, photos.train.batch)
-    assert (street.train.batch, photos.train.batch) == (32, 16)
+    assert (photos.potential.variant, photos.inference.score_threshold, photos.decoder.layers) == ("C", 0.75, 3)
+    assert (street.train.reference_batch, photos.train.reference_batch) == (
+        street.train.batch_size,
+        photos.train.batch_size,
+    )
+    assert (street.train.batch_size, photos.train.batch_size) == (32, 16)
     assert (street.data.color, photos.data.color, photos.data.scale, photos.data.crop) == (1, 0, (1, 1), (0, 0))
     assert (street.decoder.layers, photos.loss.mask_kind) == (2, "lovasz")
     # The merger's stuff limit, facts.md 9.11: 2048 pixels of 1024 x 2048, 4096 of COCO's 640 x 480.
-    assert street.merger.stuff_area * 1024 * 2048 == 2048
-    assert photos.merger.stuff_area * 640 * 480 == pytest.approx(4096, rel=1e-2)
+    assert street.heuristic.min_stuff_area * 1024 * 2048 == 2048
+    assert photos.heuristic.min_stuff_area * 640 * 480 == pytest.approx(4096, rel=1e-2)
     for recipe in (street, photos):
-        assert recipe.train.bias_lr == 2
+        assert recipe.train.bias_lr_factor == 2
         assert (recipe.decoder.channels, recipe.decoder.groups, recipe.decoder.stride) == (128, 32, 4)
         assert (recipe.decoder.deformable, recipe.matching.stride) == (True, 4)
         assert recipe.backbone.weights == "imagenet"
@@ -98,14 +101,18 @@ def test_the_recipes_are_the_papers() -> None:
         detection = recipe.detection
         assert detection.anchor_sizes == (32, 64, 128, 256, 512)
         assert detection.anchor_ratios == (0.5, 1, 2)
-        assert (detection.rpn_batch, detection.rpn_pre_nms) == (256, (2000, 1000))
-        assert (detection.roi_batch, detection.sampling_ratio, detection.roi_canonical) == (512, 2, 224)
+        assert (detection.rpn_batch_size, detection.rpn_pre_nms) == (256, (2000, 1000))
+        assert (detection.roi_batch_size, detection.sampling_ratio, detection.roi_canonical) == (512, 2, 224)
         assert (detection.box_features, detection.mask_channels, detection.mask_layers) == (1024, 256, 4)
-        assert (detection.score_threshold, detection.nms) == (0.05, 0.5)
+        assert (detection.score_threshold, detection.nms_threshold) == (0.05, 0.5)
         assert (recipe.train.warmup, recipe.train.warmup_factor) == (500, pytest.approx(1 / 3))
         assert (recipe.train.optimizer, recipe.train.weight_decay) == ("sgd", 1e-4)
         assert recipe.backbone.frozen
-        assert (recipe.affinity.channels, recipe.matching.threshold, recipe.detection.max_detections) == (128, 0.5, 100)
+        assert (recipe.affinity.channels, recipe.matching.iou_threshold, recipe.detection.max_detections) == (
+            128,
+            0.5,
+            100,
+        )
 
 
 def test_the_published_recipes_are_four_of_each_data() -> None:
@@ -127,7 +134,7 @@ def test_the_published_recipes_are_four_of_each_data() -> None:
 
 
 def test_table_h() -> None:
-    assert ground_truth_boxes(scenes()).matching.detections == "truth"
+    assert ground_truth_boxes(scenes()).matching.use_gt_boxes
     assert replace(ground_truth_boxes(scenes()), matching=scenes().matching) == scenes()
 
 
@@ -153,8 +160,8 @@ def test_fit_detection(per_image: float, sides: tuple[float, ...], aspects: list
     for phase in (0, 1):
         assert fitted.rpn_post_nms[phase] >= 2 * fitted.max_detections
         assert fitted.rpn_pre_nms[phase] >= fitted.rpn_post_nms[phase] or fitted.rpn_pre_nms == start.rpn_pre_nms
-    assert fitted.roi_batch >= fitted.max_detections // 2
-    kept = ("masks", "nms", "score_threshold", "box_features", "mask_channels")
+    assert fitted.roi_batch_size >= fitted.max_detections // 2
+    kept = ("masks", "nms_threshold", "score_threshold", "box_features", "mask_channels")
     assert all(getattr(fitted, name) == getattr(start, name) for name in kept)
     with torch.device("meta"):
         DetectionHead(8, 2, replace(fitted, box_features=4, mask_channels=4))

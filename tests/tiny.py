@@ -48,8 +48,8 @@ def tiny_config(masks: bool = True) -> Config:
             anchor_ratios=(1.0,),
             rpn_pre_nms=(20, 20),
             rpn_post_nms=(16, 16),
-            rpn_batch=16,
-            roi_batch=16,
+            rpn_batch_size=16,
+            roi_batch_size=16,
             roi_canonical=64,
             sampling_ratio=1,
             box_features=8,
@@ -60,7 +60,9 @@ def tiny_config(masks: bool = True) -> Config:
         affinity=AffinityConfig(channels=8),
         loss=LossConfig(semantic_stride=4),
         data=DataConfig(short_side=0),
-        train=TrainConfig(iterations=6, batch=2, optimizer="adamw", lr=1e-3, warmup=0, validations=2, precision="32"),
+        train=TrainConfig(
+            iterations=6, batch_size=2, optimizer="adamw", lr=1e-3, warmup=0, validations=2, precision="32"
+        ),
     )
 
 

@@ -52,20 +52,22 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
             config.affinity.channels,
             config.affinity.activation,
             config.affinity.normalise,
-            config.affinity.places,
-            config.affinity.rotary,
+            config.affinity.positional_encoding,
+            config.affinity.rope,
         )
-    feed_truth = config.matching.detections == "truth"
+    feed_truth = config.matching.use_gt_boxes
     network = PanopticNetwork(
         backbone=backbone,
         semantic=build_decoder(config, len(categories)),
         detection=DetectionHead(
-            channels, things, config.detection, config.loss.mask_kind, feed_truth, config.matching.keep
+            channels, things, config.detection, config.loss.mask_kind, feed_truth, config.matching.gt_box_keep_rate
         ),
-        potential=DynamicPotential(config.potential.variant, things, config.decoder.stride, config.potential.void),
+        potential=DynamicPotential(
+            config.potential.variant, things, config.decoder.stride, config.potential.void_channel
+        ),
         affinity=affinity,
         matching=config.matching,
-        cutoff=config.inference.cutoff,
+        score_threshold=config.inference.score_threshold,
         temperature=config.affinity.temperature,
     )
     # Without a loss on P or Psi nothing teaches it, and distributed training waits for every parameter's gradient.

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass, is_dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,9 +13,10 @@ from torch import Tensor
 from unipan.build import build_network
 from unipan.config import Config
 from unipan.datasets.same_classes import same_classes
-from unipan.files import write_atomically
+from unipan.files import checkpoint_path, write_atomically
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
+from unipan.renamed_fields import flatten, nest, with_new_names
 
 FORMAT = "unipan-1"
 
@@ -36,31 +36,6 @@ class Checkpoint:
     config: Config
     categories: Categories
     metrics: dict[str, Any]
-
-
-def bundled() -> list[str]:
-    """Names of the checkpoints that the package carries."""
-    folder = resources.files("unipan") / "checkpoints"
-    if not folder.is_dir():
-        return []
-    return sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir() if f.name.endswith(".safetensors"))
-
-
-def checkpoint_path(source: str | Path) -> Path:
-    """The file of a bundled name or a path.
-
-    Raises:
-        FileNotFoundError: it is neither.
-    """
-    if str(source) in bundled():
-        return Path(str(resources.files("unipan") / "checkpoints" / f"{source}.safetensors"))
-    path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled()) or 'none'}; "
-            "give a .safetensors file that `unipan train` wrote"
-        )
-    return path
 
 
 def save_checkpoint(
@@ -95,12 +70,12 @@ def save_checkpoint(
 
 
 def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
-    """The Config that `dataclasses.asdict` (through JSON) was made from.
+    """The Config that `dataclasses.asdict` (through JSON) was made from, by this version or one with other field names.
 
     Raises:
         ValueError: a field that this version does not know.
     """
-    config: Config = _from_dict(Config, values, source)
+    config: Config = _from_dict(Config, nest(with_new_names(flatten(values))), source)
     return config
 
 
@@ -164,7 +139,7 @@ CLASS_LAYERS = {
 """Layers whose rows are classes: rows of one class, and how many backgrounds stand before the first (torchvision's)."""
 
 AFFINITIES = ("affinity.phi0.weight", "affinity.phi1.weight")
-"""(C, C + 4 places, 1, 1): Q's channels stand first, the code of place (`affinity.places`) behind them."""
+"""(C, C + 4 places, 1, 1): Q's channels stand first, the code of place (`affinity.positional_encoding`) behind them."""
 
 DECODERS = ("semantic", "affinity.extractor")
 """Each ends in a `project`; that, and phi0 and phi1, mean nothing on layers that start afresh."""

@@ -79,9 +79,9 @@ class DetectionConfig:
     """Proposals per level before NMS, in training and at test."""
     rpn_post_nms: tuple[int, int] = (2000, 1000)
     """Proposals per image after NMS, in training and at test."""
-    rpn_batch: int = 256
+    rpn_batch_size: int = 256
     """Anchors per image in the RPN's loss."""
-    roi_batch: int = 512
+    roi_batch_size: int = 512
     """Proposals per image in the box head's loss, a quarter of them foreground."""
     roi_canonical: int = 224
     """Boxes of this side are pooled from P4, half as large from P3 and so on (FPN paper, Eq. 1)."""
@@ -101,8 +101,8 @@ class DetectionConfig:
     mask_size: int = 28
     """M has mask_size x mask_size cells, an even number: RoIAlign pools half of it, the deconvolution doubles."""
     score_threshold: float = 0.05
-    """Detections below it are dropped before NMS, in training too; the panoptic cut-off is `inference.cutoff`."""
-    nms: float = 0.5
+    """Detections below it are dropped before NMS, in training too; `inference.score_threshold` comes before Psi."""
+    nms_threshold: float = 0.5
     """Class-wise NMS threshold."""
     max_detections: int = 100
     """Detections kept per image, typically 100 in the paper. For presets that are no published recipe, `unipan train`
@@ -119,7 +119,7 @@ class PotentialConfig:
 
     variant: Literal["A", "B", "C"] = "B"
     """A: logits, no score (UPSNet). B: s V M (Cityscapes). C: s (V + M) (COCO)."""
-    void: bool = False
+    void_channel: bool = False
     """UPSNet's void channel, after the others: the largest thing logit less the largest one that a box lets through.
     In training it should win where a thing has no detection. The paper has none."""
 
@@ -139,10 +139,10 @@ class AffinityConfig:
     channel of Psi, or (softmax) phi1 is a softmax over the pixels (the paper's reference [23]). (ours)"""
     temperature: float = 10.0
     """Initial value of the learned factor on P before the loss's softmax; 0 leaves it out. (ours)"""
-    places: int = 0
+    positional_encoding: int = 0
     """Wavelengths of a code of each cell's place that phi0 and phi1 see beside Q; 0, the paper's, leaves it out.
     (ours)"""
-    rotary: int = 0
+    rope: int = 0
     """Wavelengths by which phi0(Q) and phi1(Q) are turned from cell to cell, so that affinities depend on the offset
     between two (rotary code, arXiv 2104.09864); 0, the paper's, leaves it out. (ours)"""
     loss: Literal["logits", "log"] = "logits"
@@ -159,23 +159,27 @@ class AffinityConfig:
                 "affinity: normalise=softmax replaces phi1's activation, so activation=relu would act on phi0 "
                 "alone; use activation softmax, elu or identity"
             )
-        if self.rotary and (self.activation in ("relu", "softmax") or self.normalise == "softmax" or self.places):
-            raise ValueError("affinity: rotary needs places=0, activation identity or elu, and no normalise=softmax")
+        if self.rope and (
+            self.activation in ("relu", "softmax") or self.normalise == "softmax" or self.positional_encoding
+        ):
+            raise ValueError(
+                "affinity: rope needs positional_encoding=0, activation identity or elu, and no normalise=softmax"
+            )
 
 
 @dataclass(frozen=True)
 class MatchingConfig:
     """The panoptic matching loss (Sec. 3.5)."""
 
-    threshold: float = 0.5
+    iou_threshold: float = 0.5
     """t, the least box IoU of a match."""
     stride: Literal[1, 2, 4] = 4
     """The loss is taken at 1/stride of the input, at most `decoder.stride`; where it is finer, P is upsampled
     bilinearly first, as at inference."""
-    detections: Literal["predicted", "truth"] = "predicted"
-    """What Psi is built from in training; `truth` is the upper row of Table H."""
-    keep: float = 1.0
-    """Probability that a true box is handed on in training, with `detections=truth`; .7 in UPSNet, whose void channel
+    use_gt_boxes: bool = False
+    """In training, Psi is built from the ground-truth boxes, not from the predicted ones (upper row of Table H)."""
+    gt_box_keep_rate: float = 1.0
+    """Probability that a true box is handed on in training, with `use_gt_boxes`; 0.7 in UPSNet, whose void channel
     learns from the things that are left out."""
 
 
@@ -204,23 +208,23 @@ class LossConfig:
 class InferenceConfig:
     """How a map is read off (App. B, Inference)."""
 
-    cutoff: float = 0.5
+    score_threshold: float = 0.5
     """Detections below this score do not enter Psi; .5 on Cityscapes, .75 on COCO."""
     fusion: Fusion = "affinity"
     """Argmax of P, argmax of Psi, the Panoptic FPN merger, or UPSNet's rules."""
 
 
 @dataclass(frozen=True)
-class MergerConfig:
+class HeuristicConfig:
     """The heuristic merger of Panoptic FPN, the baseline (arXiv 1901.02446, Sec. 3; panopticapi's numbers)."""
 
-    score: float = 0.5
+    score_threshold: float = 0.5
     """Detections below it are skipped."""
-    overlap: float = 0.5
+    overlap_threshold: float = 0.5
     """A mask with a larger share of its pixels already taken is skipped."""
-    mask: float = 0.5
+    mask_threshold: float = 0.5
     """Probability from which a pixel belongs to a mask."""
-    stuff_area: float = 0.0133
+    min_stuff_area: float = 0.0133
     """Stuff regions smaller than this share of the image become void (4096 pixels of 640 x 480); UPSNet's rules
     take it too."""
 
@@ -229,13 +233,13 @@ class MergerConfig:
 class UpsnetConfig:
     """UPSNet's inference, the other baseline (arXiv 1901.03784, and the facts of its released configuration)."""
 
-    nms: float = 0.5
+    nms_threshold: float = 0.5
     """Threshold of a second NMS, over all classes together."""
-    score: float = 0.6
+    score_threshold: float = 0.6
     """Only detections above it take part."""
-    overlap: float = 0.3
+    overlap_threshold: float = 0.3
     """A mask of which a larger share is taken by more confident masks of its class is dropped."""
-    stuff_vote: float = 0.5
+    stuff_vote_threshold: float = 0.5
     """A segment whose class V denies becomes the stuff class that V gives to at least this share of it."""
 
 
@@ -257,7 +261,7 @@ class DataConfig:
     """Probability of a vertical flip, for images without an up."""
     color: float = 0.0
     """Strength of the SSD colour jitter; 1 is its published range, 0 turns it off."""
-    smallest_thing: int = 0
+    min_thing_area: int = 0
     """Things with fewer pixels after the transforms are ignored in training."""
 
 
@@ -267,18 +271,19 @@ class TrainConfig:
 
     iterations: int = 65000
     """Optimiser steps; `--minutes` replaces it by what fits."""
-    batch: int = 32
+    batch_size: int = 32
     """Images per optimiser step, over all processes and accumulation steps."""
-    accumulate: int = 1
+    accumulation_steps: int = 1
     """Backward passes per optimiser step."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum .9 in the paper; AdamW from scratch on small data. (ours)"""
     reference_batch: int = 0
-    """Batch for which a published recipe states lr, iterations and warm-up: with another `batch` they follow the linear
-    rule, so that the epochs stay (32 on Cityscapes, 16 on COCO); 0 keeps them as they are."""
+    """Batch size for which a published recipe states lr, iterations and warm-up (32 on Cityscapes, 16 on COCO): with
+    another `batch_size` they follow the linear scaling rule, which keeps the number of epochs; 0 keeps them as they
+    are."""
     lr: float = 0.01
-    """Base learning rate for `batch`."""
-    bias_lr: float = 1.0
+    """Base learning rate for `batch_size`."""
+    bias_lr_factor: float = 1.0
     """Factor on the learning rate of biases; 2 in the published recipes (the paper is silent; maskrcnn-benchmark's)."""
     weight_decay: float = 1e-4
     """Not applied to norms and biases."""
@@ -290,17 +295,17 @@ class TrainConfig:
     """Iterations of the linear warm-up, at most a tenth of all; the paper's 500."""
     warmup_factor: float = 1 / 3
     """Where the warm-up starts."""
-    clip: float = 0.0
+    max_grad_norm: float = 0.0
     """Largest gradient norm; 0 turns clipping off."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: bf16 autocast where the processor multiplies it natively (CUDA, AMX, AVX512_BF16), else 32 bit."""
-    average: float = 0.0
+    ema_decay: float = 0.0
     """Decay of the moving average of the weights that is validated and saved; 0 turns it off. (ours)"""
     validations: int = 10
     """Validations per run."""
     validation_images: int = 100
     """Images per validation; 0 takes all."""
-    workers: int = 0
+    num_workers: int = 0
     """Processes that prepare images."""
     seed: int = 0
     """Seed of weights, order, augmentation and sampling."""
@@ -320,7 +325,7 @@ class Config:
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
-    merger: MergerConfig = field(default_factory=MergerConfig)
+    heuristic: HeuristicConfig = field(default_factory=HeuristicConfig)
     upsnet: UpsnetConfig = field(default_factory=UpsnetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -346,17 +351,19 @@ class Config:
                 "loss: without the affinity head P is Psi, so loss.potential would count the panoptic loss twice; set "
                 "loss.potential=0, and loss.panoptic above 0 to train Psi directly"
             )
-        if self.potential.void and self.potential.variant != "A":
+        if self.potential.void_channel and self.potential.variant != "A":
             raise ValueError(
-                f"potential: void=True compares logits, but variant={self.potential.variant} has probabilities; use "
-                "variant=A, or void=False"
+                f"potential: void_channel=True compares logits, but variant={self.potential.variant} has "
+                "probabilities; use variant=A, or void_channel=False"
             )
-        if not 0 < self.matching.keep <= 1:
-            raise ValueError(f"matching.keep: {self.matching.keep} is no share above 0 and at most 1")
-        if self.matching.keep < 1 and not (self.potential.void and self.matching.detections == "truth"):
+        if not 0 < self.matching.gt_box_keep_rate <= 1:
             raise ValueError(
-                "matching.keep: leaving true boxes out teaches the void channel; set matching.detections=truth and "
-                "potential.void=True, or keep=1"
+                f"matching.gt_box_keep_rate: {self.matching.gt_box_keep_rate} is no share above 0 and at most 1"
+            )
+        if self.matching.gt_box_keep_rate < 1 and not (self.potential.void_channel and self.matching.use_gt_boxes):
+            raise ValueError(
+                "matching.gt_box_keep_rate: leaving true boxes out teaches the void channel; set "
+                "matching.use_gt_boxes=True and potential.void_channel=True, or gt_box_keep_rate=1"
             )
         check_fusion(self, self.inference.fusion)
 
@@ -374,8 +381,8 @@ def check_fusion(config: Config, fusion: str) -> None:
             f"fusion heuristic: {config.name} predicts boxes without masks, and the merger paints masks; use the "
             "fusion affinity or potential, or a checkpoint with masks"
         )
-    if fusion == "upsnet" and not (config.detection.masks and config.potential.void):
+    if fusion == "upsnet" and not (config.detection.masks and config.potential.void_channel):
         raise ValueError(
             f"fusion upsnet: {config.name} has no {'void channel' if config.detection.masks else 'masks'}; UPSNet's "
-            "rules need masks, potential.variant=A and potential.void=True, which presets that end in _upsnet have"
+            "rules need masks, potential.variant=A and potential.void_channel=True, as in presets that end in _upsnet"
         )

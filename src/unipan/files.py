@@ -1,9 +1,10 @@
-"""Files that are written whole or not at all, and a look beforehand whether they can be."""
+"""Files are written whole or not at all, and paths are checked before any work begins."""
 
 import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 
 
@@ -99,3 +100,29 @@ def read_bytes(path: Path) -> bytes:
         if not path.is_file():
             raise ValueError(f"{path}: a folder stands where a file is needed") from None
         raise
+
+
+def bundled_checkpoints() -> list[str]:
+    """Names of the checkpoints that the package carries."""
+    folder = resources.files("unipan") / "checkpoints"
+    if not folder.is_dir():
+        return []
+    return sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir() if f.name.endswith(".safetensors"))
+
+
+def checkpoint_path(source: str | Path) -> Path:
+    """The file of a bundled name or a path.
+
+    Raises:
+        FileNotFoundError: it is neither.
+    """
+    bundled = bundled_checkpoints()
+    if str(source) in bundled:
+        return Path(str(resources.files("unipan") / "checkpoints" / f"{source}.safetensors"))
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled) or 'none'}; "
+            "give a .safetensors file that `unipan train` wrote"
+        )
+    return path

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unipan.checkpoint import load_checkpoint
 from unipan.config import Config, check_fusion
+from unipan.datasets.same_classes import check_classes
 from unipan.datasets.transforms import collate, resize_image
 from unipan.files import write_atomically
 from unipan.fusion import upsnet
@@ -196,7 +197,7 @@ class Scene:
         # The merger has its own score limit, so it starts from what stands before the cut-off.
         output = self.output
         return merge(
-            output.candidates[0], self.semantic, self.categories, self.config.merger, self.input_size, self.size,
+            output.candidates[0], self.semantic, self.categories, self.config.heuristic, self.input_size, self.size,
             self.stride,
         )  # fmt: skip
 
@@ -204,8 +205,8 @@ class Scene:
         # As above; and things compete at the image's size, so Psi is made anew.
         output = self.output
         return upsnet.fuse(
-            output.candidates[0], self.semantic, self.categories, self.config.upsnet, self.config.merger.stuff_area,
-            self.input_size, self.size, self.stride,
+            output.candidates[0], self.semantic, self.categories, self.config.upsnet,
+            self.config.heuristic.min_stuff_area, self.input_size, self.size, self.stride,
         )  # fmt: skip
 
     def _decoded(self, fusion: str) -> PanopticMap:
@@ -218,7 +219,7 @@ class Scene:
             self.stride,
             float(self.output.temperature),
             log=self.config.affinity.loss == "log",
-            void=self.config.potential.void,
+            void=self.config.potential.void_channel,
         )
 
     def __repr__(self) -> str:
@@ -279,6 +280,16 @@ class Segmenter:
         batch = collate([(resize_image(pixels, self.config.data), name)])
         output = self.network(batch.to(self.device))
         return Scene(pixels, name, output, batch.sizes[0], self.config, self.categories, self.network.affinity)
+
+    def with_categories(self, categories: Categories) -> "Segmenter":
+        """The same network with a dataset's classes, matched by name: their ids and colours in the network's order.
+
+        Raises:
+            ValueError: the names of things or stuff differ; see `check_classes`.
+        """
+        check_classes(self.categories, categories)
+        index = categories.index_of_name
+        return replace(self, categories=Categories(tuple(categories[index[own.name]] for own in self.categories)))
 
     def __repr__(self) -> str:
         things, stuff = len(self.categories.things), len(self.categories.stuff)

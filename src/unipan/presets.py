@@ -10,10 +10,10 @@ from unipan.config import (
     DataConfig,
     DecoderConfig,
     DetectionConfig,
+    HeuristicConfig,
     InferenceConfig,
     LossConfig,
     MatchingConfig,
-    MergerConfig,
     PotentialConfig,
     TrainConfig,
 )
@@ -31,29 +31,29 @@ def scenes() -> Config:
             anchor_sizes=(16, 28, 48, 84, 144),
             rpn_pre_nms=(200, 200),
             rpn_post_nms=(80, 80),
-            rpn_batch=128,
-            roi_batch=48,
+            rpn_batch_size=128,
+            roi_batch_size=48,
             roi_canonical=80,
             sampling_ratio=1,
             box_features=256,
             mask_channels=64,
             mask_layers=2,
-            nms=0.35,  # a second box on an object would divide it in the argmax (ours; the paper says nothing)
+            nms_threshold=0.35,  # a second box on an object would divide it in the argmax (ours)
             max_detections=24,
         ),
         loss=LossConfig(semantic_stride=2, potential=1.0),
         data=DataConfig(short_side=0, flip=0.5),
         train=TrainConfig(
             iterations=3200,
-            batch=8,
+            batch_size=8,
             optimizer="adamw",
             lr=1.5e-3,
             weight_decay=1e-3,
             schedule="cosine",
             warmup=100,
             warmup_factor=0.05,
-            clip=5.0,
-            average=0.998,
+            max_grad_norm=5.0,
+            ema_decay=0.998,
             validations=8,
             validation_images=60,
         ),
@@ -75,7 +75,9 @@ def finetune() -> Config:
         matching=replace(base.matching, stride=2),
         loss=replace(base.loss, potential=0.0),
         data=DataConfig(short_side=384, max_side=768, scale=(0.8, 1.25), crop=(256, 384), flip=0.5, color=0.5),
-        train=replace(base.train, batch=4, lr=1e-3, iterations=1500, validations=5, validation_images=20, average=0.99),
+        train=replace(
+            base.train, batch_size=4, lr=1e-3, iterations=1500, validations=5, validation_images=20, ema_decay=0.99
+        ),
     )
 
 
@@ -87,10 +89,12 @@ def cityscapes() -> Config:
         decoder=DecoderConfig(layers=2),
         potential=PotentialConfig("B"),
         loss=LossConfig(detection=0.25, semantic=1.0, panoptic=1.0, semantic_kind="lovasz"),
-        inference=InferenceConfig(cutoff=0.5),
-        merger=MergerConfig(stuff_area=2048 / (1024 * 2048)),
+        inference=InferenceConfig(score_threshold=0.5),
+        heuristic=HeuristicConfig(min_stuff_area=2048 / (1024 * 2048)),
         data=DataConfig(short_side=1024, max_side=2048, scale=(0.5, 2.0), crop=(512, 1024), color=1.0),
-        train=TrainConfig(iterations=65_000, batch=32, reference_batch=32, lr=0.01, bias_lr=2.0, workers=4),
+        train=TrainConfig(
+            iterations=65_000, batch_size=32, reference_batch=32, lr=0.01, bias_lr_factor=2.0, num_workers=4
+        ),
     )
 
 
@@ -116,17 +120,17 @@ def coco() -> Config:
         decoder=DecoderConfig(layers=3),
         potential=PotentialConfig("C"),
         loss=LossConfig(detection=1.0, semantic=0.2, panoptic=0.1, semantic_kind="cross_entropy"),
-        inference=InferenceConfig(cutoff=0.75),
+        inference=InferenceConfig(score_threshold=0.75),
         data=DataConfig(short_side=800, max_side=1333),
         # The batch is not in the paper; 16 is that of the 1x schedules whose learning rate it takes.
         train=TrainConfig(
             iterations=200_000,
-            batch=16,
+            batch_size=16,
             reference_batch=16,
             lr=0.02,
-            bias_lr=2.0,
+            bias_lr_factor=2.0,
             milestones=(0.75, 0.95),
-            workers=4,
+            num_workers=4,
         ),
     )
 
@@ -187,7 +191,7 @@ def panoptic_fpn(config: Config) -> Config:
         decoder=replace(config.decoder, kind="sum", deformable=False),
         detection=replace(config.detection, masks=True),
         affinity=AffinityConfig(enabled=False, temperature=0.0),
-        matching=replace(config.matching, detections="predicted"),
+        matching=replace(config.matching, use_gt_boxes=False),
         loss=replace(
             config.loss, panoptic=0.0, potential=0.0, semantic_kind="cross_entropy", mask_kind="cross_entropy"
         ),
@@ -207,9 +211,9 @@ def upsnet(config: Config) -> Config:
         name=f"{config.name}_upsnet",
         backbone=replace(config.backbone, se_reduction=0),
         detection=replace(config.detection, masks=True),
-        potential=PotentialConfig("A", void=True),
+        potential=PotentialConfig("A", void_channel=True),
         affinity=AffinityConfig(enabled=False, temperature=0.0),
-        matching=replace(config.matching, detections="truth", keep=0.7, stride=config.decoder.stride),
+        matching=replace(config.matching, use_gt_boxes=True, gt_box_keep_rate=0.7, stride=config.decoder.stride),
         loss=replace(
             config.loss,
             panoptic=0.5 * config.loss.semantic,
@@ -217,7 +221,7 @@ def upsnet(config: Config) -> Config:
             semantic_kind="cross_entropy",
             mask_kind="cross_entropy",
         ),
-        inference=replace(config.inference, fusion="upsnet", cutoff=config.upsnet.score),
+        inference=replace(config.inference, fusion="upsnet", score_threshold=config.upsnet.score_threshold),
     )
 
 
@@ -248,7 +252,7 @@ def split_baseline(name: str) -> tuple[str, str]:
 
 def ground_truth_boxes(config: Config) -> Config:
     """Table H, upper row: the panoptic submodule is trained on true boxes."""
-    return replace(config, matching=replace(config.matching, detections="truth"))
+    return replace(config, matching=replace(config.matching, use_gt_boxes=True))
 
 
 def fit_detection(
@@ -278,6 +282,6 @@ def fit_detection(
         max_detections=things,
         rpn_pre_nms=(max(config.rpn_pre_nms[0], 4 * things), max(config.rpn_pre_nms[1], 4 * things)),
         rpn_post_nms=(max(config.rpn_post_nms[0], 2 * things), max(config.rpn_post_nms[1], 2 * things)),
-        rpn_batch=max(config.rpn_batch, 2 * things),
-        roi_batch=max(config.roi_batch, things // 2),
+        rpn_batch_size=max(config.rpn_batch_size, 2 * things),
+        roi_batch_size=max(config.roi_batch_size, things // 2),
     )

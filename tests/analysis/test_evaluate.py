@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, Drawn, draw, eager, tiny_config, tiny_network
-from unipan.analysis.evaluate import AP_DETECTIONS, Evaluation, check_classes, evaluate, semantic_map
+from unipan.analysis.evaluate import AP_DETECTIONS, Evaluation, evaluate, semantic_map
+from unipan.datasets.same_classes import check_classes
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.inference import Segmenter
 from unipan.panoptic.categories import Categories
@@ -18,7 +19,7 @@ FUSIONS = ("affinity", "potential", "heuristic")
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
     config = eager(tiny_config())
-    config = replace(config, inference=replace(config.inference, cutoff=0.2))
+    config = replace(config, inference=replace(config.inference, score_threshold=0.2))
     network = tiny_network(config)
     with torch.no_grad():
         network.train().backbone(torch.rand(4, 3, HEIGHT, WIDTH))

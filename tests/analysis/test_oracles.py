@@ -24,7 +24,7 @@ from unipan.panoptic.categories import Categories
 
 def segmenter_of(config: Config) -> Segmenter:
     config = eager(config)
-    config = replace(config, inference=replace(config.inference, cutoff=0.2))
+    config = replace(config, inference=replace(config.inference, score_threshold=0.2))
     network = tiny_network(config)
     with torch.no_grad():
         network.train().backbone(torch.rand(4, 3, HEIGHT, WIDTH))

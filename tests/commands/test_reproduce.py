@@ -33,7 +33,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     def recipe(_: str, panoptic: float) -> Config:
         base = tiny_config()
         loss = replace(base.loss, panoptic=panoptic, potential=1.0)
-        return replace(base, loss=loss, inference=replace(base.inference, cutoff=0.0))
+        return replace(base, loss=loss, inference=replace(base.inference, score_threshold=0.0))
 
     for module in (experiments, planning, reproducing):
         patch.setattr(module, "open_experiment", lambda _: data)
@@ -109,7 +109,7 @@ def test_a_training_that_fails_does_not_stop_the_others(
     real = reproducing.train_once
 
     def failing(config: Config, *rest: object) -> object:
-        if config.matching.detections == "truth":
+        if config.matching.use_gt_boxes:
             raise ValueError("the loss is nan")
         return real(config, *rest)  # type: ignore[arg-type]
 

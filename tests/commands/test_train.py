@@ -14,10 +14,10 @@ from unipan.training.session import fit_to_data, with_init
 
 
 def test_a_baseline_is_a_preset_with_its_name_behind() -> None:
-    options = parse("scenes_upsnet", ["--upsnet.score", "0.4"])
+    options = parse("scenes_upsnet", ["--upsnet.score-threshold", "0.4"])
     assert (options.data, options.out) == ("scenes", Path("runs/scenes_upsnet"))
     expected = preset("scenes_upsnet")
-    assert options.config == replace(expected, upsnet=replace(expected.upsnet, score=0.4))
+    assert options.config == replace(expected, upsnet=replace(expected.upsnet, score_threshold=0.4))
     assert parse("coco_panoptic_fpn", ["--data", "x"]).config == preset("coco_panoptic_fpn")
 
 

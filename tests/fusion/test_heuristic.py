@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from unipan.config import MergerConfig
+from unipan.config import HeuristicConfig
 from unipan.fusion.heuristic import merge
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
@@ -20,7 +20,7 @@ CATEGORIES = Categories.of(
     Category(n + 1, name, thing, (n, n, n))
     for n, (name, thing) in enumerate([("car", True), ("person", True), ("road", False), ("sky", False)])
 )
-RULES = MergerConfig(score=0.5, overlap=0.5, mask=0.5, stuff_area=0.0)
+RULES = HeuristicConfig(score_threshold=0.5, overlap_threshold=0.5, mask_threshold=0.5, min_stuff_area=0.0)
 SIZE = (32, 32)
 
 
@@ -64,7 +64,7 @@ def test_an_overlapped_mask_is_skipped_and_takes_nothing() -> None:
     boxes = [[0.0, 0, 16, 8], [4.0, 0, 18, 8]]
     detections = found(boxes, [0.9, 0.8], [0, 0])
     assert names(merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)) == ["car", "road", "sky"]
-    lenient = replace(RULES, overlap=0.9)
+    lenient = replace(RULES, overlap_threshold=0.9)
     assert names(merge(detections, logits(), CATEGORIES, lenient, SIZE, SIZE, 4))[:2] == ["car", "car"]
 
 
@@ -88,7 +88,7 @@ def test_small_stuff_is_void() -> None:
     semantic[2] = 4
     semantic[3, 0, 0] = 8
     keep = merge(found([], [], []), semantic, CATEGORIES, RULES, SIZE, SIZE, 4)
-    drop = merge(found([], [], []), semantic, CATEGORIES, replace(RULES, stuff_area=0.1), SIZE, SIZE, 4)
+    drop = merge(found([], [], []), semantic, CATEGORIES, replace(RULES, min_stuff_area=0.1), SIZE, SIZE, 4)
     assert names(keep) == ["road", "sky"]
     assert names(drop) == ["road"]
     assert drop.ids[0, 0] == 0
@@ -106,7 +106,7 @@ def test_a_mask_free_network_is_told_why() -> None:
         merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)
 
 
-def slow(detections: Detections, semantic: Tensor, rules: MergerConfig) -> np.ndarray:
+def slow(detections: Detections, semantic: Tensor, rules: HeuristicConfig) -> np.ndarray:
     """Class index per pixel, -1 void, from whole-image masks and loops."""
     labels = F.interpolate(semantic[None], scale_factor=4, mode="bilinear")[0].argmax(0).numpy()
     result = np.full(SIZE, -1)
@@ -116,15 +116,15 @@ def slow(detections: Detections, semantic: Tensor, rules: MergerConfig) -> np.nd
         x0, y0, x1, y1 = (int(side) for side in detections.boxes[row])
         mask = np.zeros(SIZE, bool)
         mask[y0:y1, x0:x1] = bool(detections.masks[row, 0, 0] > 0)
-        if detections.scores[row] < rules.score or not mask.any():
+        if detections.scores[row] < rules.score_threshold or not mask.any():
             continue
-        if (mask & taken).sum() / mask.sum() > rules.overlap or not (mask & ~taken).any():
+        if (mask & taken).sum() / mask.sum() > rules.overlap_threshold or not (mask & ~taken).any():
             continue
         result[mask & ~taken] = int(detections.classes[row])
         taken |= mask
     for stuff in (2, 3):
         region = (labels == stuff) & ~taken
-        if region.sum() >= rules.stuff_area * region.size:
+        if region.sum() >= rules.min_stuff_area * region.size:
             result[region] = stuff
     return result
 
@@ -136,7 +136,9 @@ def test_equals_the_slow_form(seed: int, count: int) -> None:
     corners = np.sort(rng.integers(0, 33, (count, 2, 2)), axis=1)
     boxes = [[float(c[0, 0]), float(c[0, 1]), float(c[1, 0]), float(c[1, 1])] for c in corners]
     detections = found(boxes, rng.random(count).tolist(), rng.integers(0, 2, count).tolist())
-    rules = MergerConfig(score=0.3, overlap=float(rng.random()), stuff_area=float(rng.random()) / 4)
+    rules = HeuristicConfig(
+        score_threshold=0.3, overlap_threshold=float(rng.random()), min_stuff_area=float(rng.random()) / 4
+    )
     semantic = torch.from_numpy(rng.standard_normal((4, 8, 8)).astype(np.float32))
     result = merge(detections, semantic, CATEGORIES, rules, SIZE, SIZE, 4)
     index = np.full(len(result) + 1, -1)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.test_train import rows_of, trainer_of
 from tests.models.test_network import trained
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, Drawn, S, T, draw, eager, image_batch, square_target, tiny_config
 from tests.tiny import tiny_network as network_of
+from tests.training.test_trainer import rows_of, trainer_of
 from unipan.analysis.evaluate import evaluate
 from unipan.analysis.oracles import OWN, SWAPS, oracle_swaps
 from unipan.build import build_network
@@ -28,7 +28,7 @@ def test_every_preset_becomes_a_baseline(name: str, baseline: str) -> None:
     base = PRESETS[name]()
     assert config.name == f"{name}_{baseline}"
     assert split_baseline(config.name) == (name, baseline)
-    assert (config.data, config.train, config.merger) == (base.data, base.train, base.merger)
+    assert (config.data, config.train, config.heuristic) == (base.data, base.train, base.heuristic)
     with torch.device("meta"):
         network = build_network(config, CATEGORIES)
     assert network.affinity is None
@@ -37,7 +37,7 @@ def test_every_preset_becomes_a_baseline(name: str, baseline: str) -> None:
     assert not network.temperature.requires_grad
     summing = isinstance(network.semantic, SummingDecoder)
     assert summing == (baseline == "panoptic_fpn")
-    assert network.potential.void == network.detection.feed_truth == (baseline == "upsnet")
+    assert network.potential.void_channel == network.detection.feed_truth == (baseline == "upsnet")
 
 
 def test_the_numbers_of_the_baselines() -> None:
@@ -45,8 +45,16 @@ def test_the_numbers_of_the_baselines() -> None:
     for name, semantic, panoptic in (("cityscapes", 1.0, 0.5), ("coco", 0.2, 0.1)):
         config = preset(f"{name}_upsnet")
         assert (config.loss.semantic, config.loss.panoptic) == (semantic, pytest.approx(panoptic))
-        assert (config.matching.keep, config.matching.detections, config.matching.stride) == (0.7, "truth", 4)
-        assert (config.upsnet.nms, config.upsnet.score, config.upsnet.overlap) == (0.5, 0.6, 0.3)
+        assert (config.matching.gt_box_keep_rate, config.matching.use_gt_boxes, config.matching.stride) == (
+            0.7,
+            True,
+            4,
+        )
+        assert (config.upsnet.nms_threshold, config.upsnet.score_threshold, config.upsnet.overlap_threshold) == (
+            0.5,
+            0.6,
+            0.3,
+        )
     merger = preset("coco_panoptic_fpn")
     assert (merger.loss.panoptic, merger.inference.fusion) == (0, "heuristic")
     assert (merger.decoder.channels, merger.decoder.groups, merger.decoder.deformable) == (128, 32, False)
@@ -73,7 +81,7 @@ def test_every_parameter_gets_a_gradient(kinds: list[str], baseline: str, thresh
 def kept_rows(keep: float) -> list[int]:
     """How many of the two true boxes are handed on in 40 training steps' forward passes."""
     base = upsnet(tiny_config())
-    network = network_of(replace(base, matching=replace(base.matching, keep=keep))).train()
+    network = network_of(replace(base, matching=replace(base.matching, gt_box_keep_rate=keep))).train()
     torch.manual_seed(5)
     with torch.no_grad():
         outputs = [network(image_batch(2), [square_target(), square_target()]) for _ in range(20)]
@@ -116,7 +124,11 @@ def test_void_in_the_truth_does_not_teach_the_void_channel() -> None:
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_a_run_and_its_checkpoint(baseline: str, tmp_path: Path) -> None:
     config = eager(BASELINES[baseline](tiny_config()))
-    config = replace(config, upsnet=replace(config.upsnet, score=0.0), merger=replace(config.merger, score=0.0))
+    config = replace(
+        config,
+        upsnet=replace(config.upsnet, score_threshold=0.0),
+        heuristic=replace(config.heuristic, score_threshold=0.0),
+    )
     trainer = trainer_of(tmp_path, config)
     figures = trainer.run()
     row = rows_of(tmp_path)[-1]
@@ -145,7 +157,7 @@ def segmenter_of(config: Config) -> Segmenter:
 
 def test_every_fusion_of_upsnet_from_one_pass() -> None:
     config = eager(upsnet(tiny_config()))
-    config = replace(config, inference=replace(config.inference, cutoff=0.0))
+    config = replace(config, inference=replace(config.inference, score_threshold=0.0))
     scene = segmenter_of(config).scene(draw(3).image)
     count = len(scene.network_detections)
     assert count > 0

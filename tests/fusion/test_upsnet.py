@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_iou
 
-from tests.baselines.test_heuristic import CATEGORIES, SIZE, found, names
+from tests.fusion.test_heuristic import CATEGORIES, SIZE, found, names
 from unipan.config import UpsnetConfig
 from unipan.fusion.argmax import Grid
 from unipan.fusion.upsnet import channels, compete, fuse, prune, vote
@@ -48,7 +48,7 @@ def left(detections: Detections, rules: UpsnetConfig = RULES) -> list[float]:
 
 def test_unsure_detections_are_pruned_and_the_limit_itself_is_unsure() -> None:
     boxes = [[0.0, 0, 8, 8], [12.0, 0, 20, 8], [0.0, 12, 8, 20], [12.0, 12, 20, 20]]
-    assert left(found(boxes, [0.5, 0.9, 0.75, 0.65], [0, 0, 1, 1]), replace(RULES, score=0.65)) == [0.9, 0.75]
+    assert left(found(boxes, [0.5, 0.9, 0.75, 0.65], [0, 0, 1, 1]), replace(RULES, score_threshold=0.65)) == [0.9, 0.75]
 
 
 def test_nms_is_over_all_classes() -> None:
@@ -61,7 +61,10 @@ def test_a_mask_is_dropped_when_its_own_class_has_taken_more_than_the_limit() ->
     boxes = [[0.0, 0, 10, 10], [6.0, 0, 16, 10]]
     assert left(found(boxes, [0.9, 0.8], [0, 0])) == [0.9]
     assert left(found(boxes, [0.9, 0.8], [0, 1])) == [0.9, 0.8]  # another class takes nothing from it
-    assert left(found(boxes, [0.9, 0.8], [0, 0]), replace(RULES, overlap=0.4)) == [0.9, 0.8]  # not more than .4
+    assert left(found(boxes, [0.9, 0.8], [0, 0]), replace(RULES, overlap_threshold=0.4)) == [
+        0.9,
+        0.8,
+    ]  # not more than .4
     assert left(found([boxes[0], [7.0, 0, 17, 10]], [0.9, 0.8], [0, 0])) == [0.9, 0.8]  # .3 exactly
 
 
@@ -143,7 +146,7 @@ def test_a_segment_that_v_calls_road_becomes_road() -> None:
     result = read(detections, plain())  # the mask's 9 beats the road's 3
     assert names(result) == ["road"]
     assert result.segments[0].area == 32 * 32
-    kept = read(detections, plain(), rules=replace(RULES, stuff_vote=1.1))
+    kept = read(detections, plain(), rules=replace(RULES, stuff_vote_threshold=1.1))
     assert names(kept) == ["car", "road"]
 
 
@@ -187,7 +190,7 @@ def test_the_channels_are_psi_at_the_images_size(count: int) -> None:
     grid = Grid.of(v, SIZE, SIZE, 4)
     made = list(channels(v, detections, grid, T))
     full = F.interpolate(v[None], SIZE, mode="bilinear", align_corners=False)[0]
-    expected = DynamicPotential("A", T, 1, void=True)(full, detections)
+    expected = DynamicPotential("A", T, 1, void_channel=True)(full, detections)
     torch.testing.assert_close(torch.stack(made), expected, atol=1e-5, rtol=1e-5)
     assert np.array_equal(compete(v, detections, grid, T), torch.stack(made).argmax(0).numpy())
 
@@ -203,13 +206,15 @@ def slow(detections: Detections, v: Tensor, rules: UpsnetConfig, stuff_area: flo
     assert detections.masks is not None
     logit = detections.masks[:, 0, 0]
     for row in detections.scores.argsort(descending=True, stable=True).tolist():
-        if any(box_iou(detections.boxes[[row]], detections.boxes[[other]]) > rules.nms for other in suppressing):
+        if any(
+            box_iou(detections.boxes[[row]], detections.boxes[[other]]) > rules.nms_threshold for other in suppressing
+        ):
             continue
         suppressing.append(row)
         rivals = [other for other in kept if detections.classes[other] == detections.classes[row]]
         taken = inside[rivals].any(0) & inside[row]
         area = inside[row].sum() * (logit[row] > 0)
-        if detections.scores[row] > rules.score and area and taken.sum() / area <= rules.overlap:
+        if detections.scores[row] > rules.score_threshold and area and taken.sum() / area <= rules.overlap_threshold:
             kept.append(row)
     through = [full[detections.classes[row]] * inside[row] for row in kept]
     things = [crop + logit[row] * inside[row] for row, crop in zip(kept, through, strict=True)]
@@ -220,7 +225,7 @@ def slow(detections: Detections, v: Tensor, rules: UpsnetConfig, stuff_area: flo
         region = winners == index
         share = [float((labels[region] == label).float().mean()) if region.any() else 0.0 for label in range(4)]
         own, stuff = int(detections.classes[row]), T + int(np.argmax(share[T:]))
-        result[region] = stuff if share[own] < max(share) and share[stuff] >= rules.stuff_vote else own
+        result[region] = stuff if share[own] < max(share) and share[stuff] >= rules.stuff_vote_threshold else own
     for stuff in (ROAD, SKY):
         result[winners == len(kept) + stuff - T] = stuff
         if (result == stuff).sum() < stuff_area * result.size:
@@ -236,7 +241,12 @@ def test_equals_the_slow_form(seed: int, count: int) -> None:
     boxes = np.concatenate([corners, np.minimum(corners + rng.integers(3, 24, (count, 2)), 32)], 1).astype(float)
     detections = found(boxes.tolist(), rng.random(count).tolist(), rng.integers(0, 2, count).tolist())
     detections = replace(detections, masks=torch.from_numpy(rng.normal(1, 2, (count, 1, 1))).float().expand(-1, 4, 4))
-    rules = UpsnetConfig(nms=0.5, score=0.3, overlap=float(rng.random()), stuff_vote=float(rng.random()))
+    rules = UpsnetConfig(
+        nms_threshold=0.5,
+        score_threshold=0.3,
+        overlap_threshold=float(rng.random()),
+        stuff_vote_threshold=float(rng.random()),
+    )
     v = torch.from_numpy(rng.standard_normal((4, 8, 8)).astype(np.float32)) * 2
     stuff_area = float(rng.random()) / 4
     result = read(detections, v, stuff_area, rules)

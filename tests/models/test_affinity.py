@@ -64,21 +64,21 @@ def test_q_has_its_own_decoder() -> None:
     assert own.isdisjoint(id(p) for p in network.semantic.parameters())
 
 
-def head_with(places: int = 0, rotary: int = 0) -> InstanceAffinity:
+def head_with(positional_encoding: int = 0, rope: int = 0) -> InstanceAffinity:
     torch.manual_seed(0)
-    return InstanceAffinity(nn.Identity(), 8, places=places, rotary=rotary)
+    return InstanceAffinity(nn.Identity(), 8, positional_encoding=positional_encoding, rope=rope)
 
 
 def test_without_a_code_of_place_what_looks_alike_attracts_alike() -> None:
     """Two cells with one Q: the paper's head cannot tell them apart, ours with `places` or `rotary` can."""
     q = torch.randn(8, 12, 20)
     q[:, 2, 3] = q[:, 9, 15]
-    for head, apart in ((head_with(), False), (head_with(places=3), True), (head_with(rotary=1), True)):
+    for head, apart in ((head_with(), False), (head_with(positional_encoding=3), True), (head_with(rope=1), True)):
         found = head.row(q, 5, 5)
         assert (abs(float(found[2, 3] - found[9, 15])) > 1e-3) is apart
 
 
-@pytest.mark.parametrize("code", [{"places": 3}, {"rotary": 1}])
+@pytest.mark.parametrize("code", [{"positional_encoding": 3}, {"rope": 1}])
 def test_with_a_code_of_place_p_is_still_the_matrix_times_psi(code: dict[str, int]) -> None:
     head, psi, q = head_with(**code), torch.rand(4, 6, 10), torch.randn(8, 6, 10)
     rows = torch.stack([head.row(q, y, x) for y in range(6) for x in range(10)]).flatten(1)
@@ -93,11 +93,11 @@ def test_a_rotary_code_counts_from_no_corner() -> None:
     q, psi = torch.randn(8, 1, 1).expand(8, 40, 40).clone(), torch.zeros(1, 40, 40)
     q[:, 5:9, 6:12], psi[:, 5:9, 6:12] = torch.randn(8, 4, 6), 1.0
     q2, psi2 = q.roll((17, 20), (1, 2)), psi.roll((17, 20), (1, 2))
-    for head, same in ((head_with(rotary=1), True), (head_with(places=2), False)):
+    for head, same in ((head_with(rope=1), True), (head_with(positional_encoding=2), False)):
         found, moved = head(psi, q)[:, :14, :14], head(psi2, q2)[:, 17:31, 20:34]
         assert torch.allclose(found, moved, atol=1e-4) is same
 
 
 def test_a_rotary_code_needs_room() -> None:
-    with pytest.raises(ValueError, match=r"turn 16 channels, but there are 8; make affinity\.rotary at most 1"):
-        head_with(rotary=2)
+    with pytest.raises(ValueError, match=r"turn 16 channels, but there are 8; make affinity\.rope at most 1"):
+        head_with(rope=2)

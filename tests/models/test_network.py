@@ -93,12 +93,12 @@ def test_the_cut_off_holds_at_inference_alone() -> None:
     network = tiny_network(eager(tiny_config())).eval()
     with torch.no_grad():
         candidates = network(image_batch()).candidates[0]
-        network.cutoff = float(candidates.scores.median())
+        network.score_threshold = float(candidates.scores.median())
         output = network(image_batch())
     assert 0 < len(output.detections[0]) < len(candidates)
-    assert (output.detections[0].scores >= network.cutoff).all()
+    assert (output.detections[0].scores >= network.score_threshold).all()
     assert len(output.candidates[0]) == len(candidates)
-    network.cutoff = 1.1
+    network.score_threshold = 1.1
     with torch.no_grad():
         assert network(image_batch()).panoptic[0].shape[0] == S
         with_truth = network(image_batch(), [square_target(things=False)])
@@ -120,7 +120,7 @@ def test_training_and_test_agree_on_psi_and_p() -> None:
     network.backbone.eval()
     output = network(image_batch(), [square_target(things=False)])  # nothing to match: no duplicate leaves
     network.eval()
-    network.cutoff = 0.0
+    network.score_threshold = 0.0
     tested = network(image_batch())
     torch.testing.assert_close(output.panoptic[0], tested.panoptic[0])
     torch.testing.assert_close(output.potentials[0], tested.potentials[0])

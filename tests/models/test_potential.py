@@ -52,7 +52,7 @@ def test_void_is_what_the_boxes_hold_back(count: int) -> None:
     found = random_detections(count, seed=count)
     h, w = HEIGHT // 4, WIDTH // 4
     v = torch.randn(T + S, h, w, generator=torch.Generator().manual_seed(9))
-    plain, with_void = DynamicPotential("A", T, 4)(v, found), DynamicPotential("A", T, 4, void=True)(v, found)
+    plain, with_void = DynamicPotential("A", T, 4)(v, found), DynamicPotential("A", T, 4, void_channel=True)(v, found)
     assert torch.equal(with_void[:-1], plain)
     reach = inside(found.boxes, h, w, 4)
     for y in range(h):
@@ -67,7 +67,7 @@ def test_void_by_hand() -> None:
     v = torch.tensor([5.0, 1.0])[:, None, None].expand(2, 2, 4).contiguous()
     boxes = torch.tensor([[0.0, 0, 8, 8]])
     found = Detections(boxes, torch.ones(1), torch.zeros(1, dtype=torch.long), torch.zeros(1, 28, 28))
-    psi = DynamicPotential("A", 1, 4, void=True)(v, found)
+    psi = DynamicPotential("A", 1, 4, void_channel=True)(v, found)
     assert psi[:, 0].tolist() == [[5, 5, 0, 0], [1, 1, 1, 1], [0, 0, 5, 5]]
     assert psi.argmax(0)[1].tolist() == [0, 0, 2, 2]
 

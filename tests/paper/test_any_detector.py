@@ -76,7 +76,7 @@ def test_the_network_trains_with_another_detector() -> None:
 def test_the_network_segments_with_another_detector() -> None:
     network = network_with_fcos().train()
     network.backbone(image_batch(4).pixels)  # batch norm has seen something
-    network.eval().cutoff = 0.0
+    network.eval().score_threshold = 0.0
     with torch.no_grad():
         output = network(image_batch())
     found = output.detections[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 from unipan.analysis.ceiling import ceiling, perfect_panoptic
 from unipan.config import DataConfig
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 from unipan.datasets.transforms import index_maps, network_size, target_of
 from unipan.evaluation.panoptic_quality import PanopticQuality

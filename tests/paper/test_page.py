@@ -16,7 +16,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 OUR_PAGE = re.compile(r"\]\(((?:results/|readings)[^)\s#]+)")
 CODE = re.compile(r"`([^`]+)`")
 NODE = re.compile(r"tests/[\w/]+\.py::\w+")
-PATH = re.compile(r"^(?:src|tests|docs|benchmarks)/[\w./-]+")
+PATH = re.compile(r"^(?:src|tests|docs|benchmarks|experiments)/[\w./-]+")
 
 
 def rows() -> list[list[str]]:

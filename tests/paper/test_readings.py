@@ -9,7 +9,13 @@ from unipan.reproduction.ablations import photos_recipe, scenes_recipe
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "readings.md"
 SECTION = "## What the laptop-size recipes have, and the paper lacks"
-APART = ("train.iterations", "train.reference_batch", "train.validations", "train.validation_images", "train.workers")
+APART = (
+    "train.iterations",
+    "train.reference_batch",
+    "train.validations",
+    "train.validation_images",
+    "train.num_workers",
+)
 """The length, which each page gives, and fields that change nothing about the network that comes out last."""
 
 

@@ -17,7 +17,7 @@ from unipan.cli import main
 from unipan.config import Config
 from unipan.datasets.formats.cityscapes import CITYSCAPES, OFFSET, cityscapes
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.transforms import TrainingTransform, collate
 from unipan.models.semantic import DeformableConv
@@ -129,8 +129,8 @@ def test_the_command_says_rule_memory_and_time(
         "--init", "none", "--backbone.depth", "18", "--backbone.width", "8", "--backbone.fpn-channels", "16",
         "--decoder.channels", "16", "--decoder.groups", "4", "--detection.box-features", "16",
         "--detection.mask-channels", "8", "--affinity.channels", "8", "--data.short-side", "128",
-        "--data.max-side", "256", "--data.crop", "64", "128", "--train.batch", "2", "--train.iterations", "1",
-        "--train.validation-images", "1", "--train.workers", "0", "--train.precision", "32", "--accelerator", "cpu",
+        "--data.max-side", "256", "--data.crop", "64", "128", "--train.batch-size", "2", "--train.iterations", "1",
+        "--train.validation-images", "1", "--train.num-workers", "0", "--train.precision", "32", "--accelerator", "cpu",
     ]  # fmt: skip
     assert main(["train", "cityscapes", "--data", str(street), "--out", str(tmp_path / "run"), *narrower]) == 0
     said = " ".join(capsys.readouterr().out.split())

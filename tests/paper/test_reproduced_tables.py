@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.paper import tables
-from tests.test_house import tracked_files
+from tests.test_conventions import tracked_files
 from unipan.reproduction.paper_tables import TABLES
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.requests import Request, config_hashes
 from unipan.reproduction.tables import Finished, render, render_speed
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+RECORDS = RESULTS.parents[1] / "experiments" / "reproduce"
 SHOWN = [
     ("scenes", 600, name, page)
     for page, names in {
@@ -27,7 +28,7 @@ SHOWN = [
 def our_records(data: str) -> list[ExperimentRecord]:
     """Those that the repository carries: who ran more in this clone has others beside them."""
     ours = {path.name for path in tracked_files()}
-    return [each for each in load_records(RESULTS / "runs") if each.data == data and each.file_name in ours]
+    return [each for each in load_records(RECORDS) if each.data == data and each.file_name in ours]
 
 
 def shown(page: str, name: str) -> str:
@@ -54,7 +55,7 @@ def test_the_page_shows_what_the_records_say(data: str, iterations: int, name: s
 
 
 def test_the_command_finds_the_records_of_scenes(tmp_path: Path) -> None:
-    request = Request(["table1"], "scenes", range(3), 1.0, 600, 1, tmp_path, RESULTS / "runs", "cpu")
+    request = Request(["table1"], "scenes", range(3), 1.0, 600, 1, tmp_path, RECORDS, "cpu")
     wanted = config_hashes(request)
     records = our_records("scenes")
     assert {each.model: each.config_hash for each in records}.items() <= wanted.items()
@@ -84,7 +85,7 @@ def test_the_papers_rows_are_the_papers(name: str) -> None:
 
 
 def test_the_page_shows_the_measured_speed() -> None:
-    measured = json.loads((RESULTS / "runs" / "scenes-speed-i600.json").read_text())
+    measured = json.loads((RECORDS / "scenes-speed-i600.json").read_text())
     assert shown("tables.md", "speed") == render_speed(measured).strip()
 
 
@@ -98,5 +99,5 @@ def test_every_table_on_a_page_is_checked() -> None:
 
 
 def test_records_are_small() -> None:
-    sizes = [path.stat().st_size for path in (RESULTS / "runs").iterdir()]
+    sizes = [path.stat().st_size for path in RECORDS.iterdir()]
     assert max(sizes) < 200_000

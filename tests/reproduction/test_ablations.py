@@ -29,11 +29,11 @@ def test_a_model_of_equal_time_is_the_same_network() -> None:
 def test_as_printed_is_without_what_is_ours() -> None:
     for letter in ("B", "D"):
         config, full = MODELS[f"{letter} printed"].build(scenes_recipe()), MODELS[letter].build(scenes_recipe())
-        assert (config.affinity.places, config.loss.potential) == (0, 0)
-        assert full.affinity.places > 0
+        assert (config.affinity.positional_encoding, config.loss.potential) == (0, 0)
+        assert full.affinity.positional_encoding > 0
         assert as_printed(full) == config
         photos = MODELS[letter].build(photos_recipe())
-        assert photos.affinity.rotary > 0
+        assert photos.affinity.rope > 0
         assert photos.loss.mask_kind == "both"
         printed = as_printed(photos)
-        assert (printed.affinity.rotary, printed.loss.mask_kind) == (0, "lovasz")
+        assert (printed.affinity.rope, printed.loss.mask_kind) == (0, "lovasz")

@@ -20,7 +20,7 @@ DATA = ExperimentData("drawn", Drawn([3, 0, 2]), Drawn([2, 1], 50), Drawn([3, 2,
 
 
 def config_of(**changes: object) -> Config:
-    base = replace(tiny_config(), inference=replace(tiny_config().inference, cutoff=0.0))
+    base = replace(tiny_config(), inference=replace(tiny_config().inference, score_threshold=0.0))
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_without_masks_there_is_no_merger_and_without_affinity_no_p(tmp_path: Pa
 
 def test_a_baseline_is_read_with_its_small_stuff_too(tmp_path: Path) -> None:
     """Table I: what the merger removes by itself is no gain of trimming."""
-    config = panoptic_fpn(config_of(merger=replace(tiny_config().merger, stuff_area=0.5)))
+    config = panoptic_fpn(config_of(heuristic=replace(tiny_config().heuristic, min_stuff_area=0.5)))
     record = score("Panoptic FPN", trained(config, tmp_path), DATA)
     assert set(record.readings) == {"heuristic", "heuristic whole", "tuned"}
     stuff = len(CATEGORIES.things)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests.paper import tables as paper
-from unipan.config import MergerConfig
+from unipan.config import HeuristicConfig
 from unipan.reproduction.ablations import MODELS, photos_recipe, scenes_recipe
 from unipan.reproduction.experiment import ways_to_read
 from unipan.reproduction.paper_tables import PAPER_G, TABLE_1, TABLE_2, TABLE_I, TABLES, Table
@@ -26,7 +26,7 @@ def test_every_claim_is_about_rows_of_its_table(table: Table) -> None:
 def test_every_row_can_be_read_off_its_network(table: Table, recipe: object) -> None:
     for row in table.rows:
         config = MODELS[row.model].build(recipe())  # type: ignore[operator]
-        limits = MergerConfig() if config.detection.masks else None
+        limits = HeuristicConfig() if config.detection.masks else None
         assert row.reading in ways_to_read(config, limits), row.label
 
 

@@ -36,7 +36,7 @@ def record(**changes: object) -> ExperimentRecord:
     quality, names = quality_of_drawn()
     counts = sparse(quality, names)
     base = ExperimentRecord(
-        model="A as B", data="drawn", seed=3, iterations=70, config={"train.batch": 4}, facts={"commit": "0"},
+        model="A as B", data="drawn", seed=3, iterations=70, config={"train.batch_size": 4}, facts={"commit": "0"},
         categories=CATEGORIES.to_coco(), images=names,
         readings={"potential": {"counts": counts, "trimmed": {"1": []}, "iou": {}, "iou_trimmed": {}}},
         semantic={"mean": 0.5, "confusion": []}, ap=None, merger=None, ceiling={"all": 0.9},
@@ -49,7 +49,7 @@ def test_what_was_counted_comes_back(tmp_path: Path) -> None:
     quality, names = quality_of_drawn()
     assert quality.names == names
     saved = record().save(tmp_path / "runs")
-    assert saved.name == f"drawn-A-as-B-s3-i70-{hash_of({'train.batch': 4})}.json"
+    assert saved.name == f"drawn-A-as-B-s3-i70-{hash_of({'train.batch_size': 4})}.json"
     (loaded,) = load_records(tmp_path / "runs")
     assert loaded == record()
     assert np.allclose(loaded.counts("potential"), quality.per_image, atol=5e-5)

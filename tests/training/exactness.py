@@ -35,20 +35,20 @@ def cases() -> dict[str, Config]:
     base = replace(
         base,
         backbone=replace(base.backbone, frozen=True, weights="imagenet"),  # for its frozen norm; none is loaded
-        matching=replace(base.matching, threshold=0.1),
+        matching=replace(base.matching, iou_threshold=0.1),
         data=replace(base.data, flip=0.5, color=1.0),
-        detection=replace(base.detection, roi_batch=8),
-        train=replace(base.train, batch=4, iterations=1, optimizer="sgd"),
+        detection=replace(base.detection, roi_batch_size=8),
+        train=replace(base.train, batch_size=4, iterations=1, optimizer="sgd"),
     )
     loss = base.loss
     unmasked = replace(base, detection=replace(base.detection, masks=False))
     return {
         "plain": replace(base, loss=replace(loss, mask_kind="both", potential=0.5)),
-        "two passes": replace(base, train=replace(base.train, accumulate=2)),
+        "two passes": replace(base, train=replace(base.train, accumulation_steps=2)),
         "lovasz softmax": replace(base, loss=replace(loss, semantic_kind="lovasz")),
         # Without things there are no detections: one process of two has none.
         "true boxes": replace(
-            base, matching=replace(base.matching, detections="truth"), train=replace(base.train, batch=2)
+            base, matching=replace(base.matching, use_gt_boxes=True), train=replace(base.train, batch_size=2)
         ),
         "mask-free": unmasked,
         "upsnet": upsnet(base),  # leaves three tenths of the true boxes out, by the image's own draw

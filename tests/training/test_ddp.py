@@ -124,7 +124,7 @@ def test_two_processes_give_the_losses_and_gradients_of_one(
 def test_the_step_of_upsnet_leaves_true_boxes_out(tmp_path: Path) -> None:
     """Otherwise the equality above would not ask whether two processes leave the same ones out."""
     config, fabric = cases()["upsnet"], launch("cpu")
-    every = replace(config, matching=replace(config.matching, keep=1.0))
+    every = replace(config, matching=replace(config.matching, gt_box_keep_rate=1.0))
     some, whole = (step_of(fabric, tmp_path, "upsnet", each)["losses"] for each in (config, every))
     assert some.pop("panoptic") != whole.pop("panoptic")
     assert some == whole
@@ -142,7 +142,7 @@ def test_backward_passes_give_the_large_batch_where_the_counts_are_known(
 ) -> None:
     """1 x 4, 1 x (2 + 2) and 2 x (1 + 1) images; mask and panoptic terms are means within a pass, then over passes."""
     config, fabric = cases()["two passes"], launch("cpu")
-    large = replace(config, train=replace(config.train, accumulate=1))
+    large = replace(config, train=replace(config.train, accumulation_steps=1))
     whole = step_of(fabric, tmp_path, "two passes", large)["losses"]
     halves = step_of(fabric, tmp_path, "two passes", config)["losses"]
     both = torch.load(folder / "two passes.pt")["losses"]

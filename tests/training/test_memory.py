@@ -105,7 +105,7 @@ def test_it_is_linear_in_pixels_and_images() -> None:
     [
         ({"optimizer": "sgd"}, 2, 2),
         ({"optimizer": "adamw"}, 2, 3),
-        ({"optimizer": "adamw", "average": 0.9}, 4, 3),
+        ({"optimizer": "adamw", "ema_decay": 0.9}, 4, 3),
     ],
 )
 def test_the_fixed_part_by_hand(change: dict[str, object], weights: int, learned: int) -> None:
@@ -159,29 +159,29 @@ def test_the_padded_size_is_the_largest_that_batches_have() -> None:
 
 def test_a_hint_where_it_is_too_much() -> None:
     found = MemoryEstimate(GIB, 2 * GIB, 2 * GIB, InputSize((512, 1024), (512, 1024)))
-    train = TrainConfig(batch=32)
+    train = TrainConfig(batch_size=32)
     said = describe_memory(found, train, world=4, available=20 * GIB)
     assert "about 17.0 GiB a process for passes of 8 images up to 512 x 1024 (1.0 for" in said
     assert "hint" not in said
-    assert "hint: --train.accumulate 4 keeps the batch of 32 with about 5.0 GiB" in describe_memory(
+    assert "hint: --train.accumulation-steps 4 keeps the batch of 32 with about 5.0 GiB" in describe_memory(
         found, train, 4, 8 * GIB
     )
-    assert "hint: --train.accumulate 16 keeps" in describe_memory(found, train, 1, 6 * GIB)
+    assert "hint: --train.accumulation-steps 16 keeps" in describe_memory(found, train, 1, 6 * GIB)
     assert "not even one image" in describe_memory(found, train, 1, 2 * GIB)
-    already = describe_memory(found, replace(train, accumulate=4), 4, 8 * GIB)
+    already = describe_memory(found, replace(train, accumulation_steps=4), 4, 8 * GIB)
     assert "passes of 2 images" in already
     assert "hint" not in already
 
 
 def test_the_hint_counts_one_image_without_padding() -> None:
     found = MemoryEstimate(GIB, 2 * GIB, 5 * GIB, InputSize((800, 1344), (1344, 1344)))
-    said = describe_memory(found, TrainConfig(batch=4), world=1, available=10 * GIB)
+    said = describe_memory(found, TrainConfig(batch_size=4), world=1, available=10 * GIB)
     assert (
         "about 21.0 GiB a process for passes of 4 images up to 800 x 1344, padded to 1344 x 1344 where tall and wide "
         "ones come together (1.0 for weights and optimiser, 5.00 an image)"
     ) in said
-    assert "hint: --train.accumulate 4 keeps the batch of 4 with about 3.0 GiB" in said  # two would take 11
-    alone = describe_memory(found, TrainConfig(batch=4, accumulate=4), world=1, available=10 * GIB)
+    assert "hint: --train.accumulation-steps 4 keeps the batch of 4 with about 3.0 GiB" in said  # two would take 11
+    alone = describe_memory(found, TrainConfig(batch_size=4, accumulation_steps=4), world=1, available=10 * GIB)
     assert "about 3.0 GiB a process for passes of 1 image up to 800 x 1344 (1.0 for" in alone
 
 

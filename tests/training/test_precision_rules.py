@@ -13,7 +13,7 @@ from unipan.inference import Segmenter
 
 
 def segmenter_of(config: Config, cutoff: float) -> Segmenter:
-    network = tiny_network(replace(config, inference=replace(config.inference, cutoff=cutoff)))
+    network = tiny_network(replace(config, inference=replace(config.inference, score_threshold=cutoff)))
     with torch.no_grad():
         network.train().backbone(torch.rand(4, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)))
     return Segmenter(network.eval(), config, CATEGORIES, {}, torch.device("cpu"))

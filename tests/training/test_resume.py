@@ -19,7 +19,7 @@ def config_of(optimizer: str, workers: int = 0) -> Config:
     return replace(
         base,
         data=replace(base.data, scale=(0.8, 1.2), color=1.0),
-        train=replace(base.train, optimizer=optimizer, average=0.9, warmup=2, clip=1.0, workers=workers),  # type: ignore[arg-type]
+        train=replace(base.train, optimizer=optimizer, ema_decay=0.9, warmup=2, max_grad_norm=1.0, num_workers=workers),  # type: ignore[arg-type]
     )
 
 

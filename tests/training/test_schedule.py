@@ -49,7 +49,7 @@ def test_warm_up_rises_and_everything_after_falls(iterations: int, warmup: int, 
 def test_norms_and_biases_do_not_decay(kind: str) -> None:
     network = tiny_network()
     network.backbone.resnet.conv1.requires_grad_(False)
-    config = replace(PAPER, optimizer=kind, bias_lr=1.0)  # type: ignore[arg-type]
+    config = replace(PAPER, optimizer=kind, bias_lr_factor=1.0)  # type: ignore[arg-type]
     optimizer = make_optimizer(network, config)
     decayed, plain = optimizer.param_groups
     assert (decayed["weight_decay"], plain["weight_decay"]) == (1e-4, 0)
@@ -85,26 +85,26 @@ def test_biases_learn_at_twice_the_rate_in_the_published_recipes() -> None:
 
 
 def test_the_linear_rule_keeps_the_epochs() -> None:
-    small, said = linear_rule(replace(PAPER, batch=8))
+    small, said = linear_rule(replace(PAPER, batch_size=8))
     assert (small.lr, small.iterations, small.warmup) == (0.0025, 260_000, 2000)
-    assert small.batch * small.iterations == PAPER.batch * PAPER.iterations
+    assert small.batch_size * small.iterations == PAPER.batch_size * PAPER.iterations
     assert [share * small.iterations for share in small.milestones] == pytest.approx([160_000, 220_000])
     assert said == (
         "batch 8 instead of the recipe's 32, so by the linear rule: lr 0.01 -> 0.0025, iterations 65000 -> 260000, "
         "warmup 500 -> 2000; the epochs stay"
     )
-    large, _ = linear_rule(replace(coco().train, batch=64))
+    large, _ = linear_rule(replace(coco().train, batch_size=64))
     assert (large.lr, large.iterations, large.warmup) == (0.08, 50_000, 125)
 
 
 def test_the_linear_rule_leaves_what_was_said_and_what_has_no_reference() -> None:
-    own, said = linear_rule(replace(PAPER, batch=16, lr=0.3, iterations=7), ["lr", "iterations", "batch"])
+    own, said = linear_rule(replace(PAPER, batch_size=16, lr=0.3, iterations=7), ["lr", "iterations", "batch_size"])
     assert (own.lr, own.iterations, own.warmup) == (0.3, 7, 1000)
     assert "lr 0.3 as you said" in said
     assert "iterations 7 as you said" in said
     assert "epochs" not in said
     assert linear_rule(PAPER) == (PAPER, "")
-    accumulated = replace(PAPER, accumulate=32)
+    accumulated = replace(PAPER, accumulation_steps=32)
     assert linear_rule(accumulated) == (accumulated, "")
-    free = replace(TrainConfig(), batch=5)
+    free = replace(TrainConfig(), batch_size=5)
     assert linear_rule(free) == (free, "")

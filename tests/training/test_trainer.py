@@ -31,7 +31,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 
 def test_a_run_leaves_checkpoints_log_and_resume(tmp_path: Path) -> None:
-    trainer = trainer_of(tmp_path, with_train(tiny_config(), average=0.9), every=2)
+    trainer = trainer_of(tmp_path, with_train(tiny_config(), ema_decay=0.9), every=2)
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
     figures = trainer.run()
     assert set(figures) >= {"pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou"}
@@ -84,14 +84,14 @@ def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
     """
     base = tiny_config()
     config = replace(
-        with_train(base, optimizer="sgd", lr=0.1, batch=4, iterations=1, validations=0),
+        with_train(base, optimizer="sgd", lr=0.1, batch_size=4, iterations=1, validations=0),
         backbone=replace(base.backbone, frozen=True),
-        detection=replace(base.detection, rpn_batch=100_000, roi_batch=100_000),
+        detection=replace(base.detection, rpn_batch_size=100_000, roi_batch_size=100_000),
         data=replace(base.data, flip=0.0),
     )
     losses, weights = [], []
     for accumulate in (1, 2, 4):
-        trainer = trainer_of(tmp_path / str(accumulate), with_train(config, accumulate=accumulate), things=(3,))
+        trainer = trainer_of(tmp_path / str(accumulate), with_train(config, accumulation_steps=accumulate), things=(3,))
         losses.append(trainer._iteration(0, trainer._batches(0, 1))[0])
         weights.append({name: p.detach().clone() for name, p in trainer.network.named_parameters()})
     start = tiny_network(config).state_dict()
@@ -103,7 +103,7 @@ def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
 
 
 def test_clipping_bounds_the_step(tmp_path: Path) -> None:
-    config = with_train(tiny_config(), optimizer="sgd", lr=1.0, clip=1e-3, weight_decay=0.0)
+    config = with_train(tiny_config(), optimizer="sgd", lr=1.0, max_grad_norm=1e-3, weight_decay=0.0)
     trainer = trainer_of(tmp_path, config)
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
     trainer._iteration(0, trainer._batches(0, 1))
@@ -112,7 +112,7 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
 
 
 def test_fit_to_leaves_no_trace_but_the_schedule(tmp_path: Path) -> None:
-    config = with_train(tiny_config(), average=0.9)
+    config = with_train(tiny_config(), ema_decay=0.9)
     fitted, plain = trainer_of(tmp_path / "a", config), trainer_of(tmp_path / "b", config)
     fitted.fit_to(minutes=0.02)
     assert fitted.config.train.iterations >= 20
@@ -130,7 +130,7 @@ def test_fit_to_leaves_no_trace_but_the_schedule(tmp_path: Path) -> None:
 
 
 def test_measuring_in_the_middle_of_a_run_leaves_no_trace_either(tmp_path: Path) -> None:
-    config = with_train(tiny_config(), average=0.9)
+    config = with_train(tiny_config(), ema_decay=0.9)
     measured, plain = trainer_of(tmp_path / "a", config), trainer_of(tmp_path / "b", config)
     for trainer in (measured, plain):
         trainer.run(stop_after=2)
@@ -152,7 +152,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_does_not_split_is_refused() -> None:
-    config = with_train(tiny_config(), batch=6, accumulate=2)
+    config = with_train(tiny_config(), batch_size=6, accumulation_steps=2)
     check_batch(config, 3)
     with pytest.raises(ValueError, match="6 images do not split over 2 processes x 2 accumulation"):
         check_batch(config, 2)

@@ -74,7 +74,7 @@ def test_pq_is_that_of_the_experiments_own_fusion(fabric: Fabric) -> None:
     config = replace(
         config,
         inference=replace(config.inference, fusion="heuristic"),
-        merger=replace(config.merger, score=0.0, stuff_area=0.0),
+        heuristic=replace(config.heuristic, score_threshold=0.0, min_stuff_area=0.0),
     )
     network, data = tiny_network(config).eval(), Drawn([2, 3])
     segmenter = Segmenter(network, config, CATEGORIES, {}, torch.device("cpu"))

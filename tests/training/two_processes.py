@@ -38,7 +38,7 @@ def fingerprint(tensors: dict[str, Tensor]) -> dict[str, float]:
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     base = tiny_config()
-    config = replace(base, train=replace(base.train, iterations=4, batch=4, accumulate=2, average=0.9))
+    config = replace(base, train=replace(base.train, iterations=4, batch_size=4, accumulation_steps=2, ema_decay=0.9))
     fabric = launch("cpu")
     data, val = Drawn([3, 0, 2, 0]), Drawn([2, 3, 0, 1, 2], 50)
     counted: list[list[int]] = []
@@ -81,8 +81,8 @@ COMMAND = """
 --data scenes:0-3 --val scenes:4-6 --devices 2 --accelerator cpu --backbone.depth 18 --backbone.width 8
 --backbone.fpn-channels 16 --decoder.channels 16 --decoder.groups 4 --affinity.channels 16
 --detection.box-features 16 --detection.mask-channels 8 --detection.mask-layers 1
---detection.rpn-pre-nms 50 50 --detection.rpn-post-nms 50 50 --detection.roi-batch 16
---train.batch 2 --train.iterations 2 --train.validations 1 --train.precision 32
+--detection.rpn-pre-nms 50 50 --detection.rpn-post-nms 50 50 --detection.roi-batch-size 16
+--train.batch-size 2 --train.iterations 2 --train.validations 1 --train.precision 32
 """
 
 

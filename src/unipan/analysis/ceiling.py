@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unipan.config import DataConfig
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import index_maps, network_size
 from unipan.evaluation.panoptic_quality import PanopticQuality, PanopticScores
 from unipan.fusion.argmax import decode

@@ -1,14 +1,14 @@
 """One evaluator for validation, `unipan evaluate` and the demo: what users get from a Segmenter is what is scored."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from unipan.config import Fusion
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.average_precision import AveragePrecision
 from unipan.evaluation.confusion import thing_stuff_shares
 from unipan.evaluation.panoptic_quality import PanopticQuality
@@ -110,7 +110,7 @@ def evaluate(
     Raises:
         ValueError: other classes.
     """
-    segmenter = with_categories(segmenter, data.categories)
+    segmenter = segmenter.with_categories(data.categories)
     found = Evaluation.of(data.categories, list(fusions), detections, segmenter.categories)
     for index in range(len(data)) if images is None else images:
         sample = data[index]
@@ -119,30 +119,6 @@ def evaluate(
         if each is not None:
             each(scene, sample.truth)
     return found
-
-
-def with_categories(segmenter: Segmenter, categories: Categories) -> Segmenter:
-    """The segmenter speaking of a dataset's classes: its own order, their ids and colours, matched by name.
-
-    Raises:
-        ValueError: other classes; see `check_classes`.
-    """
-    check_classes(segmenter.categories, categories)
-    index = categories.index_of_name
-    theirs = Categories(tuple(categories[index[own.name]] for own in segmenter.categories))
-    return replace(segmenter, categories=theirs)
-
-
-def check_classes(own: Categories, other: Categories) -> None:
-    """Raises ValueError listing both sides unless both have the same names of things and of stuff."""
-    for kind in ("things", "stuff"):
-        mine = [category.name for category in getattr(own, kind)]
-        theirs = [category.name for category in getattr(other, kind)]
-        if sorted(mine) != sorted(theirs):
-            raise ValueError(
-                f"classes: the checkpoint knows the {kind} {', '.join(mine)}; the data has {', '.join(theirs)}; "
-                "evaluate on data with the checkpoint's classes, or finetune on this data first"
-            )
 
 
 @torch.inference_mode()

@@ -3,24 +3,23 @@
 import itertools
 from collections.abc import Iterable
 
-from unipan.analysis.evaluate import with_categories
-from unipan.config import MergerConfig
-from unipan.datasets.loading import PanopticData
+from unipan.config import HeuristicConfig
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.fusion.heuristic import merge
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap
 
 GRID = {
-    "score": (0.1, 0.2, 0.3, 0.5, 0.7),
-    "overlap": (0.1, 0.3, 0.5, 0.7),
-    "mask": (0.4, 0.5, 0.6),
-    "stuff_area": (0.0, 0.002, 0.0133),
+    "score_threshold": (0.1, 0.2, 0.3, 0.5, 0.7),
+    "overlap_threshold": (0.1, 0.3, 0.5, 0.7),
+    "mask_threshold": (0.4, 0.5, 0.6),
+    "min_stuff_area": (0.0, 0.002, 0.0133),
 }
 """180 cells around the published limits."""
 
 
-def merged(scene: Scene, limits: MergerConfig) -> PanopticMap:
+def merged(scene: Scene, limits: HeuristicConfig) -> PanopticMap:
     """The merger's map of one scene under other limits than its checkpoint's."""
     return merge(
         scene.output.candidates[0], scene.semantic, scene.categories, limits, scene.input_size, scene.size, scene.stride
@@ -29,14 +28,14 @@ def merged(scene: Scene, limits: MergerConfig) -> PanopticMap:
 
 def search_merger(
     segmenter: Segmenter, data: PanopticData, images: Iterable[int]
-) -> list[tuple[MergerConfig, PanopticQuality]]:
+) -> list[tuple[HeuristicConfig, PanopticQuality]]:
     """Every cell of GRID with its quality, best PQ first; the network runs once an image.
 
     Raises:
         ValueError: other classes than the segmenter's.
     """
-    segmenter = with_categories(segmenter, data.categories)
-    cells = [MergerConfig(*values) for values in itertools.product(*GRID.values())]
+    segmenter = segmenter.with_categories(data.categories)
+    cells = [HeuristicConfig(*values) for values in itertools.product(*GRID.values())]
     found = [PanopticQuality(data.categories) for _ in cells]
     for index in images:
         sample = data[index]

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unipan.analysis.ceiling import perfect_panoptic
-from unipan.analysis.evaluate import with_categories
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import collate, resize_image
 from unipan.evaluation.bootstrap import Interval, bootstrap_pq, paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
@@ -58,7 +57,7 @@ def oracle_swaps(
     Raises:
         ValueError: other classes.
     """
-    segmenter = with_categories(segmenter, data.categories)
+    segmenter = segmenter.with_categories(data.categories)
     found = {swap: PanopticQuality(data.categories) for swap in SWAPS}
     for index in range(len(data)) if images is None else images:
         sample = data[index]

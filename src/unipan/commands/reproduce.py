@@ -29,7 +29,7 @@ def reproduce(
     panoptic: Annotated[float, arg(metavar="WEIGHT")] = 1.0,
     jobs: Annotated[int, arg(metavar="N")] = 2,
     runs: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None,
-    records: Annotated[Path, arg(metavar="DIR")] = Path("docs/results/runs"),
+    records: Annotated[Path, arg(metavar="DIR")] = Path("runs/records"),
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None,
     from_records: Flag = False,
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",

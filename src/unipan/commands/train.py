@@ -60,5 +60,5 @@ def overview() -> str:
         f"and each as a baseline of the paper: PRESET_{', PRESET_'.join(BASELINES)} (scenes_upsnet)\n\n"
         "`unipan train PRESET --help` lists every option and knob with its default in that preset, for example\n"
         "  unipan train scenes --minutes 30\n"
-        "  unipan train finetune --data my_photos --data.short-side 384 --train.batch 2\n"
+        "  unipan train finetune --data my_photos --data.short-side 384 --train.batch-size 2\n"
     )

@@ -3,30 +3,15 @@ exactly and any number of processes sees the same images."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import TrainingTransform, collate
-from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import Sample
 from unipan.structures import ImageBatch, Target
-
-
-@runtime_checkable
-class PanopticData(Protocol):
-    """What a dataset is: `Scenes` and `CocoPanoptic` are two."""
-
-    @property
-    def categories(self) -> Categories:
-        """Its classes."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Sample: ...
 
 
 class TrainingStream(Dataset[tuple[Tensor, str, Target]]):

@@ -48,3 +48,15 @@ def same_classes(old: Categories, new: Categories) -> dict[int, int]:
 
 def _once(names: Iterable[str]) -> set[str]:
     return {name for name, count in Counter(names).items() if count == 1}
+
+
+def check_classes(own: Categories, other: Categories) -> None:
+    """Raises ValueError listing both sides unless both have the same names of things and of stuff."""
+    for kind in ("things", "stuff"):
+        mine = [category.name for category in getattr(own, kind)]
+        theirs = [category.name for category in getattr(other, kind)]
+        if sorted(mine) != sorted(theirs):
+            raise ValueError(
+                f"classes: the checkpoint knows the {kind} {', '.join(mine)}; the data has {', '.join(theirs)}; "
+                "evaluate on data with the checkpoint's classes, or finetune on this data first"
+            )

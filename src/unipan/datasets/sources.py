@@ -6,10 +6,9 @@ from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.formats.listed import Listed
 from unipan.datasets.formats.registry import READERS, ReadOptions, open_dataset, split_name
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.scenes.generator import HELD_OUT, Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
-from unipan.datasets.subset import Subset
 from unipan.panoptic.categories import Categories
 
 HOLD_OUT_EVERY = 10

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unipan.config import DataConfig
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import network_size
 
 PERCENTILES = (1, 10, 25, 50, 75, 90, 99)

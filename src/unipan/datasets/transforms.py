@@ -112,7 +112,7 @@ class TrainingTransform:
         pixels, maps = self._resize(pixels, torch.stack([instances, semantic]))
         image, mask = self.steps(tv_tensors.Image(pixels), tv_tensors.Mask(maps))
         instances, semantic = mask.as_subclass(Tensor)
-        target = target_of(instances, semantic, classes, self.data.smallest_thing)
+        target = target_of(instances, semantic, classes, self.data.min_thing_area)
         return image.as_subclass(Tensor).float() / 255, target
 
     def _resize(self, pixels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from unipan.config import MergerConfig
+from unipan.config import HeuristicConfig
 from unipan.fusion.argmax import Grid, argmax, upsample
 from unipan.ops.masks import paste_full
 from unipan.panoptic.categories import Categories, Category
@@ -23,7 +23,7 @@ def merge(
     detections: Detections,
     semantic_logits: Float[Tensor, "L h w"],
     categories: Categories,
-    merger: MergerConfig,
+    limits: HeuristicConfig,
     input_size: tuple[int, int],
     image_size: tuple[int, int],
     stride: int,
@@ -33,7 +33,7 @@ def merge(
     Args:
         detections: with masks, boxes in pixels of the network's input; not cut yet.
         semantic_logits: V before its softmax, things first.
-        merger: its four limits.
+        limits: its four limits.
         input_size: (height, width) of the network's input before padding.
         image_size: (H, W) of the image.
         stride: pixels of the input per cell of V.
@@ -51,11 +51,11 @@ def merge(
             "affinity or potential, or a checkpoint with masks"
         )
     ids = np.full(image_size, VOID_ID, np.int32)
-    found = _paint_things(ids, detections, categories, merger, input_size)
+    found = _paint_things(ids, detections, categories, limits, input_size)
     grid = Grid.of(semantic_logits, input_size, image_size, stride)
     labels = argmax(semantic_logits.float(), grid).cpu().numpy()
     confidence = upsample(semantic_logits.float().softmax(0).amax(0), grid).cpu().numpy()
-    found += paint_stuff(ids, labels, confidence, categories, merger.stuff_area * ids.size)
+    found += paint_stuff(ids, labels, confidence, categories, limits.min_stuff_area * ids.size)
     named = dict(enumerate(found, start=1))
     return panoptic_map(
         ids,
@@ -68,7 +68,7 @@ def _paint_things(
     ids: Ids,
     detections: Detections,
     categories: Categories,
-    merger: MergerConfig,
+    limits: HeuristicConfig,
     input_size: tuple[int, int],
 ) -> list[tuple[Category, float]]:
     """Paint ids 1.. of the kept masks into `ids`; their categories and scores, in the order of the ids."""
@@ -78,14 +78,16 @@ def _paint_things(
     found: list[tuple[Category, float]] = []
     for index in order.tolist():
         score = float(detections.scores[index])
-        if score < merger.score:
+        if score < limits.score_threshold:
             break
         assert detections.masks is not None
         probabilities = detections.masks[index].float().sigmoid()
-        window, mask = paste_full(probabilities, detections.boxes[index].cpu() * scale, height, width, merger.mask)
+        window, mask = paste_full(
+            probabilities, detections.boxes[index].cpu() * scale, height, width, limits.mask_threshold
+        )
         free = mask & (ids[window] == VOID_ID)
         area = int(mask.sum())
-        if area == 0 or not free.any() or (area - int(free.sum())) / area > merger.overlap:
+        if area == 0 or not free.any() or (area - int(free.sum())) / area > limits.overlap_threshold:
             continue
         found.append((categories[int(detections.classes[index])], score))
         ids[window][free] = len(found)

@@ -60,7 +60,7 @@ def fuse(
     labels = argmax(v, grid).numpy()
     pairs = np.bincount((winners * len(v) + labels).ravel(), minlength=(len(kept) + len(v)) * len(v))
     counts = pairs.reshape(-1, len(v))[: len(kept)]
-    voted = vote(counts, kept.classes.numpy(), things, limits.stuff_vote)
+    voted = vote(counts, kept.classes.numpy(), things, limits.stuff_vote_threshold)
     own = np.flatnonzero((voted < things) & counts.any(1))
     # The class of every channel. Void gets a thing's, because free pixels of such a class stay void.
     classes = np.concatenate([voted, np.arange(things, len(v)), [0]])
@@ -109,13 +109,13 @@ def prune(detections: Detections, limits: UpsnetConfig, image_size: tuple[int, i
     assert detections.masks is not None
     taken: dict[int, np.ndarray] = {}
     kept: list[int] = []
-    for index in nms(detections.boxes, detections.scores, limits.nms).tolist():
-        if float(detections.scores[index]) <= limits.score:
+    for index in nms(detections.boxes, detections.scores, limits.nms_threshold).tolist():
+        if float(detections.scores[index]) <= limits.score_threshold:
             break
         window, values = paste_window(detections.masks[index], detections.boxes[index], *image_size)
         mask = (values > 0).numpy()
         canvas = taken.setdefault(int(detections.classes[index]), np.zeros(image_size, bool))
-        if not mask.any() or (canvas[window] & mask).sum() / mask.sum() > limits.overlap:
+        if not mask.any() or (canvas[window] & mask).sum() / mask.sum() > limits.overlap_threshold:
             continue
         canvas[window] |= mask
         kept.append(index)

@@ -29,11 +29,11 @@ class InstanceAffinity(nn.Module):
         normalise: what phi1(Q)^T Psi is divided by: `none`; `pixels`, n; `segment`, the mass of each channel of
             Psi, so that a small thing's mean feature counts as much as a large one's; `softmax`: phi1 is a softmax
             over the pixels, in the place of its activation (the paper's [23]).
-        places: wavelengths of a code of each cell's place beside Q: convolutions see alike what looks alike, so
-            without it two cars of one kind attract each other. 0 is the paper's. (ours)
-        rotary: wavelengths by which phi0(Q) and phi1(Q) are turned from cell to cell, so that an affinity depends on
-            the offset between two cells. As `places`, but it counts from no corner, so it holds on images larger
-            than the crops of training. 0 is the paper's. (ours)
+        positional_encoding: wavelengths of the sinusoidal positional encoding that is concatenated with Q. Convolutions
+            are translation equivariant, so without it two similar cars attract each other. 0 in the paper. (ours)
+        rope: wavelengths of the rotary position embedding (RoPE) of phi0(Q) and phi1(Q), which makes an affinity depend
+            on the offset between two cells. Being relative, it also holds on images larger than the training crops.
+            0 in the paper. (ours)
 
     Raises:
         ValueError: more wavelengths of the rotary code than the channels have room for.
@@ -45,20 +45,20 @@ class InstanceAffinity(nn.Module):
         channels: int = 128,
         activation: Activation = "identity",
         normalise: Normalisation = "segment",
-        places: int = 0,
-        rotary: int = 0,
+        positional_encoding: int = 0,
+        rope: int = 0,
     ) -> None:
         super().__init__()
-        if TURNED * rotary > channels:
+        if TURNED * rope > channels:
             raise ValueError(
-                f"affinity: {rotary} wavelengths of a rotary code turn {TURNED * rotary} channels, but there are "
-                f"{channels}; make affinity.rotary at most {channels // TURNED}"
+                f"affinity: {rope} wavelengths of a rotary code turn {TURNED * rope} channels, but there are "
+                f"{channels}; make affinity.rope at most {channels // TURNED}"
             )
         self.extractor = extractor
-        self.phi0 = nn.Conv2d(channels + 4 * places, channels, 1)
-        self.phi1 = nn.Conv2d(channels + 4 * places, channels, 1)
-        self.places = places
-        self.rotary = rotary
+        self.phi0 = nn.Conv2d(channels + 4 * positional_encoding, channels, 1)
+        self.phi1 = nn.Conv2d(channels + 4 * positional_encoding, channels, 1)
+        self.positional_encoding = positional_encoding
+        self.rope = rope
         self.activation = activation
         self.normalise = normalise
 
@@ -79,16 +79,16 @@ class InstanceAffinity(nn.Module):
     def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """phi0(Q) and phi1(Q), pixels in rows of the image."""
         height, width = queries.shape[-2:]
-        if self.places:
-            code = sine_code(height, width, self.places, queries.device)
+        if self.positional_encoding:
+            code = sine_code(height, width, self.positional_encoding, queries.device)
             queries = torch.cat([queries, code.to(queries.dtype)])
         flat = queries.flatten(1)
         q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
         if self.normalise == "softmax":
             return self._activate(q0), q1.softmax(1)
         q0, q1 = self._activate(q0), self._activate(q1)
-        if self.rotary:
-            angles = rotary_angles(height, width, self.rotary, queries.device).to(q0.dtype)
+        if self.rope:
+            angles = rotary_angles(height, width, self.rope, queries.device).to(q0.dtype)
             q0, q1 = rotate(q0, angles), rotate(q1, angles)
         return q0, q1
 

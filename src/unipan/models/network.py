@@ -30,7 +30,7 @@ class PanopticNetwork(nn.Module):
         potential: Sec. 3.4.1.
         affinity: Sec. 3.4.2; None gives the paper's models A and C, whose P is Psi.
         matching: Sec. 3.5.
-        cutoff: detections below this score do not enter Psi at inference (App. B).
+        score_threshold: detections below this score do not enter Psi at inference (App. B).
         temperature: initial learned factor on P before the loss's softmax; 0 means none. (ours)
     """
 
@@ -45,7 +45,7 @@ class PanopticNetwork(nn.Module):
         potential: DynamicPotential,
         affinity: InstanceAffinity | None,
         matching: MatchingConfig,
-        cutoff: float = 0.5,
+        score_threshold: float = 0.5,
         temperature: float = 0.0,
     ) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class PanopticNetwork(nn.Module):
         self.potential = potential
         self.affinity = affinity
         self.matching = matching
-        self.cutoff = cutoff
+        self.score_threshold = score_threshold
         scale = torch.tensor(temperature or 1.0)
         self.temperature = nn.Parameter(scale) if temperature else nn.Buffer(scale)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
@@ -68,7 +68,7 @@ class PanopticNetwork(nn.Module):
         candidates, losses = self.detection(features, images, targets)  # Sec. 3.3   B, s, c, M
         queries = self.affinity.extract(features) if self.affinity else None  # Sec. 3.4.2 Q
         if targets is None:
-            detections, labels = [found[found.scores >= self.cutoff] for found in candidates], None
+            detections, labels = [found[found.scores >= self.score_threshold] for found in candidates], None
         else:
             detections, labels = self.match(candidates, targets, images)  # Sec. 3.5   Eq. 5
         views = [crop(v, size, self.potential.stride) for v, size in zip(semantic, images.sizes, strict=True)]
@@ -91,7 +91,7 @@ class PanopticNetwork(nn.Module):
     ) -> tuple[list[Detections], list[Tensor]]:
         """Match every image and write the truth in the channels of its detections."""
         pairs = [
-            match(found, target, self.matching.threshold) for found, target in zip(candidates, targets, strict=True)
+            match(found, target, self.matching.iou_threshold) for found, target in zip(candidates, targets, strict=True)
         ]
         labels = [
             channel_labels(
@@ -103,7 +103,9 @@ class PanopticNetwork(nn.Module):
 
     def _void(self, rows: Int[Tensor, " D"]) -> int:
         """The channel of void, which is the last one; VOID for a potential without it."""
-        return len(rows) + self.semantic.out_channels - self.potential.num_things if self.potential.void else VOID
+        return (
+            len(rows) + self.semantic.out_channels - self.potential.num_things if self.potential.void_channel else VOID
+        )
 
     def _whole_cells(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width rounded up to whole cells."""

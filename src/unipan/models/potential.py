@@ -22,15 +22,17 @@ class DynamicPotential(nn.Module):
         variant: A multiplies nothing and works on logits (UPSNet's head); B multiplies V and M; C adds them.
         num_things: T, so that stuff channels are V's channels from T on.
         stride: pixels of the network's input per cell of V.
-        void: add UPSNet's void channel as the last one; for variant A.
+        void_channel: add UPSNet's void channel as the last one; for variant A.
     """
 
-    def __init__(self, variant: Literal["A", "B", "C"], num_things: int, stride: int, void: bool = False) -> None:
+    def __init__(
+        self, variant: Literal["A", "B", "C"], num_things: int, stride: int, void_channel: bool = False
+    ) -> None:
         super().__init__()
         self.variant = variant
         self.num_things = num_things
         self.stride = stride
-        self.void = void
+        self.void_channel = void_channel
 
     def forward(self, semantic: Float[Tensor, "L h w"], detections: Detections) -> Float[Tensor, "_ h w"]:
         """Psi of one image from V before its softmax: a channel per detection, per stuff class, and for void."""
@@ -42,7 +44,7 @@ class DynamicPotential(nn.Module):
         v_k = v[detections.classes] * inside(detections.boxes.detach(), height, width, self.stride)
         # Every stuff class is a detection with the whole image as its box, score 1 and no mask (Sec. 3.3, A.3).
         stuff = v[self.num_things :]
-        void = [self._void(v, v_k)] if self.void else []
+        void = [self._void(v, v_k)] if self.void_channel else []
         return torch.cat([self._things(v_k, detections), stuff, *void])
 
     def _void(self, v: Tensor, v_k: Tensor) -> Tensor:

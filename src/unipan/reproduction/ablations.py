@@ -51,7 +51,7 @@ def variant(config: Config, masks: bool, affinity: bool, panoptic: bool) -> Conf
 
 def as_printed(config: Config) -> Config:
     """Without a code of place, the loss on Psi beside that on P, and another mask loss; the recipe stays as it is."""
-    affinity = replace(config.affinity, places=0, rotary=0)
+    affinity = replace(config.affinity, positional_encoding=0, rope=0)
     loss = replace(config.loss, potential=0.0, mask_kind="lovasz")
     return replace(config, affinity=affinity, loss=loss)
 
@@ -119,10 +119,10 @@ def scenes_recipe() -> Config:
         base,
         name="ablation",
         detection=replace(base.detection, anchor_sizes=(12, 21, 36, 63, 108), roi_canonical=60),
-        affinity=replace(base.affinity, places=PLACES),
+        affinity=replace(base.affinity, positional_encoding=PLACES),
         loss=replace(base.loss, potential=1.0),
-        merger=replace(base.merger, stuff_area=TRIMMED_SHARE),
-        train=replace(base.train, average=0.99, validations=4, validation_images=8),
+        heuristic=replace(base.heuristic, min_stuff_area=TRIMMED_SHARE),
+        train=replace(base.train, ema_decay=0.99, validations=4, validation_images=8),
     )
 
 
@@ -140,8 +140,8 @@ def photos_recipe() -> Config:
         name="finetune",
         backbone=replace(base.backbone, weights="checkpoint", frozen=True),
         data=replace(base.data, short_side=512, max_side=1024, crop=(384, 384)),
-        affinity=replace(base.affinity, rotary=ROTARY),
+        affinity=replace(base.affinity, rope=ROTARY),
         loss=replace(base.loss, mask_kind="both"),
-        merger=replace(base.merger, stuff_area=TRIMMED_SHARE),
-        train=replace(base.train, batch=2, validations=1, validation_images=6),
+        heuristic=replace(base.heuristic, min_stuff_area=TRIMMED_SHARE),
+        train=replace(base.train, batch_size=2, validations=1, validation_images=6),
     )

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from unipan.analysis.ceiling import ceiling
-from unipan.analysis.evaluate import AP_DETECTIONS, count_detections, semantic_map, with_categories
+from unipan.analysis.evaluate import AP_DETECTIONS, count_detections, semantic_map
 from unipan.analysis.heuristic_search import merged, search_merger
 from unipan.build import build_network
-from unipan.config import Config, MergerConfig
-from unipan.datasets.loading import PanopticData
+from unipan.config import Config, HeuristicConfig
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.average_precision import AveragePrecision
 from unipan.evaluation.confusion import thing_stuff_counts
 from unipan.evaluation.panoptic_quality import GROUPS
@@ -89,7 +89,7 @@ def score(
     config = trainer.config
     network = trainer.evaluated.eval()
     segmenter = Segmenter(network, config, data.train.categories, {}, trainer.fabric.device)
-    segmenter = with_categories(segmenter, data.test.categories)
+    segmenter = segmenter.with_categories(data.test.categories)
     limits = _tuned(segmenter, data) if config.detection.masks else None
     found = Scores(segmenter, limits)
     for index in range(len(data.test)):
@@ -121,7 +121,7 @@ def score(
     )
 
 
-def _tuned(segmenter: Segmenter, data: ExperimentData) -> MergerConfig:
+def _tuned(segmenter: Segmenter, data: ExperimentData) -> HeuristicConfig:
     images = np.unique(np.linspace(0, len(data.tuning) - 1, min(TUNING_IMAGES, len(data.tuning))).astype(int))
     return search_merger(segmenter, data.tuning, images.tolist())[0][0]
 
@@ -134,7 +134,7 @@ class Scores:
         limits: of the tuned merger; None without masks.
     """
 
-    def __init__(self, segmenter: Segmenter, limits: MergerConfig | None) -> None:
+    def __init__(self, segmenter: Segmenter, limits: HeuristicConfig | None) -> None:
         self.segmenter = segmenter
         self._ways = ways_to_read(segmenter.config, limits)
         categories = segmenter.categories
@@ -177,7 +177,7 @@ class Scores:
         return found
 
 
-def ways_to_read(config: Config, limits: MergerConfig | None) -> dict[str, Reading]:
+def ways_to_read(config: Config, limits: HeuristicConfig | None) -> dict[str, Reading]:
     """The readings that a network allows: its own fusion, a baseline's also with small stuff (`whole`), argmax of Psi
     and of P, the merger published and tuned."""
 
@@ -193,7 +193,7 @@ def ways_to_read(config: Config, limits: MergerConfig | None) -> dict[str, Readi
     else:
         found[own] = by(own)
         # Both baselines remove small stuff themselves; Table I asks what that is worth.
-        whole = replace(config, merger=replace(config.merger, stuff_area=0.0))
+        whole = replace(config, heuristic=replace(config.heuristic, min_stuff_area=0.0))
         found[f"{own} whole"] = lambda scene: replace(scene, config=whole).result(own)
     if limits is not None:
         found["heuristic"] = by("heuristic")

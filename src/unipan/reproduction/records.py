@@ -5,7 +5,7 @@ import json
 import platform
 import re
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from unipan.config import Config
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.files import write_atomically
 from unipan.panoptic.categories import Categories
+from unipan.renamed_fields import flatten, with_new_names, with_old_names
 
 DIGITS = 4
 """Of an image's IoU sum in a record; over a hundred images PQ moves by less than 1e-5."""
@@ -108,8 +109,9 @@ class ExperimentRecord:
             ValueError: it is not a record.
         """
         try:
-            return cls(**json.loads(path.read_text()))
-        except (TypeError, ValueError) as error:
+            record = cls(**json.loads(path.read_text()))
+            return replace(record, config=with_new_names(record.config))
+        except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"record {path}: it cannot be read ({error}); remove it and run the command again"
             ) from error
@@ -155,14 +157,14 @@ def changed_fields(config: Config) -> dict[str, Any]:
 
     A field that a later version adds with a default changes nothing here, so old records keep their hash.
     """
-    mine, default = _flat(asdict(config)), _flat(asdict(Config()))
+    mine, default = (flatten(json.loads(json.dumps(asdict(each)))) for each in (config, Config()))
     skipped = ("name", "train.seed", "train.iterations")
     return {key: value for key, value in mine.items() if key not in skipped and default.get(key) != value}
 
 
 def hash_of(fields: dict[str, Any]) -> str:
-    """Eight hexadecimal digits that any changed field changes."""
-    text = json.dumps(fields, sort_keys=True)
+    """Eight hexadecimal digits that any changed field changes, and that a renaming of fields leaves as they are."""
+    text = json.dumps(with_old_names(fields), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -175,16 +177,6 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
     }
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return found
 
 
 def _commit() -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from unipan.analysis.evaluate import check_classes
 from unipan.config import Config
+from unipan.datasets.same_classes import check_classes
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import TRAINING_SEEDS, VALIDATION_SEEDS
 from unipan.datasets.sources import is_scenes, open_photos

@@ -117,7 +117,9 @@ def _per_image(parts: _Parts, config: Config, image: tuple[int, int], padded: tu
     detection, channels, pixels = config.detection, config.backbone.fpn_channels, padded[0] * padded[1]
     tiles, own = pixels / TILE**2, image[0] * image[1] / TILE**2
     most = detection.max_detections
-    regions = (detection.roi_batch + most) * parts.box.slope + (detection.roi_batch // 4 + most) * parts.mask.slope
+    regions = (detection.roi_batch_size + most) * parts.box.slope + (
+        detection.roi_batch_size // 4 + most
+    ) * parts.mask.slope
     # Where the backward pass begins, all is kept, and V's gradient at the loss's size is made twice.
     gradient = 2 * FLOAT * parts.classes * pixels / config.loss.semantic_stride**2
     begins = own * parts.losses.slope + (tiles - own) * parts.padding.slope + regions + gradient
@@ -214,7 +216,7 @@ def _fixed(network: PanopticNetwork, train: TrainConfig, several: bool) -> int:
     weights = sum(t.nbytes for t in itertools.chain(network.parameters(), network.buffers()))
     learned = sum(p.nbytes for p in network.parameters() if p.requires_grad)
     states = 2 if train.optimizer == "adamw" else 1
-    copies = 2 + (2 if train.average else 0)  # its own, and the one that timing keeps; the same of the average
+    copies = 2 + (2 if train.ema_decay else 0)  # its own, and the one that timing keeps; the same of the average
     return copies * weights + (1 + states + several) * learned
 
 
@@ -249,7 +251,7 @@ def device_memory(device: torch.device) -> int:
 
 def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, available: int) -> str:
     """The estimate in a line, and a hint where it exceeds what there is."""
-    share = train.batch // world // train.accumulate
+    share = train.batch_size // world // train.accumulation_steps
     total, each = estimate.total(share), estimate.per_image(share)
     text = (
         f"memory: about {total / GIB:.1f} GiB a process for passes of {_spell(share, estimate.size)} "
@@ -258,12 +260,12 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     )
     if total <= available:
         return text
-    for accumulate in range(train.accumulate + 1, train.batch // world + 1):
-        if train.batch % (world * accumulate) == 0:
-            smaller = estimate.total(train.batch // world // accumulate)
+    for accumulate in range(train.accumulation_steps + 1, train.batch_size // world + 1):
+        if train.batch_size % (world * accumulate) == 0:
+            smaller = estimate.total(train.batch_size // world // accumulate)
             if smaller <= available:
                 return text + (
-                    f"\nhint: --train.accumulate {accumulate} keeps the batch of {train.batch} with about "
+                    f"\nhint: --train.accumulation-steps {accumulate} keeps the batch of {train.batch_size} with about "
                     f"{smaller / GIB:.1f} GiB"
                 )
     return text + "\nhint: not even one image a pass fits; make --data.crop or --data.short-side smaller"

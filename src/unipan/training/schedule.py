@@ -26,11 +26,11 @@ def learning_rate_factor(iteration: int, config: TrainConfig) -> float:
 def make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD with momentum .9 or AdamW; weight decay on weights of two and more dimensions only.
 
-    Biases, those of norms too, get `bias_lr` times the learning rate (maskrcnn-benchmark's recipe), in a group of their
-    own where that is not 1.
+    Biases, including those of norms, get `bias_lr_factor` times the learning rate (maskrcnn-benchmark's recipe), in a
+    group of their own where the factor is not 1.
     """
     wanted = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-    apart = config.bias_lr != 1
+    apart = config.bias_lr_factor != 1
     biases = [p for name, p in wanted if apart and name.rpartition(".")[2] == "bias"]
     held = {id(p) for p in biases}
     others = [p for _, p in wanted if id(p) not in held]
@@ -39,7 +39,7 @@ def make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim
         {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if apart:
-        groups.append({"params": biases, "weight_decay": 0.0, "lr_factor": config.bias_lr})
+        groups.append({"params": biases, "weight_decay": 0.0, "lr_factor": config.bias_lr_factor})
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
     return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
@@ -54,7 +54,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, iteration: int, config: 
 
 
 def linear_rule(config: TrainConfig, explicit: Collection[str] = ()) -> tuple[TrainConfig, str]:
-    """The schedule for this `batch`, when the recipe was published for `reference_batch` (arXiv 1706.02677, Sec. 2.1).
+    """The schedule for `batch_size`, of a recipe published for `reference_batch` (arXiv 1706.02677, Sec. 2.1).
 
     With k times the images in a step: k times the learning rate, 1/k of the iterations and of the warm-up. Milestones
     are shares of the iterations, so they move along, and the number of epochs stays.
@@ -66,9 +66,9 @@ def linear_rule(config: TrainConfig, explicit: Collection[str] = ()) -> tuple[Tr
     Returns:
         The new fields, and one sentence that says what was done ("" where there is nothing to say).
     """
-    if not config.reference_batch or config.batch == config.reference_batch:
+    if not config.reference_batch or config.batch_size == config.reference_batch:
         return config, ""
-    factor = config.batch / config.reference_batch
+    factor = config.batch_size / config.reference_batch
     scaled = {
         "lr": config.lr * factor,
         "iterations": max(1, round(config.iterations / factor)),
@@ -79,7 +79,7 @@ def linear_rule(config: TrainConfig, explicit: Collection[str] = ()) -> tuple[Tr
     said = [f"{name} {getattr(config, name):.9g} -> {value:.9g}" for name, value in changes.items()]
     said += [f"{name} {getattr(config, name):.9g} as you said" for name in kept]
     sentence = (
-        f"batch {config.batch} instead of the recipe's {config.reference_batch}, so by the linear rule: "
+        f"batch {config.batch_size} instead of the recipe's {config.reference_batch}, so by the linear rule: "
         f"{', '.join(said)}" + ("; the epochs stay" if "iterations" in changes else "")
     )
     return replace(config, **changes), sentence  # type: ignore[arg-type]

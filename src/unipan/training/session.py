@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from unipan.build import build_network
-from unipan.checkpoint import Transfer, bundled, checkpoint_path, read_header, transfer
+from unipan.checkpoint import Transfer, read_header, transfer
 from unipan.config import Config, DetectionConfig
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import is_scenes, open_training
 from unipan.datasets.statistics import ThingStatistics, thing_statistics
+from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.models.network import PanopticNetwork
 from unipan.models.pretrained import check_width
 from unipan.panoptic.categories import Categories
@@ -71,8 +72,9 @@ def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
     from unipan.training.memory import describe_shortage
 
     text = (
-        f"training: the GPU has too little memory ({describe_shortage(error)}); a larger --train.accumulate takes the "
-        "same batch in smaller passes, a smaller --data.crop or --data.short-side makes smaller images"
+        f"training: the GPU has too little memory ({describe_shortage(error)}); a larger "
+        "--train.accumulation-steps takes the same batch in smaller passes, "
+        "a smaller --data.crop or --data.short-side makes smaller images"
     )
     if not (out / "resume" / "state.pt").exists():
         return text
@@ -199,7 +201,7 @@ def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
         init = "scenes"
     if init == "none":
         return replace(config, backbone=replace(config.backbone, weights="none", frozen=False)), None
-    if init not in (None, "imagenet") and (init in bundled() or _is_checkpoint(checkpoint_path(init))):
+    if init not in (None, "imagenet") and (init in bundled_checkpoints() or _is_checkpoint(checkpoint_path(init))):
         return config, init
     if init is not None:
         # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from unipan.build import build_criterion, build_network
 from unipan.config import Config
-from unipan.datasets.loading import PanopticData, RankPositions, TrainingStream, training_loader
+from unipan.datasets.loading import RankPositions, TrainingStream, training_loader
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import TrainingTransform
 from unipan.models.network import PanopticNetwork
 from unipan.ops.distributed import mean_count
@@ -68,7 +69,7 @@ class Trainer:
             torch.manual_seed(config.train.seed)
             network = build_network(config, data.categories, pretrained=True)
         self.network = network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(network).eval().requires_grad_(False) if config.train.average else None
+        self.average = copy.deepcopy(network).eval().requires_grad_(False) if config.train.ema_decay else None
         self.criterion = build_criterion(config)
         step = TrainingStep(network, self.criterion, runs_bf16(config.train.precision, fabric.device))
         self.step, self.optimizer = fabric.setup(step, make_optimizer(step, config.train))
@@ -145,9 +146,9 @@ class Trainer:
     def _batches(self, start: int, end: int) -> Batches:
         train = self.config.train
         stream = TrainingStream(self.data, TrainingTransform(self.config.data, self.data.categories), train.seed)
-        positions = RankPositions(start, end, train.batch, self.fabric.global_rank, self.fabric.world_size)
-        share = train.batch // self.fabric.world_size // train.accumulate
-        return iter(training_loader(stream, positions, share, train.workers))
+        positions = RankPositions(start, end, train.batch_size, self.fabric.global_rank, self.fabric.world_size)
+        share = train.batch_size // self.fabric.world_size // train.accumulation_steps
+        return iter(training_loader(stream, positions, share, train.num_workers))
 
     def _iteration(self, iteration: int, batches: Batches) -> tuple[dict[str, float], float]:
         """One optimiser step; returns the unweighted losses, means of processes and backward passes, and the rate."""
@@ -156,18 +157,20 @@ class Trainer:
         torch.manual_seed(train.seed * 1_000_003 + iteration * 1009 + self.fabric.global_rank)
         rate = set_learning_rate(self.optimizer, iteration, train)
         self.step.train()
-        parts = [next(batches) for _ in range(train.accumulate)]
+        parts = [next(batches) for _ in range(train.accumulation_steps)]
         labelled = self._labelled([targets for _, targets in parts])
         sums: dict[str, Tensor] = {}
         for number, (images, targets) in enumerate(parts, 1):
             terms = self._backward(images, targets, labelled, last=number == len(parts))
-            sums = {name: sums.get(name, 0) + term / train.accumulate for name, term in terms.items()}
-        if train.clip:
-            self.fabric.clip_gradients(self.step, self.optimizer, max_norm=train.clip, error_if_nonfinite=False)
+            sums = {name: sums.get(name, 0) + term / train.accumulation_steps for name, term in terms.items()}
+        if train.max_grad_norm:
+            self.fabric.clip_gradients(
+                self.step, self.optimizer, max_norm=train.max_grad_norm, error_if_nonfinite=False
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:
-            update_average(self.average, self.network, train.average, iteration)
+            update_average(self.average, self.network, train.ema_decay, iteration)
         means = self.fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
         assert isinstance(means, Tensor)
         return dict(zip(sums, means.tolist(), strict=True)), rate
@@ -181,7 +184,7 @@ class Trainer:
         with self.fabric.no_backward_sync(self.step, enabled=not last):
             terms = self.step(images, targets, labelled)
             check_finite(terms, self.step.module, images, targets, self.record.folder)
-            self.fabric.backward(self.criterion.total(terms) / self.config.train.accumulate)
+            self.fabric.backward(self.criterion.total(terms) / self.config.train.accumulation_steps)
         return {name: term.detach() for name, term in terms.items()}
 
     def _labelled(self, targets: list[list[Target]]) -> float | None:
@@ -225,10 +228,10 @@ class Trainer:
 def check_batch(config: Config, world: int) -> None:
     """Raises ValueError if the batch does not split evenly over processes and accumulation steps."""
     train = config.train
-    if train.batch % (world * train.accumulate):
+    if train.batch_size % (world * train.accumulation_steps):
         raise ValueError(
-            f"train.batch: {train.batch} images do not split over {world} processes x {train.accumulate} accumulation "
-            "steps; make it a multiple"
+            f"train.batch_size: {train.batch_size} images do not split over {world} processes x "
+            f"{train.accumulation_steps} accumulation steps; make it a multiple"
         )
 
 

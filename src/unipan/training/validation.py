@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from unipan.analysis.evaluate import Evaluation, evaluate
 from unipan.config import Config, Fusion
-from unipan.datasets.loading import PanopticData
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.inference import Segmenter
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories

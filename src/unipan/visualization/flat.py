@@ -102,7 +102,8 @@ def outlines(ids: Int32[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
 
 def resize_map(panoptic: PanopticMap, size: tuple[int, int]) -> PanopticMap:
     """The map at another size (height, width) by nearest neighbours; its segments still describe the original."""
-    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, panoptic.ids.shape, strict=True))
+    shapes = zip(size, panoptic.ids.shape, strict=True)
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in shapes)
     return PanopticMap(panoptic.ids.take(rows, 0).take(columns, 1), panoptic.segments)
 
 

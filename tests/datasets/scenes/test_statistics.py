@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tests.datasets.scenes.statistics import components_pq, scene_statistics, touching_things
 
+from tests.datasets.scenes.statistics import components_pq, scene_statistics, touching_things
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.panoptic.maps import PanopticMap, Segment
 

@@ -69,7 +69,7 @@ def test_detections_are_sorted_clipped_suppressed_and_of_thing_classes() -> None
 @pytest.mark.parametrize("masks", [True, False])
 @pytest.mark.parametrize("most", [0, 1, 100, 400])
 def test_any_limit_of_detections(most: int, masks: bool) -> None:
-    head = head_of(masks=masks, max_detections=most, rpn_pre_nms=(300, 300), rpn_post_nms=(300, 300), nms=1.0)
+    head = head_of(masks=masks, max_detections=most, rpn_pre_nms=(300, 300), rpn_post_nms=(300, 300), nms_threshold=1.0)
     found, losses = head.train()(features_of(), image_batch(), [square_target()])
     assert len(found[0]) == min(most, 400)
     assert (found[0].masks is None) == (not masks)
@@ -136,7 +136,7 @@ class Known(nn.Module):
 
 
 def test_background_is_torchvisions_class_0_and_stays_inside() -> None:
-    head = head_of(nms=0.5).eval()
+    head = head_of(nms_threshold=0.5).eval()
     deltas = torch.zeros(T + 1, 4)
     deltas[2, 0] = 5.0  # class-specific boxes: thing 1 (torchvision's 2) moves right by 5 / 10 of its width
     head.roi.box_predictor = Known([0.0, 3.0, 1.0], deltas)

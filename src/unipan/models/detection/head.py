@@ -59,11 +59,11 @@ class DetectionHead(nn.Module):
             FastRCNNPredictor(config.box_features, num_things + 1),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
-            batch_size_per_image=config.roi_batch,
+            batch_size_per_image=config.roi_batch_size,
             positive_fraction=0.25,
             bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
             score_thresh=config.score_threshold,
-            nms_thresh=config.nms,
+            nms_thresh=config.nms_threshold,
             detections_per_img=config.max_detections,
         )
         self.mask_pool: nn.Module | None = None
@@ -119,7 +119,7 @@ class DetectionHead(nn.Module):
         box, score = boxes[row, label], scores[row, label]
         big = remove_small_boxes(box, 1e-2)
         box, score, label, row = box[big], score[big], label[big], row[big]
-        keep = batched_nms(box, score, label, self.config.nms)[: self.config.max_detections]
+        keep = batched_nms(box, score, label, self.config.nms_threshold)[: self.config.max_detections]
         return box[keep], score[keep], label[keep], row[keep]
 
     def _scores(self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]) -> list[Tensor]:

@@ -87,7 +87,7 @@ def region_proposals(channels: int, config: DetectionConfig) -> ImagewiseRPN:
     phases = ("training", "testing")
     before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
     head = Float32RPNHead(channels, len(config.anchor_ratios))
-    rpn = ImagewiseRPN(anchors, head, 0.7, 0.3, config.rpn_batch, 0.5, before, after, 0.7)
+    rpn = ImagewiseRPN(anchors, head, 0.7, 0.3, config.rpn_batch_size, 0.5, before, after, 0.7)
     rpn.proposal_matcher = OverlapMatcher(0.7, 0.3, allow_low_quality_matches=True)
     return rpn
 

@@ -1,0 +1,15 @@
+"""A progress bar on standard error that disappears when the work is done."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress_bar(label: str, total: int) -> Generator[Callable[..., None], None, None]:
+    """Give a function that counts one step, whatever it is called with."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda *_: progress.advance(task)
