@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 
+from unipan.arrays import Float64
 from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality, class_qualities, group_means
 
 METRICS = ("pq", "sq", "rq")

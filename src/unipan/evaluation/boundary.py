@@ -8,8 +8,8 @@ import math
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, Int32
 
+from unipan.arrays import Bool, Float64, Int32
 from unipan.evaluation.class_sums import ClassSums
 from unipan.evaluation.panoptic_quality import (
     ClassQuality,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
+from unipan.arrays import Float64, Int64
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 

@@ -4,8 +4,8 @@ Pixels by class are `SemanticIoU.confusion`.
 """
 
 import numpy as np
-from jaxtyping import Int64, Shaped
 
+from unipan.arrays import Int64, Shaped
 from unipan.evaluation.segment_pairs import Pairs
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap

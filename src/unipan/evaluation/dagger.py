@@ -5,8 +5,8 @@ images; where the truth has none of it, predicting it costs only the classes tha
 """
 
 import numpy as np
-from jaxtyping import Float64
 
+from unipan.arrays import Float64
 from unipan.evaluation.class_sums import ClassSums
 from unipan.evaluation.panoptic_quality import class_qualities, group_means, match_segments
 from unipan.evaluation.segment_pairs import Pairs, total

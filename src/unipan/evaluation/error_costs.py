@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
+from unipan.arrays import Float64
 from unipan.evaluation.errors import BOUNDARY, KINDS, TINY_SHARE, ImageErrors, explain
 from unipan.evaluation.panoptic_quality import GROUPS, class_qualities, group_means
 from unipan.panoptic.categories import Categories

@@ -22,8 +22,8 @@ The names and the lower limit NEAR follow TIDE (Bolya et al. 2020, arXiv 2008.08
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from unipan.arrays import Bool, Float64, Int64
 from unipan.evaluation.panoptic_quality import match_segments
 from unipan.evaluation.segment_pairs import Pairs, total
 from unipan.panoptic.categories import Categories

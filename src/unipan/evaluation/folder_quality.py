@@ -14,8 +14,8 @@ from operator import add
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, Integer
 
+from unipan.arrays import Int64, Integer
 from unipan.evaluation.collector import collector_paused
 from unipan.evaluation.folders import Labelled, PanopticFolders, Tables
 from unipan.evaluation.matching import Batch, Overlaps, areas

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
+from unipan.arrays import UInt8
 from unipan.evaluation.collector import collector_paused
 from unipan.evaluation.matching import Table
 from unipan.panoptic.categories import Categories

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from unipan.arrays import Bool, Float64, Int64
 from unipan.panoptic.maps import VOID_ID, PanopticMap, Segment
 from unipan.panoptic.pair_counts import count_pairs, positions
 

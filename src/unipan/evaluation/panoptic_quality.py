@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
+from unipan.arrays import Float64, Int64
 from unipan.evaluation.class_sums import class_indices
 from unipan.evaluation.matching import (
     Batch,

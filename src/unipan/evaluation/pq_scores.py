@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
+from unipan.arrays import Float64
 from unipan.panoptic.categories import Categories
 
 GROUPS = ("All", "Things", "Stuff")

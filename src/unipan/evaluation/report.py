@@ -5,9 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from unipan import __version__
+from unipan.arrays import UInt8
 from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality
 from unipan.evaluation.error_costs import ErrorDecomposition
 from unipan.evaluation.errors import MEANINGS

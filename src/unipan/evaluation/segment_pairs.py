@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from unipan.arrays import Bool, Float64, Int64
 from unipan.evaluation.class_sums import class_indices
 from unipan.evaluation.panoptic_quality import count_overlaps
 from unipan.panoptic.categories import Categories

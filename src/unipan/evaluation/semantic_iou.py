@@ -7,8 +7,8 @@ classes that occur in the truth or the prediction, as in cityscapesScripts.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, Integer
 
+from unipan.arrays import Int64, Integer
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID, PanopticMap, class_map
 from unipan.panoptic.runs import runs

@@ -8,7 +8,8 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+
+from unipan.arrays import Integer, UInt8
 
 _RGB = 2
 """Of PNG's colour types."""

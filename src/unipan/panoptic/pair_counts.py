@@ -7,8 +7,8 @@ processor's vector instructions, faster than it looks them up. Other threads run
 
 import cv2
 import numpy as np
-from jaxtyping import Int32, Int64, UInt8
 
+from unipan.arrays import Int32, Int64, UInt8
 from unipan.panoptic.inflated import Inflated, has_loops, pixels_of
 from unipan.panoptic.runs import MAX_ID
 

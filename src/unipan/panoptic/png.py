@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Int32, Integer, UInt8
 
+from unipan.arrays import Int32, Integer, UInt8
 from unipan.files import read_bytes
 from unipan.panoptic.inflated import Inflated, can_inflate, has_loops, inflate
 from unipan.panoptic.runs import MAX_ID

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer
+
+from unipan.arrays import Bool, Int64, Integer
 
 MAX_ID = 256**3 - 1
 """The largest id that a panoptic PNG holds (R + 256 G + 65536 B)."""
