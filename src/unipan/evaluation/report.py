@@ -1,6 +1,7 @@
 """The folder that `--html` writes: `index.html` to look at, `images.csv` with the PQ of every image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,12 @@ from unipan.arrays import UInt8
 from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality
 from unipan.evaluation.error_costs import ErrorDecomposition
 from unipan.evaluation.errors import MEANINGS
-from unipan.evaluation.extra_metrics import BesidePQ
-from unipan.evaluation.panoptic_quality import GROUPS, ClassQuality, PanopticQuality, match_segments
+from unipan.evaluation.extra_metrics import ExtraMetric
+from unipan.evaluation.folder_quality import available_cores
+from unipan.evaluation.matching import match_segments
+from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.per_image import ImageScore, image_scores, to_csv
+from unipan.evaluation.pq_scores import GROUPS, ClassQuality
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.files import make_folder, write_atomically
 from unipan.panoptic.categories import Category
@@ -48,14 +52,16 @@ COSTS_NOTE = (
 )
 
 
-def write_evaluation(folder: Path, title: str, quality: PanopticQuality, beside: BesidePQ, maps: Maps) -> Path:
+def write_evaluation(
+    folder: Path, title: str, quality: PanopticQuality, extra: Mapping[str, ExtraMetric], maps: Maps
+) -> Path:
     """Write the page and the table.
 
     Args:
         folder: made if need be.
         title: of the page.
         quality: counted already; its images are what the page shows.
-        beside: of the same images.
+        extra: "errors" and "iou" of `extra_metrics`, of the same images.
         maps: opens an image again.
 
     Returns:
@@ -67,18 +73,28 @@ def write_evaluation(folder: Path, title: str, quality: PanopticQuality, beside:
     make_folder(folder)
     rows = image_scores(quality)
     page = folder / "index.html"
-    write_atomically(page, render_evaluation(evaluation_page(title, quality, beside, rows, maps)).encode())
+    write_atomically(page, render_evaluation(evaluation_page(title, quality, extra, rows, maps)).encode())
     write_atomically(folder / "images.csv", to_csv(rows).encode())
     return page
 
 
 def evaluation_page(
-    title: str, quality: PanopticQuality, beside: BesidePQ, rows: list[ImageScore], maps: Maps
+    title: str,
+    quality: PanopticQuality,
+    errors: ErrorDecomposition,
+    iou: SemanticIoU,
+    rows: list[ImageScore],
+    maps: Maps,
 ) -> EvaluationPage:
     """Everything on the page, as plain values."""
-    costs = beside.errors.compute()
+    errors, iou = extra["errors"], extra["iou"]
+    assert isinstance(errors, ErrorDecomposition)
+    assert isinstance(iou, SemanticIoU)
+    costs = errors.compute()
     repaired = 100 * (costs.repaired["All"] or 0.0)
     worst = [row for row in rows if row.pq is not None and row.fp + row.fn + row.tp > 0][:WORST]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        cards = list(pool.map(lambda row: _card(row, errors, *maps(row.image)), worst))
     kinds = [
         CostRow(kind, MEANINGS[kind], each.truths + each.predictions, each.cost["All"] or 0.0)
         for kind, each in costs.kinds.items()
@@ -92,8 +108,8 @@ def evaluation_page(
         costs=sorted(kinds, key=lambda row: -row.cost),
         costs_note=COSTS_NOTE.format(repaired=repaired),
         classes=_classes(quality),
-        confusion=_confusion(beside.iou),
-        images=[_card(row, beside.errors, *maps(row.image)) for row in worst],
+        confusion=_confusion(iou),
+        images=cards,
         images_note=f"The {len(worst)} images with the lowest PQ of their own. All are in images.csv beside this page.",
         keys=list(KEYS.items()),
         colophon=f"Written by unipan {__version__}. The page needs nothing from outside.",
@@ -152,14 +168,14 @@ def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, predic
     matches = match_segments(truth, prediction, row.image)
     pairs = zip(matches.truth.tolist(), matches.prediction.tolist(), strict=True)
     partners = {truth.segments[t].id: prediction.segments[p].id for t, p in pairs}
-    spurious = {prediction.segments[p].id for p in matches.spurious.tolist()}
+    false_positives = {prediction.segments[p].id for p in matches.false_positives.tolist()}
     errors = found.images[row.image]
     names = [found.categories[index].name for index in errors.classes]
     colors, theirs = segment_colors(truth), colors_like(prediction, truth)
     panels = [
         Panel("ground truth", small(color_map(truth, colors)), f"{len(truth)} segments"),
         Panel("prediction", small(color_map(prediction, theirs)), f"{len(prediction)} segments"),
-        Panel("errors", small(error_map(truth, prediction, partners, spurious))),
+        Panel("errors", small(error_map(truth, prediction, partners, false_positives))),
     ]
     return ImageCard(row.image, row.pq or 0.0, row.tp, row.fp, row.fn, names, panels)
 

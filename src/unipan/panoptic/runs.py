@@ -29,11 +29,12 @@ def runs(
     height, width = maps[0].shape
     if height * width == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    cut = np.zeros(height * width, dtype=bool)
-    cut[:: width if rows else height * width] = True
-    for values in maps:
-        flat = values.reshape(-1)
+    cut = np.empty(height * width, bool)
+    first, *others = (values.reshape(-1) for values in maps)
+    np.not_equal(first[1:], first[:-1], out=cut[1:])
+    for flat in others:
         cut[1:] |= flat[1:] != flat[:-1]
+    cut[:: width if rows else height * width] = True
     starts = np.flatnonzero(cut).astype(np.int64, copy=False)
     return starts, np.diff(starts, append=height * width)
 

@@ -114,7 +114,7 @@ def document(title: str, style: str, body: str, script: str = "") -> str:
 
 def static(name: str) -> str:
     """A style sheet or script of the package."""
-    return (resources.files("unipan.viz") / "static" / name).read_text(encoding="utf-8")
+    return (resources.files("unipan.visualization") / "static" / name).read_text(encoding="utf-8")
 
 
 def write_report(path: Path, page: Page) -> None:
