@@ -79,12 +79,7 @@ def write_evaluation(
 
 
 def evaluation_page(
-    title: str,
-    quality: PanopticQuality,
-    errors: ErrorDecomposition,
-    iou: SemanticIoU,
-    rows: list[ImageScore],
-    maps: Maps,
+    title: str, quality: PanopticQuality, extra: Mapping[str, ExtraMetric], rows: list[ImageScore], maps: Maps
 ) -> EvaluationPage:
     """Everything on the page, as plain values."""
     errors, iou = extra["errors"], extra["iou"]

@@ -41,7 +41,9 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def size_line(quality: PanopticQuality) -> str:
     """PQ by the size of the segments."""
     found = {size: scores["All"] for size, scores in quality.by_size().items()}
-    figures = (f"{size} {percent(each and each.pq)} ({each.n if each else 0} classes)" for size, each in found.items())
+    figures = (
+        f"{size} {percent(each.pq if each else None)} ({each.n if each else 0} classes)" for size, each in found.items()
+    )
     return "PQ by size (below 32^2 pixels, below 96^2, larger): " + ", ".join(figures)
 
 
