@@ -40,13 +40,13 @@ def show(
     from unipan.datasets.formats.convert import open_nonempty
     from unipan.datasets.formats.format import FormatOptions
     from unipan.files import require_file
-    from unipan.visualization.page import write_report
+    from unipan.visualization.pages import write_page
 
     if count < 1:
         raise ValueError(f"--count {count}: at least one image is needed")
     path = out if out.suffix == ".html" else out / "index.html"
     require_file(path, "--out")
     data = open_nonempty(source, FormatOptions(images, panoptic, classes, split=split))
-    write_report(path, dataset_page(data, count, source))
+    write_page(path, dataset_page(data, count, source))
     print(f"{path}: {min(count, len(data))} of {len(data)} images")
     return 0

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from unipan.panoptic.maps import VOID_ID, PanopticMap
+from unipan.visualization.flat import Picture, resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
-from unipan.visualization.overlay import INK, WHITE, Picture, overlay
+from unipan.visualization.overlay import INK, WHITE, overlay
 from unipan.visualization.palette import Color
 
 CELL = (512, 384)
@@ -83,10 +84,9 @@ class View:
         return np.asarray(cv2.resize(part, (self.wide, self.tall), interpolation=cv2.INTER_LINEAR), np.float32)
 
     def part(self, panoptic: PanopticMap) -> PanopticMap:
-        """The part of a panoptic map, every pixel a square; the segments stay those of the whole."""
-        rows = self.y + (np.arange(self.tall) * self.height) // self.tall
-        columns = self.x + (np.arange(self.wide) * self.width) // self.wide
-        return PanopticMap(np.ascontiguousarray(panoptic.ids[rows[:, None], columns]), panoptic.segments)
+        """The part of a panoptic map, without interpolation; the segments stay those of the whole."""
+        ids = panoptic.ids[self.y : self.y + self.height, self.x : self.x + self.width]
+        return resize_map(PanopticMap(ids, panoptic.segments), (self.tall, self.wide))
 
     def place(self, x: int, y: int) -> tuple[int, int]:
         """Where the middle of the image's pixel (x, y) lies in the picture."""

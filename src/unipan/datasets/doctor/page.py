@@ -1,20 +1,20 @@
 """Images of a dataset with their panoptic maps, on one page for `unipan data show`."""
 
-import cv2
 import numpy as np
 
 from unipan import __version__
 from unipan.datasets.formats.convert import has_images
 from unipan.datasets.formats.format import PanopticDataset
-from unipan.visualization.overlay import Picture, color_map, draw_boxes, overlay
-from unipan.visualization.page import Page, Panel, SceneRow
+from unipan.visualization.flat import color_map
+from unipan.visualization.overlay import draw_boxes, overlay, shrink
+from unipan.visualization.pages import CaptionedImage, GalleryPage, ImageRow, data_uri
 from unipan.visualization.palette import segment_colors
 
 LONGEST = 720
 """Pixels of the longer side of a picture on the page."""
 
 
-def dataset_page(data: PanopticDataset, count: int, title: str) -> Page:
+def dataset_page(data: PanopticDataset, count: int, title: str) -> GalleryPage:
     """A page of `count` images, evenly spaced: each with its panoptic map over it, and its things with their names."""
     count = min(count, len(data))
     chosen = [round(step * (len(data) - 1) / max(count - 1, 1)) for step in range(count)]
@@ -27,20 +27,17 @@ def dataset_page(data: PanopticDataset, count: int, title: str) -> Page:
     lead = f"{len(chosen)} of {len(data)} images, evenly spaced; {len(data.categories.things)} thing and "
     lead += f"{len(data.categories.stuff)} stuff classes, {len(legend)} of them here. Things of a class vary in hue; "
     lead += "a crowd is one segment."
-    return Page(
+    return GalleryPage(
         title=title,
         kicker="unipan data show",
         lead=[lead],
-        scores=[],
-        scores_note="",
-        scenes=rows,
+        rows=rows,
         legend=legend,
-        scale=None,
         colophon=f"unipan {__version__}",
     )
 
 
-def _row(data: PanopticDataset, index: int, images: bool) -> tuple[SceneRow, set[str]]:
+def _row(data: PanopticDataset, index: int, images: bool) -> tuple[ImageRow, set[str]]:
     """The pictures of one image, and the names of its classes."""
     truth = data.truth(index)
     picture = data[index].image if images else np.full((*truth.ids.shape, 3), 128, np.uint8)
@@ -54,14 +51,7 @@ def _row(data: PanopticDataset, index: int, images: bool) -> tuple[SceneRow, set
     size = f"{truth.ids.shape[1]} x {truth.ids.shape[0]}"
     note = f"{size}; things {len(things) - crowds}, crowds {crowds}, stuff segments {len(truth) - len(things)}, "
     note += f"void {100 * float((truth.ids == 0).mean()):.1f} %"
-    panels = [Panel("image", _shrink(picture), size)] if images else []
-    panels += [Panel("truth", _shrink(drawn)), Panel("things", _shrink(named))]
-    return SceneRow(data.file_names[index], panels, note), {segment.category.name for segment in truth}
-
-
-def _shrink(picture: Picture) -> Picture:
-    """The picture, at most LONGEST pixels long."""
-    factor = LONGEST / max(picture.shape[:2])
-    if factor >= 1:
-        return picture
-    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+    pictures = {"image": picture} if images else {}
+    pictures |= {"ground truth": drawn, "things": named}
+    captioned = [CaptionedImage(title, data_uri(shrink(each, LONGEST))) for title, each in pictures.items()]
+    return ImageRow(data.file_names[index], captioned, note), {segment.category.name for segment in truth}
