@@ -12,7 +12,8 @@ from PIL import Image
 from tests.html_pages import parse, table, words
 from tests.tiny import CATEGORIES, draw
 from unipan.evaluation.errors import KINDS
-from unipan.evaluation.extra_metrics import BesidePQ
+from unipan.evaluation.extra_metrics import extra_metrics
+from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.report import WIDTH, small, write_evaluation
 from unipan.panoptic.maps import PanopticMap, panoptic_map
@@ -42,10 +43,11 @@ def counted() -> tuple[PanopticQuality, Maps]:
 
 
 def written(folder: Path, title: str, quality: PanopticQuality, maps: Maps) -> Path:
-    beside = BesidePQ.of(CATEGORIES)
+    extra = extra_metrics(CATEGORIES, explain=False, page=True)
     for name, (truth, prediction) in maps.items():
-        beside.update(truth, prediction, name)
-    return write_evaluation(folder, title, quality, beside, maps.__getitem__)
+        for metric in extra.values():
+            metric.add(ImagePair.of(truth, prediction, CATEGORIES, name))
+    return write_evaluation(folder, title, quality, extra, maps.__getitem__)
 
 
 def test_the_page_says_what_the_evaluator_found(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int32, Integer
 
+from unipan.arrays import Int32, Integer
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.runs import MAX_ID, rows_of_ids, runs
 
