@@ -31,7 +31,7 @@ from unipan.visualization.pages import (
     data_uri,
     write_page,
 )
-from unipan.visualization.palette import colors_like, segment_colors
+from unipan.visualization.palette import colors_like
 
 WORST = 50
 WIDTH = 480
@@ -146,9 +146,10 @@ def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, predic
     false_positives = {prediction.segments[p].id for p in pairs.false_positives.tolist()}
     classes = [found.categories[index].name for index in found.images[row.image].classes]
     truth, prediction = small(truth), small(prediction)  # before colouring, which costs most
+    colors = colors_like(prediction, truth, {match: key for key, match in matches.items()})
     pictures = [
-        ("ground truth", indexed_map(truth, segment_colors(truth)), f"{len(truth)} segments"),
-        ("prediction", indexed_map(prediction, colors_like(prediction, truth)), f"{len(prediction)} segments"),
+        ("ground truth", indexed_map(truth), f"{len(truth)} segments"),
+        ("prediction", indexed_map(prediction, colors), f"{len(prediction)} segments"),
         ("errors", error_map(truth, prediction, matches, false_positives), ""),
     ]
     images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]
