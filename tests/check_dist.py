@@ -1,6 +1,6 @@
 """Build an sdist and a wheel, look inside, and run tests from the unpacked sdist: `make dist`.
 
-    python tests/check_dist.py [PYTEST_ARGUMENTS ...]
+python tests/check_dist.py [PYTEST_ARGUMENTS ...]
 """
 
 import os

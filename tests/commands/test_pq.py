@@ -10,8 +10,7 @@ import pytest
 from tests.html_pages import CHROMIUM, dom_of
 from tests.tiny import CATEGORIES, draw
 from unipan.commands.pq import main
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 
 

@@ -44,7 +44,7 @@ def scenes(
         raise ValueError(f"--out {out}: a dataset is there already; give an empty folder")
     from rich.progress import track
 
-    from unipan.datasets.formats.coco_writer import write_coco_panoptic
+    from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
     from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 
     drawn = Scenes(range(seed, seed + count), size)

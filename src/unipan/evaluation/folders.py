@@ -14,7 +14,7 @@ import numpy as np
 from unipan.arrays import Int32
 from unipan.evaluation.matching import SegmentTable
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.coco_json import inside, number, read_json, rows_of, unique_rows
+from unipan.panoptic.coco_json import float_or_nan, path_inside, read_json, rows_of, unique_rows
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import decode_png
 from unipan.panoptic.runs import MAX_ID, runs
@@ -56,7 +56,7 @@ class Listing:
         name = self.annotations[image_id].get("file_name")
         if not isinstance(name, str) or not name:
             raise ValueError(f"{self.source}: the annotation of image {image_id!r} has no `file_name`")
-        return inside(self.folder, name, self.source)
+        return path_inside(self.folder, name, self.source)
 
     def segments(self, image_id: int | str, index: Mapping[int, int]) -> tuple[SegmentTable, str | None]:
         """The segments of an image, and why the official tool cannot read them.
@@ -90,7 +90,7 @@ class Listing:
             np.array(ids, np.int64),
             np.array(classes, np.int64),
             np.array([bool(row.get("iscrowd")) for row in rows], bool),
-            np.array([number(row.get("area")) for row in rows], np.float64),
+            np.array([float_or_nan(row.get("area")) for row in rows], np.float64),
         )
         return table, None if bare is None else f"segment {bare} has no `iscrowd`"
 

@@ -61,7 +61,7 @@ class View:
     def around(
         cls, box: tuple[float, float, float, float], shape: tuple[int, int], cell: tuple[int, int] = CELL
     ) -> "View":
-        """The crop around a box (x0 y0 x1 y1), enlarged by the largest factor up to 6 that leaves a margin around it."""
+        """The crop around a box (x0 y0 x1 y1), enlarged by the largest factor up to 6 that leaves a margin."""
         height, width = shape
         x0, y0, x1, y1 = box
         for factor in (6, 5, 4, 3, 2, 1):

@@ -6,8 +6,8 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from unipan.data import scenes as module
 
+from unipan.datasets.scenes import generator as module
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, draw_scene, draw_with_extents
 from unipan.datasets.scenes.shapes import Canvas
 from unipan.panoptic.maps import Sample

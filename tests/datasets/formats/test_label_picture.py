@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.datasets.maps import DOOR, WALL
-from unipan.datasets.formats.pixels import map_of_keys, photo_size, read_channels, read_ids, read_labels
+from unipan.datasets.formats.label_picture import image_size, map_of_keys, read_ids, read_label_picture, read_labels
 from unipan.panoptic.png import encode_png
 
 LABELS = np.arange(12).reshape(3, 4) * 20
@@ -37,14 +37,14 @@ def test_palettes_and_arrays(tmp_path: Path) -> None:
 def test_two_channels_of_8_and_16_bits(tmp_path: Path) -> None:
     grey = np.stack([LABELS, LABELS[::-1]], axis=2).astype(np.uint8)
     Image.fromarray(grey, "LA").save(tmp_path / "a.png")
-    assert (read_channels(tmp_path / "a.png") == grey).all()
+    assert (read_label_picture(tmp_path / "a.png") == grey).all()
     with pytest.raises(ValueError, match=r"a\.png: one label per pixel is needed, this picture has 2 channels"):
         read_labels(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png: segment ids are one number per pixel or three 8-bit channels"):
         read_ids(tmp_path / "a.png")
     deep = np.stack([LABELS, LABELS * 100, LABELS * 0], axis=2).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "b.png"), deep[..., ::-1])
-    assert (read_channels(tmp_path / "b.png") == deep).all()
+    assert (read_label_picture(tmp_path / "b.png") == deep).all()
 
 
 def test_ids_of_three_channels(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_size_of_a_turned_photograph(tmp_path: Path) -> None:
     photo.save(tmp_path / "a.jpg")
     exif[0x0112] = 6
     photo.save(tmp_path / "b.jpg", exif=exif)
-    assert (photo_size(tmp_path / "a.jpg"), photo_size(tmp_path / "b.jpg")) == ((3, 5), (5, 3))
+    assert (image_size(tmp_path / "a.jpg"), image_size(tmp_path / "b.jpg")) == ((3, 5), (5, 3))
     (tmp_path / "c.jpg").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"c\.jpg: not a readable image"):
-        photo_size(tmp_path / "c.jpg")
+        image_size(tmp_path / "c.jpg")
 
 
 def test_keys_become_segments() -> None:

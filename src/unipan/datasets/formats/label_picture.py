@@ -1,4 +1,4 @@
-"""Pictures that hold labels, whatever their depth; the size of a photograph without decoding it; maps from keys."""
+"""Label pictures of any depth, panoptic maps from their values, and the size of an image from its header."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,23 +14,23 @@ from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import rgb_to_ids
 from unipan.panoptic.runs import runs
 
-TURNED = (5, 6, 7, 8)
+TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
 
-def read_channels(path: Path) -> Integer[np.ndarray, "H W C"]:
-    """The numbers of a label picture, unconverted: palette indices, 8 or 16 bits, one to four channels; .npy too.
+def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
+    """The values of a label picture as stored: palette indices, 8 or 16 bits, one to four channels, or a .npy file.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a picture, or one of floating-point numbers.
+        ValueError: it is not a picture, or one of floating-point numbers.
     """
     data = read_bytes(path)
     if path.suffix == ".npy":
         return _npy(path)
     try:
         with Image.open(path) as image:
-            # Pillow alone keeps palette indices; opencv alone keeps 16 bits in every channel.
+            # Only Pillow keeps palette indices, and only OpenCV keeps 16 bits in several channels.
             pixels = np.asarray(image) if image.mode in ("P", "1", "L", "I", "I;16") else None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
@@ -50,20 +50,20 @@ def read_channels(path: Path) -> Integer[np.ndarray, "H W C"]:
 
 
 def read_labels(path: Path) -> Int32[np.ndarray, "H W"]:
-    """A picture with one number per pixel. Raises as `read_channels`; also ValueError if it has several channels."""
-    channels = read_channels(path)
+    """A label picture of one channel. Raises as `read_label_picture`, and ValueError if it has several channels."""
+    channels = read_label_picture(path)
     if channels.shape[2] != 1:
         raise ValueError(f"{path}: one label per pixel is needed, this picture has {channels.shape[2]} channels")
     return np.ascontiguousarray(channels[..., 0], np.int32)
 
 
 def read_ids(path: Path) -> Int32[np.ndarray, "H W"]:
-    """Segment ids: of three 8-bit channels as COCO writes them (R + 256 G + 65536 B), or the number itself of one.
+    """Segment ids from three 8-bit channels (R + 256 G + 65536 B, as in COCO) or directly from one channel.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_channels`; also two channels, or three of 16 bits.
+        FileNotFoundError, ValueError: as `read_label_picture`; also for two channels, or three of 16 bits.
     """
-    channels = read_channels(path)
+    channels = read_label_picture(path)
     if channels.shape[2] == 1:
         return np.ascontiguousarray(channels[..., 0], np.int32)
     if channels.shape[2] == 2 or channels.max(initial=0) > 255:
@@ -74,8 +74,8 @@ def read_ids(path: Path) -> Int32[np.ndarray, "H W"]:
     return rgb_to_ids(channels[..., :3].astype(np.uint8))
 
 
-def photo_size(path: Path) -> tuple[int, int]:
-    """Height and width of a photograph as it is seen (EXIF orientation applied), from its head alone.
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image with its EXIF orientation applied, from its header alone.
 
     Raises:
         FileNotFoundError: no such file.
@@ -86,35 +86,35 @@ def photo_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112) in TURNED
+            transposed = image.getexif().get(0x0112) in TRANSPOSED
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
-    return (width, height) if turned else (height, width)
+    return (width, height) if transposed else (height, width)
 
 
 def map_of_keys(
     keys: Integer[np.ndarray, "H W"],
-    describe: Callable[[int], tuple[Category, bool] | None],
+    class_of: Callable[[int], tuple[Category, bool] | None],
     source: str,
     keep: bool = False,
 ) -> PanopticMap:
-    """Every distinct key becomes a segment.
+    """A panoptic map with one segment for every distinct value.
 
     Args:
-        keys: any numbers.
-        describe: the class of a key and whether it is a crowd; None makes it void.
+        keys: any whole numbers.
+        class_of: the class of a value and whether it is a crowd; None for void.
         source: what error messages call the map.
-        keep: keys become ids; otherwise ids count from 1 in the order of the keys.
+        keep: values become ids; otherwise ids count from 1 in the order of the values.
 
     Raises:
-        ValueError: what `describe` and `panoptic_map` raise.
+        ValueError: see `class_of` and `panoptic_map`.
     """
     starts, lengths = runs(keys)
     found, place = np.unique(keys.reshape(-1)[starts], return_inverse=True)
-    described = [describe(int(key)) for key in found]
+    classes_found = [class_of(int(key)) for key in found]
     ids = np.full(len(found), VOID_ID, np.int32)
     segments: dict[int, tuple[Category, bool]] = {}
-    for row, (key, what) in enumerate(zip(found, described, strict=True)):
+    for row, (key, what) in enumerate(zip(found, classes_found, strict=True)):
         if what is not None:
             ids[row] = int(key) if keep else len(segments) + 1
             segments[int(ids[row])] = what
@@ -124,7 +124,7 @@ def map_of_keys(
 
 
 def _rgb_first(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """Channels in the order of the file; two where opencv repeats the grey one."""
+    """The channels in the file's order; OpenCV gives BGR, and repeats the grey channel of grey + alpha."""
     if pixels.ndim == 2:
         return pixels
     pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
