@@ -6,24 +6,44 @@
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
+    from unipan.evaluation.panoptic_quality import PanopticQuality
     from unipan.inference import PanopticResult, Scene, Segmenter
 
-__all__ = ["PanopticResult", "Scene", "Segmenter", "__version__"]
+_HOMES = {
+    "FolderScores": "unipan.evaluation.folder_quality",
+    "PanopticQuality": "unipan.evaluation.panoptic_quality",
+    "PanopticResult": "unipan.inference",
+    "Scene": "unipan.inference",
+    "Segmenter": "unipan.inference",
+    "evaluate_folders": "unipan.evaluation.folder_quality",
+}
+"""The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
+
+__all__ = [
+    "FolderScores",
+    "PanopticQuality",
+    "PanopticResult",
+    "Scene",
+    "Segmenter",
+    "__version__",
+    "evaluate_folders",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Public names are imported when first asked for (PEP 562): torch alone takes seconds.
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("unipan")
         except PackageNotFoundError:
             return "0+unknown"
-    if name in __all__:
-        return getattr(import_module("unipan.inference"), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'unipan' has no attribute {name!r}")
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tests.evaluation.cases import CAR, CLASSES, PERSON, ROAD, SKY, naive_counts, of, random_pair, stale
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
-from unipan.evaluation.panoptic_quality import GROUPS, SIZES, PanopticQuality, PanopticScores, match_segments
+from unipan.evaluation.matching import match_segments
+from unipan.evaluation.panoptic_quality import SIZES, PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
 

@@ -18,7 +18,8 @@ from unipan.config import Fusion
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
 from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
-from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS
 from unipan.files import require_file
 from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample, Segment

@@ -1,6 +1,6 @@
 """The folder that `unipan pq --html` writes: `index.html` to look at, `images.csv` with the PQ of every image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,10 +10,13 @@ from unipan import __version__
 from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality
 from unipan.evaluation.error_costs import ErrorDecomposition
 from unipan.evaluation.errors import MEANINGS
-from unipan.evaluation.extra_metrics import BesidePQ
+from unipan.evaluation.extra_metrics import ExtraMetric
 from unipan.evaluation.folder_quality import available_cores
-from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality, match_segments
+from unipan.evaluation.matching import match_segments
+from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.per_image import ImageScore, image_scores, to_csv
+from unipan.evaluation.pq_scores import GROUPS
+from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.files import write_atomically
 from unipan.panoptic.maps import PanopticMap
 from unipan.visualization.flat import ERROR_COLORS, error_map, indexed_map, resize_map
@@ -47,14 +50,16 @@ COSTS_NOTE = (
 )
 
 
-def write_evaluation(folder: Path, title: str, quality: PanopticQuality, beside: BesidePQ, maps: Maps) -> Path:
+def write_evaluation(
+    folder: Path, title: str, quality: PanopticQuality, extra: Mapping[str, ExtraMetric], maps: Maps
+) -> Path:
     """Write the page and the table; returns the page.
 
     Args:
         folder: made if missing.
         title: of the page.
         quality: of the images that the page shows.
-        beside: of the same images.
+        extra: "errors" and "iou" of `extra_metrics`, of the same images.
         maps: reads an image again.
 
     Raises:
@@ -62,23 +67,28 @@ def write_evaluation(folder: Path, title: str, quality: PanopticQuality, beside:
     """
     rows = image_scores(quality)
     page = folder / "index.html"
-    write_page(page, evaluation_page(title, quality, beside, rows, maps))
+    write_page(page, evaluation_page(title, quality, extra, rows, maps))
     write_atomically(folder / "images.csv", to_csv(rows).encode())
     return page
 
 
 def evaluation_page(
-    title: str, quality: PanopticQuality, beside: BesidePQ, rows: list[ImageScore], maps: Maps
+    title: str, quality: PanopticQuality, extra: Mapping[str, ExtraMetric], rows: list[ImageScore], maps: Maps
 ) -> EvaluationPage:
     """Everything on the page, as plain values."""
-    categories, costs = quality.categories, beside.errors.compute()
+    errors, iou = extra["errors"], extra["iou"]
+    assert isinstance(errors, ErrorDecomposition)
+    assert isinstance(iou, SemanticIoU)
+    categories, costs = quality.categories, errors.compute()
     worst = [row for row in rows if row.pq is not None and row.fp + row.fn + row.tp > 0][:WORST]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        cards = list(pool.map(lambda row: _card(row, errors, *maps(row.image)), worst))
     kinds = [
         ErrorCostRow(kind, MEANINGS[kind], each.truths + each.predictions, each.cost["All"] or 0.0)
         for kind, each in costs.kinds.items()
     ]
     with ThreadPoolExecutor(available_cores()) as pool:
-        cards = list(pool.map(lambda row: _card(row, beside.errors, *maps(row.image)), worst))
+        cards = list(pool.map(lambda row: _card(row, errors, *maps(row.image)), worst))
     return EvaluationPage(
         title=title,
         kicker="unipan pq",
@@ -93,7 +103,7 @@ def evaluation_page(
         costs=sorted(kinds, key=lambda row: -row.cost),
         costs_note=COSTS_NOTE.format(repaired=100 * (costs.repaired["All"] or 0.0)),
         classes=_classes(quality),
-        confusion=_confusion(beside),
+        confusion=_confusion(iou),
         cards=cards,
         cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv beside this page.",
         legend=list(ERROR_COLORS.items()),
@@ -124,9 +134,9 @@ def _classes(quality: PanopticQuality) -> list[ClassRow]:
     return rows
 
 
-def _confusion(beside: BesidePQ) -> ConfusionTable:
-    names = [category.name for category in beside.iou.categories]
-    return ConfusionTable.of([*names, "void"], np.pad(beside.iou.confusion, ((0, 1), (0, 0))))
+def _confusion(iou: SemanticIoU) -> ConfusionTable:
+    names = [category.name for category in iou.categories]
+    return ConfusionTable.of([*names, "void"], np.pad(iou.confusion, ((0, 1), (0, 0))))
 
 
 def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, prediction: PanopticMap) -> ImageCard:
@@ -135,7 +145,7 @@ def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, predic
         truth.segments[t].id: prediction.segments[p].id
         for t, p in zip(pairs.truth.tolist(), pairs.prediction.tolist(), strict=True)
     }
-    false_positives = {prediction.segments[p].id for p in pairs.spurious.tolist()}
+    false_positives = {prediction.segments[p].id for p in pairs.false_positives.tolist()}
     classes = [found.categories[index].name for index in found.images[row.image].classes]
     truth, prediction = small(truth), small(prediction)  # before colouring, which costs most
     pictures = [

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32, Integer
 
+from unipan.arrays import Int32, Integer
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.runs import MAX_ID, rows_of_ids, runs
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer
+
+from unipan.arrays import Bool, Int64, Integer
 
 MAX_ID = 256**3 - 1
 """The largest id that a panoptic PNG holds (R + 256 G + 65536 B)."""
@@ -28,11 +29,12 @@ def runs(
     height, width = maps[0].shape
     if height * width == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    cut = np.zeros(height * width, dtype=bool)
-    cut[:: width if rows else height * width] = True
-    for values in maps:
-        flat = values.reshape(-1)
+    cut = np.empty(height * width, bool)
+    first, *others = (values.reshape(-1) for values in maps)
+    np.not_equal(first[1:], first[:-1], out=cut[1:])
+    for flat in others:
         cut[1:] |= flat[1:] != flat[:-1]
+    cut[:: width if rows else height * width] = True
     starts = np.flatnonzero(cut).astype(np.int64, copy=False)
     return starts, np.diff(starts, append=height * width)
 

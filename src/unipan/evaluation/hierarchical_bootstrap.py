@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
+from unipan.arrays import Float64, Int64
 from unipan.evaluation.bootstrap import METRICS, Interval
 from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means
 from unipan.panoptic.categories import Categories

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.tiny import CATEGORIES
+from unipan.evaluation.hierarchical_bootstrap import SeededQuality, statistic_interval
 from unipan.evaluation.pq_scores import PanopticScores
-from unipan.evaluation.seeds_bootstrap import SeededQuality, statistic_interval
 
 
 def counts_of(iou: list[list[float]]) -> np.ndarray:
