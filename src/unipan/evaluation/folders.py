@@ -85,11 +85,12 @@ class Listing:
                 f"{self.source}: {where}segment {row['id']} has category id {row.get('category_id')!r}, which is not "
                 f"one of the {len(index)} classes of the truth; predict its classes, by its ids"
             )
-        bare = next((row["id"] for row in rows if "iscrowd" not in row), None)
+        crowd = [row.get("iscrowd") for row in rows]
+        bare = next((row["id"] for row in rows if "iscrowd" not in row), None) if None in crowd else None
         table = SegmentTable(
             np.array(ids, np.int64),
             np.array(classes, np.int64),
-            np.array([bool(row.get("iscrowd")) for row in rows], bool),
+            np.array([*map(bool, crowd)], bool),
             np.array([number(row.get("area")) for row in rows], np.float64),
         )
         return table, None if bare is None else f"segment {bare} has no `iscrowd`"
