@@ -36,6 +36,8 @@ def extra_metrics(
         page: those that the page of --html shows.
         trim_stuff: stuff segments of fewer pixels are trimmed, see `unipan.evaluation.trimming`; None leaves it out.
     """
+    if not (explain or page or trim_stuff is not None):
+        return {}
     from unipan.evaluation.boundary import BoundaryQuality
     from unipan.evaluation.confusion import ThingStuffConfusion
     from unipan.evaluation.covering import ParsingCovering
