@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unipan.datasets.formats.coco_writer import PanopticWriter, write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import PanopticWriter, write_coco_panoptic
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
 
 ROOT = Path(__file__).resolve().parents[1]
