@@ -24,7 +24,7 @@ from unipan.config import (
 
 @pytest.mark.parametrize("size", [0, 27])
 def test_masks_have_an_even_number_of_cells(size: int) -> None:
-    with pytest.raises(ValueError, match=f"detection.mask_size: {size} is no even number above 0"):
+    with pytest.raises(ValueError, match=rf"detection\.mask_size: {size} "):
         DetectionConfig(mask_size=size)
 
 
@@ -83,13 +83,13 @@ def test_upsnets_knobs_go_together() -> None:
     ):
         Config(potential=PotentialConfig("A"), matching=truth)
     for share in (0.0, 1.5):
-        with pytest.raises(ValueError, match=r"matching\.gt_box_keep_rate: .* is no share above 0 and at most 1"):
+        with pytest.raises(ValueError, match=r"matching\.gt_box_keep_rate: .* not in \(0, 1\]"):
             Config(potential=a, matching=replace(truth, gt_box_keep_rate=share))
 
 
 def test_a_fusion_that_the_network_cannot_do_is_refused() -> None:
     boxes = DetectionConfig(masks=False)
-    with pytest.raises(ValueError, match="fusion heuristic: custom predicts boxes without masks"):
+    with pytest.raises(ValueError, match="fusion heuristic: custom "):
         Config(detection=boxes, inference=InferenceConfig(fusion="heuristic"))
     with pytest.raises(ValueError, match="fusion upsnet: custom has no masks"):
         Config(
@@ -99,7 +99,7 @@ def test_a_fusion_that_the_network_cannot_do_is_refused() -> None:
         )
     with pytest.raises(ValueError, match="fusion upsnet: custom has no void channel"):
         Config(inference=InferenceConfig(fusion="upsnet"))
-    with pytest.raises(ValueError, match="'max' is none of affinity, potential, heuristic, upsnet"):
+    with pytest.raises(ValueError, match=r"'max' .* affinity, potential, heuristic, upsnet"):
         check_fusion(Config(), "max")
     for fusion in ("affinity", "potential", "heuristic"):
         check_fusion(Config(), fusion)

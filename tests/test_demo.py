@@ -43,7 +43,7 @@ def test_the_page_and_the_table_are_made(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_mask_free_network_cannot_be_compared(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="without masks"):
+    with pytest.raises(ValueError, match="fusion heuristic"):
         run_demo(tmp_path, count=1, segmenter=segmenter_of(tiny(scenes_mask_free())))
     assert not list(tmp_path.iterdir())
 

@@ -97,11 +97,11 @@ def test_the_network_runs_once(segmenter: Segmenter, image: np.ndarray, monkeypa
 
 
 def test_unknown_fusions_and_mask_free_mergers_are_refused(scene: Scene, image: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="'max' is none of affinity, potential, heuristic"):
+    with pytest.raises(ValueError, match=r"'max' .* affinity, potential, heuristic"):
         scene.result("max")
     mask_free = segmenter_of(tiny(scenes_mask_free()))
     assert len(mask_free(image)) > 0
-    with pytest.raises(ValueError, match="without masks"):
+    with pytest.raises(ValueError, match="fusion heuristic"):
         mask_free(image, fusion="heuristic")
 
 

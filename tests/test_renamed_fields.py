@@ -15,7 +15,9 @@ from unipan.renamed_fields import RENAMED, RESTATED, flatten, nest, with_new_nam
 from unipan.reproduction.records import ExperimentRecord, changed_fields, hash_of
 from unipan.training.run_folder import RunRecord
 
-RUNS = Path(__file__).resolve().parents[1] / "docs" / "results" / "runs"
+RUNS = Path(__file__).resolve().parents[1] / "experiments" / "reproduce"
+RECORDS = sorted(RUNS.glob("*-s*-i*-????????.json"))
+assert len(RECORDS) > 60, RUNS
 
 
 def as_json(config: Config) -> dict[str, object]:
@@ -69,7 +71,7 @@ def test_an_unknown_field_is_named_with_its_section() -> None:
         config_from_dict(content)
 
 
-@pytest.mark.parametrize("path", sorted(RUNS.glob("*-s*-i*-????????.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_a_committed_record_keeps_its_hash(path: Path) -> None:
     """Its file name ends in the hash of its fields, under the names of the version that wrote it."""
     record = ExperimentRecord.load(path)

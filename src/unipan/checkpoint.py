@@ -140,7 +140,7 @@ CLASS_LAYERS = {
 """Layers whose rows are classes: rows of one class, and how many backgrounds stand before the first (torchvision's)."""
 
 AFFINITIES = ("affinity.phi0.weight", "affinity.phi1.weight")
-"""(C, C + 4 places, 1, 1): Q's channels stand first, the code of place (`affinity.positional_encoding`) behind them."""
+"""Shape (C, C + E, 1, 1): the channels of Q, then the E channels of the positional encoding."""
 
 DECODERS = ("semantic", "affinity.extractor")
 """Each ends in a `project`; that, and phi0 and phi1, mean nothing on layers that start afresh."""
@@ -167,9 +167,9 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     """Start a network from a checkpoint of another experiment (Table 4: from COCO to Cityscapes).
 
     Tensors of the same name and shape are taken. In the layers that end in classes the rows of each class that both
-    datasets have (`same_classes`) are taken one by one, and the background's. Affinities with another code of place are
-    taken as they were, and the code starts without effect. The rest keeps its fresh values: other classes, another
-    width, and a decoder of another depth with all that stands on it.
+    datasets have (`same_classes`) are taken one by one, and the background's. With another positional
+    encoding, phi0 and phi1 keep their weights on Q, and those on the encoding start at 0. Everything else keeps its
+    fresh values: other classes, another width, and a decoder of another depth with all that builds on it.
 
     Args:
         network: changed in place.
@@ -194,7 +194,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
                 fitting[key] = _by_class(own[key], stored[key], pairs, rows, backgrounds)
     for key in AFFINITIES:
         if key in own and key in stored and key not in fitting and len(own[key]) == len(stored[key]):
-            fitting[key] = _with_other_places(own[key], stored[key])
+            fitting[key] = _with_other_encoding(own[key], stored[key])
     decoders = [name for name in DECODERS if _is_another(name, own, stored, fitting)]
     for name in decoders:
         part = name.partition(".")[0]
@@ -227,8 +227,8 @@ def _by_class(fresh: Tensor, stored: Tensor, pairs: dict[int, int], rows: int, b
     return taken
 
 
-def _with_other_places(fresh: Tensor, stored: Tensor) -> Tensor:
-    """What phi makes of Q, from `stored`, and nothing of the code of place: the affinities are as they were."""
+def _with_other_encoding(fresh: Tensor, stored: Tensor) -> Tensor:
+    """phi with the stored weights on Q and zeros on the positional encoding, which leaves the affinities unchanged."""
     channels = len(fresh)
     taken = torch.zeros_like(fresh)
     taken[:, :channels] = stored[:, :channels].to(fresh.dtype)

@@ -181,7 +181,7 @@ PRESETS = {make.__name__: make for make in (scenes, scenes_mask_free, finetune)}
 def panoptic_fpn(config: Config) -> Config:
     """Panoptic FPN (arXiv 1901.02446) with another preset's sizes, data and schedule: Table 2's baseline.
 
-    A head that sums the levels, cross entropy for V and M, no panoptic submodule, the heuristic merger; SE and
+    A head that sums the levels, cross entropy for V and M, no panoptic submodule, heuristic fusion; SE and
     deformable convolutions are the paper's own and go too. What the preset says of the losses' weights stays.
     """
     return replace(

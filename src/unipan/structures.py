@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB in 0..1 (torchvision's); what the network subtracts and divides by."""
+"""Of RGB in 0..1, as in torchvision; the network normalises by them."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class PanopticOutput:
         semantic: V before its softmax.
         queries: Q, the affinity features; None in a network without the affinity head.
         detections: per image, as they entered the panoptic submodule.
-        candidates: per image, before the score cut-off and the matching; average precision uses these.
+        candidates: per image, before the score threshold and the matching; average precision uses these.
         potentials: Psi per image, (K, rows, columns) of the cells that the image covers: no padding.
         panoptic: P per image (Psi itself in a network without the affinity head).
         labels: per image the channel of P that each cell should win, VOID = ignored; None without targets. Finer

@@ -102,7 +102,7 @@ def test_boxes_follow_the_images_size() -> None:
 
 def test_a_mask_free_network_is_told_why() -> None:
     detections = replace(found([[0, 0, 8, 8]], [0.9], [0]), masks=None)
-    with pytest.raises(ValueError, match="predicts boxes without masks, and the merger paints masks"):
+    with pytest.raises(ValueError, match=r"heuristic fusion: .* no masks"):
         merge(detections, logits(), CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))
 
 

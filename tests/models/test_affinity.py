@@ -99,5 +99,5 @@ def test_a_rotary_code_counts_from_no_corner() -> None:
 
 
 def test_a_rotary_code_needs_room() -> None:
-    with pytest.raises(ValueError, match=r"turn 16 channels, but there are 8; make affinity\.rope at most 1"):
+    with pytest.raises(ValueError, match=r"rotate 16 channels, but there are 8; make affinity\.rope at most 1"):
         head_with(rope=2)

@@ -9,7 +9,7 @@ import torch
 from tests.tiny import eager, image_batch, square_target, tiny_config, tiny_network
 from unipan.build import build_criterion
 from unipan.structures import ImageBatch, Target
-from unipan.training.step import NonFiniteLossError, TrainingStep, check_finite, runs_bf16, update_average
+from unipan.training.step import NonFiniteLossError, TrainingStep, check_finite, runs_bf16, update_ema
 
 
 def step_of(bf16: bool = False) -> TrainingStep:
@@ -81,11 +81,11 @@ def test_the_moving_average() -> None:
         network.weight.fill_(3.0)
         network.running_mean.fill_(1.0)  # type: ignore[union-attr]
         network.num_batches_tracked.fill_(5)  # type: ignore[union-attr]
-    update_average(average, network, decay=0.9, iteration=1000)
+    update_ema(average, network, decay=0.9, iteration=1000)
     assert average.weight.tolist() == pytest.approx([1.2, 1.2])
     assert average.running_mean.tolist() == pytest.approx([0.1, 0.1])  # type: ignore[union-attr]
     assert average.num_batches_tracked == 5
     # Early on it follows faster: at iteration 0 nine tenths are new.
     average = torch.nn.BatchNorm1d(2)
-    update_average(average, network, decay=0.999, iteration=0)
+    update_ema(average, network, decay=0.999, iteration=0)
     assert average.weight.tolist() == pytest.approx([2.8, 2.8])

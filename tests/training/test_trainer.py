@@ -120,8 +120,8 @@ def test_fit_to_leaves_no_trace_but_the_schedule(tmp_path: Path) -> None:
     assert fitted.progress.iteration == 0
     assert not (tmp_path / "a" / "log.csv").exists()
     assert "iterations fit" in (tmp_path / "a" / "notes.txt").read_text()
-    assert fitted.average is not None
-    for network in (fitted.network, fitted.average):
+    assert fitted.ema is not None
+    for network in (fitted.network, fitted.ema):
         state = network.state_dict()
         assert all(torch.equal(value, state[key]) for key, value in plain.network.state_dict().items())
     assert fitted.optimizer.state_dict()["state"] == {}
@@ -138,9 +138,9 @@ def test_measuring_in_the_middle_of_a_run_leaves_no_trace_either(tmp_path: Path)
     measured.seconds_per_step()
     for trainer in (measured, plain):
         trainer.run(stop_after=2)
-    assert measured.average is not None
-    assert plain.average is not None
-    for mine, other in ((measured.network, plain.network), (measured.average, plain.average)):
+    assert measured.ema is not None
+    assert plain.ema is not None
+    for mine, other in ((measured.network, plain.network), (measured.ema, plain.ema)):
         state = mine.state_dict()
         assert all(torch.equal(value, state[key]) for key, value in other.state_dict().items())
 

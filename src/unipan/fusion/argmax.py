@@ -57,7 +57,7 @@ class Grid:
 
 
 def sample_axis(cells: int, input_side: int, image_side: int, stride: int, device: torch.device) -> Axis:
-    """One axis of `Grid`: pixel y lies at (y + .5) * input_side / image_side / stride - .5 cells."""
+    """One axis of `Grid`: pixel y lies at (y + 0.5) * input_side / image_side / stride - 0.5 cells."""
     pixels = torch.arange(image_side, dtype=torch.float64, device=device)
     place = ((pixels + 0.5) * (input_side / image_side / stride) - 0.5).clamp(0, cells - 1)
     low = place.floor().long()
@@ -128,7 +128,7 @@ def decode(
     log: bool = False,
     void: bool = False,
 ) -> PanopticMap:
-    """Read a panoptic map off P (or Psi) at the image's own size.
+    """The panoptic map of the argmax of P (or Psi) at the image's size.
 
     Args:
         panoptic: one channel per detection, then one per stuff class, then, with `void`, that of void.

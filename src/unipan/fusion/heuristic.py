@@ -1,7 +1,7 @@
-"""The heuristic merger of Panoptic FPN (arXiv 1901.02446, Sec. 3), in the form of panopticapi.
+"""Heuristic fusion of Panoptic FPN (arXiv 1901.02446, Sec. 3), in the form of panopticapi.
 
-Objects first, most confident first, each where its mask reaches and nothing lies yet; then stuff on what is free.
-Nothing here is learned, which is the point of the comparison.
+Things are painted in the order of their scores, each on the pixels of its mask that are still free; stuff fills the
+rest. Nothing here is learned, which is the point of the comparison.
 """
 
 import numpy as np
@@ -32,25 +32,25 @@ def merge(
     limits: HeuristicConfig,
     geometry: Geometry,
 ) -> PanopticMap:
-    """Merge instance and semantic segmentation by rules.
+    """Fuse instance and semantic segmentation by rules.
 
     Args:
-        detections: with masks, boxes in pixels of the network's input; not cut yet.
+        detections: all candidates, with masks; boxes in pixels of the network's input.
         semantic_logits: V before its softmax, things first.
-        limits: its four limits.
+        limits: its four thresholds.
         geometry: of the image.
 
     Returns:
-        things in the order of their scores, then stuff. Pixels that V calls a thing but no mask takes, and stuff
-        regions below the limit, are void.
+        things in the order of their scores, then stuff. Pixels that V labels as a thing and no mask covers, and stuff
+        regions below the minimum area, are void.
 
     Raises:
         ValueError: the detections have no masks.
     """
     if detections.masks is None:
         raise ValueError(
-            "heuristic merger: this network predicts boxes without masks, and the merger paints masks; use the fusion "
-            "affinity or potential, or a checkpoint with masks"
+            "heuristic fusion: this network predicts no masks; use the fusion affinity or potential, or a checkpoint "
+            "with masks"
         )
     ids = np.full(geometry.image_size, VOID_ID, np.int32)
     found = _paint_things(ids, detections, categories, limits, geometry)

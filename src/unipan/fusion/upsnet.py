@@ -1,9 +1,8 @@
-"""UPSNet's inference (arXiv 1901.03784), from the paper and from facts about its released configuration.
+"""Fusion of UPSNet (arXiv 1901.03784, and facts about its released configuration).
 
-Masks are pruned; one channel per remaining thing, per stuff class and for void compete at the image's own size; then V
-votes on every thing. Where our form differs from the released one: detections have passed the class-wise NMS before the
-one over all classes, and V and the masks are interpolated at the image's size at once, not at the network's and from
-there to the nearest pixel.
+Masks are pruned; one channel per remaining thing, one per stuff class and one for void compete at the image's size;
+then V votes on every thing. It differs from the released code in two points: detections have passed class-wise NMS
+before the one across classes, and V and masks are interpolated to the image's size directly, not via the network's.
 
 Legend: D detections, S stuff classes, K = D + S + 1 channels, L = T + S classes (things first).
 """
@@ -44,9 +43,9 @@ def fuse(
     """Read a panoptic map off a network of variant A with the void channel.
 
     Args:
-        detections: with masks, boxes in pixels of the network's input; not cut yet.
+        detections: all candidates, with masks; boxes in pixels of the network's input.
         semantic_logits: V before its softmax, things first.
-        limits: of pruning and voting.
+        limits: thresholds of pruning and voting.
         min_stuff_area: stuff regions smaller than this share of the image become void.
         geometry: of the image.
 
@@ -85,8 +84,8 @@ def _at_image(detections: Detections, geometry: Geometry) -> Detections:
     """On the CPU, boxes in pixels of the image."""
     if detections.masks is None:
         raise ValueError(
-            "UPSNet's rules: this network predicts boxes without masks, and they prune masks; use the fusion affinity "
-            "or potential, or a checkpoint with masks"
+            "UPSNet's fusion: this network predicts no masks; use the fusion affinity or potential, or a checkpoint "
+            "with masks"
         )
     return replace(
         detections.detach(),

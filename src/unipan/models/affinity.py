@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unipan.ops.positional_encoding import TURNED, rotary_angles, rotate, sine_code
+from unipan.ops.positional_encoding import ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
 
 Activation = Literal["identity", "elu", "relu", "softmax"]
 Normalisation = Literal["none", "pixels", "segment", "softmax"]
@@ -19,8 +19,8 @@ Normalisation = Literal["none", "pixels", "segment", "softmax"]
 class InstanceAffinity(nn.Module):
     """Revises Psi by the learned affinity of every pair of pixels, at a cost linear in the number of pixels.
 
-    The paper says "a 1x1 convolution followed by an activation" and no normalisation. Which activation, and the
-    normalisation, are our choices, measured in docs/readings.md.
+    The paper describes phi as "a 1x1 convolution followed by an activation" and mentions no normalisation. The choice
+    of both is ours and measured in docs/readings.md.
 
     Args:
         extractor: the affinity feature extractor, F -> Q (Fig. 5); same design as the semantic decoder, own weights.
@@ -28,7 +28,7 @@ class InstanceAffinity(nn.Module):
         activation: after phi0 and phi1; softmax is over the C channels.
         normalise: what phi1(Q)^T Psi is divided by: `none`; `pixels`, n; `segment`, the mass of each channel of
             Psi, so that a small thing's mean feature counts as much as a large one's; `softmax`: phi1 is a softmax
-            over the pixels, in the place of its activation (the paper's [23]).
+            over the pixels instead of its activation (the paper's [23]).
         positional_encoding: wavelengths of the sinusoidal positional encoding that is concatenated with Q. Convolutions
             are translation equivariant, so without it two similar cars attract each other. 0 in the paper. (ours)
         rope: wavelengths of the rotary position embedding (RoPE) of phi0(Q) and phi1(Q), which makes an affinity depend
@@ -36,7 +36,7 @@ class InstanceAffinity(nn.Module):
             0 in the paper. (ours)
 
     Raises:
-        ValueError: more wavelengths of the rotary code than the channels have room for.
+        ValueError: too few channels for the wavelengths of RoPE.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class InstanceAffinity(nn.Module):
         rope: int = 0,
     ) -> None:
         super().__init__()
-        if TURNED * rope > channels:
+        if ROPE_CHANNELS * rope > channels:
             raise ValueError(
-                f"affinity: {rope} wavelengths of a rotary code turn {TURNED * rope} channels, but there are "
-                f"{channels}; make affinity.rope at most {channels // TURNED}"
+                f"affinity: {rope} wavelengths of RoPE rotate {ROPE_CHANNELS * rope} channels, but there are "
+                f"{channels}; make affinity.rope at most {channels // ROPE_CHANNELS}"
             )
         self.extractor = extractor
         self.phi0 = nn.Conv2d(channels + 4 * positional_encoding, channels, 1)
@@ -81,15 +81,15 @@ class InstanceAffinity(nn.Module):
         """phi0(Q) and phi1(Q), pixels in rows of the image."""
         height, width = queries.shape[-2:]
         if self.positional_encoding:
-            code = sine_code(height, width, self.positional_encoding, queries.device)
-            queries = torch.cat([queries, code.to(queries.dtype)])
+            encoding = sinusoidal_encoding(height, width, self.positional_encoding, queries.device)
+            queries = torch.cat([queries, encoding.to(queries.dtype)])
         flat = queries.flatten(1)
         q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
         if self.normalise == "softmax":
             return self._activate(q0), q1.softmax(1)
         q0, q1 = self._activate(q0), self._activate(q1)
         if self.rope:
-            angles = rotary_angles(height, width, self.rope, queries.device).to(q0.dtype)
+            angles = rope_angles(height, width, self.rope, queries.device).to(q0.dtype)
             q0, q1 = rotate(q0, angles), rotate(q1, angles)
         return q0, q1
 

@@ -12,7 +12,7 @@ def inside(boxes: Float[Tensor, "D 4"], height: int, width: int, stride: int | f
         boxes: in pixels of the image; parts outside the grid are cut off.
         height: of the grid, in cells.
         width: of the grid, in cells.
-        stride: pixels per cell; cell x has its centre at (x + .5) * stride.
+        stride: pixels per cell; cell x has its centre at (x + 0.5) * stride.
     """
     rows = inside_axis(boxes[:, 1], boxes[:, 3], height, stride)
     columns = inside_axis(boxes[:, 0], boxes[:, 2], width, stride)

@@ -1,5 +1,5 @@
-"""Where a cell lies: as sines of its row and column (Vaswani et al. 2017, sec. 3.5, on two axes), or as a turn of its
-features that leaves of two cells' product only their offset (Su et al. 2021, arXiv 2104.09864, on two axes)."""
+"""Positional encodings in two dimensions: sinusoidal (Vaswani et al. 2017, Sec. 3.5) and rotary (RoPE, Su et al. 2021,
+arXiv 2104.09864)."""
 
 import math
 
@@ -8,18 +8,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 SHORTEST = 8.0
-"""Cells of the first wavelength; each further one is twice as long."""
+"""The first wavelength, in cells; each further one is twice as long."""
 DIRECTIONS = 4
-"""Of the waves of a rotary code, evenly spread over half a turn: along rows and columns alone, what is near would be a
-cross."""
-TURNED = 2 * DIRECTIONS
-"""Channels that one wavelength of a rotary code turns: a pair for every direction."""
+"""Directions of RoPE, evenly spread over 180 degrees: with rows and columns alone, what counts as near is a cross."""
+ROPE_CHANNELS = 2 * DIRECTIONS
+"""Channels that one wavelength of RoPE rotates: a pair per direction."""
 
 
-def sine_code(height: int, width: int, wavelengths: int, device: torch.device) -> Float[Tensor, "E h w"]:
+def sinusoidal_encoding(height: int, width: int, wavelengths: int, device: torch.device) -> Float[Tensor, "E h w"]:
     """Sine and cosine of each cell's row and column at every wavelength, E = 4 x wavelengths.
 
-    The product of two cells' codes depends on how far they are apart, not on where they lie.
+    The product of the encodings of two cells depends on the offset between them, not on where they are.
 
     Args:
         height, width: of the grid.
@@ -32,8 +31,8 @@ def sine_code(height: int, width: int, wavelengths: int, device: torch.device) -
     return torch.cat([rows[:, :, None].expand(-1, -1, width), columns[:, None, :].expand(-1, height, -1)])
 
 
-def rotary_angles(height: int, width: int, wavelengths: int, device: torch.device) -> Float[Tensor, "pairs n"]:
-    """By how much each pair of channels is turned in each cell, in radians; n = height x width, rows of the image.
+def rope_angles(height: int, width: int, wavelengths: int, device: torch.device) -> Float[Tensor, "pairs n"]:
+    """The angle in radians by which each pair of channels is rotated in each cell; n = height x width, row by row.
 
     Args:
         height, width: of the grid.
@@ -48,10 +47,10 @@ def rotary_angles(height: int, width: int, wavelengths: int, device: torch.devic
 
 
 def rotate(features: Float[Tensor, "C n"], angles: Float[Tensor, "pairs n"]) -> Float[Tensor, "C n"]:
-    """The last channels turned, pair by pair; the others as they were.
+    """The features with their last channels rotated, pair by pair.
 
-    Of two cells i and j, rotate(a)_i . rotate(b)_j depends on a_i, b_j and on the offset from i to j, not on where they
-    lie: turning both by the same angle changes no product.
+    The product rotate(a)_i . rotate(b)_j of two cells i and j depends on a_i, b_j and the offset from i to j only,
+    because rotating both by the same angle does not change it.
     """
     pairs = len(angles)
     kept, x, y = torch.split(features, [len(features) - 2 * pairs, pairs, pairs])

@@ -24,7 +24,7 @@ def learning_rate_factor(iteration: int, config: TrainConfig) -> float:
 
 
 def make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD with momentum .9 or AdamW; weight decay on weights of two and more dimensions only.
+    """SGD with momentum 0.9 or AdamW; weight decay on weights of two and more dimensions only.
 
     Biases, including those of norms, get `bias_lr_factor` times the learning rate (maskrcnn-benchmark's recipe), in a
     group of their own where the factor is not 1.

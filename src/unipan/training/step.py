@@ -43,7 +43,7 @@ def runs_bf16(precision: str, device: torch.device) -> bool:
     """Whether to use bf16: as told, or (auto) where the processor multiplies it natively.
 
     Measured: on a Xeon with AMX a 3x3 convolution is 3 to 5 times faster in bf16; on an EPYC with AVX512_BF16 a whole
-    step takes .74 to .81 of the time; a processor with neither is slower with it.
+    step takes 0.74 to 0.81 of the time; a processor with neither is slower with it.
     """
     if precision != "auto":
         return precision == "bf16"
@@ -95,10 +95,10 @@ def _culprits(step: nn.Module, images: ImageBatch, targets: list[Target]) -> lis
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float, iteration: int) -> None:
-    """Exponential moving average of weights and buffers; early on it follows faster, so that it forgets the start."""
+def update_ema(ema: nn.Module, network: nn.Module, decay: float, iteration: int) -> None:
+    """Update the exponential moving average of weights and buffers; the decay is smaller in the first iterations."""
     decay = min(decay, (1 + iteration) / (10 + iteration))
-    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+    for mean, value in zip(ema.state_dict().values(), network.state_dict().values(), strict=True):
         if mean.is_floating_point():
             mean.lerp_(value.to(mean.dtype), 1 - decay)
         else:

@@ -19,7 +19,7 @@ from unipan.ops.distributed import mean_count
 from unipan.structures import ImageBatch, Target
 from unipan.training.run_folder import RunRecord
 from unipan.training.schedule import make_optimizer, set_learning_rate
-from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_average
+from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_ema
 from unipan.training.validation import validate
 
 MEASURED_STEPS = 6
@@ -69,21 +69,21 @@ class Trainer:
             torch.manual_seed(config.train.seed)
             network = build_network(config, data.categories, pretrained=True)
         self.network = network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(network).eval().requires_grad_(False) if config.train.ema_decay else None
+        self.ema = copy.deepcopy(network).eval().requires_grad_(False) if config.train.ema_decay else None
         self.criterion = build_criterion(config)
         step = TrainingStep(network, self.criterion, runs_bf16(config.train.precision, fabric.device))
         self.step, self.optimizer = fabric.setup(step, make_optimizer(step, config.train))
-        if self.average is not None:
-            self.average.to(fabric.device)
+        if self.ema is not None:
+            self.ema.to(fabric.device)
         self.progress = Progress()
 
     @property
     def evaluated(self) -> PanopticNetwork:
-        """The network that is validated and saved: the moving average where there is one."""
-        return self.average or self.network
+        """The network that is validated and saved: the EMA if there is one."""
+        return self.ema or self.network
 
     def seconds_per_step(self) -> float:
-        """Time a few steps, the same figure on every process; weights, average and optimiser are put back."""
+        """Time a few steps, the same figure on every process; weights, EMA and optimiser are restored."""
         before = copy.deepcopy(self.state())
         batches = self._batches(0, MEASURED_STEPS)
         times: list[float] = []
@@ -169,8 +169,8 @@ class Trainer:
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if self.average is not None:
-            update_average(self.average, self.network, train.ema_decay, iteration)
+        if self.ema is not None:
+            update_ema(self.ema, self.network, train.ema_decay, iteration)
         means = self.fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
         assert isinstance(means, Tensor)
         return dict(zip(sums, means.tolist(), strict=True)), rate
@@ -211,7 +211,7 @@ class Trainer:
         """All that a resume needs."""
         return {
             "network": self.network.state_dict(),
-            "average": self.average.state_dict() if self.average is not None else None,
+            "average": self.ema.state_dict() if self.ema is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "progress": vars(self.progress),
         }
@@ -219,8 +219,8 @@ class Trainer:
     def load_state(self, state: dict[str, object]) -> None:
         """Continue where `state()` was taken."""
         self.network.load_state_dict(state["network"])  # type: ignore[arg-type]
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
+        if self.ema is not None:
+            self.ema.load_state_dict(state["average"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])  # type: ignore[arg-type]
 
