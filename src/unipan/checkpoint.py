@@ -45,7 +45,7 @@ def save_checkpoint(
     metrics: dict[str, Any],
     half: bool = False,
 ) -> None:
-    """Write one file, beside its place first, so that a crash leaves the old one.
+    """Write one file atomically: a crash leaves the old one.
 
     Args:
         path: ends in .safetensors.
@@ -137,13 +137,13 @@ CLASS_LAYERS = {
     "detection.roi.box_predictor.cls_score": (1, 1),
     "detection.roi.box_predictor.bbox_pred": (4, 1),
 }
-"""Layers whose rows are classes: rows of one class, and how many backgrounds stand before the first (torchvision's)."""
+"""Layers whose rows belong to classes: rows per class, and the number of background classes before the first."""
 
 AFFINITIES = ("affinity.phi0.weight", "affinity.phi1.weight")
 """Shape (C, C + E, 1, 1): the channels of Q, then the E channels of the positional encoding."""
 
 DECODERS = ("semantic", "affinity.extractor")
-"""Each ends in a `project`; that, and phi0 and phi1, mean nothing on layers that start afresh."""
+"""Each ends in a `project`, which, like phi0 and phi1, is useless on top of other layers."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,10 @@ class Transfer:
     """What a network took from a checkpoint of another experiment.
 
     Attributes:
-        left: names of the tensors that start afresh.
+        left: names of the tensors that keep their initial values.
         semantic: names of the classes whose row of V was taken.
         detection: names of the thing classes whose rows in the detector were taken.
-        decoders: those that start afresh because their layers are others.
+        decoders: the ones that keep their initial values, because their layers differ.
     """
 
     left: list[str]
@@ -166,8 +166,8 @@ class Transfer:
 def transfer(network: PanopticNetwork, source: str | Path, categories: Categories) -> Transfer:
     """Start a network from a checkpoint of another experiment (Table 4: from COCO to Cityscapes).
 
-    Tensors of the same name and shape are taken. In the layers that end in classes the rows of each class that both
-    datasets have (`same_classes`) are taken one by one, and the background's. With another positional
+    Tensors of the same name and shape are taken. In layers whose rows belong to classes, the rows of the background and
+    of each class that both datasets have (`same_classes`) are taken. With another positional
     encoding, phi0 and phi1 keep their weights on Q, and those on the encoding start at 0. Everything else keeps its
     fresh values: other classes, another width, and a decoder of another depth with all that builds on it.
 
@@ -199,7 +199,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     for name in decoders:
         part = name.partition(".")[0]
         fitting = {key: value for key, value in fitting.items() if not key.startswith(f"{part}.")}
-    # A frozen batch norm counts no batches; an unfrozen one may start counting at 0.
+    # Frozen batch norm does not count batches; an unfrozen one may start at 0.
     left = [key for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
     for name, value in network.backbone.must_match.items():
         if (theirs := getattr(config.backbone, name)) != value:
@@ -236,9 +236,9 @@ def _with_other_encoding(fresh: Tensor, stored: Tensor) -> Tensor:
 
 
 def _is_another(decoder: str, own: dict[str, Tensor], stored: dict[str, Tensor], fitting: dict[str, Tensor]) -> bool:
-    """Whether the decoder's layers below its projection are not those of the checkpoint.
+    """Whether the layers of a decoder, apart from its projection, differ from those of the checkpoint.
 
-    One layer less counts, too, where all layers have one width: the others fit, but the projection stood on the last.
+    If only their number differs, the common ones fit, but the projection was trained on top of the last.
     """
     here, there = (
         {key for key in state if key.startswith(f"{decoder}.") and not key.startswith(f"{decoder}.project.")}

@@ -1,4 +1,4 @@
-"""The nouns that travel through the network: batches, detections, targets, outputs.
+"""The values that pass through the network: batches, detections, targets, outputs.
 
 Legend: B images, D detections, N ground-truth things, T thing and S stuff classes, L = T + S (things first),
 K = D + S channels of one image (detections first), C affinity channels, h w = H/d W/d (d = 4 in the paper).
@@ -99,16 +99,16 @@ class Detections:
 class Target:
     """The truth of one image at the network's input size (before padding).
 
-    Crowd things have their class in `semantic` but VOID in `instances`: they teach the semantic submodule and
-    nothing else.
+    Crowds have their class in `semantic` but VOID in `instances`: only the semantic submodule learns from them.
 
     Attributes:
         boxes: tight boxes of the things, x0 y0 x1 y1.
         classes: their thing class index.
         instances: for each pixel the row of its thing in `boxes`, else VOID.
         semantic: for each pixel its class index, else VOID.
-        seed: of what is drawn for this image in training (the sample of anchors and proposals), so that it does not
-            depend on the images beside it; None draws from torch's global generator.
+        seed: of the sampling of anchors and proposals, so that it does not depend on the other images of the batch;
+        None
+            uses torch's global generator.
     """
 
     boxes: Float[Tensor, "N 4"]

@@ -28,8 +28,8 @@ class ResNet(nn.Module):
     Args:
         depth: 18, 34, 50 or 101.
         width: channels of the stem, 64 in the standard network.
-        frozen: batch norm as fixed scale and shift; stem and layer1 (res2) learn nothing.
-        msra: a stage's stride stands in its first 1x1 (MSRA's ResNet), not in its 3x3 (torchvision's).
+        frozen: freeze batch norm, stem and layer1 (res2).
+        msra: put the stride of a stage in its first 1x1 convolution (MSRA's ResNet), not in the 3x3 (torchvision's).
     """
 
     def __init__(self, *, depth: int, width: int = STANDARD_WIDTH, frozen: bool = False, msra: bool = False) -> None:
@@ -67,15 +67,15 @@ class ResNet(nn.Module):
 class ResNetFPN(nn.Module):
     """Backbone of the whole network: features F at strides 4 to 64.
 
-    The paper says that the squeeze-and-excite stands on the top ResNet feature "before" the first FPN feature; we
-    give its output to the lateral of P5 alone, and take SENet's own form and reduction (ours).
+    The paper puts squeeze-and-excite on the top ResNet feature "before" the first FPN feature. Here its output goes to
+    the lateral of P5 only, in the form and with the reduction of SENet (ours).
 
     Args:
         depth: of the ResNet: 18, 34, 50 or 101.
         width: channels of its stem; only 64 has pretrained weights.
         fpn_channels: of every level.
         se_reduction: of the squeeze-and-excite; 0 leaves it out.
-        frozen: fixed batch norm, stem and res2: for pretrained weights.
+        frozen: freeze batch norm, stem and res2; for pretrained weights.
         stride_in_1x1: of every stage, see `ResNet`.
     """
 
@@ -100,7 +100,7 @@ class ResNetFPN(nn.Module):
         self.fpn = FeaturePyramidNetwork(self.resnet.channels, fpn_channels, extra_blocks=LastLevelMaxPool())
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> dict[str, Float[Tensor, "B F _ _"]]:
-        """From pixels normalised by the ImageNet mean and deviation to p2..p6; p6 serves the RPN alone."""
+        """From normalised pixels to p2..p6; p6 is for the RPN only."""
         c2, c3, c4, c5 = self.resnet(pixels)
         features = self.fpn(OrderedDict(p2=c2, p3=c3, p4=c4, p5=self.excite(c5)))
         features["p6"] = features.pop("pool")

@@ -1,13 +1,12 @@
 """Sec. 3.5, A.1, A.2, App. B: the losses, as named terms and named weights.
 
-Every mean is over the boxes or pixels of all processes (`mean_count`), so that any split of a batch over processes
-gives the same losses and gradients. One term cannot: the Lovasz softmax ranks the pixels of a batch against each other,
-and the batch is what one process holds in one backward pass, as in the paper (App. B).
+Averages are over the boxes or pixels of all processes (`mean_count`), so losses and gradients do not depend on how a
+batch is split over processes. The exception is the Lovasz softmax, which ranks the pixels of a batch against each
+other: its batch is what one process holds in one backward pass, as in the paper (App. B).
 
-Under accumulation (several backward passes per step) the cross entropy of V is a mean over all passes, too
-(`labelled`), and RPN and box losses are while every image fills its sample of anchors and proposals. Mask and panoptic
-terms are means within a pass, then over passes: how many boxes and pixels count is known only once the later passes
-have run.
+With gradient accumulation, the cross entropy of V is an average over all backward passes of a step (`labelled`), and so
+are the RPN and box losses if every image fills its sample of anchors and proposals. Mask and panoptic terms are
+averaged within a pass and then over passes, because the number of boxes and pixels that count is not known in advance.
 
 Legend: B images, K channels of one image, L classes, h w = H/d W/d (d = 4 in the paper).
 """
@@ -62,13 +61,13 @@ class Criterion(nn.Module):
     def forward(
         self, output: PanopticOutput, targets: list[Target], labelled: float | None = None
     ) -> dict[str, Tensor]:
-        """The named terms, each a scalar; a panoptic term is left out where its weight is 0.
+        """The named terms, each a scalar; panoptic terms with weight 0 are left out.
 
         Args:
             output: of the network, called with the targets.
             targets: one per image.
-            labelled: what the cross entropy of V is divided by, where the batch is one of several that make up a
-                step: labelled pixels per process and batch, on average.
+            labelled: the divisor of the cross entropy of V, if the batch is one of several in a step: the average
+                number of labelled pixels per process and batch.
 
         Raises:
             ValueError: the output was made without targets.
@@ -87,7 +86,7 @@ class Criterion(nn.Module):
         return terms
 
     def labelled(self, targets: list[Target]) -> int:
-        """Pixels that count in the cross entropy of V, known before the network has run."""
+        """Number of pixels that enter the cross entropy of V; known before the forward pass."""
         stride = self.semantic_stride
         sizes = [(-(-t.semantic.shape[0] // stride), -(-t.semantic.shape[1] // stride)) for t in targets]
         padded = [_pad(t.semantic, h * stride, w * stride) for t, (h, w) in zip(targets, sizes, strict=True)]

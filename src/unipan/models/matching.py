@@ -24,9 +24,9 @@ def class_gated_iou(detections: Detections, target: Target) -> Float[Tensor, "D 
 def match(detections: Detections, target: Target, threshold: float = 0.5) -> tuple[Detections, Int[Tensor, " _"]]:
     """The detections that enter the panoptic submodule in training, and the ground-truth row of each, else VOID.
 
-    Maximises the sum of IoU_t over all one-to-one assignments (Eq. 5). Left-over detections whose best IoU reaches
-    the threshold t are duplicates and removed; those without any ground truth stay as channels that should win
-    nowhere (the paper does not mention them).
+    Maximises the sum of IoU_t over all one-to-one assignments (Eq. 5). Unmatched detections whose best IoU reaches the
+    threshold t are duplicates and are removed; the other false positives stay, as channels that should win nowhere (the
+    paper does not mention them).
     """
     iou = class_gated_iou(detections, target)
     valid = iou * (iou >= threshold)
@@ -47,9 +47,9 @@ def channel_labels(
     num_things: int,
     padded: tuple[int, int],
     stride: int,
-    missed: int = VOID,
+    unmatched: int = VOID,
 ) -> Int[Tensor, "h w"]:
-    """The matched ground truth T*: the channel of P that each cell should win, VOID where it teaches nothing.
+    """The matched ground truth T*: for each cell the channel of P that should win, VOID where there is no loss.
 
     Stuff is matched by class. Void, padding and crowds are VOID, and so are things that no detection matches.
 
@@ -59,12 +59,12 @@ def channel_labels(
         num_things: T.
         padded: height and width of the padded input.
         stride: pixels per cell of the result.
-        missed: the channel of things that no detection matches, where there is one (UPSNet's void channel).
+        unmatched: the label of things that no detection matches; the channel of void in UPSNet.
     """
-    channel_of_row = torch.full((len(target.classes) + 1,), missed, device=rows.device)
+    channel_of_row = torch.full((len(target.classes) + 1,), unmatched, device=rows.device)
     matched = (rows != VOID).nonzero()[:, 0]
     channel_of_row[rows[matched]] = matched
-    channel_of_row[VOID] = VOID  # the last entry answers for pixels of no thing
+    channel_of_row[VOID] = VOID  # the last entry is for pixels without a thing
     things = channel_of_row[target.instances]
     is_stuff = target.semantic >= num_things
     stuff = target.semantic - num_things + len(rows)

@@ -79,7 +79,7 @@ class PanopticNetwork(nn.Module):
         )
 
     def revise(self, potentials: list[Tensor], queries: Float[Tensor, "B C h w"] | None) -> list[Tensor]:
-        """P of every image; each has its own size and number of channels, so they go one by one."""
+        """P of every image, one by one, because sizes and numbers of channels differ."""
         if self.affinity is None or queries is None:
             return potentials
         return [
@@ -89,7 +89,7 @@ class PanopticNetwork(nn.Module):
     def match(
         self, candidates: list[Detections], targets: list[Target], images: ImageBatch
     ) -> tuple[list[Detections], list[Tensor]]:
-        """Match every image and write the truth in the channels of its detections."""
+        """Match every image, and label its cells with the channels of its detections."""
         pairs = [match(found, target, self.iou_threshold) for found, target in zip(candidates, targets, strict=True)]
         labels = [
             channel_labels(
@@ -114,7 +114,7 @@ class PanopticNetwork(nn.Module):
 def crop(v: Float[Tensor, "L h w"], size: tuple[int, int], stride: int) -> Float[Tensor, "L _ _"]:
     """The cells that an image of this size covers.
 
-    Psi and P end with their image, so that padding does not enter the sum over pixels phi1(Q)^T Psi. (It still
-    enters GroupNorm and squeeze-and-excite, as the mean colour.)
+    Psi and P exclude padding, so that it does not enter the sum over pixels phi1(Q)^T Psi. (It still enters GroupNorm
+    and squeeze-and-excite, as the mean colour.)
     """
     return v[:, : -(-size[0] // stride), : -(-size[1] // stride)]

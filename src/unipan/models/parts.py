@@ -1,4 +1,4 @@
-"""What the network (Fig. 2) asks of its parts; whatever does this can stand in the place of ours.
+"""The interfaces of the network's parts (Fig. 2). Any module with one of them can replace ours; `build.py` chooses.
 
 Legend: B images, H W their padded size, F channels of every level, O channels of a map, h w = H/d W/d, D detections.
 """
@@ -17,8 +17,8 @@ class Backbone(Protocol):
 
     Attributes:
         out_channels: F.
-        must_match: fields of `BackboneConfig`, by name, that change what weights mean, but no tensor's shape: `--init`
-            refuses a checkpoint that has other values.
+        must_match: the fields of `BackboneConfig`, by name, that change the meaning of weights but no shape; `--init`
+            refuses checkpoints with other values.
     """
 
     out_channels: int
@@ -61,5 +61,5 @@ class Detector(Protocol):
     def masks(
         self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
     ) -> list[Tensor] | list[None]:
-        """Mask logits (D, m, m) of each image's boxes, whoever found them; None per image without a mask head."""
+        """Mask logits (D, m, m) for any boxes of each image; None per image without a mask head."""
         ...

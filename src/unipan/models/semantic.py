@@ -17,7 +17,7 @@ P2_STRIDE = 4
 
 
 class DeformableConv(nn.Module):
-    """3x3 deformable convolution v1 (arXiv 1703.06211): it starts as a plain one, its offsets being zero."""
+    """3x3 deformable convolution v1 (arXiv 1703.06211), initialised as a plain one by zero offsets."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -27,8 +27,8 @@ class DeformableConv(nn.Module):
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Float[Tensor, "B I h w"]) -> Float[Tensor, "B O h w"]:
-        """Offsets and convolution in the weights' own precision, also under autocast."""
-        # The kernel has no bf16 form, and offsets rounded to bf16 would miss their pixel in wide images.
+        """Offsets and convolution in the precision of the weights, also under autocast."""
+        # The kernel does not support bf16, and offsets in bf16 are off by pixels in wide images.
         with torch.autocast(features.device.type, enabled=False):
             features = features.to(self.conv.weight.dtype)
             output: Tensor = self.conv(features, self.offset(features))
@@ -82,10 +82,11 @@ class PyramidDecoder(nn.Module):
         return F.interpolate(output, scale_factor=P2_STRIDE / self.stride, mode="bilinear", align_corners=False)
 
     def fuse(self, decoded: list[Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
-        """Upsample, concatenate, 1x1, in another order: a 1x1 convolution and a bilinear upsampling commute.
+        """Upsample, concatenate and project; in another order, because a 1x1 convolution and bilinear upsampling
+        commute.
 
-        Each level is convolved by its columns of the 1x1 at its own size and the results are added, so neither the
-        wide concatenation nor the product of the coarse levels at stride 4 is ever computed.
+        Each level is convolved at its own size with its columns of the 1x1 convolution, and the results are upsampled
+        and added. This saves the wide concatenation and the convolution of the coarse levels at stride 4.
         """
         weights = self.project.weight.chunk(len(LEVELS), dim=1)
         output = F.conv2d(decoded[0], weights[0], self.project.bias)

@@ -1,10 +1,9 @@
-"""How much memory a training step takes, said before the first one.
+"""An estimate of the memory of a training step, made before the first one.
 
-What autograd keeps for the backward pass is counted with hooks on small inputs of the network itself, of two sizes
-each, and extended linearly: every part is linear in its pixels or in its regions. Weights, gradients and optimiser are
-counted exactly. Regions count as if every limit were reached (512 sampled proposals, 100 detections), so the figure is
-rather high than low early in training. `docs/full_size.md` has it beside measured peaks.
-"""
+What autograd saves for the backward pass is measured with hooks, on small inputs of two sizes, and extrapolated: every
+part is linear in its pixels or regions. Weights, gradients and optimiser state are counted exactly. Regions are counted
+as if every limit were reached (512 sampled proposals, 100 detections), so the estimate is rather high early in
+training. `docs/full_size.md` has it beside measured peaks."""
 
 import itertools
 import os
@@ -47,7 +46,7 @@ class MemoryEstimate:
     """Bytes of one process or GPU.
 
     Attributes:
-        fixed: weights, gradients, optimiser's state, moving average, the copy that timing the first steps keeps.
+        fixed: weights, gradients, optimiser state, EMA, and the copy that is kept while the first steps are timed.
         alone: for the image of a backward pass that has one.
         beside: for every image of a backward pass that has several.
         size: what both were counted with.
@@ -222,7 +221,7 @@ def _fixed(network: PanopticNetwork, train: TrainConfig, several: bool) -> int:
     weights = sum(t.nbytes for t in itertools.chain(network.parameters(), network.buffers()))
     learned = sum(p.nbytes for p in network.parameters() if p.requires_grad)
     states = 2 if train.optimizer == "adamw" else 1
-    copies = 2 + (2 if train.ema_decay else 0)  # its own, and the one that timing keeps; the same of the average
+    copies = 2 + (2 if train.ema_decay else 0)  # the weights and the copy kept while timing; the same for the EMA
     return copies * weights + (1 + states + several) * learned
 
 

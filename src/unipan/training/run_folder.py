@@ -1,4 +1,4 @@
-"""What a run leaves behind: log.csv, TensorBoard events, checkpoints, the state for a resume, lines on the terminal."""
+"""The folder of a run: log.csv, notes, TensorBoard events, checkpoints, and the state to resume from."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
-"""Columns of log.csv that a validation fills; the loss terms have columns of their own names."""
+"""Columns of log.csv that a validation fills; every loss term has a column of its name."""
 
 
 class Bar:
@@ -43,7 +43,7 @@ class RunRecord:
         folder: made if missing.
         every: iterations per row of log.csv; each row holds their mean losses.
         quiet: print nothing.
-        origin: what a resume must find unchanged besides the config: data and number of processes.
+        origin: what must be unchanged on resume besides the config: data and number of processes.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class RunRecord:
         self._resumed_at: int | None = None
 
     def say(self, text: str) -> None:
-        """A line on the terminal, kept in notes.txt."""
+        """Print a line and append it to notes.txt."""
         self.console.print(text, highlight=False, soft_wrap=True)
         with (self.folder / "notes.txt").open("a") as file:
             file.write(text + "\n")
 
     @contextmanager
     def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Bar]:
-        """A live bar with losses and remaining time; nothing where the output is not a terminal."""
+        """A progress bar with losses and remaining time; nothing if the output is not a terminal."""
         if not (wanted and self.console.is_terminal):
             yield Bar(None, None)
             return
@@ -82,7 +82,7 @@ class RunRecord:
         figures: dict[str, float] | None,
         last: bool = False,
     ) -> None:
-        """Collect one iteration; every `every`-th and every validation writes a row of means."""
+        """Add one iteration; every `every`-th one and every validation writes a row of averages."""
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
@@ -102,7 +102,7 @@ class RunRecord:
 
     def _write(self, row: dict[str, Any]) -> None:
         columns, rows = self._read_log()
-        if not row.keys() <= set(columns):  # a new log, or one without a term or figure that there is by now
+        if not row.keys() <= set(columns):  # a new log, or one that lacks a column
             self._write_log([*columns, *(name for name in row if name not in columns)], [*rows, row])
         else:
             with (self.folder / "log.csv").open("a", newline="") as file:
@@ -116,7 +116,7 @@ class RunRecord:
             self._board.flush()
 
     def cut_log(self, iteration: int) -> None:
-        """Drop the rows after an iteration: a resumed run writes them again."""
+        """Drop the rows after an iteration, which a resumed run writes again."""
         self._resumed_at = iteration
         columns, rows = self._read_log()
         if columns:
@@ -151,7 +151,7 @@ class RunRecord:
             save_checkpoint(self.folder / f"{name}.safetensors", network.state_dict(), config, categories, metrics)
 
     def save_resume(self, state: dict[str, object], config: Config) -> None:
-        """Everything a resume needs, written beside first."""
+        """Save everything that is needed to resume."""
         folder = self.folder / "resume"
         folder.mkdir(exist_ok=True)
         beside = folder / "state.part"

@@ -42,8 +42,8 @@ class TrainingStep(nn.Module):
 def runs_bf16(precision: str, device: torch.device) -> bool:
     """Whether to use bf16: as told, or (auto) where the processor multiplies it natively.
 
-    Measured: on a Xeon with AMX a 3x3 convolution is 3 to 5 times faster in bf16; on an EPYC with AVX512_BF16 a whole
-    step takes 0.74 to 0.81 of the time; a processor with neither is slower with it.
+    Measured: a 3x3 convolution is 3 to 5 times faster in bf16 on a Xeon with AMX; a whole step takes 0.74 to 0.81 of
+    the time on an EPYC with AVX512_BF16; processors with neither are slower in bf16.
     """
     if precision != "auto":
         return precision == "bf16"
@@ -57,9 +57,9 @@ def runs_bf16(precision: str, device: torch.device) -> bool:
 def check_finite(
     terms: Mapping[str, Tensor], step: nn.Module, images: ImageBatch, targets: list[Target], folder: Path
 ) -> None:
-    """Stop with the term's and the image's name and the batch on disk if a loss is not finite.
+    """Stop if a loss is not finite: save the batch, and name the term and the images.
 
-    All processes stop together: one that went on would wait for the others forever.
+    All processes stop together, because one that continued would wait for the others forever.
 
     Raises:
         NonFiniteLossError: and `folder/nonfinite.pt` holds the batch and the weights.
@@ -69,11 +69,11 @@ def check_finite(
         return
     path = folder / "nonfinite.pt"
     if bad:
-        # Saved first: looking for the culprits moves the batch-norm statistics.
+        # Saved first, because searching for the images changes the batch norm statistics.
         beside = folder / f"nonfinite.{os.getpid()}.part"
         torch.save({"images": images, "targets": targets, "weights": step.state_dict()}, beside)
         beside.replace(path)
-    culprits = _culprits(step, images, targets) or images.names  # by all: the losses count over the processes
+    culprits = _culprits(step, images, targets) or images.names  # in every process: the losses are averages over all
     if not bad:
         raise NonFiniteLossError("training: a loss of another process is not finite; that process says which")
     raise NonFiniteLossError(

@@ -23,19 +23,19 @@ from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_e
 from unipan.training.validation import validate
 
 MEASURED_STEPS = 6
-"""Steps that are timed before a run; they leave no trace."""
+"""Steps that are timed before a run and then undone."""
 MEASURED_SECONDS = 60.0
-"""Steps so long that these are over need no more repeats."""
+"""Timing stops after so many seconds."""
 VALIDATION_SHARE = 0.92
-"""Share of `--minutes` that the steps get; validation and saving get the rest."""
+"""Share of `--minutes` for the steps; the rest is for validation and saving."""
 
 Batches = Iterator[tuple[ImageBatch, list[Target]]]
 
 
 @dataclass
 class Progress:
-    """What a resumed run needs besides weights and optimiser: nothing random is in it, because every draw is seeded
-    by its iteration."""
+    """What is needed to resume, besides weights and optimiser. There is no random state, because every iteration is
+    seeded."""
 
     iteration: int = 0
     best: float = -1.0
@@ -83,7 +83,7 @@ class Trainer:
         return self.ema or self.network
 
     def seconds_per_step(self) -> float:
-        """Time a few steps, the same figure on every process; weights, EMA and optimiser are restored."""
+        """Seconds per step, the same on every process; weights, EMA and optimiser are restored."""
         before = copy.deepcopy(self.state())
         batches = self._batches(0, MEASURED_STEPS)
         times: list[float] = []
@@ -99,14 +99,14 @@ class Trainer:
         return seconds
 
     def fit_to(self, minutes: float) -> None:
-        """Choose the number of iterations that fits, from a few timed steps."""
+        """Set the number of iterations to what fits into `minutes`, from a few timed steps."""
         seconds = self.seconds_per_step()
         iterations = max(20, int(minutes * 60 * VALIDATION_SHARE / seconds))
         self.config = replace(self.config, train=replace(self.config.train, iterations=iterations))
         self._say(f"--minutes {minutes:g}: a step takes {seconds:.2f} s, so {iterations} iterations fit")
 
     def announce(self) -> None:
-        """Say how long the rest of the run takes, from a few timed steps."""
+        """Say how long the rest of the run will take, from a few timed steps."""
         seconds, left = self.seconds_per_step(), self.config.train.iterations - self.progress.iteration
         whole = spell_time(left * seconds / VALIDATION_SHARE)
         self._say(
@@ -153,7 +153,7 @@ class Trainer:
     def _iteration(self, iteration: int, batches: Batches) -> tuple[dict[str, float], float]:
         """One optimiser step; returns the unweighted losses, means of processes and backward passes, and the rate."""
         train = self.config.train
-        # Every image draws its own sample (Target.seed); whatever else should draw repeats after a resume, too.
+        # Images have seeds of their own (Target.seed); this makes any other randomness repeat after a resume.
         torch.manual_seed(train.seed * 1_000_003 + iteration * 1009 + self.fabric.global_rank)
         rate = set_learning_rate(self.optimizer, iteration, train)
         self.step.train()
@@ -188,7 +188,7 @@ class Trainer:
         return {name: term.detach() for name, term in terms.items()}
 
     def _labelled(self, targets: list[list[Target]]) -> float | None:
-        """What the cross entropy of V is divided by in each of several backward passes (see `Criterion.forward`)."""
+        """The divisor of the cross entropy of V in each of several backward passes (see `Criterion.forward`)."""
         if len(targets) == 1:
             return None
         count = sum(self.criterion.labelled(some) for some in targets)
@@ -236,7 +236,7 @@ def check_batch(config: Config, world: int) -> None:
 
 
 def spell_time(seconds: float) -> str:
-    """A duration as people say it."""
+    """A duration in words."""
     minutes = seconds / 60
     if minutes < 100:
         return f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds:.0f} seconds"

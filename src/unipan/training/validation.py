@@ -1,6 +1,6 @@
-"""Validation while training: PQ of the map that users get and of argmax Psi.
+"""Validation during training: PQ of the experiment's own fusion and of the argmax of Psi.
 
-The images are split over the processes, so that every one counts once.
+The images are split over the processes, so that each is counted once.
 """
 
 from functools import reduce
@@ -45,7 +45,7 @@ def validate(
 
 
 def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
-    """Give every process the first one's batch statistics: they differ in training, and the first one's are saved."""
+    """Broadcast the batch norm statistics of the first process, which are the ones that are saved."""
     if fabric.world_size > 1:
         for buffer in network.buffers():
             torch.distributed.broadcast(buffer, src=0)

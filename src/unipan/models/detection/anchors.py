@@ -10,10 +10,10 @@ P2_STRIDE = 4
 
 
 class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
-    """Anchors of exactly the given area and ratio, 4, 8, ... 64 pixels apart, the first one centred on the corner.
+    """Anchors of exactly the given area and ratio at strides 4, 8, ... 64; the first is centred on the image's corner.
 
-    torchvision's are rounded to whole pixels, and it divides the input by the number of cells: 21 cells of P6 in 1312
-    pixels would lie 62 apart. detectron2, whose RPN weights this serves, does neither.
+    torchvision rounds anchors to whole pixels and infers strides from the number of cells: 21 cells of P6 in 1312
+    pixels have a stride of 62. detectron2, for whose RPN weights this is, does neither.
     """
 
     def generate_anchors(
@@ -30,7 +30,7 @@ class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no
         return torch.stack([-width, -height, width, height], dim=1).to(dtype)
 
     def grid_anchors(self, grid_sizes: Sequence[Sequence[int]], strides: list[list[Tensor]]) -> list[Tensor]:
-        """Those of every cell, per level."""
+        """The anchors of every cell, per level."""
         exact = [[torch.full_like(side, P2_STRIDE << level) for side in both] for level, both in enumerate(strides)]
         anchors: list[Tensor] = super().grid_anchors(grid_sizes, exact)
         return anchors

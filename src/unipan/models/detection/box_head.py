@@ -52,16 +52,16 @@ def box_heads(
 def sample_proposals(
     roi: RoIHeads, proposals: list[Tensor], truths: list[Truth]
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor], tuple[Tensor, ...]]:
-    """What the box head trains on, per image: boxes (N 4), the thing that each should find, label, box deltas.
+    """What the box head trains on, per image: boxes (N, 4), the matched ground-truth row, label, box deltas.
 
-    torchvision's `select_training_samples`, drawn image by image.
+    As torchvision's `select_training_samples`, but sampled image by image.
     """
     boxes = [truth["boxes"].to(proposals[0].dtype) for truth in truths]
     proposals = roi.add_gt_proposals(proposals, boxes)
     rows, labels = roi.assign_targets_to_proposals(proposals, boxes, [truth["labels"] for truth in truths])
     most, share = roi.fg_bg_sampler.batch_size_per_image, roi.fg_bg_sampler.positive_fraction
-    chosen = [sample(label, most, share, truth["draw"]) for label, truth in zip(labels, truths, strict=True)]
+    chosen = [sample(label, most, share, truth["generator"]) for label, truth in zip(labels, truths, strict=True)]
     proposals, rows, labels = ([each[c] for each, c in zip(p, chosen, strict=True)] for p in (proposals, rows, labels))
-    # An image without things has only background, whose deltas count nowhere.
+    # An image without things has only background, whose deltas do not enter the loss.
     wanted = [b[row] if len(b) else torch.zeros_like(p) for b, row, p in zip(boxes, rows, proposals, strict=True)]
     return proposals, rows, labels, roi.box_coder.encode(wanted, proposals)

@@ -1,10 +1,11 @@
 """Sec. 3.3, A.2: the object detection submodule gives boxes B, scores s, classes c and, optionally, masks M.
 
-Built from torchvision's RPN, RoIAlign and heads. The same detections are predicted in training as at test, and the
-panoptic submodule learns from their mistakes. Stuff classes join as whole-image detections in the potential head.
+Built from torchvision's RPN, RoIAlign and heads. Detections are predicted in the same way in training and at test, so
+that the panoptic submodule learns to deal with their errors. Stuff classes are added in the potential head, as
+detections that cover the whole image.
 
-Legend: B images, R proposals, D detections, T thing classes; torchvision counts background as class 0, so its
-classes are offset by one, in this file alone.
+Legend: B images, R proposals, D detections, T thing classes; in torchvision class 0 is the background, so in detection/
+its labels are thing classes plus one.
 """
 
 import torch
@@ -69,7 +70,7 @@ class DetectionHead(nn.Module):
     ) -> tuple[list[Detections], dict[str, Tensor]]:
         """Detections of each image and, in training mode, the named losses."""
         truths = None if targets is None else [truth_of(target) for target in targets]
-        # torchvision makes the anchors in the features' own type; bf16 would round boxes to whole pixels and more.
+        # torchvision makes anchors in the type of the features; bf16 would round boxes to whole pixels or worse.
         levels = {name: level.float() for name, level in features.items()}
         proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), levels, truths)
         if targets is None or truths is None or not self.training:
@@ -85,8 +86,8 @@ class DetectionHead(nn.Module):
     ) -> list[Detections]:
         """Score, refine and suppress the proposals of each image.
 
-        Scores and masks carry gradients (A.4), boxes do not: a crop has none towards its corners. So all proposals
-        are scored without a graph and only the kept ones again with it.
+        Scores and masks carry gradients (A.4); boxes do not, as a crop has no gradient towards its corners. All
+        proposals are therefore scored without a graph, and the kept ones once more with it.
         """
         with torch.no_grad():
             logits, deltas = self._box_head(features, proposals)
@@ -105,7 +106,7 @@ class DetectionHead(nn.Module):
     def _suppress(
         self, scores: Float[Tensor, "R T"], boxes: Float[Tensor, "R T 4"], size: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Boxes, scores, classes and proposal rows of the detections of one image: the usual post-processing."""
+        """The usual post-processing of one image: boxes, scores, classes and proposal rows of the detections."""
         boxes = clip_boxes_to_image(boxes, size)
         row, label = (scores > self.roi.score_thresh).nonzero(as_tuple=True)
         box, score = boxes[row, label], scores[row, label]
@@ -136,7 +137,7 @@ class DetectionHead(nn.Module):
             sampled, rows, labels, deltas = sample_proposals(self.roi, proposals, truths)
         class_logits, box_deltas = self._box_head(features, sampled)
         box_class, box_regression = fastrcnn_loss(class_logits.float(), box_deltas.float(), labels, deltas)
-        # torchvision's means are over this process's proposals; the losses are over those of all processes.
+        # torchvision averages over the proposals of this process; the losses are averages over all processes.
         share = len(class_logits) / mean_count(len(class_logits), class_logits.device)
         losses = {"box_class": box_class * share, "box_regression": box_regression * share}
         if self.mask_pool is not None:
@@ -159,7 +160,7 @@ class DetectionHead(nn.Module):
     def masks(
         self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]
     ) -> list[Tensor] | list[None]:
-        """Mask logits (D m m) of each image's boxes, whoever found them; None per image without a mask head."""
+        """Mask logits (D, m, m) for any boxes of each image; None per image without a mask head."""
         if self.mask_pool is None:
             return [None] * len(boxes)
         return self._mask_logits(self.mask_pool, features, boxes, classes)
@@ -169,7 +170,7 @@ class DetectionHead(nn.Module):
     ) -> list[Tensor]:
         """Mask logits of each box's class, per image.
 
-        Runs on zero boxes too: every parameter keeps a gradient, which distributed training needs.
+        It runs on zero boxes as well, so that every parameter gets a gradient, which distributed training needs.
         """
         pooled = pool(features, boxes, padded_sizes(features, len(boxes)))
         logits, index = self.mask_predictor(self.mask_head(pooled)), torch.cat(classes)
@@ -178,9 +179,9 @@ class DetectionHead(nn.Module):
 
 
 def padded_sizes(features: dict[str, Tensor], count: int) -> list[tuple[int, int]]:
-    """The padded input's size, once per image: RoIAlign infers its strides from it.
+    """The size of the padded input, once per image: torchvision's RoIAlign infers the strides of the levels from it.
 
-    Not the images' own sizes, from which it would infer wrong strides where padding is a large share.
+    From the sizes of the images themselves it would infer wrong strides where much is padded.
     """
     height, width = features["p2"].shape[-2:]
     return [(4 * height, 4 * width)] * count

@@ -13,14 +13,14 @@ FIRST, CANONICAL = 2, 4  # p_l has stride 2^l; a box of the canonical side belon
 
 
 class AlignedRoIPool(nn.Module):
-    """RoIAlign in its corrected form (detectron2's ROIAlignV2), in the place of torchvision's `MultiScaleRoIAlign`.
+    """RoIAlign with the half-pixel correction (detectron2's ROIAlignV2), instead of torchvision's `MultiScaleRoIAlign`.
 
-    The centre of cell 0 lies half a cell from the image's corner; the first RoIAlign took it to lie on the corner.
+    The centre of cell 0 is half a cell away from the corner of the image; the original RoIAlign puts it on the corner.
 
     Args:
         size: m.
         sampling_ratio: samples per bin and axis; 0 takes as many as the bin has cells.
-        canonical: side in pixels of boxes that p4 serves.
+        canonical: side in pixels of the boxes that are pooled from p4.
     """
 
     def __init__(self, size: int, *, sampling_ratio: int, canonical: int) -> None:
@@ -32,7 +32,7 @@ class AlignedRoIPool(nn.Module):
     def forward(
         self, features: dict[str, Tensor], boxes: list[Tensor], _sizes: list[tuple[int, int]] | None = None
     ) -> Float[Tensor, "R I m m"]:
-        """The squares of each image's boxes, x0 y0 x1 y1 in pixels, in their order."""
+        """The pooled features of each image's boxes (x0 y0 x1 y1 in pixels), in their order."""
         numbered = [torch.cat([torch.full_like(box[:, :1], row), box], 1) for row, box in enumerate(boxes)]
         rois = torch.cat(numbered)
         levels = self.levels(rois[:, 1:])
@@ -44,7 +44,7 @@ class AlignedRoIPool(nn.Module):
         return torch.cat(pooled)[torch.cat(rows).argsort()]
 
     def levels(self, boxes: Float[Tensor, "R 4"]) -> Int[Tensor, " R"]:
-        """2..5, the level that serves each box (FPN paper, Eq. 1)."""
+        """The level of each box, 2..5 (FPN paper, Eq. 1)."""
         side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
         level = CANONICAL + (side / self.canonical + 1e-8).log2()
         return level.floor().clamp(FIRST, FIRST + len(LEVELS) - 1).long()

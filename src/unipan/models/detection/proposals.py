@@ -1,8 +1,8 @@
 """Sec. 3.3: region proposals, by torchvision's RPN, and how anchors and proposals are sampled for the losses.
 
-Everything that becomes a box stays in 32 bits. torchvision draws the samples of a batch from the global generator
-and takes means over the local batch; here every image has its own draw and the means are over all processes, so
-that the losses depend on the images, not on the process that an image went to.
+Everything that becomes a box stays in 32 bits. torchvision samples from the global generator and averages over the
+local batch; here every image has its own generator and averages are over all processes, so that the losses do not
+depend on how the images are distributed over the processes.
 
 Legend: N anchors or proposals of one image.
 """
@@ -20,14 +20,14 @@ from unipan.ops.distributed import mean_count
 from unipan.structures import Target
 
 IGNORED = -1
-"""Label of an anchor or proposal that teaches nothing (torchvision's)."""
+"""Label of anchors and proposals that do not enter the loss, as in torchvision."""
 
 Truth = dict[str, Any]
-"""Of one image: boxes and labels as torchvision has them (background is 0), and the image's own draw."""
+"""Of one image: `boxes` and `labels` as in torchvision (background is 0), and the image's own `generator`."""
 
 
 class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's head, whose outputs stay in 32 bits under autocast: they become boxes."""
+    """torchvision's head with outputs in 32 bits also under autocast, because they become boxes."""
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Objectness and box deltas per level."""
@@ -58,16 +58,16 @@ class AnchorMatcher:
 
 
 class ImagewiseRPN(RegionProposalNetwork):  # type: ignore[misc]
-    """torchvision's RPN, called like it with truths of `truth_of`."""
+    """torchvision's RPN; its targets come from `truth_of`."""
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[Truth]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Per image a label of every anchor, IGNORED outside the image's sample, and the box that it should have."""
+        """Per image the label of every anchor, IGNORED outside of the sample, and its matched box."""
         labels, boxes = super().assign_targets_to_anchors(anchors, targets)
         most, share = self.fg_bg_sampler.batch_size_per_image, self.fg_bg_sampler.positive_fraction
         for label, truth in zip(labels, targets, strict=True):
-            label[~sample(label, most, share, truth["draw"])] = IGNORED
+            label[~sample(label, most, share, truth["generator"])] = IGNORED
         return labels, boxes
 
     def compute_loss(
@@ -77,7 +77,7 @@ class ImagewiseRPN(RegionProposalNetwork):  # type: ignore[misc]
         labels: list[Tensor],
         regression_targets: tuple[Tensor, ...],
     ) -> tuple[Tensor, Tensor]:
-        """Faster R-CNN's losses (arXiv 1506.01497, Eq. 1), both a mean over the sampled anchors of all processes."""
+        """The losses of Faster R-CNN (arXiv 1506.01497, Eq. 1), averaged over the sampled anchors of all processes."""
         label, wanted = torch.cat(labels), torch.cat(regression_targets)
         positive, negative = (torch.nonzero(label == kind)[:, 0] for kind in (1, 0))
         rows = torch.cat([positive, negative])
@@ -108,37 +108,37 @@ def region_proposals(
 
 
 def truth_of(target: Target) -> Truth:
-    """The draw is of the target's seed and used up in order."""
+    """Boxes, labels and a generator that is seeded by the target."""
     device = target.boxes.device
-    draw = None if target.seed is None else torch.Generator(device).manual_seed(target.seed)
-    return {"boxes": target.boxes, "labels": target.classes + 1, "draw": draw}
+    generator = None if target.seed is None else torch.Generator(device).manual_seed(target.seed)
+    return {"boxes": target.boxes, "labels": target.classes + 1, "generator": generator}
 
 
 def thin_out(truth: Truth, keep: float) -> tuple[Tensor, Tensor]:
-    """Boxes and thing classes of an image; each is kept with that probability."""
+    """Boxes and thing classes of an image, each kept with probability `keep`."""
     boxes, labels = truth["boxes"], truth["labels"]
     if keep < 1:
-        rows = torch.rand(len(boxes), generator=truth["draw"], device=boxes.device) < keep
+        rows = torch.rand(len(boxes), generator=truth["generator"], device=boxes.device) < keep
         boxes, labels = boxes[rows], labels[rows]
     return boxes, labels - 1
 
 
 def sample(
-    labels: Num[Tensor, " N"], most: int, positive_share: float, draw: torch.Generator | None
+    labels: Num[Tensor, " N"], most: int, positive_share: float, generator: torch.Generator | None
 ) -> Bool[Tensor, " N"]:
-    """Which boxes of one image enter a loss: at most `most`, at most that share of them positive (Fast R-CNN).
+    """Sample the boxes of one image that enter a loss: at most `most`, a limited share of them positive (Fast R-CNN).
 
     Args:
-        labels: above 0 positive, 0 background, below 0 out of the question.
+        labels: above 0 positive, 0 background, below 0 never sampled.
         most: boxes to choose.
-        positive_share: upper limit; background fills up.
-        draw: what the choice is drawn from; None is torch's global generator.
+        positive_share: upper limit of the positive share; background fills the rest.
+        generator: source of randomness; None is torch's global one.
     """
     chosen = torch.zeros_like(labels, dtype=torch.bool)
     left = int(most * positive_share)
     for kind in (labels >= 1, labels == 0):
         rows = torch.nonzero(kind)[:, 0]
-        order = torch.randperm(len(rows), generator=draw, device=labels.device)[:left]
+        order = torch.randperm(len(rows), generator=generator, device=labels.device)[:left]
         chosen[rows[order]] = True
         left = most - len(order)
     return chosen
