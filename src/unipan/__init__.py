@@ -6,24 +6,53 @@
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unipan.datasets.formats.coco_panoptic import PanopticWriter
+    from unipan.datasets.formats.format import FormatOptions
+    from unipan.datasets.formats.registry import open_dataset
+    from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
+    from unipan.evaluation.panoptic_quality import PanopticQuality
     from unipan.inference import PanopticResult, Scene, Segmenter
 
-__all__ = ["PanopticResult", "Scene", "Segmenter", "__version__"]
+_HOMES = {
+    "FolderScores": "unipan.evaluation.folder_quality",
+    "FormatOptions": "unipan.datasets.formats.format",
+    "PanopticQuality": "unipan.evaluation.panoptic_quality",
+    "PanopticResult": "unipan.inference",
+    "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
+    "Scene": "unipan.inference",
+    "Segmenter": "unipan.inference",
+    "evaluate_folders": "unipan.evaluation.folder_quality",
+    "open_dataset": "unipan.datasets.formats.registry",
+}
+"""The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
+
+__all__ = [
+    "FolderScores",
+    "FormatOptions",
+    "PanopticQuality",
+    "PanopticResult",
+    "PanopticWriter",
+    "Scene",
+    "Segmenter",
+    "__version__",
+    "evaluate_folders",
+    "open_dataset",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Public names are imported when first asked for (PEP 562): torch alone takes seconds.
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("unipan")
         except PackageNotFoundError:
             return "0+unknown"
-    if name in __all__:
-        return getattr(import_module("unipan.inference"), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'unipan' has no attribute {name!r}")
 
 

@@ -9,7 +9,7 @@ from tests.test_inference import segmenter_of, tiny
 from tests.tiny import CATEGORIES, Drawn
 from unipan.cli import main
 from unipan.commands.evaluate import describe_confusion
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.presets import scenes
 
 

@@ -13,7 +13,7 @@ from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
 from unipan.cli import main
 from unipan.config import Config
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.panoptic.categories import Categories
 from unipan.reproduction import plan as planning
 from unipan.reproduction import request as requests

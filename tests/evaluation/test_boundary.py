@@ -6,7 +6,8 @@ from scipy.ndimage import binary_erosion
 
 from tests.evaluation.cases import CAR, CLASSES, PERSON, SKY, random_pair
 from unipan.evaluation.boundary import BoundaryQuality, boundary_band, boundary_iou, boundary_width
-from unipan.evaluation.panoptic_quality import PanopticQuality, match_segments
+from unipan.evaluation.matching import match_segments
+from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 
 

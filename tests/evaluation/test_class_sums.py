@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.cases import CLASSES, of
-from unipan.evaluation.class_sums import ClassSums, class_indices
+from unipan.evaluation.class_sums import ClassSums
+from unipan.evaluation.image_pair import class_indices
 from unipan.panoptic.categories import Categories
 
 

@@ -11,7 +11,8 @@ from tests.evaluation.cases import CLASSES, of, random_pair
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.evaluation.error_costs import ErrorCosts, ErrorDecomposition
 from unipan.evaluation.errors import KINDS
-from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality, class_qualities, group_means
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 
@@ -108,7 +109,7 @@ def test_repairs_edit_the_counts_of_pq_one_by_one(seed: int) -> None:
         for t, iou in zip(matches.truth, matches.iou, strict=True):
             if errors.truth_kind[t] == number:
                 counts[errors.truth_class[t]] += [1 - iou, 0, 0, 0]
-        for p in matches.spurious:
+        for p in matches.false_positives:
             if errors.prediction_kind[p] == number:
                 counts[errors.prediction_class[p]] -= [0, 0, 1, 0]
         again = group_means(CLASSES, class_qualities(counts))["All"][0]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.evaluation.cases import CAR, CLASSES, PERSON, of, random_pair
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.evaluation.errors import KINDS, MEANINGS, RIGHT, ImageErrors, explain
-from unipan.evaluation.panoptic_quality import match_segments
+from unipan.evaluation.matching import match_segments
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
 
@@ -126,7 +126,7 @@ def check_law(truth: PanopticMap, prediction: PanopticMap, found: ImageErrors) -
     matches = match_segments(truth, prediction)
     imperfect = matches.truth[matches.iou < 1]
     assert set(np.flatnonzero(found.truth_kind != RIGHT)) == {*matches.missed, *imperfect}
-    assert set(np.flatnonzero(found.prediction_kind != RIGHT)) == set(matches.spurious)
+    assert set(np.flatnonzero(found.prediction_kind != RIGHT)) == set(matches.false_positives)
     boundary = KINDS.index("poor boundary")
     assert (found.truth_kind[imperfect] == boundary).all()
     assert (found.iou[matches.missed] == 0).all()

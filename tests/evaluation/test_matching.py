@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.cases import CLASSES, naive_counts, of, random_pair
-from unipan.evaluation.class_sums import class_indices
+from unipan.evaluation.image_pair import class_indices
 from unipan.evaluation.matching import Batch, Overlaps, Table, count_overlaps, match_official, match_strict
 from unipan.evaluation.panoptic_quality import PanopticQuality
 
@@ -65,7 +65,7 @@ def test_images_counted_at_once_count_as_one_by_one(seeds: list[int], refused: i
     assert found.iou.tolist() == [iou for each in alone for iou in each.iou.tolist()]
     starts = np.cumsum([0, *(len(image[1]) for image in images)])
     expected = [row + start for each, start in zip(alone, starts, strict=False) for row in each.missed.tolist()]
-    assert found.missed.tolist() == expected
+    assert found.false_negatives.tolist() == expected
 
 
 def test_the_drawn_faults_reach_every_reading() -> None:

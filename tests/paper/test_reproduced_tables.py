@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.paper import tables
-from tests.test_house import tracked_files
+from tests.test_conventions import tracked_files
 from unipan.reproduction.paper_tables import TABLES
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import Request

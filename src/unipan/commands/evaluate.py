@@ -78,7 +78,7 @@ def evaluate(
 
 def describe(scores: dict[str, Any]) -> str:
     """IoU and AP as one line below the table."""
-    from unipan.commands.tables import percent
+    from unipan.evaluation.pq_scores import percent
 
     iou, ap = scores["iou"], scores["ap"]
     line = f"mean IoU: {percent(iou['panoptic']['mean'])} of the map, {percent(iou['semantic']['mean'])} of V alone; "
@@ -89,7 +89,7 @@ def describe(scores: dict[str, Any]) -> str:
 
 def describe_confusion(scores: dict[str, Any]) -> str:
     """Table G as one line below the table: which share of the truth's pixels V takes for what."""
-    from unipan.commands.tables import percent
+    from unipan.evaluation.pq_scores import percent
 
     parts = [
         f"of {side} {percent(shares['things'])} as things, {percent(shares['stuff'])} as stuff"

@@ -63,7 +63,7 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
-    from unipan.datasets.formats.coco_writer import PanopticWriter
+    from unipan.datasets.formats.coco_panoptic import PanopticWriter
     from unipan.inference import open_segmenter
     from unipan.prediction.run import segment_images
 

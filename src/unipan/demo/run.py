@@ -18,14 +18,16 @@ from unipan.config import Fusion
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
 from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
-from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS
 from unipan.files import require_file
 from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample, Segment
 from unipan.structures import Detections
+from unipan.visualization.flat import resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
-from unipan.visualization.overlay import draw_boxes, enlarge, enlarge_map, mark, overlay
-from unipan.visualization.page import Figure, Page, Panel, SceneRow, ScoreRow, write_report
+from unipan.visualization.overlay import draw_boxes, enlarge, mark, overlay
+from unipan.visualization.pages import CaptionedImage, GalleryPage, ImageRow, ScoreRow, data_uri, write_page
 from unipan.visualization.palette import colors_like, instance_color, segment_colors
 from unipan.visualization.regions import box_mask, deepest, own_box
 
@@ -61,7 +63,7 @@ class DemoRun:
 
     segmenter: Segmenter
     qualities: dict[Fusion, PanopticQuality]
-    rows: list[SceneRow] = field(default_factory=list)
+    rows: list[ImageRow] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -101,7 +103,7 @@ def run_demo(
     console.print(score_table(found))
     console.print(note, highlight=False)
     page = out / "index.html"
-    write_report(page, _page(run, found, note))
+    write_page(page, _page(run, found, note))
     console.print(f"pictures: {page}", highlight=False, soft_wrap=True)
     return page
 
@@ -132,15 +134,6 @@ def score_table(found: Mapping[Fusion, Intervals]) -> Table:
     return table
 
 
-def _figures(found: Intervals) -> dict[str, dict[str, Figure]]:
-    """As the page shows them; groups without classes are left out."""
-    return {
-        group: {metric.upper(): Figure(i.value, i.low, i.high) for metric, i in each.items()}
-        for group, each in found.items()
-        if each is not None
-    }
-
-
 def _scores_note(run: DemoRun, seed0: int, count: int) -> str:
     steps = []
     pairs: tuple[tuple[Fusion, Fusion], ...] = (("affinity", "potential"), ("potential", "heuristic"))
@@ -158,7 +151,7 @@ def _scores_note(run: DemoRun, seed0: int, count: int) -> str:
 
 def scene_row(
     sample: Sample, scene: Scene, results: Mapping[Fusion, PanopticResult], matched: Mapping[Fusion, int]
-) -> SceneRow:
+) -> ImageRow:
     """The six pictures of one scene."""
     factor = max(1, round(SHOWN_WIDTH / sample.image.shape[1]))
     image = enlarge(sample.image, factor)
@@ -167,25 +160,27 @@ def scene_row(
     affinity = np.asarray(cv2.resize(scene.affinity(x, y), (image.shape[1], image.shape[0])), np.float32)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(affinity), 0.995))
-    truth = overlay(image, enlarge_map(sample.truth, factor), segment_colors(sample.truth))
-    panels = [
-        Panel(
-            "Image and boxes", mark(_boxes(image, scene.detections, scene, factor), *place), "the cross marks one pixel"
-        ),
-        Panel(
+    size = image.shape[:2]
+    pictures = [
+        ("Image and boxes", mark(_boxes(image, scene.detections, scene, factor), *place), "the cross marks one pixel"),
+        (
             "Affinities of the crossed pixel",
             affinity_picture(affinity, place, image, limit),
             "red attracts, blue repels",
         ),
-        Panel("Ground truth", truth, f"{len(sample.truth)} segments"),
+        (
+            "Ground truth",
+            overlay(image, resize_map(sample.truth, size), segment_colors(sample.truth)),
+            f"{len(sample.truth)} segments",
+        ),
     ]
     for fusion, (name, _) in FUSIONS.items():
         result = results[fusion]
-        colors = colors_like(result, sample.truth)
-        picture = overlay(image, enlarge_map(result, factor), colors)
+        picture = overlay(image, resize_map(result, size), colors_like(result, sample.truth))
         detail = f"{matched[fusion]} of {len(sample.truth)} segments found, {100 * np.mean(result.ids == 0):.0f} % void"
-        panels.append(Panel(name, picture, detail))
-    return SceneRow(f"Scene {sample.image_id:,}", panels, reason)
+        pictures.append((name, picture, detail))
+    images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]
+    return ImageRow(f"Scene {sample.image_id:,}", images, reason)
 
 
 def _boxes(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> np.ndarray:
@@ -234,18 +229,18 @@ def _under_others(
     return mask & np.logical_or.reduce(others) if others and own is not None else np.zeros_like(mask)
 
 
-def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> Page:
+def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> GalleryPage:
     segmenter = run.segmenter
     pace = run.seconds / max(len(run.qualities["affinity"]), 1)
-    return Page(
+    return GalleryPage(
         title="Street scenes, one network, three fusions",
         kicker="unipan · unified panoptic segmentation",
         lead=LEAD,
-        scores=[ScoreRow(name, what, _figures(found[fusion])) for fusion, (name, what) in FUSIONS.items()],
+        scores=[ScoreRow(name, what, found[fusion]) for fusion, (name, what) in FUSIONS.items()],
         scores_note=note,
-        scenes=run.rows,
+        rows=run.rows,
         legend=[(category.name, category.color) for category in segmenter.categories],
-        scale=diverging(np.linspace(-1, 1, 301, dtype=np.float32)[None].repeat(8, 0)),
+        scale=data_uri(diverging(np.linspace(-1, 1, 301, dtype=np.float32)[None].repeat(8, 0))),
         colophon=(
             f"unipan {__version__}, checkpoint {segmenter.config.name}, {pace:.2f} s a scene for the network and the "
             "three fusions. The scenes are drawn by a program; there is no photograph on this page. "

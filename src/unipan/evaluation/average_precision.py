@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
 
+from unipan.arrays import Float, Integer
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.runs import rles_of_ids

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 
-from unipan.evaluation.panoptic_quality import GROUPS, PanopticQuality, class_qualities, group_means
+from unipan.arrays import Float64
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means
 
 METRICS = ("pq", "sq", "rq")
 """In the order of `class_qualities`' last axis."""

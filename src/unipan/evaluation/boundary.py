@@ -5,25 +5,18 @@ within d of its outline, where the image's edge is an outline too; d is 2 % of t
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, Int32
 
+from unipan.arrays import Bool, Float64, Int32
 from unipan.evaluation.class_sums import ClassSums
-from unipan.evaluation.panoptic_quality import (
-    ClassQuality,
-    Matches,
-    PanopticScores,
-    Quality,
-    class_qualities,
-    group_means,
-    group_members,
-    match_segments,
-)
-from unipan.evaluation.segment_pairs import Pairs, total
-from unipan.panoptic.maps import PanopticMap
-from unipan.panoptic.runs import rows_of_ids, runs
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import areas
+from unipan.evaluation.pq_scores import PanopticScores, percents
+from unipan.panoptic.pair_counts import positions
+from unipan.panoptic.runs import runs
 
 WIDTH = 0.02
 """Share of the image's diagonal that the boundary is wide (the paper's 2 %)."""
@@ -55,24 +48,27 @@ def boundary_band(ids: Int32[np.ndarray, "H W"], d: int) -> Bool[np.ndarray, "H 
     return np.asarray(away <= d - 1)
 
 
-def boundary_iou(truth: PanopticMap, prediction: PanopticMap, found: Matches) -> Float64[np.ndarray, " M"]:
-    """Boundary IoU of each matched pair; the union leaves out the prediction's boundary on void."""
-    d = boundary_width(*truth.ids.shape)
-    bands = boundary_band(truth.ids, d) + 2 * boundary_band(prediction.ids, d).astype(np.uint8)
-    starts, lengths = runs(truth.ids, prediction.ids, bands)
-    t = rows_of_ids(truth.ids.reshape(-1)[starts], [s.id for s in truth], "truth")
-    p = rows_of_ids(prediction.ids.reshape(-1)[starts], [s.id for s in prediction], "prediction")
+def boundary_iou(pair: ImagePair) -> Float64[np.ndarray, " M"]:
+    """Boundary IoU of each match; the union leaves out the prediction's boundary on void."""
+    d = boundary_width(*pair.truth_ids.shape)
+    bands = boundary_band(pair.truth_ids, d) + 2 * boundary_band(pair.prediction_ids, d).astype(np.uint8)
+    starts, lengths = runs(pair.truth_ids, pair.prediction_ids, bands)
+    t, p = (
+        positions(ids.reshape(-1)[starts].astype(np.int64), segments.ids)
+        for ids, segments in (
+            (pair.truth_ids, pair.truth_segments),
+            (pair.prediction_ids, pair.prediction_segments),
+        )
+    )
     in_truth, in_prediction = ((bands.reshape(-1)[starts] & bit) > 0 for bit in (1, 2))
-    partner = np.full(len(truth) + 1, -1)
+    found, truths, predictions = pair.matches, len(pair.truth_segments), len(pair.prediction_segments)
+    partner = np.full(truths + 2, -1)
     partner[found.truth] = found.prediction
-
-    def area(chosen: Bool[np.ndarray, " R"], owner: np.ndarray, count: int) -> np.ndarray:
-        return total(owner[chosen], lengths[chosen], count)
-
-    shared = area(in_truth & in_prediction & (partner[t] == p), t, len(truth))[found.truth]
-    wanted = area(in_truth, t, len(truth))[found.truth]
-    counted = area(in_prediction & (t < len(truth)), p, len(prediction))[found.prediction]
-    return np.asarray(shared / (wanted + counted - shared))
+    both, counted = in_truth & in_prediction & (partner[t] == p), in_prediction & (t < truths)
+    shared = areas(t[both], lengths[both], truths)[found.truth]
+    wanted = areas(t[in_truth], lengths[in_truth], truths)[found.truth]
+    given = areas(p[counted], lengths[counted], predictions)[found.prediction]
+    return np.asarray(shared / (wanted + given - shared))
 
 
 class BoundaryQuality(ClassSums):
@@ -82,34 +78,33 @@ class BoundaryQuality(ClassSums):
     inner pixels (largest category id + 1), and that all crowds of a class absorb predictions, not the last one only.
     """
 
-    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
-        """Count one image. Raises ValueError as `PanopticQuality.update`."""
-        pairs = Pairs.of(truth, prediction, self.categories, name)
-        found = match_segments(truth, prediction, name)
-        iou = np.minimum(found.iou, boundary_iou(truth, prediction, found))
+    def add(self, pair: ImagePair) -> None:
+        """Count one image."""
+        found = pair.matches
+        iou = np.minimum(found.iou, boundary_iou(pair))
         hit = iou > 0.5
-        # A pair that falls below one half here is a miss and, unless void absorbs it, a false positive.
+        # A pair that falls to one half or below is a false negative and, unless void absorbs it, a false positive.
         lost = found.prediction[~hit]
-        spurious = np.concatenate([found.spurious, lost[~pairs.ignored[lost]]])
-        missed = np.concatenate([found.missed, found.truth[~hit]])
-        classes, matched = len(self.categories), pairs.truth_class[found.truth[hit]]
+        false_positives = np.concatenate([found.false_positives, lost[~pair.ignored[lost]]])
+        false_negatives = np.concatenate([found.false_negatives, found.truth[~hit]])
+        classes, matched = len(self.categories), pair.truth_class[found.truth[hit]]
         counts = [
             np.bincount(matched, weights=iou[hit], minlength=classes),
             np.bincount(matched, minlength=classes),
-            np.bincount(pairs.prediction_class[spurious], minlength=classes),
-            np.bincount(pairs.truth_class[missed], minlength=classes),
+            np.bincount(pair.prediction_class[false_positives], minlength=classes),
+            np.bincount(pair.truth_class[false_negatives], minlength=classes),
         ]
-        self.put(name, np.stack(counts, axis=1, dtype=np.float64))
+        self.put(pair.name, np.stack(counts, axis=1, dtype=np.float64))
 
     def compute(self) -> PanopticScores:
         """Boundary PQ, SQ, RQ over all images counted so far."""
-        sums = self.sums(4)
-        each = class_qualities(sums)
-        means = group_means(self.categories, each)
-        groups: dict[str, Quality | None] = {}
-        for group, members in group_members(self.categories).items():
-            present = int((~np.isnan(each[members, 0])).sum())
-            pq, sq, rq = means[group].tolist()
-            groups[group] = Quality(pq, sq, rq, present) if present else None
-        rows = zip(self.categories, np.nan_to_num(each).tolist(), sums[:, 1:].astype(int).tolist(), strict=True)
-        return PanopticScores(groups, {category.id: ClassQuality(*q, *n) for category, q, n in rows})
+        return PanopticScores.of(self.categories, self.sums(4))
+
+    def to_json(self) -> dict[str, Any]:
+        """As `PanopticScores.to_json`."""
+        return self.compute().to_json()
+
+    def lines(self) -> list[str]:
+        """Boundary PQ of all, things, stuff."""
+        groups = self.compute().groups.values()
+        return [f"boundary PQ: {percents(None if each is None else each.pq for each in groups)}"]

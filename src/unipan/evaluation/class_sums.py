@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
+from unipan.arrays import Float64
+from unipan.evaluation.image_pair import ImagePair
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 
@@ -24,6 +25,14 @@ class ClassSums:
 
     categories: Categories
     images: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
+        """Count one image. Raises ValueError as `ImagePair.of` and for a repeated name."""
+        self.add(ImagePair.of(truth, prediction, self.categories, name))
+
+    def add(self, pair: ImagePair) -> None:
+        """Count one image whose overlaps are known."""
+        raise NotImplementedError
 
     def put(self, name: str, rows: Float64[np.ndarray, "L n"]) -> None:
         """Count one image. Raises ValueError for a repeated name: an image that counts twice falsifies a metric."""
@@ -49,15 +58,3 @@ class ClassSums:
         each = np.stack(list(self.images.values())).transpose(1, 2, 0)
         # fsum rounds once, so the parts of a merge may come in any order and give the same bits.
         return np.array([[math.fsum(images) for images in columns] for columns in each])
-
-
-def class_indices(panoptic: PanopticMap, categories: Categories, source: str) -> Int64[np.ndarray, " N"]:
-    """The class index of each segment. Raises ValueError that names a segment of an unknown category."""
-    index = categories.index_of_id
-    for segment in panoptic:
-        if segment.category.id not in index:
-            raise ValueError(
-                f"{source}: segment {segment.id} has category id {segment.category.id}, which is not one of the "
-                f"{len(categories)} classes"
-            )
-    return np.array([index[segment.category.id] for segment in panoptic], np.int64)

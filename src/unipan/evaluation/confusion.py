@@ -1,14 +1,11 @@
-"""What is taken for what: things and stuff (Table G), and class by class, by segments.
-
-Pixels by class are `SemanticIoU.confusion`.
-"""
+"""Confusion of things and stuff (the paper's Table G), from the confusion matrix of `SemanticIoU`."""
 
 import numpy as np
-from jaxtyping import Int64, Shaped
 
-from unipan.evaluation.segment_pairs import Pairs
+from unipan.arrays import Int64, Shaped
+from unipan.evaluation.pq_scores import percent
+from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import PanopticMap
 
 SIDES = ("things", "stuff")
 
@@ -44,38 +41,16 @@ def thing_stuff_counts(confusion: Shaped[np.ndarray, "_ _"], categories: Categor
     return sides @ confusion[:classes, :classes].astype(np.int64) @ sides.T
 
 
-class SegmentConfusion:
-    """Segments by class of the truth (row) and of the prediction (column); the last row and column stand for nothing.
+class ThingStuffConfusion(SemanticIoU):
+    """Table G of a panoptic map, as an extra metric."""
 
-    Segments are matched whatever their classes, at an IoU above one half, so each has one partner at most. A segment
-    of the truth without a partner goes to the last column, a prediction without one to the last row. Crowds are left
-    out, and so are predictions more than half on void and on crowds of their class. `a + b` merges two parts.
+    def to_json(self) -> dict[str, object]:
+        """As `thing_stuff_shares`."""
+        return {**thing_stuff_shares(self.confusion, self.categories)}
 
-    Attributes:
-        categories: the classes, L of them.
-        matrix: (L + 1, L + 1) counts.
-    """
-
-    def __init__(self, categories: Categories, matrix: Int64[np.ndarray, "M M"] | None = None) -> None:
-        size = len(categories) + 1
-        self.categories = categories
-        self.matrix = np.zeros((size, size), np.int64) if matrix is None else matrix
-
-    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str = "image") -> None:
-        """Count one image. Raises ValueError as `PanopticQuality.update`."""
-        pairs = Pairs.of(truth, prediction, self.categories, name)
-        nothing = len(self.categories)
-        hit = (pairs.iou > 0.5) & ~pairs.crowd[pairs.truth]
-        t, p = pairs.truth[hit], pairs.prediction[hit]
-        lonely = ~pairs.crowd
-        lonely[t] = False
-        stray = ~pairs.ignored
-        stray[p] = False
-        np.add.at(self.matrix, (pairs.truth_class[t], pairs.prediction_class[p]), 1)
-        np.add.at(self.matrix, (pairs.truth_class[lonely], nothing), 1)
-        np.add.at(self.matrix, (nothing, pairs.prediction_class[stray]), 1)
-
-    def __add__(self, other: "SegmentConfusion") -> "SegmentConfusion":
-        if self.categories != other.categories:
-            raise ValueError("segment confusion: two parts with different categories cannot be merged")
-        return SegmentConfusion(self.categories, self.matrix + other.matrix)
+    def lines(self) -> list[str]:
+        """One line for things and one for stuff."""
+        return [
+            f"pixels of {side}: " + ", ".join(f"{percent(value)} as {name}" for name, value in shares.items())
+            for side, shares in thing_stuff_shares(self.confusion, self.categories).items()
+        ]

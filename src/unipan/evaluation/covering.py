@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from unipan.evaluation.class_sums import ClassSums
-from unipan.evaluation.panoptic_quality import group_members
-from unipan.evaluation.segment_pairs import Pairs, total
-from unipan.panoptic.maps import PanopticMap
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import areas
+from unipan.evaluation.pq_scores import group_members, percents
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,18 @@ class ParsingCovering(ClassSums):
 
     by_image_size: bool = True
 
-    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
-        """Count one image; its void and crowds count nowhere. Raises ValueError as `PanopticQuality.update`."""
-        pairs = Pairs.of(truth, prediction, self.categories, name)
-        crowded = pairs.crowd[pairs.truth]
-        given = pairs.counted_area - total(
-            pairs.prediction[crowded], pairs.pixels[crowded], len(pairs.prediction_class)
-        )
-        use = pairs.same & ~crowded
-        t, p, pixels = pairs.truth[use], pairs.prediction[use], pairs.pixels[use]
-        best = np.zeros(len(truth))
-        np.maximum.at(best, t, pixels / (pairs.truth_area[t] + given[p] - pixels))
-        weight = np.where(pairs.crowd, 0, pairs.truth_area) / (truth.ids.size if self.by_image_size else 1)
+    def add(self, pair: ImagePair) -> None:
+        """Count one image; its void and crowds count nowhere."""
+        crowded = pair.crowd[pair.truth]
+        given = pair.counted_area - areas(pair.prediction[crowded], pair.pixels[crowded], len(pair.prediction_segments))
+        use = pair.same_class & ~crowded
+        t, p, pixels = pair.truth[use], pair.prediction[use], pair.pixels[use]
+        best = np.zeros(len(pair.truth_segments))
+        np.maximum.at(best, t, pixels / (pair.truth_area[t] + given[p] - pixels))
+        weight = np.where(pair.crowd, 0, pair.truth_area) / (pair.truth_ids.size if self.by_image_size else 1)
         classes = len(self.categories)
-        sums = [np.bincount(pairs.truth_class, weights=part, minlength=classes) for part in (weight * best, weight)]
-        self.put(name, np.stack(sums, axis=1, dtype=np.float64))
+        sums = [np.bincount(pair.truth_class, weights=part, minlength=classes) for part in (weight * best, weight)]
+        self.put(pair.name, np.stack(sums, axis=1, dtype=np.float64))
 
     def compute(self) -> dict[str, float | None]:
         """PC as fractions by the names of GROUPS; None for a group without a class in the truth."""
@@ -51,3 +48,11 @@ class ParsingCovering(ClassSums):
             shares = covered[members][present] / area[members][present]
             found[group] = float(shares.mean()) if present.any() else None
         return found
+
+    def to_json(self) -> dict[str, float | None]:
+        """As `compute`."""
+        return self.compute()
+
+    def lines(self) -> list[str]:
+        """Of all, things, stuff."""
+        return [f"parsing covering: {percents(self.compute().values())}"]

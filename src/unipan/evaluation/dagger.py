@@ -5,12 +5,12 @@ images; where the truth has none of it, predicting it costs only the classes tha
 """
 
 import numpy as np
-from jaxtyping import Float64
 
+from unipan.arrays import Float64
 from unipan.evaluation.class_sums import ClassSums
-from unipan.evaluation.panoptic_quality import class_qualities, group_means, match_segments
-from unipan.evaluation.segment_pairs import Pairs, total
-from unipan.panoptic.maps import PanopticMap
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import areas
+from unipan.evaluation.pq_scores import class_qualities, group_means, percents
 
 
 class DaggerQuality(ClassSums):
@@ -20,34 +20,41 @@ class DaggerQuality(ClassSums):
     the prediction's pixels on void, as in PQ (torchmetrics leaves out more, see docs/evaluation.md).
     """
 
-    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
-        """Count one image. Raises ValueError as `PanopticQuality.update`."""
-        pairs = Pairs.of(truth, prediction, self.categories, name)
-        found = match_segments(truth, prediction, name)
-        classes, matched = len(self.categories), pairs.truth_class[found.truth]
+    def add(self, pair: ImagePair) -> None:
+        """Count one image."""
+        found, things = pair.matches, len(self.categories.things)
+        classes, matched = len(self.categories), pair.truth_class[found.truth]
         counts = [
             np.bincount(matched, weights=found.iou, minlength=classes),
             np.bincount(matched, minlength=classes),
-            np.bincount(pairs.prediction_class[found.spurious], minlength=classes),
-            np.bincount(pairs.truth_class[found.missed], minlength=classes),
+            np.bincount(pair.prediction_class[found.false_positives], minlength=classes),
+            np.bincount(pair.truth_class[found.false_negatives], minlength=classes),
         ]
         rows = np.stack(counts, axis=1, dtype=np.float64)
-        rows[pairs.things :] = 0
-        rows[pairs.things :, :2] = stuff_iou(pairs, classes)[pairs.things :]
-        self.put(name, rows)
+        rows[things:] = 0
+        rows[things:, :2] = stuff_iou(pair, classes)[things:]
+        self.put(pair.name, rows)
 
     def compute(self) -> dict[str, float | None]:
         """PQ-dagger as fractions by the names of GROUPS; None for a group without a class that occurs."""
         means = group_means(self.categories, class_qualities(self.sums(4)))
         return {group: None if np.isnan(values[0]) else float(values[0]) for group, values in means.items()}
 
+    def to_json(self) -> dict[str, float | None]:
+        """As `compute`."""
+        return self.compute()
 
-def stuff_iou(pairs: Pairs, classes: int) -> Float64[np.ndarray, "L 2"]:
+    def lines(self) -> list[str]:
+        """Of all, things, stuff."""
+        return [f"PQ†: {percents(self.compute().values())}"]
+
+
+def stuff_iou(pair: ImagePair, classes: int) -> Float64[np.ndarray, "L 2"]:
     """For each class its IoU in one image and 1, or 0 and 0 where the truth has none of it (crowds aside)."""
-    counted = ~pairs.crowd
-    wanted = total(pairs.truth_class[counted], pairs.truth_area[counted], classes)
-    given = total(pairs.prediction_class, pairs.counted_area, classes)
-    both = pairs.same & counted[pairs.truth]
-    shared = total(pairs.truth_class[pairs.truth[both]], pairs.pixels[both], classes)
+    counted = ~pair.crowd
+    wanted = areas(pair.truth_class[counted], pair.truth_area[counted], classes)
+    given = areas(pair.prediction_class, pair.counted_area, classes)
+    both = pair.same_class & counted[pair.truth]
+    shared = areas(pair.truth_class[pair.truth[both]], pair.pixels[both], classes)
     present = wanted > 0
     return np.stack([np.where(present, shared / np.maximum(wanted + given - shared, 1), 0.0), present], axis=1)

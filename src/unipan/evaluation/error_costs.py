@@ -18,10 +18,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
+from unipan.arrays import Float64
 from unipan.evaluation.errors import BOUNDARY, KINDS, TINY_SHARE, ImageErrors, explain
-from unipan.evaluation.panoptic_quality import GROUPS, class_qualities, group_means
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means, percents
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 
@@ -79,11 +80,15 @@ class ErrorDecomposition:
     images: dict[str, ImageErrors] = field(default_factory=dict)
 
     def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> ImageErrors:
-        """Explain one image. Raises ValueError as `PanopticQuality.update`."""
-        if name in self.images:
-            raise ValueError(f"{name}: this image was counted already; every image counts once")
-        self.images[name] = explain(truth, prediction, self.categories, self.tiny, name)
-        return self.images[name]
+        """Explain one image. Raises ValueError as `ImagePair.of` and for a repeated name."""
+        return self.add(ImagePair.of(truth, prediction, self.categories, name))
+
+    def add(self, pair: ImagePair) -> ImageErrors:
+        """Explain one image whose overlaps are known."""
+        if pair.name in self.images:
+            raise ValueError(f"{pair.name}: this image was counted already; every image counts once")
+        self.images[pair.name] = explain(pair, self.tiny)
+        return self.images[pair.name]
 
     def __add__(self, other: "ErrorDecomposition") -> "ErrorDecomposition":
         if (self.categories, self.tiny) != (other.categories, other.tiny):
@@ -104,6 +109,21 @@ class ErrorDecomposition:
             truths, predictions = segments.truth_kind == number, segments.prediction_kind == number
             kinds[kind] = KindCost(int(truths.sum()), int(predictions.sum()), cost)
         return ErrorCosts(before, kinds, self._pq(segments, range(len(KINDS))))
+
+    def to_json(self) -> dict[str, Any]:
+        """As `ErrorCosts.to_json`."""
+        return self.compute().to_json()
+
+    def lines(self) -> list[str]:
+        """What each kind of error costs, the most expensive first."""
+        costs = self.compute()
+        kinds = sorted(costs.kinds.items(), key=lambda pair: -(pair[1].cost["All"] or 0.0))
+        lines = ["PQ that each kind of error costs (they do not add up), of all, things, stuff:"]
+        lines += [
+            f"  {kind}: {percents(found.cost.values())}; {found.truths} true, {found.predictions} predicted segments"
+            for kind, found in kinds
+        ]
+        return [*lines, f"  all repaired: PQ {percents(costs.repaired.values())}"]
 
     def pq_after(self, kinds: Collection[str]) -> Figures:
         """PQ after repairing several kinds together.

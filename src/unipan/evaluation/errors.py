@@ -22,12 +22,10 @@ The names and the lower limit NEAR follow TIDE (Bolya et al. 2020, arXiv 2008.08
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
-from unipan.evaluation.panoptic_quality import match_segments
-from unipan.evaluation.segment_pairs import Pairs, total
-from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import PanopticMap
+from unipan.arrays import Bool, Float64, Int64
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import areas
 
 MEANINGS = {
     "missed": "nothing of the kind stands there",
@@ -87,7 +85,7 @@ class ImageErrors:
 class _Sorting:
     """Kinds under construction: what has one keeps it."""
 
-    def __init__(self, pairs: Pairs, missed: Int64[np.ndarray, " M"], spurious: Int64[np.ndarray, " F"]) -> None:
+    def __init__(self, pairs: ImagePair, missed: Int64[np.ndarray, " M"], spurious: Int64[np.ndarray, " F"]) -> None:
         self.pairs = pairs
         self.truth_kind = np.full(len(pairs.truth_class), RIGHT)
         self.prediction_kind = np.full(len(pairs.prediction_class), RIGHT)
@@ -119,31 +117,26 @@ class _Sorting:
         self.predictions(self.pairs.prediction[chosen], kind)
 
 
-def explain(
-    truth: PanopticMap, prediction: PanopticMap, categories: Categories, tiny: float = TINY_SHARE, name: str = "image"
-) -> ImageErrors:
-    """Sort the errors of one image into kinds, by the rules at the top of this file.
-
-    Raises:
-        ValueError: as `PanopticQuality.update`.
-    """
-    pairs = Pairs.of(truth, prediction, categories, name)
-    found = match_segments(truth, prediction, name)
-    sorting = _Sorting(pairs, found.missed, found.spurious)
-    repaired = np.ones(len(truth))
-    renamed = (pairs.iou > 0.5) & ~pairs.same & ~pairs.crowd[pairs.truth]
+def explain(pairs: ImagePair, tiny: float = TINY_SHARE) -> ImageErrors:
+    """Sort the errors of one image into kinds, by the rules at the top of this file."""
+    found = pairs.matches
+    sorting = _Sorting(pairs, found.false_negatives, found.false_positives)
+    repaired = np.ones(len(pairs.truth_segments))
+    renamed = (pairs.iou > 0.5) & ~pairs.same_class & ~pairs.crowd[pairs.truth]
     repaired[pairs.truth[renamed]] = pairs.iou[renamed]
     confusion = _confusion(pairs)
     for kind in (WRONG, THING_LOST, STUFF_LOST):
         sorting.both(renamed & (confusion == kind), kind)
-    least = tiny * truth.ids.size
-    sorting.truths((pairs.truth_class >= pairs.things) & (pairs.truth_area < least), TINY)
-    sorting.predictions((pairs.prediction_class >= pairs.things) & (pairs.prediction_area < least), TINY)
+    least, things = tiny * pairs.truth_ids.size, len(pairs.categories.things)
+    sorting.truths((pairs.truth_class >= things) & (pairs.truth_area < least), TINY)
+    sorting.predictions(
+        (pairs.prediction_class >= len(pairs.categories.things)) & (pairs.prediction_area < least), TINY
+    )
     _sort_shapes(sorting, found.prediction)
     _sort_lost(sorting, confusion)
     sorting.truths(sorting.truth_open.copy(), MISSED)
     sorting.predictions(sorting.prediction_open.copy(), SPURIOUS)
-    iou = np.zeros(len(truth))
+    iou = np.zeros(len(pairs.truth_segments))
     iou[found.truth] = found.iou
     sorting.truth_kind[found.truth[found.iou < 1]] = BOUNDARY
     counted_class = np.where(pairs.crowd, -1, pairs.truth_class)
@@ -152,20 +145,20 @@ def explain(
     )
 
 
-def _confusion(pairs: Pairs) -> Int64[np.ndarray, " N"]:
+def _confusion(pairs: ImagePair) -> Int64[np.ndarray, " N"]:
     """What it is called if the prediction of a pair stands where the truth should; RIGHT for one class."""
-    thing = (pairs.truth_class < pairs.things)[pairs.truth]
-    as_thing = (pairs.prediction_class < pairs.things)[pairs.prediction]
+    thing = (pairs.truth_class < len(pairs.categories.things))[pairs.truth]
+    as_thing = (pairs.prediction_class < len(pairs.categories.things))[pairs.prediction]
     kind = np.where(thing == as_thing, WRONG, np.where(thing, THING_LOST, STUFF_LOST))
-    return np.where(pairs.same, RIGHT, kind)
+    return np.where(pairs.same_class, RIGHT, kind)
 
 
 def _sort_shapes(sorting: _Sorting, matched: Int64[np.ndarray, " M"]) -> None:
     """Rules 3 to 5: one class, another shape. `matched` predictions are right, but for their outline."""
     pairs = sorting.pairs
-    same = pairs.same & ~pairs.crowd[pairs.truth]
+    same = pairs.same_class & ~pairs.crowd[pairs.truth]
     # A crowd, too, is a neighbour to be merged with.
-    swallowed = pairs.same & (2 * pairs.pixels > pairs.truth_area[pairs.truth])
+    swallowed = pairs.same_class & (2 * pairs.pixels > pairs.truth_area[pairs.truth])
     per_prediction = np.bincount(pairs.prediction[swallowed], minlength=len(pairs.prediction_class))
     sorting.both(swallowed & (per_prediction[pairs.prediction] > 1), MERGED)
     piece = same & (2 * pairs.pixels > pairs.counted_area[pairs.prediction])
@@ -181,9 +174,9 @@ def _sort_lost(sorting: _Sorting, confusion: Int64[np.ndarray, " N"]) -> None:
     lost = (WRONG, THING_LOST, STUFF_LOST)
     for kind in lost:
         taken = confusion == kind
-        area = total(pairs.truth[taken], pairs.pixels[taken], len(pairs.truth_class))
+        area = areas(pairs.truth[taken], pairs.pixels[taken], len(pairs.truth_class))
         sorting.truths(2 * area > pairs.truth_area, kind)
     for kind in lost:
         taken = (confusion == kind) & (sorting.truth_kind[pairs.truth] == kind)
-        area = total(pairs.prediction[taken], pairs.pixels[taken], len(pairs.prediction_class))
+        area = areas(pairs.prediction[taken], pairs.pixels[taken], len(pairs.prediction_class))
         sorting.predictions(2 * area > pairs.counted_area, kind)

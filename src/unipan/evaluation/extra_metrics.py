@@ -1,101 +1,63 @@
-"""The figures that stand beside PQ, in one object: what one report of one prediction asks for."""
+"""The figures that `unipan pq --explain` prints below PQ, and what a metric must offer to be one of them."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from unipan.evaluation.boundary import BoundaryQuality
-from unipan.evaluation.confusion import SegmentConfusion, thing_stuff_shares
-from unipan.evaluation.covering import ParsingCovering
-from unipan.evaluation.dagger import DaggerQuality
-from unipan.evaluation.error_costs import ErrorDecomposition
-from unipan.evaluation.panoptic_quality import GROUPS
-from unipan.evaluation.semantic_iou import SemanticIoU
+from unipan.evaluation.image_pair import ImagePair
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import PanopticMap
 
 
-@dataclass(frozen=True)
-class BesidePQ:
-    """Collects images; `a + b` merges two parts, in any order.
+@runtime_checkable
+class ExtraMetric(Protocol):
+    """A metric that is counted beside PQ, from the same overlaps.
 
-    Attributes:
-        boundary, dagger, covering, iou, segments, errors: see there.
+    Objects that have counted nothing are copied for each thread; the copies are added up in the end.
     """
 
-    boundary: BoundaryQuality
-    dagger: DaggerQuality
-    covering: ParsingCovering
-    iou: SemanticIoU
-    segments: SegmentConfusion
-    errors: ErrorDecomposition
+    def add(self, pair: ImagePair) -> object:
+        """Count one image."""
 
-    @classmethod
-    def of(cls, categories: Categories) -> "BesidePQ":
-        """Nothing counted yet."""
-        return cls(
-            BoundaryQuality(categories),
-            DaggerQuality(categories),
-            ParsingCovering(categories),
-            SemanticIoU(categories),
-            SegmentConfusion(categories),
-            ErrorDecomposition(categories),
-        )
+    def __add__(self, other: Any, /) -> Any:
+        """Merge what two threads have counted."""
 
-    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
-        """Count one image. Raises ValueError as `PanopticQuality.update`."""
-        for part in fields(self):
-            getattr(self, part.name).update(truth, prediction, name)
+    def to_json(self) -> Any:
+        """What --json writes."""
 
-    def __add__(self, other: "BesidePQ") -> "BesidePQ":
-        return BesidePQ(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Fractions by figure and group, null for a group without classes.
-
-        `{"boundary": {group: {"pq", "sq", "rq", "n"}, "per_class"}, "dagger": {group}, "covering": {group}, "iou":
-        {"mean", "things", "stuff", "per_class"}, "thing_stuff": Table G by pixels, "errors": see `ErrorCosts`}`.
-        """
-        return {
-            "boundary": self.boundary.compute().to_json(),
-            "dagger": self.dagger.compute(),
-            "covering": self.covering.compute(),
-            "iou": self.iou.compute().to_json(),
-            "thing_stuff": thing_stuff_shares(self.iou.confusion, self.iou.categories),
-            "errors": self.errors.compute().to_json(),
-        }
-
-    def describe(self) -> list[str]:
-        """The same as lines for a terminal, in percent: all, things, stuff."""
-        boundary, iou = self.boundary.compute(), self.iou.compute()
-        scores = {group: boundary[group] for group in GROUPS}
-        rows = {
-            "boundary PQ": [None if each is None else each.pq for each in scores.values()],
-            "PQ†": list(self.dagger.compute().values()),
-            "parsing covering": list(self.covering.compute().values()),
-            "mean IoU": [iou.mean, iou.things, iou.stuff],
-        }
-        lines = [f"{name}: {_percents(values)}" for name, values in rows.items()]
-        shares = thing_stuff_shares(self.iou.confusion, self.iou.categories)
-        for side, share in shares.items():
-            parts = ", ".join(f"{_percent(value)} as {name}" for name, value in share.items())
-            lines.append(f"pixels of {side}: {parts}")
-        return lines
-
-    def describe_errors(self) -> list[str]:
-        """What each kind of error costs, dearest first."""
-        costs = self.errors.compute()
-        kinds = sorted(costs.kinds.items(), key=lambda pair: -(pair[1].cost["All"] or 0.0))
-        lines = ["PQ that each kind of error costs (they do not add up), of all, things, stuff:"]
-        lines += [
-            f"  {kind}: {_percents(list(found.cost.values()))}; {found.truths} true, {found.predictions} false segments"
-            for kind, found in kinds
-        ]
-        return [*lines, f"  all repaired: PQ {_percents(list(costs.repaired.values()))}"]
+    def lines(self) -> list[str]:
+        """What the terminal shows."""
 
 
-def _percents(values: list[float | None]) -> str:
-    return ", ".join(_percent(value) for value in values)
+def extra_metrics(
+    categories: Categories, explain: bool = True, page: bool = False, trim_stuff: int | None = None
+) -> dict[str, ExtraMetric]:
+    """The metrics of some options of `unipan pq`, by their names in its JSON; nothing is counted yet.
 
+    Args:
+        categories: of the dataset.
+        explain: those of --explain, in the order in which they are shown.
+        page: those that the page of --html shows.
+        trim_stuff: stuff segments of fewer pixels are trimmed, see `unipan.evaluation.trimming`; None leaves it out.
+    """
+    if not (explain or page or trim_stuff is not None):
+        return {}
+    from unipan.evaluation.boundary import BoundaryQuality
+    from unipan.evaluation.confusion import ThingStuffConfusion
+    from unipan.evaluation.covering import ParsingCovering
+    from unipan.evaluation.dagger import DaggerQuality
+    from unipan.evaluation.error_costs import ErrorDecomposition
+    from unipan.evaluation.semantic_iou import SemanticIoU
+    from unipan.evaluation.trimming import TrimEffect
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+    found: dict[str, ExtraMetric] = {}
+    if explain:
+        found["boundary"] = BoundaryQuality(categories)
+        found["dagger"] = DaggerQuality(categories)
+        found["covering"] = ParsingCovering(categories)
+    if explain or page:
+        found["iou"] = SemanticIoU(categories)
+    if explain:
+        found["thing_stuff"] = ThingStuffConfusion(categories)
+    if explain or page:
+        found["errors"] = ErrorDecomposition(categories)
+    if trim_stuff is not None:
+        found["trim_stuff"] = TrimEffect.of(categories, trim_stuff)
+    return found

@@ -1,32 +1,33 @@
-"""PQ of two folders over all cores: threads that share one list of images, each with counts of its own.
+"""PQ and any extra metrics of two folders, over all cores: each thread reads images and keeps counts of its own.
 
-An image lives only while a thread looks at it, so memory does not grow with the dataset; opencv and numpy let the other
-threads run while they decode and count.
+An image lives only while a thread looks at it, so memory does not grow with the dataset; decoding PNGs and numpy's
+larger steps let the other threads run.
 """
 
+import copy
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, Integer
 
-from unipan.evaluation.collector import collector_paused
-from unipan.evaluation.folders import Labelled, PanopticFolders, Tables
-from unipan.evaluation.matching import Batch, Overlaps, areas
+from unipan.arrays import Int64
+from unipan.evaluation.extra_metrics import ExtraMetric
+from unipan.evaluation.folders import PanopticFolders, SegmentedImage
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch, Overlaps, SegmentTable, locate
 from unipan.evaluation.panoptic_quality import PanopticQuality
-from unipan.panoptic.inflated import pixels_of
-from unipan.panoptic.pair_counts import count_known
-from unipan.panoptic.png import rgb_to_ids
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import VOID_ID
+from unipan.panoptic.pair_counts import count_pairs
 
 _LISTED = 5  # ids or names that one sentence holds
-_TOGETHER = 16  # images that are matched at once
-_PAIRS = 1 << 16  # of segments, after which fewer images wait: memory is not to grow with their number
+_TOGETHER = 16  # images that are matched at once: a call of numpy takes microseconds whatever it is called for
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Problem:
 
     Attributes:
         text: one sentence with the file and the id.
-        pardonable: whether a lenient reading knows what to do with it.
-        count: how many ids or images it tells of.
+        pardonable: whether a lenient evaluation knows what to do with it.
+        count: of the ids or images concerned.
     """
 
     text: str
@@ -46,85 +47,70 @@ class Problem:
 
 @dataclass(frozen=True)
 class FolderScores:
-    """PQ, and what was wrong with the files; images with a fault that was not pardoned are not counted."""
+    """What `score_folders` finds.
+
+    Attributes:
+        quality: PQ; images with a fault that was not pardoned are not counted.
+        problems: what is wrong with the files.
+        extra: the extra metrics asked for, of the images that PQ counts.
+    """
 
     quality: PanopticQuality
     problems: tuple[Problem, ...]
+    extra: tuple[ExtraMetric, ...] = ()
+
+    def usable(self, lenient: bool) -> bool:
+        """Whether nothing is wrong that a strict (lenient) evaluation does not pardon."""
+        return all(lenient and problem.pardonable for problem in self.problems)
 
 
-class _Counted(NamedTuple):
-    """An image whose pixels are counted and forgotten.
+class _Counts:
+    """The images that one thread has counted."""
 
-    Attributes:
-        position: of the image.
-        sides: truth and prediction, without pixels.
-        overlaps: of the two.
-        strays: of either side the ids with pixels that it does not declare.
-    """
-
-    position: int
-    sides: tuple[Labelled, Labelled]
-    overlaps: Overlaps
-    strays: tuple[np.ndarray, np.ndarray]
-
-    @property
-    def refusal(self) -> str | None:
-        return self.sides[1].refusal or self.sides[0].refusal
-
-
-class _Part:
-    """What one thread has found.
-
-    A call of numpy takes microseconds whatever it is called for: counted images wait for others, to be matched at once.
-    """
-
-    def __init__(self, folders: PanopticFolders, lenient: bool) -> None:
+    def __init__(self, folders: PanopticFolders, lenient: bool, extra: Sequence[ExtraMetric]) -> None:
         self.quality, self.problems = PanopticQuality(folders.categories), dict[int, list[Problem]]()
+        self.extra = copy.deepcopy(list(extra))
         self._folders, self._lenient = folders, lenient
-        self._waiting: list[_Counted] = []
-        self._pairs = 0
+        self._names: list[str] = []
+        self._overlaps: list[tuple[Overlaps, SegmentTable, SegmentTable]] = []
+        self._refusals: dict[int, str] = {}
 
-    def take(self, index: int, tables: tuple[Tables, Tables]) -> None:
-        """Count one image's pixels unless there is something wrong with its files."""
+    def take(self, index: int) -> None:
+        """Count one image unless there is something wrong with its files."""
         try:
-            truth, prediction = self._folders.read(index, tables)
+            truth, prediction = self._folders.read(index)
         except (ValueError, OSError) as error:
             self.problems[index] = [Problem(str(error), pardonable=False)]
             return
-        if prediction.pixels is None and not self._lenient:
-            return  # all of them in one sentence
-        counted = _count(index, truth, prediction)
-        self._waiting.append(counted)
-        self._pairs += len(counted.overlaps)
-        if len(self._waiting) >= _TOGETHER or self._pairs >= _PAIRS:
-            self.finish()
-
-    def finish(self) -> None:
-        """Match the images that wait; those with a fault only if it is pardoned."""
-        waiting, self._waiting, self._pairs = self._waiting, [], 0
-        if not waiting:
+        if prediction.ids is None and not self._lenient:
+            return  # one sentence tells of all of them
+        pair, self.problems[index] = _compare(self._folders, index, truth, prediction)
+        if self.problems[index] and not self._lenient:
             return
-        batch = _batch(waiting)
-        faulty = {row for row, each in enumerate(waiting) if any(map(len, each.strays))}
-        faulty.update(batch.truth_image[batch.truth_area == 0].tolist())
-        faulty.update(batch.prediction_image[batch.prediction_area == 0].tolist())
-        for row in faulty:
-            self.problems[waiting[row].position] = [*_disagreements(waiting[row])]
-        if faulty and not self._lenient:
-            waiting = [each for row, each in enumerate(waiting) if row not in faulty]
-            if not waiting:
-                return
-            batch = _batch(waiting)
-        refusals = {row: text for row, each in enumerate(waiting) if (text := each.refusal) is not None}
-        self.quality.put(batch, [self._folders.names[each.position] for each in waiting], refusals)
+        if (refusal := prediction.refusal or truth.refusal) is not None:
+            self._refusals[len(self._names)] = refusal
+        self._names.append(pair.name)
+        self._overlaps.append((pair.overlaps, pair.truth_segments, pair.prediction_segments))
+        if self.extra:
+            clean = pair.keep(pair.truth_area > 0, pair.prediction_area > 0) if self.problems[index] else pair
+            for metric in self.extra:
+                metric.add(clean)
+        if len(self._names) == _TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Match the images that wait for it."""
+        if self._names:
+            self.quality.put(Batch.of(self._overlaps), self._names, self._refusals)
+        self._names, self._overlaps, self._refusals = [], [], {}
 
 
-@collector_paused()
 def score_folders(
     folders: PanopticFolders,
     lenient: bool = False,
     threads: int | None = None,
     each: Callable[[], object] = lambda: None,
+    extra: Sequence[ExtraMetric] = (),
 ) -> FolderScores:
     """PQ of all images.
 
@@ -134,90 +120,111 @@ def score_folders(
             is an empty map; otherwise such an image is not counted. A damaged file is never pardoned.
         threads: as many as there are cores unless given; the result is the same to the last bit.
         each: called after every image, from any thread.
+        extra: metrics that have counted nothing yet; copies of them see every image that PQ counts.
+
+    Raises:
+        ValueError: the truth has no annotations.
     """
-    images, lock, stop = _listed(folders), threading.Lock(), threading.Event()
-
-    def work() -> _Part:
-        part = _Part(folders, lenient)
-        for index, tables in _shared(images, lock, stop):
-            part.take(index, tables)
-            each()
-        part.finish()
-        return part
-
+    if len(folders) == 0:
+        raise ValueError(f"{folders.truth.source}: it has no annotations; nothing can be scored")
+    stop = threading.Event()
     count = max(1, min(threads or available_cores(), len(folders)))
+
+    def work(first: int) -> _Counts:
+        counts = _Counts(folders, lenient, extra)
+        for index in range(first, len(folders), count):
+            if stop.is_set():
+                break
+            counts.take(index)
+            each()
+        counts.flush()
+        return counts
+
     with ThreadPoolExecutor(count) as pool:
         try:
-            parts = [future.result() for future in [pool.submit(work) for _ in range(count)]]
+            parts = list(pool.map(work, range(count)))
         finally:
             stop.set()  # an interrupted command does not finish the dataset first
-    found = {index: problems for part in parts for index, problems in part.problems.items()}
-    listed = [problem for index in sorted(found) for problem in found[index]]
-    return FolderScores(reduce(add, (part.quality for part in parts)), (*_missing(folders), *listed))
+    problems = {index: listed for part in parts for index, listed in part.problems.items()}
+    return FolderScores(
+        reduce(add, (part.quality for part in parts)),
+        (*_missing(folders), *(problem for index in sorted(problems) for problem in problems[index])),
+        tuple(reduce(add, metrics) for metrics in zip(*(part.extra for part in parts), strict=True)),
+    )
 
 
-_Image = tuple[int, tuple[Tables, Tables]]
+def evaluate_folders(
+    truth: Path | str,
+    prediction: Path | str,
+    *,
+    gt_folder: Path | str | None = None,
+    pred_folder: Path | str | None = None,
+    lenient: bool = False,
+    threads: int | None = None,
+    extra: Callable[[Categories], Sequence[ExtraMetric]] = lambda _: (),
+) -> FolderScores:
+    """Score predictions in COCO panoptic format, whatever model made them.
 
+    >>> scores = unipan.evaluate_folders("gt/panoptic.json", "predictions/panoptic.json")  # doctest: +SKIP
+    >>> scores.quality.compute()["All"].pq  # doctest: +SKIP
+    0.583
 
-def _listed(folders: PanopticFolders) -> Iterator[_Image]:
-    """Each image with what is known of it beforehand."""
-    for start in range(0, len(folders), _TOGETHER):
-        indices = range(start, min(start + _TOGETHER, len(folders)))
-        tables = folders.plain_tables(indices)
-        for index in indices:
-            yield index, tables
+    Args:
+        truth, prediction: two JSONs, or folders that hold panoptic.json; images are matched by id.
+        gt_folder, pred_folder: their PNGs; by default the JSON's path without .json.
+        lenient, threads: see `score_folders`.
+        extra: makes the metrics to be counted beside PQ for the dataset's categories.
 
-
-def _shared(images: Iterator[_Image], lock: threading.Lock, stop: threading.Event) -> Iterator[_Image]:
-    """Each image goes to one thread."""
-    while not stop.is_set():
-        with lock:
-            image = next(images, None)
-        if image is None:
-            return
-        yield image
+    Raises:
+        FileNotFoundError: a JSON is missing.
+        ValueError: what is wrong with the files; with `lenient`, what cannot be ignored.
+    """
+    paths = [path / "panoptic.json" if path.is_dir() else path for path in (Path(truth), Path(prediction))]
+    pngs = [None if folder is None else Path(folder) for folder in (gt_folder, pred_folder)]
+    folders = PanopticFolders(paths[0], paths[1], pngs[0], pngs[1])
+    found = score_folders(folders, lenient, threads, extra=extra(folders.categories))
+    if not found.usable(lenient):
+        raise ValueError("; ".join(each.text for each in found.problems if not (lenient and each.pardonable)))
+    return found
 
 
 def available_cores() -> int:
-    """That this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _count(index: int, truth: Labelled, prediction: Labelled) -> _Counted:
-    """Count the pixels of one image; a missing prediction is void."""
-    pixels = np.zeros((0, 0, 3), np.uint8) if truth.pixels is None else truth.pixels
-    theirs = np.zeros(pixels.shape[:2], np.int32) if prediction.pixels is None else prediction.pixels
-    overlaps = Overlaps(*count_known(pixels, theirs, truth.table.ids, prediction.table.ids))
-    strays = _strays(truth, overlaps.truth), _strays(prediction, overlaps.prediction)
-    return _Counted(index, (_bare(truth), _bare(prediction)), overlaps, strays)
+def _compare(
+    folders: PanopticFolders, index: int, truth: SegmentedImage, prediction: SegmentedImage
+) -> tuple[ImagePair, list[Problem]]:
+    """The overlaps of one image, a missing prediction being void, and where its JSONs and PNGs disagree."""
+    assert truth.ids is not None
+    ids = np.zeros_like(truth.ids) if prediction.ids is None else prediction.ids
+    counted = count_pairs(truth.ids, ids)
+    overlaps = locate(counted, truth.segments.ids, prediction.segments.ids)
+    pair = ImagePair(
+        folders.names[index], folders.categories, truth.ids, ids, truth.segments, prediction.segments, overlaps
+    )
+    problems: list[Problem] = []
+    for side, present in zip((truth, prediction), counted[:2], strict=True):
+        problems += _disagreements(side, present)
+    return pair, problems
 
 
-def _bare(side: Labelled) -> Labelled:
-    return Labelled(side.source, None, side.table, side.refusal)
-
-
-def _strays(side: Labelled, positions: Int64[np.ndarray, " N"]) -> Integer[np.ndarray, " S"]:
-    """The ids with pixels that the JSON does not declare."""
-    if side.pixels is None or positions.max(initial=0) <= len(side.table):
-        return np.zeros(0, np.int64)
-    return np.setdiff1d(rgb_to_ids(pixels_of(side.pixels)), [*side.table.ids.tolist(), 0])
-
-
-def _batch(images: list[_Counted]) -> Batch:
-    return Batch.of([(each.overlaps, each.sides[0].table, each.sides[1].table) for each in images])
-
-
-def _disagreements(image: _Counted) -> Iterator[Problem]:
+def _disagreements(side: SegmentedImage, present: Int64[np.ndarray, " N"]) -> Iterator[Problem]:
     """Ids with pixels that the JSON does not declare, and the reverse."""
-    places = image.overlaps.truth, image.overlaps.prediction
-    for side, positions, strays in zip(image.sides, places, image.strays, strict=True):
-        if len(strays):
-            what = "have pixels but are not declared" if len(strays) > 1 else "has pixels but is not declared"
-            yield Problem(f"{side.source}: {_ids(strays)} {what} in the JSON", True, len(strays))
-        absent = side.table.ids[areas(positions, image.overlaps.pixels, len(side.table)) == 0]
-        if len(absent):
-            one, many = "is declared in the JSON but has no pixel", "are declared in the JSON but have no pixels"
-            yield Problem(f"{side.source}: {_ids(absent)} {many if len(absent) > 1 else one}", True, len(absent))
+    declared, painted = set(side.segments.ids.tolist()), set(present.tolist()) - {VOID_ID}
+    if painted - declared:
+        ids = sorted(painted - declared)
+        what = "have pixels but are not declared" if len(ids) > 1 else "has pixels but is not declared"
+        yield Problem(f"{side.source}: {_ids(ids)} {what} in the JSON", True, len(ids))
+    if declared - painted:
+        ids = [key for key in side.segments.ids.tolist() if key not in painted]
+        what = (
+            "are declared in the JSON but have no pixels"
+            if len(ids) > 1
+            else "is declared in the JSON but has no pixel"
+        )
+        yield Problem(f"{side.source}: {_ids(ids)} {what}", True, len(ids))
 
 
 def _missing(folders: PanopticFolders) -> Iterator[Problem]:
@@ -235,7 +242,7 @@ def _ids_of(images: list[int | str]) -> str:
     return f"image {images[0]!r}" + (f" and {len(images) - 1} more" if len(images) > 1 else "")
 
 
-def _ids(ids: np.ndarray) -> str:
+def _ids(ids: list[int]) -> str:
     listed = ", ".join(str(key) for key in ids[:_LISTED])
     more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
     return f"{'ids' if len(ids) > 1 else 'id'} {listed}{more}"

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
+from unipan.arrays import Bool, Float64, Int64
 from unipan.panoptic.maps import VOID_ID, PanopticMap, Segment
 from unipan.panoptic.pair_counts import count_pairs, positions
 
@@ -28,15 +28,15 @@ class Matches:
     Attributes:
         truth, prediction: the matched pairs.
         iou: their IoU, > 0.5.
-        missed: unmatched truth, crowds excepted (FN).
-        spurious: unmatched predictions, those on void or crowd excepted (FP).
+        false_negatives: unmatched truth, crowds excepted.
+        false_positives: unmatched predictions, except those on void or on a crowd.
     """
 
     truth: Int64[np.ndarray, " M"]
     prediction: Int64[np.ndarray, " M"]
     iou: Float64[np.ndarray, " M"]
-    missed: Int64[np.ndarray, " FN"]
-    spurious: Int64[np.ndarray, " FP"]
+    false_negatives: Int64[np.ndarray, " FN"]
+    false_positives: Int64[np.ndarray, " FP"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Overlaps:
 
 
 @dataclass(frozen=True)
-class Table:
+class SegmentTable:
     """What the rules ask of the segments of one map, in their order.
 
     Attributes:
@@ -74,7 +74,7 @@ class Table:
     declared: Float64[np.ndarray, " N"]
 
     @classmethod
-    def of(cls, segments: Iterable[Segment], classes: Int64[np.ndarray, " N"] | None = None) -> "Table":
+    def of(cls, segments: Iterable[Segment], classes: Int64[np.ndarray, " N"] | None = None) -> "SegmentTable":
         """The table of a map; classes are category ids unless given."""
         rows = [
             (s.id, s.category.id, s.iscrowd, s.area if s.declared_area is None else s.declared_area) for s in segments
@@ -87,11 +87,11 @@ class Table:
             np.array(declared, np.float64),
         )
 
-    def __getitem__(self, rows: slice) -> "Table":
-        return Table(self.ids[rows], self.classes[rows], self.crowd[rows], self.declared[rows])
+    def __getitem__(self, rows: Bool[np.ndarray, " N"]) -> "SegmentTable":
+        return SegmentTable(self.ids[rows], self.classes[rows], self.crowd[rows], self.declared[rows])
 
     @classmethod
-    def join(cls, tables: Sequence["Table"]) -> "Table":
+    def join(cls, tables: Sequence["SegmentTable"]) -> "SegmentTable":
         """All rows, table after table; at least one."""
         return cls(
             np.concatenate([each.ids for each in tables]),
@@ -150,7 +150,7 @@ def match_segments(truth: PanopticMap, prediction: PanopticMap, name: str = "ima
     overlaps = count_overlaps(truth, prediction, name)
     require_pixels(truth, overlaps.truth, f"{name}, truth")
     require_pixels(prediction, overlaps.prediction, f"{name}, prediction")
-    return match_strict(Batch.of([(overlaps, Table.of(truth), Table.of(prediction))]))
+    return match_strict(Batch.of([(overlaps, SegmentTable.of(truth), SegmentTable.of(prediction))]))
 
 
 def require_pixels(panoptic: PanopticMap, present: Int64[np.ndarray, " N"], source: str) -> None:
@@ -172,15 +172,15 @@ class Batch:
         truth_image, prediction_image, overlap_image: which image each of them is of, ascending.
     """
 
-    truth: Table
-    prediction: Table
+    truth: SegmentTable
+    prediction: SegmentTable
     overlaps: Overlaps
     truth_image: Int64[np.ndarray, " T"]
     prediction_image: Int64[np.ndarray, " P"]
     overlap_image: Int64[np.ndarray, " N"]
 
     @classmethod
-    def of(cls, images: Sequence[tuple[Overlaps, Table, Table]]) -> "Batch":
+    def of(cls, images: Sequence[tuple[Overlaps, SegmentTable, SegmentTable]]) -> "Batch":
         """From the overlaps, the truth and the prediction of each image; at least one."""
         overlaps, truth, prediction = zip(*images, strict=True)
         owner = _owner(list(map(len, overlaps)))
@@ -190,7 +190,7 @@ class Batch:
             _shifted(np.concatenate([each.prediction for each in overlaps]), owner, given),
             np.concatenate([each.pixels for each in overlaps]),
         )
-        return cls(Table.join(truth), Table.join(prediction), joined, _owner(known), _owner(given), owner)
+        return cls(SegmentTable.join(truth), SegmentTable.join(prediction), joined, _owner(known), _owner(given), owner)
 
     @cached_property
     def truth_area(self) -> Int64[np.ndarray, " T"]:
@@ -255,7 +255,7 @@ class _Given(NamedTuple):
     absorbing: Bool[np.ndarray, " T"]
 
 
-def _match(overlaps: Overlaps, truth: Table, prediction: Table, given: _Given) -> Matches:
+def _match(overlaps: Overlaps, truth: SegmentTable, prediction: SegmentTable, given: _Given) -> Matches:
     """The rules."""
     rows, columns, pixels = overlaps.truth, overlaps.prediction, overlaps.pixels
     void = rows == len(truth)
@@ -272,11 +272,11 @@ def _match(overlaps: Overlaps, truth: Table, prediction: Table, given: _Given) -
         iou = shared / (given.truth_area[t] + given.prediction_area[p] - shared - on_void[p])
         hit = iou > 0.5
     t, p, iou = t[hit], p[hit], iou[hit]
-    missed = ~truth.crowd & given.expected
-    missed[t] = False
-    spurious = (ignored <= 0.5 * given.prediction_area) & (given.prediction_area > 0)
-    spurious[p] = False
-    return Matches(t, p, iou, np.flatnonzero(missed), np.flatnonzero(spurious))
+    false_negatives = ~truth.crowd & given.expected
+    false_negatives[t] = False
+    false_positives = (ignored <= 0.5 * given.prediction_area) & (given.prediction_area > 0)
+    false_positives[p] = False
+    return Matches(t, p, iou, np.flatnonzero(false_negatives), np.flatnonzero(false_positives))
 
 
 def areas(positions: Int64[np.ndarray, " N"], pixels: Int64[np.ndarray, " N"], count: int) -> Int64[np.ndarray, " K"]:

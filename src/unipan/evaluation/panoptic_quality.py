@@ -13,48 +13,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
-from unipan.evaluation.class_sums import class_indices
-from unipan.evaluation.matching import (
-    Batch,
-    Matches,
-    Overlaps,
-    Table,
-    count_overlaps,
-    match_official,
-    match_segments,
-    match_strict,
-    require_pixels,
-)
-from unipan.evaluation.pq_scores import (
-    GROUPS,
-    ClassQuality,
-    PanopticScores,
-    Quality,
-    class_qualities,
-    group_means,
-    group_members,
-)
+from unipan.arrays import Float64, Int64
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch, Matches, match_official, match_strict
+from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
-
-__all__ = [
-    "GROUPS",
-    "SIZES",
-    "ClassQuality",
-    "ImageCounts",
-    "Matches",
-    "Overlaps",
-    "PanopticQuality",
-    "PanopticScores",
-    "Quality",
-    "class_qualities",
-    "count_overlaps",
-    "group_means",
-    "group_members",
-    "match_segments",
-]
 
 SIZES = ("small", "medium", "large")
 """Below 32^2 pixels, below 96^2, and the rest (COCO's areas): of the truth's segment for TP and FN, else of the FP."""
@@ -84,15 +49,17 @@ class ImageCounts:
             truth_area: by which sizes are told apart.
             images, classes: how many there are.
         """
-        hits, wrong, missed = len(found.truth), len(found.spurious), len(found.missed)
+        hits, wrong, lost = len(found.truth), len(found.false_positives), len(found.false_negatives)
         rows = (batch.truth_image * classes + batch.truth.classes, batch.prediction_image * classes)
         rows = (rows[0], rows[1] + batch.prediction.classes)
         hit = rows[0][found.truth]
-        cells = np.concatenate([hit, hit, rows[1][found.spurious], rows[0][found.missed]])
+        cells = np.concatenate([hit, hit, rows[1][found.false_positives], rows[0][found.false_negatives]])
         hit = truth_area[found.truth]
-        sizes = _size_of(np.concatenate([hit, hit, batch.prediction_area[found.spurious], truth_area[found.missed]]))
-        columns = np.repeat(np.arange(4), [hits, hits, wrong, missed])
-        weights = np.concatenate([found.iou, np.ones(hits + wrong + missed)])
+        sizes = _size_of(
+            np.concatenate([hit, hit, batch.prediction_area[found.false_positives], truth_area[found.false_negatives]])
+        )
+        columns = np.repeat(np.arange(4), [hits, hits, wrong, lost])
+        weights = np.concatenate([found.iou, np.ones(hits + wrong + lost)])
         occurs = np.bincount(cells, minlength=images * classes) > 0
         there, row_of = np.flatnonzero(occurs), np.cumsum(occurs) - 1
         counted = np.bincount(12 * row_of[cells] + 4 * sizes + columns, weights=weights, minlength=12 * len(there))
@@ -142,13 +109,11 @@ class PanopticQuality:
         Raises:
             ValueError: see `match_segments`; also an unknown category or a repeated name.
         """
-        self._once(name)
-        truth_table = Table.of(truth, class_indices(truth, self.categories, f"{name}, truth"))
-        prediction_table = Table.of(prediction, class_indices(prediction, self.categories, f"{name}, prediction"))
-        overlaps = count_overlaps(truth, prediction, name)
-        require_pixels(truth, overlaps.truth, f"{name}, truth")
-        require_pixels(prediction, overlaps.prediction, f"{name}, prediction")
-        return self.put(Batch.of([(overlaps, truth_table, prediction_table)]), [name])
+        return self.add(ImagePair.of(truth, prediction, self.categories, name))
+
+    def add(self, pair: ImagePair) -> Matches:
+        """Count one image whose overlaps are known."""
+        return self.put(pair.batch, [pair.name])
 
     def put(self, batch: Batch, names: Sequence[str], refusals: Mapping[int, str] = MappingProxyType({})) -> Matches:
         """Count images whose overlaps are known; one by one or many at once, the counts are the same.

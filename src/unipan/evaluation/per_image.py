@@ -12,7 +12,8 @@ from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
-from unipan.evaluation.panoptic_quality import PanopticQuality, class_qualities, group_means
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import class_qualities, group_means
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ PQ = sum of IoU / (TP + FP/2 + FN/2), SQ = sum of IoU / TP, RQ = TP / (TP + FP/2
 the classes with TP + FP + FN > 0 (so that mean PQ is not mean SQ times mean RQ), as in panopticapi's evaluation.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
+from unipan.arrays import Float64
 from unipan.panoptic.categories import Categories
 
 GROUPS = ("All", "Things", "Stuff")
@@ -100,3 +100,13 @@ def group_means(categories: Categories, each: Float64[np.ndarray, "*R L 3"]) -> 
         with np.errstate(invalid="ignore"):
             means[name] = np.nansum(values, axis=-2) / (~np.isnan(values)).sum(axis=-2)
     return means
+
+
+def percent(value: float | None) -> str:
+    """A fraction as the field writes it, in percent with one decimal; a dash for None."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def percents(values: Iterable[float | None]) -> str:
+    """Several of them, with commas."""
+    return ", ".join(map(percent, values))

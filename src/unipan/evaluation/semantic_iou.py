@@ -7,8 +7,10 @@ classes that occur in the truth or the prediction, as in cityscapesScripts.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, Integer
 
+from unipan.arrays import Int64, Integer
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.pq_scores import percents
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID, PanopticMap, class_map
 from unipan.panoptic.runs import runs
@@ -69,6 +71,20 @@ class SemanticIoU:
         found = np.bincount(pairs[counted], weights=lengths[counted], minlength=self.confusion.size)
         self.confusion += found.reshape(self.confusion.shape).astype(np.int64)
 
+    def add(self, pair: ImagePair) -> None:
+        """Count one image whose overlaps are known."""
+        void = len(self.categories)
+        rows, columns = (
+            np.append(segments.classes, [void, void])[positions]
+            for segments, positions in (
+                (pair.truth_segments, pair.overlaps.truth),
+                (pair.prediction_segments, pair.overlaps.prediction),
+            )
+        )
+        found = np.zeros((void + 1, void + 1), np.int64)
+        np.add.at(found, (rows, columns), pair.overlaps.pixels)
+        self.confusion += found[:void]
+
     def _classes(self, given: PanopticMap | Integer[np.ndarray, "H W"], source: str) -> Integer[np.ndarray, "H W"]:
         if isinstance(given, PanopticMap):
             return class_map(given, self.categories)
@@ -82,7 +98,7 @@ class SemanticIoU:
     def __add__(self, other: "SemanticIoU") -> "SemanticIoU":
         if self.categories != other.categories:
             raise ValueError("semantic IoU: two parts with different categories cannot be merged")
-        return SemanticIoU(self.categories, self.confusion + other.confusion)
+        return type(self)(self.categories, self.confusion + other.confusion)
 
     def compute(self) -> IoUScores:
         """IoU over all pixels counted so far."""
@@ -93,6 +109,15 @@ class SemanticIoU:
         things = len(self.categories.things)
         per_class = {category.id: value for category, value in zip(self.categories, each, strict=True)}
         return IoUScores(_mean(each), _mean(each[:things]), _mean(each[things:]), per_class)
+
+    def to_json(self) -> dict[str, object]:
+        """As `IoUScores.to_json`."""
+        return self.compute().to_json()
+
+    def lines(self) -> list[str]:
+        """Mean IoU of all classes, things, stuff."""
+        found = self.compute()
+        return [f"mean IoU: {percents([found.mean, found.things, found.stuff])}"]
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -6,10 +6,13 @@ belong in a report.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import percent
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID, PanopticMap
@@ -52,9 +55,13 @@ class Scored:
         return cls(PanopticQuality(categories), SemanticIoU(categories))
 
     def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
-        """Count one image. Raises ValueError as `PanopticQuality.update`."""
-        self.quality.update(truth, prediction, name)
-        self.iou.update(truth, prediction, name)
+        """Count one image. Raises ValueError as `ImagePair.of` and for a repeated name."""
+        self.add(ImagePair.of(truth, prediction, self.quality.categories, name))
+
+    def add(self, pair: ImagePair) -> None:
+        """Count one image whose overlaps are known."""
+        self.quality.add(pair)
+        self.iou.add(pair)
 
     def __add__(self, other: "Scored") -> "Scored":
         return Scored(self.quality + other.quality, self.iou + other.iou)
@@ -85,10 +92,15 @@ class TrimEffect:
         return cls(area, Scored.of(categories), Scored.of(categories))
 
     def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
-        """Count one image. Raises ValueError as `PanopticQuality.update`, and for a negative area."""
-        trimmed = trim_stuff(prediction, self.area)
-        self.before.update(truth, prediction, name)
-        self.after.update(truth, trimmed, name)
+        """Count one image. Raises ValueError as `ImagePair.of` and for a repeated name."""
+        self.add(ImagePair.of(truth, prediction, self.before.quality.categories, name))
+
+    def add(self, pair: ImagePair) -> None:
+        """Count one image whose overlaps are known."""
+        self.before.add(pair)
+        stuff = pair.prediction_class >= len(pair.categories.things)
+        kept = ~(stuff & (pair.prediction_area < self.area))
+        self.after.add(pair if kept.all() else pair.keep(np.ones(len(pair.truth_segments), bool), kept))
 
     def __add__(self, other: "TrimEffect") -> "TrimEffect":
         if self.area != other.area:
@@ -103,3 +115,16 @@ class TrimEffect:
             other = after[name]
             delta[name] = None if value is None or other is None else other - value
         return {"untrimmed": before, "trimmed": after, "delta": delta}
+
+    def to_json(self) -> dict[str, Any]:
+        """The area, and what `compute` finds."""
+        return {"area": self.area, **self.compute()}
+
+    def lines(self) -> list[str]:
+        """A line for each figure, before and after."""
+        found = self.compute()
+        lines = [f"stuff, without and with segments below {self.area} pixels trimmed (never in inference):"]
+        for key, name in (("pq", "PQ"), ("sq", "SQ"), ("rq", "RQ"), ("iou", "IoU")):
+            before, after = found["untrimmed"][key], found["trimmed"][key]
+            lines.append(f"  {name}: {percent(before)}, trimmed {percent(after)}")
+        return lines

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer
+
+from unipan.arrays import Bool, Int64, Integer
 
 MAX_ID = 256**3 - 1
 """The largest id that a panoptic PNG holds (R + 256 G + 65536 B)."""
@@ -13,13 +14,13 @@ _FEW = 1 << 16  # up to this many look-ups, a search is faster than a table over
 
 
 def runs(
-    *maps: Integer[np.ndarray, "H W"], rows: bool = False
+    *maps: Integer[np.ndarray, "H W"], longest: int | None = None
 ) -> tuple[Int64[np.ndarray, " R"], Int64[np.ndarray, " R"]]:
     """Cut maps of one size, read row after row, where any of them changes.
 
     Args:
         maps: at least one.
-        rows: cut at the end of every row too.
+        longest: cut after every so many pixels, too; a map's width cuts at the end of each row.
 
     Returns:
         The flat index at which each run starts, and its length. Segments are blobs, so there are far fewer runs
@@ -28,11 +29,12 @@ def runs(
     height, width = maps[0].shape
     if height * width == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    cut = np.zeros(height * width, dtype=bool)
-    cut[:: width if rows else height * width] = True
-    for values in maps:
-        flat = values.reshape(-1)
+    cut = np.empty(height * width, bool)
+    first, *others = (values.reshape(-1) for values in maps)
+    np.not_equal(first[1:], first[:-1], out=cut[1:])
+    for flat in others:
         cut[1:] |= flat[1:] != flat[:-1]
+    cut[:: longest or height * width] = True
     starts = np.flatnonzero(cut).astype(np.int64, copy=False)
     return starts, np.diff(starts, append=height * width)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.coco_json import inside, read_json, rows_of, unique_rows
+from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 """What counts as an image inside a folder."""
@@ -76,7 +76,7 @@ def check_names(jobs: Sequence[ImageJob]) -> None:
     """Raises ValueError if two images would be written to one PNG, or one outside the output folder."""
     taken: dict[PurePosixPath, Path] = {}
     for job in jobs:
-        inside(Path("panoptic"), job.name, job.path)
+        path_inside(Path("panoptic"), job.name, job.path)
         other = taken.setdefault(job.png, job.path)
         if other is not job.path:
             raise ValueError(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from unipan.config import check_fusion
-from unipan.datasets.formats.writers import MapWriter
+from unipan.datasets.formats.format import DatasetWriter
 from unipan.evaluation.trimming import trim_stuff
 from unipan.inference import Segmenter
 from unipan.prediction.images import ImageJob
@@ -13,7 +13,7 @@ from unipan.prediction.images import ImageJob
 def segment_images(
     segmenter: Segmenter,
     jobs: Iterable[ImageJob],
-    writer: MapWriter,
+    writer: DatasetWriter,
     fusion: str | None = None,
     overlays: Path | None = None,
     trim: int = 0,

@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from unipan.datasets.formats.coco_classes import coco_categories
-from unipan.datasets.formats.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter
-from unipan.datasets.formats.writers import MapWriter, cityscapes_id
+from unipan.datasets.formats.format import DatasetWriter
+from unipan.datasets.formats.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter, cityscapes_id
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import read_json, rows_of, unique_rows
 from unipan.prediction.images import ImageJob, check_names, find_images
@@ -53,7 +53,7 @@ def plan_submission(
     return jobs
 
 
-def open_writer(server: Server, out: Path, categories: Categories, like: Path | None, algorithm: str) -> MapWriter:
+def open_writer(server: Server, out: Path, categories: Categories, like: Path | None, algorithm: str) -> DatasetWriter:
     """The writer of a submission.
 
     Args:

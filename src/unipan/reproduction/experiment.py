@@ -17,7 +17,7 @@ from unipan.build import build_network
 from unipan.config import Config, HeuristicConfig
 from unipan.evaluation.average_precision import AveragePrecision
 from unipan.evaluation.confusion import thing_stuff_counts
-from unipan.evaluation.panoptic_quality import GROUPS
+from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.evaluation.trimming import Scored, trim_stuff
 from unipan.inference import Segmenter

@@ -11,8 +11,8 @@ from jaxtyping import Float64
 
 from unipan.evaluation.bootstrap import Interval
 from unipan.evaluation.confusion import SIDES, thing_stuff_counts, thing_stuff_shares
+from unipan.evaluation.hierarchical_bootstrap import SeededQuality, statistic_interval
 from unipan.evaluation.pq_scores import GROUPS
-from unipan.evaluation.seeds_bootstrap import SeededQuality, statistic_interval
 from unipan.panoptic.categories import Categories
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.paper_tables import (

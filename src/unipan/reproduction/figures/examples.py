@@ -230,7 +230,7 @@ def _partners(truth: PanopticMap, prediction: PanopticMap) -> dict[int, int]:
 def image_quality(truth: PanopticMap, prediction: PanopticMap) -> float:
     """PQ over the segments of one image regardless of class, a fraction; 0 where nothing counts."""
     found = match_segments(truth, prediction)
-    counted = len(found.iou) + (len(found.missed) + len(found.spurious)) / 2
+    counted = len(found.iou) + (len(found.false_negatives) + len(found.false_positives)) / 2
     return float(found.iou.sum()) / counted if counted else 0.0
 
 

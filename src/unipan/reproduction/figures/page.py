@@ -11,7 +11,7 @@ from unipan import __version__
 from unipan.files import write_atomically
 from unipan.panoptic.categories import Categories
 from unipan.reproduction.figures.draw import FigureSheet
-from unipan.visualization.figure_page import FigureEntry, FigurePage, render_figures
+from unipan.visualization.pages import FigureEntry, FiguresPage, write_page
 
 JPEG_QUALITY = 75
 LEAD = (
@@ -45,7 +45,7 @@ class FigureFolder:
         self, sheets: Sequence[FigureSheet], left_out: Sequence[str], subject: str, categories: Categories
     ) -> Path:
         """Write index.html: every figure with its caption, what was left out and why; returns its path."""
-        page = FigurePage(
+        page = FiguresPage(
             title="The paper’s figures, from this checkpoint",
             kicker="unipan figures",
             lead=(f"Drawn from {subject}. The figures have the paper’s numbers and show the same things.", LEAD),
@@ -58,7 +58,7 @@ class FigureFolder:
             ),
         )
         path = self.path / "index.html"
-        write_atomically(path, render_figures(page).encode())
+        write_page(path, page)
         return path
 
     def _entry(self, sheet: FigureSheet) -> FigureEntry:
