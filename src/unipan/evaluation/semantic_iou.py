@@ -5,7 +5,7 @@ classes that occur in the truth or the prediction, as in cityscapesScripts.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from unipan.evaluation.pq_scores import percents
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID, PanopticMap, class_map
 from unipan.panoptic.runs import runs
+
+Counted = TypeVar("Counted", bound="SemanticIoU")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class SemanticIoU:
             )
         return given
 
-    def __add__(self, other: Self) -> Self:
+    def __add__(self: Counted, other: Counted) -> Counted:
         if self.categories != other.categories:
             raise ValueError("semantic IoU: two parts with different categories cannot be merged")
         return type(self)(self.categories, self.confusion + other.confusion)
