@@ -5,7 +5,6 @@ classes that occur in the truth or the prediction, as in cityscapesScripts.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from unipan.evaluation.pq_scores import percents
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID, PanopticMap, class_map
 from unipan.panoptic.runs import runs
-
-Counted = TypeVar("Counted", bound="SemanticIoU")
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ class SemanticIoU:
             )
         return given
 
-    def __add__(self: Counted, other: Counted) -> Counted:
+    def __add__(self, other: "SemanticIoU") -> "SemanticIoU":
         if self.categories != other.categories:
             raise ValueError("semantic IoU: two parts with different categories cannot be merged")
         return type(self)(self.categories, self.confusion + other.confusion)

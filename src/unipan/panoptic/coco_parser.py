@@ -244,7 +244,10 @@ def parse_segments(
     for position, row in enumerate(annotation["segments_info"]):
         key = whole(row.get("id")) if isinstance(row, dict) else None
         if key is None or not 0 < key <= MAX_ID:
-            say("segment-broken", f"segment number {position} needs an `id` of 1..{MAX_ID}; it is {short(row)}")
+            say(
+                "segment-broken",
+                f"segment number {position} needs an `id` of 1..{MAX_ID} (0 is void); it is {short(row)}",
+            )
         elif key in rows:
             say("segment-twice", "this id appears twice in `segments_info`; ids are unique within an image", key)
         elif (category := whole(row.get("category_id"))) is None or (known is not None and category not in known):

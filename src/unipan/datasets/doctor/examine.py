@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
 from PIL import Image
 
+from unipan.arrays import Int32
 from unipan.datasets.doctor.findings import Kept
 from unipan.datasets.formats.label_picture import TRANSPOSED, read_ids
 from unipan.files import read_bytes

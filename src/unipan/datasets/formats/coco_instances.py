@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int32
 
+from unipan.arrays import Bool, Int32
 from unipan.datasets.formats.classes import read_classes
 from unipan.datasets.formats.format import Format, FormatOptions, Overlap
 from unipan.datasets.formats.label_picture import read_labels

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from jaxtyping import Int32, UInt8
 
+from unipan.arrays import Int32, UInt8
 from unipan.datasets.formats.format import Format, FormatOptions
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.formats.writing import WrittenImages, write_json

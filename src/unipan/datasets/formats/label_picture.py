@@ -5,9 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Int32, Integer
 from PIL import Image, UnidentifiedImageError
 
+from unipan.arrays import Int32, Integer
 from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map

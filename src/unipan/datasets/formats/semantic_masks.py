@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32
 
+from unipan.arrays import Int32
 from unipan.datasets.formats.classes import ClassesFile, class_or_void, read_classes
 from unipan.datasets.formats.format import Format
 from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture, read_labels

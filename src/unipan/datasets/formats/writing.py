@@ -10,8 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Integer
 
+from unipan.arrays import Integer
 from unipan.files import folder_atomically, write_atomically
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import Row, path_inside
