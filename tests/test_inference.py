@@ -109,7 +109,7 @@ def test_detections_lie_in_pixels_of_the_image(image: np.ndarray) -> None:
     config = tiny(scenes())
     doubled = segmenter_of(replace(config, data=replace(config.data, short_side=140, max_side=1000))).scene(image)
     assert len(doubled.detections) > 0
-    assert doubled.input_size == (140, 180)
+    assert doubled.geometry.input_size == (140, 180)
     torch.testing.assert_close(doubled.detections.boxes * 2, doubled.network_detections.boxes)
     assert doubled.result().ids.shape == (70, 90)
     assert doubled.affinity(89, 69).shape == (70, 90)

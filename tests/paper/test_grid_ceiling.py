@@ -22,7 +22,7 @@ from unipan.fusion.argmax import decode
 from unipan.models.criterion import panoptic_loss
 from unipan.models.matching import channel_labels
 from unipan.panoptic.maps import VOID
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry
 
 OWN_SIZE = DataConfig(short_side=0)
 
@@ -53,7 +53,7 @@ def ceilings(
         count = len(rows) + len(data.categories.stuff)
         perfect = (labels == torch.arange(count)[:, None, None]).float()
         found = Detections(target.boxes, torch.ones(len(rows)), target.classes)
-        result = decode(perfect, found, data.categories, (height, width), (height, width), stride)
+        result = decode(perfect, found, data.categories, Geometry((height, width), (height, width), stride))
         quality.update(sample.truth, result, sample.name)
     scores = quality.compute()
     return {group: 100 * q.pq for group in ("All", "Things", "Stuff") if (q := scores[group]) is not None}
@@ -92,7 +92,9 @@ def test_a_shifted_truth_is_noticed(stride: int, loss: float) -> None:
 def test_the_loss_of_a_perfect_p_is_least_unshifted(stride: int, finer: int) -> None:
     """The labels of the loss, `finer` than P or not, lie where P upsampled lies."""
     sample = Scenes(range(HELD_OUT, HELD_OUT + 1))[0]
-    panoptic, found = perfect_panoptic(sample.truth, SCENE_CATEGORIES, sample.truth.ids.shape, stride)
+    height, width = sample.truth.ids.shape
+    geometry = Geometry((height, width), (height, width), stride)
+    panoptic, found = perfect_panoptic(sample.truth, SCENE_CATEGORIES, geometry)
     target = target_of(*index_maps(sample.truth, SCENE_CATEGORIES))
     rows, things = torch.arange(len(found)), len(SCENE_CATEGORIES.things)
     labels = channel_labels(target, rows, things, sample.truth.ids.shape, finer)
