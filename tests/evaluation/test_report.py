@@ -12,7 +12,9 @@ from PIL import Image
 from tests.html_pages import parse, table, words
 from tests.tiny import CATEGORIES, draw
 from unipan.evaluation.errors import KINDS
-from unipan.evaluation.extra_metrics import BesidePQ
+from unipan.evaluation.extra_metrics import extra_metrics
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import match_segments
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.report import WIDTH, small, write_evaluation
 from unipan.panoptic.maps import PanopticMap, panoptic_map
@@ -42,10 +44,11 @@ def counted() -> tuple[PanopticQuality, Maps]:
 
 
 def written(folder: Path, title: str, quality: PanopticQuality, maps: Maps) -> Path:
-    beside = BesidePQ.of(CATEGORIES)
+    extra = extra_metrics(CATEGORIES, explain=False, page=True)
     for name, (truth, prediction) in maps.items():
-        beside.update(truth, prediction, name)
-    return write_evaluation(folder, title, quality, beside, maps.__getitem__)
+        for metric in extra.values():
+            metric.add(ImagePair.of(truth, prediction, CATEGORIES, name))
+    return write_evaluation(folder, title, quality, extra, maps.__getitem__)
 
 
 def test_the_page_says_what_the_evaluator_found(tmp_path: Path) -> None:
@@ -81,7 +84,12 @@ def test_the_pictures_show_the_maps_and_the_errors(tmp_path: Path) -> None:
         truth, prediction = maps[card.get("data-name", "")]
         sources = [image.get("src", "") for image in card.findall(".//img")]
         assert sources[0] == data_uri(indexed_map(truth))
-        assert sources[1] == data_uri(indexed_map(prediction, colors_like(prediction, truth)))
+        matches = match_segments(truth, prediction)
+        keys = [
+            (prediction.segments[p].id, truth.segments[t].id)
+            for t, p in zip(matches.truth, matches.prediction, strict=True)
+        ]
+        assert sources[1] == data_uri(indexed_map(prediction, colors_like(prediction, truth, dict(keys))))
         png = base64.b64decode(sources[2].removeprefix("data:image/png;base64,"))
         errors = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
         missed = (errors == ERROR_COLORS["false negative"]).all(2)

@@ -54,3 +54,11 @@ def test_overlaps_are_counted_from_the_pixels_of_any_size() -> None:
     reference, prediction = street(), street(shift=1)
     halves = [PanopticMap(each.ids[::2, ::2], each.segments) for each in (prediction, reference)]
     assert colors_like(*halves) == segment_colors(reference)
+
+
+def test_partners_may_be_given() -> None:
+    reference = street()
+    own = segment_colors(reference)
+    colors = colors_like(reference, reference, {1: 3})
+    assert colors[1] == own[3]
+    assert colors[2] not in own.values()

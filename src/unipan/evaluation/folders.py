@@ -18,6 +18,7 @@ from unipan.panoptic.coco_json import float_or_nan, path_inside, read_json, rows
 from unipan.panoptic.coco_parser import parse_segments, raise_first
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import decode_png
+from unipan.panoptic.runs import runs
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class PanopticFolders:
     def _map(self, side: SegmentedImage, ids: Int32[np.ndarray, "H W"] | None) -> PanopticMap:
         """A map in which undeclared ids are void and segments without pixels are left out."""
         assert ids is not None
-        present = np.unique(ids)
+        present = np.unique(ids.reshape(-1)[runs(ids)[0]])
         stray = np.setdiff1d(present, [*side.segments.ids.tolist(), VOID_ID])
         if len(stray):
             ids = np.where(np.isin(ids, stray), VOID_ID, ids).astype(np.int32)

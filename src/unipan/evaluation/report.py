@@ -31,7 +31,7 @@ from unipan.visualization.pages import (
     data_uri,
     write_page,
 )
-from unipan.visualization.palette import colors_like, segment_colors
+from unipan.visualization.palette import colors_like
 
 WORST = 50
 WIDTH = 480
@@ -87,8 +87,6 @@ def evaluation_page(
         ErrorCostRow(kind, MEANINGS[kind], each.truths + each.predictions, each.cost["All"] or 0.0)
         for kind, each in costs.kinds.items()
     ]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        cards = list(pool.map(lambda row: _card(row, errors, *maps(row.image)), worst))
     return EvaluationPage(
         title=title,
         kicker="unipan pq",
@@ -148,9 +146,10 @@ def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, predic
     false_positives = {prediction.segments[p].id for p in pairs.false_positives.tolist()}
     classes = [found.categories[index].name for index in found.images[row.image].classes]
     truth, prediction = small(truth), small(prediction)  # before colouring, which costs most
+    colors = colors_like(prediction, truth, {match: key for key, match in matches.items()})
     pictures = [
-        ("ground truth", indexed_map(truth, segment_colors(truth)), f"{len(truth)} segments"),
-        ("prediction", indexed_map(prediction, colors_like(prediction, truth)), f"{len(prediction)} segments"),
+        ("ground truth", indexed_map(truth), f"{len(truth)} segments"),
+        ("prediction", indexed_map(prediction, colors), f"{len(prediction)} segments"),
         ("errors", error_map(truth, prediction, matches, false_positives), ""),
     ]
     images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]

@@ -138,7 +138,7 @@ def _areas_and_boxes(
     ids: Integer[np.ndarray, "H W"], known: list[int], source: str
 ) -> tuple[Integer[np.ndarray, " N"], Integer[np.ndarray, "N 4"]]:
     """Area and box (x0, y0, x1, y1) of each known id; the box of an absent id is meaningless."""
-    starts, lengths = runs(ids, rows=True)
+    starts, lengths = runs(ids, longest=ids.shape[1])
     owner = rows_of_ids(ids.reshape(-1)[starts], known, source)
     top, left = np.divmod(starts, ids.shape[1])
     areas = np.bincount(owner, weights=lengths, minlength=len(known) + 1)[:-1].astype(np.int64)

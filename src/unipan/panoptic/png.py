@@ -1,17 +1,18 @@
 """COCO panoptic PNGs: ids from and to pixels, id = R + 256 G + 65536 B."""
 
+from io import BytesIO
 from pathlib import Path
+from struct import unpack_from
 
 import numpy as np
-from imagecodecs import PngError, png_decode, png_encode
+from kornia_rs.io import decode_image_png_u8
 
 from unipan.arrays import Int32, Integer, UInt8
 from unipan.files import read_bytes
 from unipan.panoptic.runs import MAX_ID
 
-_PALETTE = 3
-_COLOURED = (2, _PALETTE, 6)
-"""PNG's colour types RGB, palette (of 8-bit RGB, whatever its depth), and RGB with alpha."""
+_RGB, _PALETTE, _RGBA = 2, 3, 6
+"""PNG's colour types with three channels; a palette's colours have 8 bits whatever its own depth."""
 _LAST_CHUNK = b"IEND\xaeB`\x82"
 
 
@@ -29,11 +30,14 @@ def ids_to_rgb(ids: Integer[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
 
 def rgb_to_ids(rgb: UInt8[np.ndarray, "H W 3"]) -> Int32[np.ndarray, "H W"]:
     """The inverse of `ids_to_rgb`."""
-    height, width, _ = rgb.shape
-    # Reading four bytes at every third is several times as fast as adding three planes; the last pixel needs one more.
-    pixels = np.empty(rgb.size + 1, np.uint8)
-    pixels[:-1] = rgb.reshape(-1)
-    return np.ndarray((height, width), "<i4", pixels, strides=(3 * width, 3)) & np.int32(MAX_ID)
+    pixels = np.ascontiguousarray(rgb).reshape(-1)
+    ids = np.empty(rgb.shape[:2], np.int32)
+    # Reading four bytes at every third is several times as fast as adding three planes. At the last pixel there are
+    # only three left.
+    flat, end = ids.reshape(-1), max(ids.size - 1, 0)
+    np.bitwise_and(np.ndarray(end, "<i4", pixels, strides=3), np.int32(MAX_ID), out=flat[:end])
+    flat[end:] = pixels[3 * end :].astype(np.int32) @ [1, 256, 65536] if ids.size else 0
+    return ids
 
 
 def encode_png(ids: Integer[np.ndarray, "H W"]) -> bytes:
@@ -43,10 +47,12 @@ def encode_png(ids: Integer[np.ndarray, "H W"]) -> bytes:
 
 def png_of_rgb(rgb: UInt8[np.ndarray, "H W 3"]) -> bytes:
     """An RGB image as the bytes of a PNG."""
-    if rgb.size == 0:
+    import cv2
+
+    done, data = cv2.imencode(".png", rgb[..., ::-1])
+    if not done:
         raise ValueError(f"panoptic PNG: an image of shape {rgb.shape} cannot be encoded")
-    # Fast, run lengths only, filter "Sub": twice as fast as the defaults, for files a fifth larger.
-    return bytes(png_encode(np.ascontiguousarray(rgb), level=1, strategy=3, filter=16))
+    return data.tobytes()
 
 
 def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
@@ -58,20 +64,26 @@ def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
     """
     source = "panoptic PNG" if isinstance(png, bytes) else str(png)
     data = png if isinstance(png, bytes) else read_bytes(Path(png))
-    if not data.startswith(b"\x89PNG") or data.rfind(_LAST_CHUNK) < 26:  # libpng takes a file without its end
-        raise _unreadable(source)
-    depth, kind = data[24], data[25]  # of the header (PNG specification, 11.2.1)
-    if kind not in _COLOURED or (depth != 8 and kind != _PALETTE):
+    if not data.startswith(b"\x89PNG") or data.rfind(_LAST_CHUNK) < 26:  # decoders may take a file without its end
+        raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
+    width, height, depth, kind = unpack_from(">IIBB", data, 16)  # the header (PNG specification, 11.2.1)
+    if kind not in (_RGB, _PALETTE, _RGBA) or (depth != 8 and kind != _PALETTE):
+        channels = "three" if kind in (_RGB, _PALETTE, _RGBA) else "one"
         raise ValueError(
-            f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), this one has "
-            f"{'three' if kind in _COLOURED else 'one'} of {depth} bits"
+            f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), this one has {channels} "
+            f"of {depth} bits"
         )
     try:
-        pixels = png_decode(data)
-    except (PngError, ValueError, MemoryError) as error:  # a damaged header may claim any size
-        raise _unreadable(source) from error
-    return rgb_to_ids(pixels[..., :3])
+        # The decoder in Rust takes a quarter of the time of libpng's, but knows plain RGB alone.
+        rgb = decode_image_png_u8(data, (height, width), "rgb") if kind == _RGB else _decode_any(data)
+    except Exception as error:  # kornia raises nothing more special
+        raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again") from error
+    return rgb_to_ids(rgb)
 
 
-def _unreadable(source: str) -> ValueError:
-    return ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
+def _decode_any(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
+    """The channels of a PNG with a palette or with transparency, which is left out."""
+    from PIL import Image
+
+    with Image.open(BytesIO(data)) as image:
+        return np.asarray(image.convert("RGBA"))[..., :3]

@@ -14,13 +14,13 @@ _FEW = 1 << 16  # up to this many look-ups, a search is faster than a table over
 
 
 def runs(
-    *maps: Integer[np.ndarray, "H W"], rows: bool = False
+    *maps: Integer[np.ndarray, "H W"], longest: int | None = None
 ) -> tuple[Int64[np.ndarray, " R"], Int64[np.ndarray, " R"]]:
     """Cut maps of one size, read row after row, where any of them changes.
 
     Args:
         maps: at least one.
-        rows: cut at the end of every row too.
+        longest: cut after every so many pixels, too; a map's width cuts at the end of each row.
 
     Returns:
         The flat index at which each run starts, and its length. Segments are blobs, so there are far fewer runs
@@ -34,7 +34,7 @@ def runs(
     np.not_equal(first[1:], first[:-1], out=cut[1:])
     for flat in others:
         cut[1:] |= flat[1:] != flat[:-1]
-    cut[:: width if rows else height * width] = True
+    cut[:: longest or height * width] = True
     starts = np.flatnonzero(cut).astype(np.int64, copy=False)
     return starts, np.diff(starts, append=height * width)
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int32, Integer, UInt8
 
+from unipan.arrays import Bool, Int32, Integer, UInt8
 from unipan.panoptic.maps import VOID_ID, PanopticMap
 from unipan.panoptic.runs import runs
 from unipan.visualization.palette import Color, segment_colors

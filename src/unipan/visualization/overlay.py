@@ -60,7 +60,7 @@ def draw_boxes(
     labels: Sequence[str],
     colors: Sequence[Color],
 ) -> Picture:
-    """The image with boxes (x0 y0 x1 y1 in pixels), each with its label on a chip at its upper left corner."""
+    """The image with boxes (x0 y0 x1 y1 in pixels) and their labels at the upper left corners."""
     picture = np.ascontiguousarray(image.copy())
     line = max(2, round(max(picture.shape[:2]) / 400))
     for box, color in zip(boxes, colors, strict=True):

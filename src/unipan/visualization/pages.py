@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Integer
 
+from unipan.arrays import Integer
 from unipan.files import write_atomically
 from unipan.visualization.flat import IndexedPicture, Picture
 from unipan.visualization.palette import Color

@@ -2,6 +2,7 @@
 
 import colorsys
 from collections import Counter
+from collections.abc import Mapping
 
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.pair_counts import count_pairs
@@ -32,15 +33,20 @@ def segment_colors(panoptic: PanopticMap) -> dict[int, Color]:
     return _with_new_colors(panoptic, {}, Counter())
 
 
-def colors_like(panoptic: PanopticMap, reference: PanopticMap) -> dict[int, Color]:
+def colors_like(
+    panoptic: PanopticMap, reference: PanopticMap, partners: Mapping[int, int] | None = None
+) -> dict[int, Color]:
     """Segment id -> RGB such that an object keeps its colour from picture to picture.
 
-    A segment takes over the colour of the reference's segment of its category with which its IoU is highest, if that
-    is at least `LEAST_OVERLAP`; each colour is taken over once. Other segments get colours that the reference does not
-    use.
+    Args:
+        panoptic: whose segments get colours.
+        reference: the map whose colours are taken over; other segments get colours that it does not use.
+        partners: segment id -> id of the reference's segment whose colour it takes over. By default the one of its
+            category with the highest IoU, from `LEAST_OVERLAP` on, none used twice.
     """
     own = segment_colors(reference)
-    taken = {key: own[partner] for key, partner in _best_partners(panoptic, reference).items()}
+    partners = _best_partners(panoptic, reference) if partners is None else partners
+    taken = {key: own[partner] for key, partner in partners.items()}
     return _with_new_colors(panoptic, taken, Counter(segment.category.name for segment in reference))
 
 
