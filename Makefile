@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test test-long bench lint format clean
+.PHONY: help demo test test-long bench lint docs dist format clean
 
 help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
@@ -13,6 +13,8 @@ help:
 	@echo "make test-long  a real training step of each of the paper's recipes at full size (an hour on a laptop)"
 	@echo "make bench      seconds of PQ beside decoding, hotcoco, torchmetrics and panopticapi's algorithm"
 	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make docs       the documentation site -> site/index.html"
+	@echo "make dist       sdist and wheel -> dist/, and tests run from the unpacked sdist"
 	@echo "make format     let ruff put the code in order"
 	@echo "make clean      forget the environment and the caches (runs/ stays)"
 
@@ -53,9 +55,15 @@ test-long: $(VENV)/.dev
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluation.py
 
+docs: $(VENV)/.dev
+	$(BIN)/python -m mkdocs build --strict
+
+dist: $(VENV)/.dev
+	$(BIN)/python tests/check_dist.py
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,6 +9,7 @@ than 100 pairs, files repeat (hard links), so 5,000 pairs take few megabytes.
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -19,9 +20,6 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import cv2
-import numpy as np
 
 CATEGORIES = [{"id": n, "name": f"class {n}", "isthing": int(n <= 80), "color": [n, n, n]} for n in range(1, 134)]
 SIDES = ("truth", "prediction")
@@ -34,6 +32,9 @@ HOTCOCO = "import sys; from hotcoco.panoptic import PanopticEval; e = PanopticEv
 
 def draw(folder: Path, pairs: int, noisy: bool = False) -> None:
     """Write truth.json, prediction.json and their folders of PNGs."""
+    import cv2
+    import numpy as np
+
     rng = np.random.default_rng(0)
     annotations: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     for number in range(min(pairs, DRAWN)):
@@ -151,7 +152,10 @@ def main() -> None:
     report: dict[str, Any] = {}
     for pairs in args.pairs:
         with tempfile.TemporaryDirectory() as name:
-            draw(Path(name), pairs, args.noisy)
+            # In a process of its own: a child's peak memory counts what its parent held when it was started.
+            drawing = multiprocessing.get_context("spawn").Process(target=draw, args=(Path(name), pairs, args.noisy))
+            drawing.start()
+            drawing.join()
             report[f"{pairs} pairs"] = interleaved(commands(Path(name), pairs, args.old), args.repeats)
             table(f"{pairs} pairs", report[f"{pairs} pairs"])
     report["help"] = help_texts(args.old, args.repeats)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
 from unipan.evaluation.folder_quality import score_folders
 from unipan.evaluation.folders import PanopticFolders

@@ -22,8 +22,8 @@ from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS
 from unipan.datasets.sources import is_scenes, open_photos, seeds_of
 from unipan.evaluation.bootstrap import paired_bootstrap_pq
-from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.reproduction.ablations import SCENE_SIZE

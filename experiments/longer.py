@@ -16,8 +16,8 @@ from photo_recipes import row
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import VALIDATION_SEEDS
 from unipan.reproduction.ablations import MODELS, SCENE_SIZE, scenes_recipe
-from unipan.reproduction.experiment import score, train_once, with_length
-from unipan.reproduction.requests import open_experiment
+from unipan.reproduction.experiment import score, train_once
+from unipan.reproduction.request import open_experiment
 from unipan.training.session import build
 
 KINDS = ("cross_entropy", "lovasz", "both")
@@ -38,7 +38,7 @@ def main() -> None:
     config = MODELS[args.model].build(scenes_recipe())
     config = replace(config, loss=replace(config.loss, semantic_kind=args.semantic, mask_kind=args.masks))
     config = replace(config, detection=replace(config.detection, mask_size=args.cells))
-    config = with_length(config, args.seed, args.iterations)
+    config = replace(config, train=replace(config.train, seed=args.seed, iterations=args.iterations))
     variant = f"V by {args.semantic}, M by {args.masks}" + (f", of {args.cells} cells" if args.cells != 28 else "")
     folder = args.out / f"{args.model}-{args.semantic}-{args.masks}-{args.cells}-s{args.seed}-i{args.iterations}"
     torch.manual_seed(args.seed)

@@ -22,8 +22,9 @@ from unipan.datasets.statistics import thing_statistics
 from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.presets import finetune
 from unipan.reproduction.ablations import MODELS, photos_recipe
-from unipan.reproduction.experiment import ExperimentData, score, train_once, with_length
+from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord
+from unipan.reproduction.request import ExperimentData
 from unipan.training.session import build, fit_to_data
 
 Change = Callable[[Config], Config]
@@ -115,7 +116,7 @@ def run(name: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
     for change in VARIANTS[name]:
         config = change(config)
     config = fit_to_data(config, thing_statistics(train, config.data, stride=config.decoder.stride))
-    config = with_length(config, args.seed, args.iterations)
+    config = replace(config, train=replace(config.train, seed=args.seed, iterations=args.iterations))
     torch.manual_seed(args.seed)
     folder = args.out / f"{args.data.name}-{model}-{name.replace(' ', '-')}-s{args.seed}-i{args.iterations}"
     trainer = train_once(config, data, folder, lambda: build(config, photos.categories, "scenes")[0], "auto")
@@ -126,7 +127,7 @@ def row(name: str, record: ExperimentRecord) -> dict[str, Any]:
     """What the comparison needs of a record, in percent."""
     found: dict[str, Any] = {"data": record.data, "model": record.model, "variant": name, "seed": record.seed}
     found["iterations"] = record.iterations
-    for reading in record.readings:
+    for reading in record.fusions:
         scores = PanopticScores.of(record.classes, record.counts(reading).sum(axis=0))
         found[reading] = {group.lower(): round(100 * q.pq, 1) for group in GROUPS if (q := scores[group]) is not None}
     found["miou"] = round(100 * record.semantic["mean"], 1)

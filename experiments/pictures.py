@@ -15,11 +15,11 @@ import torch
 
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.scenes.generator import Scenes
-from unipan.demo import FUSIONS, pixel_to_mark, scene_row
+from unipan.demo.run import FUSIONS, pixel_to_mark, scene_row
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import Sample
+from unipan.visualization.flat import color_map
 from unipan.visualization.heatmap import affinity_picture
-from unipan.visualization.overlay import color_map
 from unipan.visualization.palette import colors_like, segment_colors
 
 WIDTH = 480

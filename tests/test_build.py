@@ -26,8 +26,8 @@ def test_every_number_reaches_its_part() -> None:
     assert (network.affinity.activation, network.affinity.normalise) == ("elu", "pixels")
     assert network.affinity.phi0.weight.shape[0] == 12
     assert (network.potential.variant, network.potential.num_things) == ("C", 2)
-    assert (network.detection.feed_truth, network.detection.mask_kind) == (True, "both")
-    assert network.matching == config.matching
+    assert (network.detection.use_gt_boxes, network.detection.mask_kind) == (True, "both")
+    assert (network.iou_threshold, network.label_stride) == (0.6, 2)
     assert network.score_threshold == 0.7
     assert float(network.temperature) == 3
     assert network.semantic.out_channels == len(CATEGORIES)

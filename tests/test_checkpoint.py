@@ -9,13 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import unipan.checkpoint
 from tests.tiny import CATEGORIES, eager, image_batch, tiny_config, tiny_network
 from unipan.build import build_network
 from unipan.checkpoint import (
     Transfer,
-    bundled,
-    checkpoint_path,
     config_from_dict,
     load_checkpoint,
     read_header,
@@ -23,6 +20,7 @@ from unipan.checkpoint import (
     transfer,
 )
 from unipan.config import Config
+from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories, Category
 from unipan.presets import PRESETS
@@ -113,14 +111,9 @@ def test_a_missing_file_says_what_there_is(tmp_path: Path) -> None:
 
 
 def test_bundled_names_open_as_paths() -> None:
-    for name in bundled():
+    for name in bundled_checkpoints():
         assert checkpoint_path(name).is_file()
         read_header(checkpoint_path(name))
-
-
-def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(unipan.checkpoint.resources, "files", lambda _: tmp_path)
-    assert bundled() == []
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "cut", "foreign", "version", "header", "field"])

@@ -20,7 +20,7 @@ from unipan.build import build_network
 from unipan.checkpoint import save_checkpoint
 from unipan.cli import EXTRAS, VERBS, guarded, main
 from unipan.commands.train import parse
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.datasets.statistics import ThingStatistics
 from unipan.inference import Segmenter

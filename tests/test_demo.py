@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.test_inference import segmenter_of, tiny
-from unipan.demo import pixel_to_mark, run_demo
+from unipan.demo.run import pixel_to_mark, run_demo
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.presets import scenes, scenes_mask_free

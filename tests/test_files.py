@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import unipan.files
 from unipan.files import folder_atomically, make_folder, require_file, require_folder, write_atomically
 
 
@@ -65,3 +66,8 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with folder_atomically(tmp_path / "empty", "--out") as folder:
         (folder / "a.txt").write_text("a")
     assert (tmp_path / "empty" / "a.txt").read_text() == "a"
+
+
+def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(unipan.files.resources, "files", lambda _: tmp_path)
+    assert unipan.files.bundled_checkpoints() == []

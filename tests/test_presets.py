@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, image_batch
-from unipan.build import build_criterion, build_network
+from unipan.build import build_criterion, build_detection, build_network
 from unipan.config import DetectionConfig
-from unipan.models.detection.head import DetectionHead
 from unipan.panoptic.categories import Categories, Category
 from unipan.presets import (
     PRESETS,
@@ -58,7 +57,7 @@ def test_cityscapes_is_the_papers_network() -> None:
     assert network.backbone.depth == 50
     assert state["semantic.project.weight"].shape == (19, 512, 1, 1)
     assert state["affinity.extractor.project.weight"].shape == (128, 512, 1, 1)
-    assert network.detection.config.max_detections == 100
+    assert network.detection.max_detections == 100
     # facts.md 2: the extra parameters of the affinity submodule with two layers.
     assert network.affinity is not None
     assert sum(p.numel() for p in network.affinity.parameters()) == 604_068
@@ -164,4 +163,4 @@ def test_fit_detection(per_image: float, sides: tuple[float, ...], aspects: list
     kept = ("masks", "nms_threshold", "score_threshold", "box_features", "mask_channels")
     assert all(getattr(fitted, name) == getattr(start, name) for name in kept)
     with torch.device("meta"):
-        DetectionHead(8, 2, replace(fitted, box_features=4, mask_channels=4))
+        build_detection(replace(scenes(), detection=replace(fitted, box_features=4, mask_channels=4)), 2)

@@ -19,6 +19,7 @@ from unipan.config import (
     TrainConfig,
 )
 from unipan.models.network import PanopticNetwork
+from unipan.models.potential import DynamicPotential
 from unipan.ops.boxes import boxes_of
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import VOID, Sample, panoptic_map
@@ -69,6 +70,10 @@ def tiny_config(masks: bool = True) -> Config:
 def tiny_network(config: Config | None = None, seed: int = 0) -> PanopticNetwork:
     torch.manual_seed(seed)
     return build_network(config or tiny_config(), CATEGORIES)
+
+
+def potential_of(variant: str, void_channel: bool = False) -> DynamicPotential:
+    return DynamicPotential(variant=variant, num_things=T, stride=4, void_channel=void_channel)  # type: ignore[arg-type]
 
 
 def draw(seed: int, things: int = 3) -> Sample:

@@ -9,28 +9,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unipan.datasets.formats.coco_panoptic import PanopticWriter
+    from unipan.datasets.formats.format import FormatOptions
+    from unipan.datasets.formats.registry import open_dataset
     from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
     from unipan.evaluation.panoptic_quality import PanopticQuality
     from unipan.inference import PanopticResult, Scene, Segmenter
 
 _HOMES = {
     "FolderScores": "unipan.evaluation.folder_quality",
+    "FormatOptions": "unipan.datasets.formats.format",
     "PanopticQuality": "unipan.evaluation.panoptic_quality",
     "PanopticResult": "unipan.inference",
+    "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
     "Scene": "unipan.inference",
     "Segmenter": "unipan.inference",
     "evaluate_folders": "unipan.evaluation.folder_quality",
+    "open_dataset": "unipan.datasets.formats.registry",
 }
 """The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
 
 __all__ = [
     "FolderScores",
+    "FormatOptions",
     "PanopticQuality",
     "PanopticResult",
+    "PanopticWriter",
     "Scene",
     "Segmenter",
     "__version__",
     "evaluate_folders",
+    "open_dataset",
 ]
 
 

@@ -1,10 +1,17 @@
 """From a Config to objects: the only place that knows which part gets which number."""
 
-from unipan.config import Config
+from functools import partial
+
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+from unipan.config import BackboneConfig, Config, DetectionConfig
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.backbone import ResNetFPN
-from unipan.models.criterion import Criterion
+from unipan.models.criterion import DETECTION_TERMS, Criterion
+from unipan.models.detection.anchors import anchor_generator
 from unipan.models.detection.head import DetectionHead
+from unipan.models.detection.pooling import region_pool
+from unipan.models.detection.proposals import region_proposals
 from unipan.models.network import PanopticNetwork
 from unipan.models.potential import DynamicPotential
 from unipan.models.pretrained import load_pretrained
@@ -30,43 +37,25 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
     if not things or not categories.stuff:
         missing = "stuff" if things else "thing"
         raise ValueError(f"categories: the dataset has no {missing} class; the network needs at least one of each")
-    backbone_config = config.backbone
-    channels = backbone_config.fpn_channels
-    backbone = ResNetFPN(
-        backbone_config.depth,
-        backbone_config.width,
-        channels,
-        backbone_config.se_reduction,
-        # Frozen from scratch would be frozen at random.
-        backbone_config.frozen and backbone_config.weights != "none",
-        backbone_config.stride_in_1x1,
-    )
-    if pretrained and backbone_config.weights == "checkpoint":
+    backbone = build_backbone(config.backbone)
+    weights = config.backbone.weights
+    if pretrained and weights == "checkpoint":
         raise ValueError("backbone: weights=checkpoint are what --init brings; give --init FILE, or other weights")
-    if pretrained and backbone_config.weights != "none":
-        load_pretrained(backbone, backbone_config.weights)
-    affinity = None
-    if config.affinity.enabled:
-        affinity = InstanceAffinity(
-            build_decoder(config, config.affinity.channels),
-            config.affinity.channels,
-            config.affinity.activation,
-            config.affinity.normalise,
-            config.affinity.positional_encoding,
-            config.affinity.rope,
-        )
-    feed_truth = config.matching.use_gt_boxes
-    network = PanopticNetwork(
+    if pretrained and weights != "none":
+        load_pretrained(backbone, weights)
+    network = PanopticNetwork(  # initial weights are drawn in this order
         backbone=backbone,
+        affinity=build_affinity(config),
         semantic=build_decoder(config, len(categories)),
-        detection=DetectionHead(
-            channels, things, config.detection, config.loss.mask_kind, feed_truth, config.matching.gt_box_keep_rate
-        ),
+        detection=build_detection(config, things),
         potential=DynamicPotential(
-            config.potential.variant, things, config.decoder.stride, config.potential.void_channel
+            variant=config.potential.variant,
+            num_things=things,
+            stride=config.decoder.stride,
+            void_channel=config.potential.void_channel,
         ),
-        affinity=affinity,
-        matching=config.matching,
+        iou_threshold=config.matching.iou_threshold,
+        label_stride=config.matching.stride,
         score_threshold=config.inference.score_threshold,
         temperature=config.affinity.temperature,
     )
@@ -76,24 +65,96 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
     return network
 
 
+def build_backbone(config: BackboneConfig) -> ResNetFPN:
+    """Features F (Sec. 3.1)."""
+    return ResNetFPN(
+        depth=config.depth,
+        width=config.width,
+        fpn_channels=config.fpn_channels,
+        se_reduction=config.se_reduction,
+        # Frozen from scratch would be frozen at random.
+        frozen=config.frozen and config.weights != "none",
+        stride_in_1x1=config.stride_in_1x1,
+    )
+
+
 def build_decoder(config: Config, out_channels: int) -> PyramidDecoder | SummingDecoder:
-    """One feature decoder; V and Q each have their own (A.1)."""
+    """One feature decoder; V and Q each have their own (Sec. 3.2, A.1)."""
     decoder = config.decoder
+    sizes = {
+        "in_channels": config.backbone.fpn_channels,
+        "out_channels": out_channels,
+        "channels": decoder.channels,
+        "groups": decoder.groups,
+        "stride": decoder.stride,
+    }
     if decoder.kind == "sum":
-        return SummingDecoder(
-            config.backbone.fpn_channels, out_channels, decoder.channels, decoder.groups, decoder.stride
-        )
-    return PyramidDecoder(
-        config.backbone.fpn_channels,
-        out_channels,
-        decoder.layers,
-        decoder.channels,
-        decoder.deformable,
-        decoder.groups,
-        decoder.stride,
+        return SummingDecoder(**sizes)
+    return PyramidDecoder(layers=decoder.layers, deformable=decoder.deformable, **sizes)
+
+
+def build_detection(config: Config, num_things: int) -> DetectionHead:
+    """RPN, box head and optional mask head (Sec. 3.3, A.2)."""
+    detection, channels = config.detection, config.backbone.fpn_channels
+    pool = partial(
+        region_pool,
+        sampling_ratio=detection.sampling_ratio,
+        canonical=detection.roi_canonical,
+        aligned=detection.roi_aligned,
+    )
+    return DetectionHead(
+        rpn=region_proposals(
+            channels=channels,
+            anchors=build_anchors(detection),
+            pre_nms=detection.rpn_pre_nms,
+            post_nms=detection.rpn_post_nms,
+            batch_size=detection.rpn_batch_size,
+        ),
+        box_pool=pool(7),
+        mask_pool=pool(detection.mask_size // 2) if detection.masks else None,
+        channels=channels,
+        num_things=num_things,
+        box_features=detection.box_features,
+        mask_channels=detection.mask_channels,
+        mask_layers=detection.mask_layers,
+        roi_batch_size=detection.roi_batch_size,
+        score_threshold=detection.score_threshold,
+        nms_threshold=detection.nms_threshold,
+        max_detections=detection.max_detections,
+        mask_kind=config.loss.mask_kind,
+        use_gt_boxes=config.matching.use_gt_boxes,
+        gt_box_keep_rate=config.matching.gt_box_keep_rate,
+    )
+
+
+def build_anchors(config: DetectionConfig) -> AnchorGenerator:
+    """The anchors of the RPN."""
+    return anchor_generator(sizes=config.anchor_sizes, ratios=config.anchor_ratios, exact=config.exact_anchors)
+
+
+def build_affinity(config: Config) -> InstanceAffinity | None:
+    """The instance affinity head (Sec. 3.4.2); None for the paper's models A and C."""
+    affinity = config.affinity
+    if not affinity.enabled:
+        return None
+    return InstanceAffinity(
+        extractor=build_decoder(config, affinity.channels),
+        channels=affinity.channels,
+        activation=affinity.activation,
+        normalise=affinity.normalise,
+        positional_encoding=affinity.positional_encoding,
+        rope=affinity.rope,
     )
 
 
 def build_criterion(config: Config) -> Criterion:
     """The losses of one experiment."""
-    return Criterion(config.loss, log=config.affinity.loss == "log", stride=config.decoder.stride)
+    loss = config.loss
+    return Criterion(
+        weights=dict.fromkeys(DETECTION_TERMS, loss.detection)
+        | {"semantic": loss.semantic, "panoptic": loss.panoptic, "potential": loss.potential},
+        stride=config.decoder.stride,
+        semantic_kind=loss.semantic_kind,
+        semantic_stride=loss.semantic_stride,
+        log=config.affinity.loss == "log",
+    )

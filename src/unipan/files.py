@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and a look beforehand whether they can be."""
+"""Files are written whole or not at all, and paths are checked before any work begins."""
 
 import os
 import shutil
@@ -116,12 +116,13 @@ def checkpoint_path(source: str | Path) -> Path:
     Raises:
         FileNotFoundError: it is neither.
     """
-    if str(source) in bundled_checkpoints():
+    bundled = bundled_checkpoints()
+    if str(source) in bundled:
         return Path(str(resources.files("unipan") / "checkpoints" / f"{source}.safetensors"))
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(
-            f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled_checkpoints()) or 'none'}; "
+            f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled) or 'none'}; "
             "give a .safetensors file that `unipan train` wrote"
         )
     return path

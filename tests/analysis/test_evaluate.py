@@ -8,6 +8,7 @@ import torch
 
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, Drawn, draw, eager, tiny_config, tiny_network
 from unipan.analysis.evaluate import AP_DETECTIONS, Evaluation, evaluate, semantic_map
+from unipan.datasets.same_classes import check_classes
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.inference import Segmenter
 from unipan.panoptic.categories import Categories

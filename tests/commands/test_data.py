@@ -4,19 +4,17 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.datasets.maps import CLASSES, same, write_dataset
 from unipan.cli import main
-from unipan.commands.data import Overlap
-from unipan.datasets.formats import coco_instances as instances
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.formats.registry import READERS, WRITERS, ReadOptions, open_dataset
+from unipan.datasets.formats.format import FormatOptions
+from unipan.datasets.formats.registry import open_dataset, readable, writable
 from unipan.panoptic.categories import Categories, Category
 
 
@@ -35,8 +33,7 @@ def test_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["data", "convert", "--help"])
     words = set(re.findall(r"[a-z0-9-]+", capsys.readouterr().out))
-    assert set(READERS) | set(WRITERS) <= words
-    assert get_args(Overlap) == get_args(instances.Overlap)
+    assert set(readable()) | set(writable()) <= words
 
 
 def test_check_tells_by_its_exit_status(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,8 +186,8 @@ def test_a_conversion_that_fails_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["convert", "SET", "pascal:OUT"], "there is no format 'pascal' here; choose one of coco, png16"),
-        (["convert", "pascal:SET", "OUT"], "choose one of coco, cityscapes"),
+        (["convert", "SET", "pascal:OUT"], "there is no format 'pascal' here"),
+        (["convert", "pascal:SET", "OUT"], "there is no format 'pascal' here"),
         (["convert", "SET", "png16:OUT", "--divisor", "0"], "--divisor 0"),
         (["convert", "SET", "cityscapes-panoptic:OUT"], "Cityscapes has no class door"),
         (["convert", "SET", "OUT.json"], "every format is written into a folder"),
@@ -237,7 +234,7 @@ def test_photographs_through_the_command_line(
     assert main(["data", "check", str(source)]) == 0
     target = f"{middle}:{tmp_path / 'middle'}"
     assert main(["data", "convert", str(source), target, "--limit", "3", *options]) == 0
-    data = open_dataset(target + "/instances.json" * (middle == "rle"), ReadOptions(images=source / "images"))
+    data = open_dataset(target + "/instances.json" * (middle == "rle"), FormatOptions(images=source / "images"))
     was = CocoPanoptic(source)
     assert data.image_ids == was.image_ids[:3]
     assert all(same(data.truth(index), was.truth(index)) for index in range(3))

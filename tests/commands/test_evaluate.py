@@ -9,13 +9,14 @@ from tests.test_inference import segmenter_of, tiny
 from tests.tiny import CATEGORIES, Drawn
 from unipan.cli import main
 from unipan.commands.evaluate import describe_confusion
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.presets import scenes
 
 
 @pytest.fixture(params=["evaluate", "pq"])
 def command(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    monkeypatch.setattr("unipan.files.checkpoint_path", Path)
     if request.param == "evaluate":
         return ["evaluate", "net", "scenes:1000000-1000000"]
     truth = str(write_coco_panoptic(tmp_path / "gt", [Drawn([2])[0]], CATEGORIES))
@@ -26,6 +27,7 @@ def test_things_and_stuff_confused_by_v_are_printed_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    monkeypatch.setattr("unipan.files.checkpoint_path", Path)
     assert main(["evaluate", "net", "scenes:1000000-1000000", "--json", str(tmp_path / "a.json")]) == 0
     shares = json.loads((tmp_path / "a.json").read_text())["thing_stuff"]
     assert sum(shares["stuff"].values()) == pytest.approx(1)

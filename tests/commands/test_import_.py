@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.foreign import reference
+from tests.interop import reference
 from unipan.checkpoint import read_header
 from unipan.cli import main
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.html_pages import CHROMIUM, dom_of
 from tests.tiny import CATEGORIES, draw
-from tests.viz.test_evaluation_page import CHROMIUM, dom_of
 from unipan.commands.pq import main
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.test_inference import segmenter_of, tiny
 from unipan.cli import main
-from unipan.commands.predict import Job, check_names, jobs_like
+from unipan.prediction.images import ImageJob, check_names, jobs_like
 from unipan.presets import scenes
 
 
@@ -69,9 +69,9 @@ def test_names_that_clash_are_said_first(photo: Path, tmp_path: Path, capsys: py
     photo.with_suffix(".jpg").write_bytes(photo.read_bytes())
     said = refused([tmp_path, "--out", tmp_path / "out"], capsys)
     assert all(word in said for word in ("a.jpg and ", "a.png would both be written to a.png"))
-    check_names([Job(photo, "x/a.png", 1), Job(photo, "y/a.png", 2)])
+    check_names([ImageJob(photo, "x/a.png", 1), ImageJob(photo, "y/a.png", 2)])
     with pytest.raises(ValueError, match="leads out"):
-        check_names([Job(photo, "../a.png", 1)])
+        check_names([ImageJob(photo, "../a.png", 1)])
 
 
 def test_ids_come_from_the_truth() -> None:
@@ -84,6 +84,7 @@ def test_what_cannot_be_written_ends_the_run(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    monkeypatch.setattr("unipan.files.checkpoint_path", Path)
     (tmp_path / "out" / "panoptic" / "a.png").mkdir(parents=True)
     assert "a.png: cannot be written" in refused([photo, "--out", tmp_path / "out"], capsys)
     assert not (tmp_path / "out" / "panoptic.json").exists()

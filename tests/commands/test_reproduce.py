@@ -13,16 +13,15 @@ from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
 from unipan.cli import main
 from unipan.config import Config
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.panoptic.categories import Categories
-from unipan.reproduction import planning
-from unipan.reproduction import requests as experiments
+from unipan.reproduction import plan as planning
+from unipan.reproduction import request as requests
 from unipan.reproduction import run as reproducing
 from unipan.reproduction.ablations import MODELS
-from unipan.reproduction.experiment import ExperimentData
-from unipan.reproduction.paper_tables import TABLES, Order, Row, Table
-from unipan.reproduction.planning import Plan
-from unipan.reproduction.requests import Request
+from unipan.reproduction.paper_tables import TABLES, Comparison, PaperTable, TableRow
+from unipan.reproduction.plan import TrainingPlan
+from unipan.reproduction.request import ExperimentData, Request
 from unipan.training.trainer import Trainer
 
 
@@ -35,9 +34,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
         loss = replace(base.loss, panoptic=panoptic, potential=1.0)
         return replace(base, loss=loss, inference=replace(base.inference, score_threshold=0.0))
 
-    for module in (experiments, planning, reproducing):
+    for module in (requests, planning, reproducing):
         patch.setattr(module, "open_experiment", lambda _: data)
-    patch.setattr(experiments, "recipe", recipe)
+    patch.setattr(requests, "recipe", recipe)
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_train_once_then_only_tables(tiny: list[str], tmp_path: Path, capsys: py
     assert "not run" in both
 
 
-def run_tiny_job(job: reproducing.Job) -> str:
+def run_tiny_job(job: reproducing.TrainingJob) -> str:
     """In a process of the pool, where nothing is tiny yet: a training that begins when two processes have come."""
     shrink(pytest.MonkeyPatch())
     here = Path("processes")
@@ -120,9 +119,9 @@ def test_a_training_that_fails_does_not_stop_the_others(
 
 
 def test_a_model_of_equal_time_trains_longer_by_the_measured_ratio() -> None:
-    plan = Plan(100, {"A": 0.2, "B": 0.5, "D": 0.8}, smoke=False)
+    plan = TrainingPlan(100, {"A": 0.2, "B": 0.5, "D": 0.8}, smoke=False)
     seconds = plan.seconds | {"A as B": 0.2}
-    assert Plan(100, seconds, smoke=False).length("A as B") == 250
+    assert TrainingPlan(100, seconds, smoke=False).length("A as B") == 250
     assert plan.length("C") == 100
     assert replace(plan, scoring=2.0).minutes("B") == pytest.approx(100 * 0.5 / 60 + 2)
 
@@ -154,12 +153,12 @@ def test_the_total_counts_each_model_by_its_own_time(
 def test_one_training_serves_models_that_the_recipe_makes_the_same(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiments, "recipe", lambda *_: tiny_config())  # neither code of place nor loss on Psi
+    monkeypatch.setattr(requests, "recipe", lambda *_: tiny_config())  # neither positional encoding nor loss on Psi
     assert main(["reproduce", "table1", *tiny]) == 0
     told = capsys.readouterr().out
     assert "10 of 10 trainings to run" in told
-    assert "| *B printed* | B without code of place and added losses | " in told
-    assert "B over B printed: code of place and added losses, without masks | +0.0 (0.0, 0.0)" in told
+    assert "| *B printed* | B without positional encoding and added losses | " in told
+    assert "B over B printed: positional encoding and added losses, without masks | +0.0 (0.0, 0.0)" in told
     assert not list((tmp_path / "records").glob("*printed*"))
 
 
@@ -167,19 +166,19 @@ def test_another_weight_of_the_loss_is_another_model_where_there_is_that_loss(tm
     folder = tmp_path / "runs"
     request = Request(["tableH"], "scenes", range(1), 2.0, 4, 1, folder, tmp_path / "records", "cpu")
     lighter = replace(request, panoptic=0.25)
-    assert experiments.config_hashes(request)["B"] != experiments.config_hashes(lighter)["B"]
-    assert experiments.config_of(lighter, "B", 0, 4).loss.panoptic == 0.25
-    assert experiments.config_of(lighter, "B", 0, 4).loss.potential == 0.25
-    assert experiments.config_of(lighter, "A", 0, 4) == experiments.config_of(request, "A", 0, 4)
-    assert experiments.run_folder(lighter, "B", 0, 4) == folder / "B-w0.25-s0-i4"
-    assert experiments.run_folder(request, "B", 0, 4) == folder / "B-s0-i4"
+    assert request.config_hashes()["B"] != lighter.config_hashes()["B"]
+    assert lighter.config("B", 0, 4).loss.panoptic == 0.25
+    assert lighter.config("B", 0, 4).loss.potential == 0.25
+    assert lighter.config("A", 0, 4) == request.config("A", 0, 4)
+    assert lighter.run_folder("B", 0, 4) == folder / "B-w0.25-s0-i4"
+    assert request.run_folder("B", 0, 4) == folder / "B-s0-i4"
 
 
 def test_a_model_without_the_loss_is_trained_once_for_all_weights(
     tiny: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = (Row("A", "A", "potential", ""), Row("B", "B", "affinity", ""))
-    monkeypatch.setitem(TABLES, "tableH", Table("A and B", rows, (Order("B", "A", "affinity helps"),)))
+    rows = (TableRow("A", "A", "potential", ""), TableRow("B", "B", "affinity", ""))
+    monkeypatch.setitem(TABLES, "tableH", PaperTable("A and B", rows, (Comparison("B", "A", "affinity helps"),)))
     assert main(["reproduce", "tableH", *tiny]) == 0
     assert "2 of 2 trainings to run" in capsys.readouterr().out
     assert main(["reproduce", "tableH", *tiny, "--panoptic", "0.25"]) == 0
@@ -192,8 +191,8 @@ def test_a_model_without_the_loss_is_trained_once_for_all_weights(
 def test_lengths_of_equal_time_are_those_of_finished_trainings(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = (Row("A as long as B", "A as B", "potential", ""), Row("B", "B", "affinity", ""))
-    monkeypatch.setitem(TABLES, "tableH", Table("equal time", rows, ()))
+    rows = (TableRow("A as long as B", "A as B", "potential", ""), TableRow("B", "B", "affinity", ""))
+    monkeypatch.setitem(TABLES, "tableH", PaperTable("equal time", rows, ()))
     monkeypatch.setattr(planning, "step_seconds", lambda _, model: 0.1 if model == "A as B" else 0.2)
     assert main(["reproduce", "tableH", *tiny]) == 0
     assert "2 of 2 trainings to run" in capsys.readouterr().out
@@ -209,7 +208,7 @@ def test_lengths_of_equal_time_are_those_of_finished_trainings(
 @pytest.fixture
 def one_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The speed table has one row."""
-    monkeypatch.setattr(reproducing, "TABLE_SPEED", Table("speed", (Row("Ours", "B", "affinity", "boxes"),), ()))
+    monkeypatch.setattr(reproducing, "TABLE_SPEED", PaperTable("speed", (TableRow("Ours", "B", "affinity", "boxes"),)))
     monkeypatch.setitem(TABLES, "speed", reproducing.TABLE_SPEED)
     monkeypatch.setattr("unipan.reproduction.tables.TABLE_SPEED", TABLES["speed"])
 
@@ -261,14 +260,15 @@ def test_val_of_other_classes_is_refused_before_training(tmp_path: Path) -> None
     for part, categories in (("train", CATEGORIES), ("val", Categories((other, *CATEGORIES.all[1:])))):
         write_coco_panoptic(tmp_path / part, [draw(0, things=0)], categories)
     with pytest.raises(ValueError, match="classes: "):
-        experiments.open_experiment(str(tmp_path))
+        requests.open_experiment(str(tmp_path))
 
 
 def test_every_model_has_its_own_record_and_folder(tiny: list[str], tmp_path: Path) -> None:
     request = Request(["table1"], "scenes", range(2), 2.0, 4, 1, tmp_path / "runs", tmp_path / "records", "cpu")
-    plan = Plan(4, dict.fromkeys(MODELS, 0.1), smoke=True)
-    jobs = [reproducing.Job(model, seed, request, plan, 1) for model in request.models for seed in request.seeds]
-    names = {reproducing.record_of(request, plan, job.model, job.seed) for job in jobs}
+    plan = TrainingPlan(4, dict.fromkeys(MODELS, 0.1), smoke=True)
+    pairs = [(model, seed) for model in request.models for seed in request.seeds]
+    jobs = [reproducing.TrainingJob(model, seed, request, plan, 1) for model, seed in pairs]
+    names = {job.record.name for job in jobs}
     assert len(names) == len(jobs) == len({job.folder for job in jobs}) == 24
 
 

@@ -13,13 +13,13 @@ from tests.datasets.maps import write_photo
 from tests.test_inference import segmenter_of, tiny
 from unipan.build import build_network
 from unipan.cli import main
-from unipan.commands.submission import open_writer, plan_submission
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.inference import Segmenter
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.png import decode_png
+from unipan.prediction.submission import open_writer, plan_submission
 from unipan.presets import scenes
 
 STEM = "panoptic_test-dev2017_unipan_results"
@@ -46,6 +46,7 @@ def listed(tmp_path: Path) -> Path:
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    monkeypatch.setattr("unipan.files.checkpoint_path", Path)
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def coco_network(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     segmenter = Segmenter(build_network(config, classes).eval(), config, classes, {}, torch.device("cpu"))
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter)
+    monkeypatch.setattr("unipan.files.checkpoint_path", Path)
 
 
 def predict(*arguments: object) -> int:

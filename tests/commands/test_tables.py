@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tests.evaluation.cases import CLASSES, of, random_pair
 from unipan.commands.tables import quality_table, write_json
-from unipan.demo import FUSIONS, score_table
+from unipan.demo.run import FUSIONS, score_table
 from unipan.evaluation.bootstrap import bootstrap_quality
 from unipan.evaluation.panoptic_quality import PanopticQuality
 

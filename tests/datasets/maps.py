@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.panoptic.png import png_of_rgb

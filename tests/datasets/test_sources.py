@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.data.test_cityscapes import write_cityscapes
+from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.tiny import CATEGORIES, Drawn
-from unipan.datasets.formats.coco_writer import write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.sources import open_data, open_training
 from unipan.inference import open_segmenter
 from unipan.panoptic.categories import Categories
@@ -90,7 +90,7 @@ def test_cityscapes_as_downloaded_trains_on_train_and_validates_on_val(tmp_path:
 def test_data_by_format_need_their_photographs(tmp_path: Path) -> None:
     written(tmp_path / "set", CATEGORIES)
     assert len(open_data(f"coco:{tmp_path / 'set'}")[0]) == 2
-    with pytest.raises(ValueError, match="opened without an images folder"):
+    with pytest.raises(ValueError, match=r"panoptic\.json: there is no image for drawn_0\.png"):
         open_data(f"coco:{tmp_path / 'set' / 'panoptic.json'}")
     with pytest.raises(ValueError, match="there is no format 'pascal' here"):
         open_data("pascal:somewhere")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.evaluation.cases import CAR, CLASSES, ROAD, of, random_pair
 from unipan.cli import main
-from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation.folder_quality import score_folders
 from unipan.evaluation.folders import PanopticFolders
 from unipan.evaluation.panoptic_quality import PanopticQuality

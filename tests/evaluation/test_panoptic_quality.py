@@ -8,8 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.cases import CAR, CLASSES, PERSON, ROAD, SKY, naive_counts, of, random_pair, stale
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.formats.coco_writer import PanopticWriter
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
 from unipan.evaluation.matching import match_segments
 from unipan.evaluation.panoptic_quality import SIZES, PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS, PanopticScores

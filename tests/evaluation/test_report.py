@@ -1,17 +1,26 @@
 """The folder of `--html`: its numbers are those of the evaluator, its worst image comes first."""
 
+import base64
 import csv
-import re
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from tests.html_pages import parse, table, words
 from tests.tiny import CATEGORIES, draw
-from unipan.evaluation.extra_metrics import BesidePQ
+from unipan.evaluation.errors import KINDS
+from unipan.evaluation.extra_metrics import extra_metrics
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import match_segments
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.report import WIDTH, small, write_evaluation
 from unipan.panoptic.maps import PanopticMap, panoptic_map
+from unipan.visualization.flat import ERROR_COLORS, indexed_map
+from unipan.visualization.pages import data_uri
+from unipan.visualization.palette import colors_like
 
 Maps = dict[str, tuple[PanopticMap, PanopticMap]]
 
@@ -35,47 +44,73 @@ def counted() -> tuple[PanopticQuality, Maps]:
 
 
 def written(folder: Path, title: str, quality: PanopticQuality, maps: Maps) -> Path:
-    beside = BesidePQ.of(CATEGORIES)
+    extra = extra_metrics(CATEGORIES, explain=False, page=True)
     for name, (truth, prediction) in maps.items():
-        beside.update(truth, prediction, name)
-    return write_evaluation(folder, title, quality, beside, maps.__getitem__)
+        for metric in extra.values():
+            metric.add(ImagePair.of(truth, prediction, CATEGORIES, name))
+    return write_evaluation(folder, title, quality, extra, maps.__getitem__)
 
 
 def test_the_page_says_what_the_evaluator_found(tmp_path: Path) -> None:
     quality, maps = counted()
     page = written(tmp_path / "new" / "report", "title <1>", quality, maps)
-    text = page.read_text()
-    assert "title &lt;1&gt;" in text
-    assert "://" not in text
+    root = parse(page.read_text())
+    assert words(root.find(".//h1")) == "title <1>"
     scores = quality.compute()
     assert scores["All"] is not None
-    assert f"<b>{100 * scores['All'].pq:.1f}</b>" in text
-    assert "With everything repaired PQ is 100." in text
-    # Three were dropped in all, whatever kind each of them is of.
-    row = re.search(r'row">missed<small>.*?class="number" data-value="(\d+)"', text)
-    assert row is not None
-    assert int(row[1]) <= 3
-    cards = re.findall(r'<article data-name="([^"]*)" data-pq="([\d.]*)"', text)
-    values = [float(pq) for _, pq in cards]
+    assert table(root, "scores")[0][1].startswith(f"{100 * scores['All'].pq:.1f}")
+    for category, row in zip(CATEGORIES, table(root, "classes"), strict=True):
+        each = scores.per_class[category.id]
+        assert row[0] == category.name
+        assert row[2:5] == [f"{100 * value:.1f}" for value in (each.pq, each.sq, each.rq)]
+        assert row[5:] == [str(count) for count in (each.tp, each.fp, each.fn)]
+    costs = [float(row[1]) for row in table(root, "costs")]
+    assert len(costs) == len(KINDS)
+    assert costs == sorted(costs, reverse=True)
+    cards = root.findall(".//article")
+    values = [float(card.get("data-pq", "")) for card in cards]
     assert len(cards) == 3
     assert values == sorted(values)
     with (page.parent / "images.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
-    assert [line["image"] for line in table] == [name for name, _ in cards]
-    assert [float(line["pq"]) for line in table] == values
+        lines = list(csv.DictReader(file))
+    assert [line["image"] for line in lines] == [card.get("data-name") for card in cards]
+    assert [float(line["pq"]) for line in lines] == values
+
+
+def test_the_pictures_show_the_maps_and_the_errors(tmp_path: Path) -> None:
+    quality, maps = counted()
+    root = parse(written(tmp_path, "a", quality, maps).read_text())
+    for card in root.findall(".//article"):
+        truth, prediction = maps[card.get("data-name", "")]
+        sources = [image.get("src", "") for image in card.findall(".//img")]
+        assert sources[0] == data_uri(indexed_map(truth))
+        matches = match_segments(truth, prediction)
+        keys = [
+            (prediction.segments[p].id, truth.segments[t].id)
+            for t, p in zip(matches.truth, matches.prediction, strict=True)
+        ]
+        assert sources[1] == data_uri(indexed_map(prediction, colors_like(prediction, truth, dict(keys))))
+        png = base64.b64decode(sources[2].removeprefix("data:image/png;base64,"))
+        errors = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+        missed = (errors == ERROR_COLORS["false negative"]).all(2)
+        assert missed.any() == (card.get("data-fn") != "0")
+        assert not (missed & (truth.ids == prediction.ids)).any()
 
 
 def test_the_official_figures_stand_there_only_where_they_differ(tmp_path: Path) -> None:
     quality, maps = counted()
-    assert 'row">official' not in written(tmp_path / "a", "a", quality, maps).read_text()
+    assert len(table(parse(written(tmp_path / "a", "a", quality, maps).read_text()), "scores")) == 1
     stale = PanopticQuality(CATEGORIES)
     for name, (truth, prediction) in maps.items():
         segments = tuple(replace(segment, declared_area=segment.area / 2) for segment in truth)
         stale.update(PanopticMap(truth.ids, segments), prediction, name)
-    assert 'row">official' in written(tmp_path / "b", "b", stale, maps).read_text()
+    official, strict = table(parse(written(tmp_path / "b", "b", stale, maps).read_text()), "scores")
+    assert official[0].startswith("official")
+    assert official[1] != strict[1]
 
 
-def test_pictures_are_small() -> None:
-    wide = np.zeros((300, 3 * WIDTH, 3), np.uint8)
-    assert small(wide).shape == (100, WIDTH, 3)
-    assert small(wide[:, :10]).shape == (300, 10, 3)
+def test_maps_are_shrunk_to_the_width_of_a_picture() -> None:
+    wide = PanopticMap(np.zeros((300, 3 * WIDTH), np.int32), ())
+    assert small(wide).ids.shape == (100, WIDTH)
+    narrow = PanopticMap(np.zeros((300, 10), np.int32), ())
+    assert small(narrow) is narrow

@@ -37,7 +37,7 @@ def test_every_preset_becomes_a_baseline(name: str, baseline: str) -> None:
     assert not network.temperature.requires_grad
     summing = isinstance(network.semantic, SummingDecoder)
     assert summing == (baseline == "panoptic_fpn")
-    assert network.potential.void_channel == network.detection.feed_truth == (baseline == "upsnet")
+    assert network.potential.void_channel == network.detection.use_gt_boxes == (baseline == "upsnet")
 
 
 def test_the_numbers_of_the_baselines() -> None:

@@ -190,7 +190,7 @@ def test_the_channels_are_psi_at_the_images_size(count: int) -> None:
     grid = Grid.of(v, SIZE, SIZE, 4)
     made = list(channels(v, detections, grid, T))
     full = F.interpolate(v[None], SIZE, mode="bilinear", align_corners=False)[0]
-    expected = DynamicPotential("A", T, 1, void_channel=True)(full, detections)
+    expected = DynamicPotential(variant="A", num_things=T, stride=1, void_channel=True)(full, detections)
     torch.testing.assert_close(torch.stack(made), expected, atol=1e-5, rtol=1e-5)
     assert np.array_equal(compete(v, detections, grid, T), torch.stack(made).argmax(0).numpy())
 

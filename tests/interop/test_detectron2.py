@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.foreign import reference
+from tests.interop import reference
 from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.datasets.formats.coco_classes import coco_categories

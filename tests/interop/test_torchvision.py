@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import FrozenBatchNorm2d
-from unipan.foreign import torchvision as foreign
+from unipan.interop import torchvision as foreign
 
 from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, save_checkpoint

@@ -11,7 +11,7 @@ from unipan.models.affinity import InstanceAffinity
 
 def head_of(c: int = 8) -> InstanceAffinity:
     torch.manual_seed(0)
-    return InstanceAffinity(nn.Identity(), c)
+    return InstanceAffinity(extractor=nn.Identity(), channels=c)
 
 
 def test_autocast_does_not_round_p() -> None:
@@ -23,7 +23,7 @@ def test_autocast_does_not_round_p() -> None:
 
 
 def test_the_defaults_are_the_papers_width_and_our_reading() -> None:
-    head = InstanceAffinity(nn.Identity())
+    head = InstanceAffinity(extractor=nn.Identity())
     assert head.phi0.weight.shape == head.phi1.weight.shape == (128, 128, 1, 1)
     assert (head.activation, head.normalise) == ("identity", "segment")
 
@@ -66,7 +66,7 @@ def test_q_has_its_own_decoder() -> None:
 
 def head_with(positional_encoding: int = 0, rope: int = 0) -> InstanceAffinity:
     torch.manual_seed(0)
-    return InstanceAffinity(nn.Identity(), 8, positional_encoding=positional_encoding, rope=rope)
+    return InstanceAffinity(extractor=nn.Identity(), channels=8, positional_encoding=positional_encoding, rope=rope)
 
 
 def test_without_a_code_of_place_what_looks_alike_attracts_alike() -> None:

@@ -17,7 +17,7 @@ from unipan.models.pretrained import load_pretrained
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
 def test_width_64_has_torchvisions_names_and_shapes(depth: int) -> None:
     with torch.device("meta"):
-        own = ResNetFPN(depth).resnet.state_dict()
+        own = ResNetFPN(depth=depth).resnet.state_dict()
         theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None).state_dict()
     assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in theirs.items() if k[:3] != "fc."}
 
@@ -31,7 +31,7 @@ def test_c5_equals_torchvisions(depth: int, tmp_path: Path) -> None:
     theirs.avgpool = theirs.fc = torch.nn.Identity()
     pixels = torch.randn(1, 3, 64, 96)
     for frozen in (False, True):
-        backbone = ResNetFPN(depth, frozen=frozen).eval()
+        backbone = ResNetFPN(depth=depth, frozen=frozen).eval()
         load_pretrained(backbone, str(tmp_path / "weights.safetensors"))
         with torch.no_grad():
             c5, expected = backbone.resnet(pixels)[-1], theirs.eval()(pixels)
@@ -40,7 +40,7 @@ def test_c5_equals_torchvisions(depth: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(64, 96), (70, 101)])
 def test_levels_halve_from_stride_4(size: tuple[int, int]) -> None:
-    features = ResNetFPN(18, width=8, fpn_channels=16)(torch.randn(2, 3, *size))
+    features = ResNetFPN(depth=18, width=8, fpn_channels=16)(torch.randn(2, 3, *size))
     assert list(features) == ["p2", "p3", "p4", "p5", "p6"]
     height, width = (-(-side // 4) for side in size)
     for feature in features.values():
@@ -51,10 +51,10 @@ def test_levels_halve_from_stride_4(size: tuple[int, int]) -> None:
 
 def test_squeeze_and_excite_has_the_papers_size_and_touches_p5s_input_only() -> None:
     with torch.device("meta"):
-        excite = ResNetFPN(50).excite
+        excite = ResNetFPN(depth=50).excite
     assert sum(parameter.numel() for parameter in excite.parameters()) == 526_464
-    assert not list(ResNetFPN(18, width=8, se_reduction=0).excite.parameters())
-    backbone = ResNetFPN(18, width=8, fpn_channels=16).eval()
+    assert not list(ResNetFPN(depth=18, width=8, se_reduction=0).excite.parameters())
+    backbone = ResNetFPN(depth=18, width=8, fpn_channels=16).eval()
     seen: list[Tensor] = []
     backbone.excite.register_forward_hook(lambda _m, _i, output: seen.append(output))
     pixels = torch.randn(1, 3, 64, 64)
@@ -70,7 +70,7 @@ def test_squeeze_and_excite_has_the_papers_size_and_touches_p5s_input_only() -> 
 
 def test_frozen_stem_and_res2_learn_nothing_and_statistics_stand_still(tmp_path: Path) -> None:
     save_file(resnet_state(18), tmp_path / "weights.safetensors")
-    backbone = ResNetFPN(18, fpn_channels=16, frozen=True).train()
+    backbone = ResNetFPN(depth=18, fpn_channels=16, frozen=True).train()
     load_pretrained(backbone, str(tmp_path / "weights.safetensors"))
     before = {key: value.clone() for key, value in backbone.resnet.state_dict().items()}
     sum(feature.sum() for feature in backbone(torch.randn(2, 3, 64, 64)).values()).backward()
@@ -84,7 +84,7 @@ def test_frozen_stem_and_res2_learn_nothing_and_statistics_stand_still(tmp_path:
 
 
 def test_from_scratch_everything_learns_and_statistics_move() -> None:
-    backbone = ResNetFPN(50, width=8, fpn_channels=16, frozen=False).train()
+    backbone = ResNetFPN(depth=50, width=8, fpn_channels=16, frozen=False).train()
     sum(feature.square().sum() for feature in backbone(torch.randn(2, 3, 64, 64)).values()).backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
     assert backbone.resnet.bn1.running_mean.abs().sum() > 0
@@ -92,7 +92,7 @@ def test_from_scratch_everything_learns_and_statistics_move() -> None:
 
 def test_the_stride_in_the_1x1_is_a_bottleneck_by_hand() -> None:
     torch.manual_seed(0)
-    resnet = ResNetFPN(50, width=8, fpn_channels=8, frozen=True, stride_in_1x1=True).resnet
+    resnet = ResNetFPN(depth=50, width=8, fpn_channels=8, frozen=True, stride_in_1x1=True).resnet
     for stage, stride in zip((resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4), (1, 2, 2, 2), strict=True):
         first = stage[0]
         for norm in (first.bn1, first.bn2, first.bn3, first.downsample[1]):

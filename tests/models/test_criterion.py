@@ -43,7 +43,7 @@ def test_mask_and_panoptic_terms_leave_with_their_parts() -> None:
 def test_an_output_without_labels_is_refused() -> None:
     network = tiny_network().eval()
     with pytest.raises(ValueError, match="call the network with targets"):
-        Criterion(LossConfig(), 4)(network(image_batch()), [square_target()])
+        build_criterion(tiny_config())(network(image_batch()), [square_target()])
 
 
 @pytest.mark.parametrize("kind", ["cross_entropy", "lovasz", "both"])

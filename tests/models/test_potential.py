@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny import HEIGHT, WIDTH, S, T, random_detections
+from tests.tiny import HEIGHT, WIDTH, S, T, potential_of, random_detections
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.potential import DynamicPotential
 from unipan.ops.boxes import inside
@@ -18,7 +18,7 @@ MIB = 2**20
 
 
 def test_it_has_no_parameters() -> None:
-    assert list(DynamicPotential("B", T, 4).state_dict()) == []
+    assert list(potential_of("B").state_dict()) == []
 
 
 @pytest.mark.parametrize("variant", ["A", "B", "C"])
@@ -28,9 +28,9 @@ def test_bf16_comes_in_32_bit_goes_out(variant: str) -> None:
     rounded = Detections(found.boxes, found.scores, found.classes, found.masks.bfloat16())
     semantic = torch.randn(T + S, HEIGHT // 4, WIDTH // 4).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        psi = DynamicPotential(variant, T, 4)(semantic, rounded)
+        psi = potential_of(variant)(semantic, rounded)
     assert psi.dtype == torch.float32
-    torch.testing.assert_close(psi, DynamicPotential(variant, T, 4)(semantic.float(), rounded))
+    torch.testing.assert_close(psi, potential_of(variant)(semantic.float(), rounded))
 
 
 @pytest.mark.parametrize("variant", ["A", "B", "C"])
@@ -38,7 +38,7 @@ def test_empty_and_outlying_boxes_give_one_cell_and_no_nan(variant: str) -> None
     boxes = torch.tensor([[5, 5, 5, 5], [-20, -20, -10, -10], [0, 0, WIDTH, HEIGHT], [94, 62, 96, 64]]).float()
     masks = torch.randn(4, 28, 28, requires_grad=True)
     found = Detections(boxes, torch.ones(4), torch.zeros(4, dtype=torch.long), masks)
-    psi = DynamicPotential(variant, T, 4)(torch.randn(T + S, HEIGHT // 4, WIDTH // 4), found)
+    psi = potential_of(variant)(torch.randn(T + S, HEIGHT // 4, WIDTH // 4), found)
     psi.sum().backward()
     assert psi.isfinite().all()
     assert masks.grad is not None
@@ -52,7 +52,10 @@ def test_void_is_what_the_boxes_hold_back(count: int) -> None:
     found = random_detections(count, seed=count)
     h, w = HEIGHT // 4, WIDTH // 4
     v = torch.randn(T + S, h, w, generator=torch.Generator().manual_seed(9))
-    plain, with_void = DynamicPotential("A", T, 4)(v, found), DynamicPotential("A", T, 4, void_channel=True)(v, found)
+    plain, with_void = (
+        potential_of("A")(v, found),
+        potential_of("A", void_channel=True)(v, found),
+    )
     assert torch.equal(with_void[:-1], plain)
     reach = inside(found.boxes, h, w, 4)
     for y in range(h):
@@ -67,7 +70,7 @@ def test_void_by_hand() -> None:
     v = torch.tensor([5.0, 1.0])[:, None, None].expand(2, 2, 4).contiguous()
     boxes = torch.tensor([[0.0, 0, 8, 8]])
     found = Detections(boxes, torch.ones(1), torch.zeros(1, dtype=torch.long), torch.zeros(1, 28, 28))
-    psi = DynamicPotential("A", 1, 4, void_channel=True)(v, found)
+    psi = DynamicPotential(variant="A", num_things=1, stride=4, void_channel=True)(v, found)
     assert psi[:, 0].tolist() == [[5, 5, 0, 0], [1, 1, 1, 1], [0, 0, 5, 5]]
     assert psi.argmax(0)[1].tolist() == [0, 0, 2, 2]
 
@@ -92,11 +95,11 @@ def test_400_detections_at_256_x_512_train_in_little_memory(masks: bool, announc
     h, w, count = 64, 128, 400
     semantic = torch.randn(T + S, h, w, requires_grad=True)
     found = random_detections(count, masks)
-    head = InstanceAffinity(torch.nn.Identity(), 128)
+    head = InstanceAffinity(extractor=torch.nn.Identity(), channels=128)
     queries = torch.randn(128, h, w, requires_grad=True)
     reset_peak()
     before = peak_of_process()
-    head(DynamicPotential("B", T, 4)(semantic, found), queries).pow(2).sum().backward()
+    head(potential_of("B")(semantic, found), queries).pow(2).sum().backward()
     used = peak_of_process() - before
     kind = "with" if masks else "without"
     announce(f"Psi and P of 400 detections {kind} masks at 256 x 512, d = 4, and back: {used / MIB:.0f} MiB")

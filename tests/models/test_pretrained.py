@@ -21,7 +21,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_file_fills_the_whole_resnet_and_nothing_else(weights: Path, frozen: bool) -> None:
-    backbone = ResNetFPN(18, fpn_channels=16, frozen=frozen)
+    backbone = ResNetFPN(depth=18, fpn_channels=16, frozen=frozen)
     fpn = {key: value.clone() for key, value in backbone.fpn.state_dict().items()}
     load_pretrained(backbone, str(weights))
     expected = resnet_state(18)
@@ -39,7 +39,7 @@ def test_every_key_of_a_file_is_accounted_for(tmp_path: Path) -> None:
     state["layer9.weight"] = torch.zeros(1)
     state["conv1.weight"] = torch.zeros(64, 4, 7, 7)
     torch.save(state, tmp_path / "odd.pth")
-    backbone = ResNetFPN(18, fpn_channels=16)
+    backbone = ResNetFPN(depth=18, fpn_channels=16)
     before = backbone.resnet.conv1.weight.clone()
     with pytest.raises(ValueError, match=r"layer3\.0\.conv1\.weight is missing; layer9\.weight is unexpected; conv1"):
         load_pretrained(backbone, str(tmp_path / "odd.pth"))
@@ -48,22 +48,22 @@ def test_every_key_of_a_file_is_accounted_for(tmp_path: Path) -> None:
 
 def test_weights_of_another_depth_are_refused(weights: Path) -> None:
     with pytest.raises(ValueError, match=r"not those of a ResNet-50 of width 64 \(.*; and \d+ more\)"):
-        load_pretrained(ResNetFPN(50), str(weights))
+        load_pretrained(ResNetFPN(depth=50), str(weights))
 
 
 @pytest.mark.parametrize("name", ["broken.pth", "broken.safetensors"])
 def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not weights")
     with pytest.raises(ValueError, match=f"{name}: cannot be read"):
-        load_pretrained(ResNetFPN(18, width=8), str(tmp_path / name))
+        load_pretrained(ResNetFPN(depth=18, width=8), str(tmp_path / name))
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="something else than named tensors"):
-        load_pretrained(ResNetFPN(18, width=8), str(tmp_path / "list.pth"))
+        load_pretrained(ResNetFPN(depth=18, width=8), str(tmp_path / "list.pth"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no file .*nowhere\.pth"):
-        load_pretrained(ResNetFPN(18, width=8), str(tmp_path / "nowhere.pth"))
+        load_pretrained(ResNetFPN(depth=18, width=8), str(tmp_path / "nowhere.pth"))
 
 
 def test_imagenet_weights_come_from_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_imagenet_weights_come_from_torchvision(monkeypatch: pytest.MonkeyPatch)
         return resnet_state(18)
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", get_state_dict)
-    load_pretrained(ResNetFPN(18, frozen=True), "imagenet")
+    load_pretrained(ResNetFPN(depth=18, frozen=True), "imagenet")
     assert asked == ["ResNet18_Weights.IMAGENET1K_V1"]
 
 
@@ -84,9 +84,9 @@ def test_a_failing_download_says_which_file_to_fetch(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", get_state_dict)
     with pytest.raises(FileNotFoundError, match=r"resnet50-0676ba61\.pth failed \(no route to host\).*--init FILE"):
-        load_pretrained(ResNetFPN(50), "imagenet")
+        load_pretrained(ResNetFPN(depth=50), "imagenet")
 
 
 def test_narrow_backbones_have_no_imagenet_weights() -> None:
     with pytest.raises(ValueError, match="width 64 only, not 16"):
-        load_pretrained(ResNetFPN(18, width=16), "imagenet")
+        load_pretrained(ResNetFPN(depth=18, width=16), "imagenet")

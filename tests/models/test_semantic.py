@@ -43,7 +43,9 @@ def naive(decoder: PyramidDecoder, features: dict[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize(("layers", "expected"), [(2, 505_380), (3, 1_137_462)])
 def test_parameters_of_the_papers_decoder(layers: int, expected: int) -> None:
     with torch.device("meta"):
-        decoder = PyramidDecoder(256, 128, layers, 128, deformable=True, groups=32, stride=4)
+        decoder = PyramidDecoder(
+            in_channels=256, out_channels=128, layers=layers, channels=128, deformable=True, groups=32, stride=4
+        )
     assert parameters(decoder.layers) == expected
     assert parameters(decoder.project) == 65_664
 
@@ -51,7 +53,11 @@ def test_parameters_of_the_papers_decoder(layers: int, expected: int) -> None:
 @pytest.mark.parametrize("size", [(16, 24), (13, 19)])
 @pytest.mark.parametrize("deformable", [True, False])
 def test_projecting_before_upsampling_equals_concatenation(size: tuple[int, int], deformable: bool) -> None:
-    decoder = scramble(PyramidDecoder(8, 5, 3, 12, deformable, groups=4, stride=4).double())
+    decoder = scramble(
+        PyramidDecoder(
+            in_channels=8, out_channels=5, layers=3, channels=12, deformable=deformable, groups=4, stride=4
+        ).double()
+    )
     features = pyramid(8, size, torch.float64)
     found = decoder(features)
     assert found.shape == (2, 5, *size)
@@ -59,7 +65,11 @@ def test_projecting_before_upsampling_equals_concatenation(size: tuple[int, int]
 
 
 def test_gradients_equal_those_of_concatenation() -> None:
-    decoder = scramble(PyramidDecoder(8, 5, 2, 12, deformable=True, groups=4, stride=4).double())
+    decoder = scramble(
+        PyramidDecoder(
+            in_channels=8, out_channels=5, layers=2, channels=12, deformable=True, groups=4, stride=4
+        ).double()
+    )
     features = pyramid(8, dtype=torch.float64)
     weights = list(decoder.parameters())
     found = torch.autograd.grad(decoder(features).square().sum(), weights)
@@ -86,7 +96,9 @@ def test_offsets_move_the_samples() -> None:
 
 @pytest.mark.parametrize("deformable", [True, False])
 def test_it_runs_and_learns_under_autocast(deformable: bool) -> None:
-    decoder = PyramidDecoder(8, 5, 2, 12, deformable, groups=4, stride=4)
+    decoder = PyramidDecoder(
+        in_channels=8, out_channels=5, layers=2, channels=12, deformable=deformable, groups=4, stride=4
+    )
     features = pyramid(8)
     with torch.autocast("cpu", torch.bfloat16):
         found = decoder({key: value.bfloat16() for key, value in features.items()})
@@ -96,7 +108,9 @@ def test_it_runs_and_learns_under_autocast(deformable: bool) -> None:
 
 
 def test_initialisation() -> None:
-    decoder = PyramidDecoder(64, 32, 2, 64, deformable=True, groups=32, stride=4)
+    decoder = PyramidDecoder(
+        in_channels=64, out_channels=32, layers=2, channels=64, deformable=True, groups=32, stride=4
+    )
     layer = decoder.layers[0][0]
     assert layer.offset.weight.eq(0).all()
     assert layer.conv.bias.eq(0).all()
@@ -106,7 +120,7 @@ def test_initialisation() -> None:
 
 
 def test_p6_is_not_needed_and_not_used() -> None:
-    decoder = PyramidDecoder(8, 5, 2, 12, deformable=False, groups=4, stride=4)
+    decoder = PyramidDecoder(in_channels=8, out_channels=5, layers=2, channels=12, deformable=False, groups=4, stride=4)
     features = pyramid(8)
     without = {key: value for key, value in features.items() if key != "p6"}
     assert torch.equal(decoder(features), decoder(without))
@@ -114,7 +128,9 @@ def test_p6_is_not_needed_and_not_used() -> None:
 
 @pytest.mark.parametrize("stride", [2, 1])
 def test_a_finer_stride_is_the_map_upsampled(stride: int) -> None:
-    decoder = scramble(PyramidDecoder(8, 5, 2, 12, deformable=False, groups=4, stride=4))
+    decoder = scramble(
+        PyramidDecoder(in_channels=8, out_channels=5, layers=2, channels=12, deformable=False, groups=4, stride=4)
+    )
     features = pyramid(8)
     coarse = decoder(features)
     decoder.stride = stride

@@ -11,7 +11,7 @@ from unipan.models.semantic_sum import SummingDecoder
 
 def scrambled(stride: int = 4) -> SummingDecoder:
     torch.manual_seed(1)
-    decoder = SummingDecoder(8, 5, 12, groups=4, stride=stride)
+    decoder = SummingDecoder(in_channels=8, out_channels=5, channels=12, groups=4, stride=stride)
     for parameter in decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return decoder.double()
@@ -42,7 +42,7 @@ def test_it_equals_the_naive_form() -> None:
 def test_parameters_of_the_papers_head() -> None:
     """Seven 3x3 convolutions, four of 256 channels and three of 128, a norm each, and 54 outputs."""
     with torch.device("meta"):
-        decoder = SummingDecoder(256, 54, 128, groups=32, stride=4)
+        decoder = SummingDecoder(in_channels=256, out_channels=54, channels=128, groups=32, stride=4)
     assert parameters(decoder.levels) == 4 * 9 * 256 * 128 + 3 * 9 * 128 * 128 + 7 * 2 * 128 == 1_623_808
     assert parameters(decoder.project) == 54 * 129
 
@@ -66,7 +66,7 @@ def test_every_level_teaches_its_own_weights() -> None:
 
 
 def test_it_runs_under_autocast() -> None:
-    decoder, features = SummingDecoder(8, 5, 12, groups=4, stride=4), pyramid(8)
+    decoder, features = SummingDecoder(in_channels=8, out_channels=5, channels=12, groups=4, stride=4), pyramid(8)
     with torch.autocast("cpu", torch.bfloat16):
         found = decoder({key: value.bfloat16() for key, value in features.items()})
     torch.testing.assert_close(found.float(), decoder(features), atol=0.02, rtol=0.05)

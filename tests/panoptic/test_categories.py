@@ -29,43 +29,44 @@ def test_coco_round_trip() -> None:
 
 
 def test_what_is_wrong_is_said() -> None:
-    with pytest.raises(ValueError, match="id 3 stands more than once"):
+    with pytest.raises(ValueError, match="id 3 appears more than once"):
         Categories((category(3), category(3, name="other")))
-    with pytest.raises(ValueError, match="name 'a' stands more than once"):
+    with pytest.raises(ValueError, match="name 'a' appears more than once"):
         Categories((category(3, name="a"), category(4, name="a")))
     with pytest.raises(ValueError, match="empty"):
         Categories(())
     with pytest.raises(ValueError, match="things must come before stuff"):
         Categories((category(1, isthing=False), category(2)))
-    with pytest.raises(ValueError, match=r"x\.json: category number 1 has no 'isthing'"):
+    with pytest.raises(ValueError, match=r"x\.json: category number 1 .*`isthing`"):
         Categories.from_coco([{"id": 1, "name": "a", "isthing": 1}, {"id": 2, "name": "b"}], "x.json")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"id": None}, "its 'id' is None; write a whole number"),
-        ({"id": "abc"}, "its 'id' is 'abc'; write a whole number"),
-        ({"id": -1}, "its 'id' is -1; write a whole number"),
-        ({"name": ["b"]}, "its 'name' is \\['b'\\]; write a text"),
-        ({"isthing": "false"}, "its 'isthing' is 'false'; write 0 or 1"),
-        ({"color": 5}, "its 'color' is 5; write three numbers"),
-        ({"color": [1, 2]}, "its 'color' is \\[1, 2\\]; write three numbers"),
-        ({"color": [1, 2, 256]}, "its 'color' is .*256\\]; write three numbers from 0 to 255"),
-        ({"color": "red"}, "its 'color' is 'red'; write three numbers"),
+        ({"id": None}, "`id`.*None"),
+        ({"id": "abc"}, "`id`.*'abc'"),
+        ({"id": "3"}, "`id` '3'; write 3"),
+        ({"id": -1}, "`id`.*-1"),
+        ({"id": True}, "`id`.*True"),
+        ({"name": ["b"]}, "`name`.*\\['b'\\]"),
+        ({"isthing": "false"}, "`isthing`.*'false'"),
+        ({"color": 5}, "`color` 5"),
+        ({"color": [1, 2]}, "`color` \\[1, 2\\]"),
+        ({"color": [1, 2, 256]}, "`color` .*256\\]"),
+        ({"color": "red"}, "`color` 'red'"),
+        ({"id": 1}, "has the id of an earlier category"),
+        ({"name": "a"}, "has the name of an earlier category"),
     ],
 )
 def test_a_wrong_category_is_named_with_its_file(change: dict[str, object], words: str) -> None:
     good = {"id": 1, "name": "a", "isthing": 1}
-    with pytest.raises(ValueError, match=rf"x\.json: category number 1 \(.*b.*\): {words}"):
+    with pytest.raises(ValueError, match=rf"x\.json: category number 1 .*{words}"):
         Categories.from_coco([good, {"id": 2, "name": "b", "isthing": 1, **change}], "x.json")
 
 
-def test_a_wrong_list_is_named_with_its_file() -> None:
-    good = {"id": 1, "name": "a", "isthing": 1}
-    with pytest.raises(ValueError, match=r"x\.json: categories: id 1 stands more than once"):
-        Categories.from_coco([good, {**good, "name": "b"}], "x.json")
-    with pytest.raises(ValueError, match=r"x\.json: categories: the list is empty"):
+def test_an_empty_list_is_named_with_its_file() -> None:
+    with pytest.raises(ValueError, match=r"x\.json: `categories` is empty"):
         Categories.from_coco([], "x.json")
 
 

@@ -19,7 +19,7 @@ def meta(*shape: int) -> Tensor:
 
 def affinity(device: str) -> InstanceAffinity:
     with torch.device(device):
-        return InstanceAffinity(nn.Identity(), C, "identity", "none")
+        return InstanceAffinity(extractor=nn.Identity(), channels=C, activation="identity", normalise="none")
 
 
 def multiply_adds(explicit: bool) -> float:
@@ -81,7 +81,9 @@ def test_only_the_applier_is_that_cheap() -> None:
     """ "lightweight": the affinity feature extractor is not in the 5 G (facts.md 10: 44.0 G with two layers)."""
     for layers, billions in ((2, 44.0), (3, 99.0)):
         with torch.device("meta"):
-            extractor = PyramidDecoder(256, C, layers, 128, deformable=False, groups=32, stride=4)
+            extractor = PyramidDecoder(
+                in_channels=256, out_channels=C, layers=layers, channels=128, deformable=False, groups=32, stride=4
+            )
         levels = {f"p{i + 2}": meta(1, 256, 800 // 2 ** (i + 2), 1312 // 2 ** (i + 2)) for i in range(4)}
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             extractor(levels)

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import box_iou
 
-from tests.tiny import HEIGHT, WIDTH, S, T, random_detections, square_target, target
+from tests.tiny import HEIGHT, WIDTH, S, T, potential_of, random_detections, square_target, target
 from unipan.config import AffinityConfig
 from unipan.models.affinity import Activation, InstanceAffinity, Normalisation
 from unipan.models.matching import channel_labels, match
-from unipan.models.potential import DynamicPotential
 from unipan.panoptic.maps import VOID
 from unipan.structures import Detections
 
@@ -76,7 +75,7 @@ def semantic_logits(seed: int = 0, h: int = HEIGHT // 4, w: int = WIDTH // 4) ->
 def test_eq_1_and_2_pixel_by_pixel(variant: str, masks: bool) -> None:
     semantic = semantic_logits()
     found = random_detections(9, masks, cells=6, dtype=torch.float64)
-    psi = DynamicPotential(variant, T, 4)(semantic, found)
+    psi = potential_of(variant)(semantic, found)
     torch.testing.assert_close(psi, naive_psi(variant, semantic, found), rtol=0, atol=1e-10)
 
 
@@ -84,7 +83,10 @@ def test_eq_1_and_2_pixel_by_pixel(variant: str, masks: bool) -> None:
 @given(st.integers(0, 12), st.integers(0, 1000))
 def test_without_masks_variant_b_is_variant_c(count: int, seed: int) -> None:
     semantic, found = semantic_logits(seed), random_detections(count, masks=False, seed=seed, dtype=torch.float64)
-    b, c = DynamicPotential("B", T, 4)(semantic, found), DynamicPotential("C", T, 4)(semantic, found)
+    b, c = (
+        potential_of("B")(semantic, found),
+        potential_of("C")(semantic, found),
+    )
     assert torch.equal(b, c)
 
 
@@ -93,7 +95,7 @@ def test_without_masks_variant_b_is_variant_c(count: int, seed: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 100, 400])
 def test_any_number_of_detections(variant: str, masks: bool, count: int) -> None:
     semantic, found = semantic_logits().float(), random_detections(count, masks)
-    psi = DynamicPotential(variant, T, 4)(semantic, found)
+    psi = potential_of(variant)(semantic, found)
     assert psi.shape == (count + S, HEIGHT // 4, WIDTH // 4)
     assert psi.isfinite().all()
     v = semantic if variant == "A" else semantic.softmax(0)
@@ -102,7 +104,7 @@ def test_any_number_of_detections(variant: str, masks: bool, count: int) -> None
 
 def test_psi_of_one_detection_depends_on_no_other() -> None:
     semantic, found = semantic_logits().float(), random_detections(20)
-    head = DynamicPotential("B", T, 4)
+    head = potential_of("B")
     whole = head(semantic, found)
     for keep in (torch.tensor([3]), torch.tensor([5, 0, 19]), torch.randperm(20)):
         assert torch.equal(head(semantic, found[keep])[: len(keep)], whole[keep])
@@ -116,7 +118,7 @@ def test_gradients_reach_v_s_and_m_but_not_the_boxes(variant: str) -> None:
     for leaf in leaves:
         assert leaf is not None
         leaf.requires_grad_()
-    DynamicPotential(variant, T, 4)(semantic, found).pow(2).sum().backward()
+    potential_of(variant)(semantic, found).pow(2).sum().backward()
     assert semantic.grad is not None
     assert semantic.grad.abs().sum() > 0
     assert found.boxes.grad is None
@@ -139,7 +141,7 @@ def test_gradcheck_of_the_potential(variant: str, masks: bool) -> None:
     parts = [found.scores.requires_grad_()] + ([found.masks.requires_grad_()] if found.masks is not None else [])
 
     def psi(semantic: Tensor, scores: Tensor, masks: Tensor | None = None) -> Tensor:
-        return DynamicPotential(variant, T, 4)(semantic, Detections(boxes, scores, found.classes, masks))
+        return potential_of(variant)(semantic, Detections(boxes, scores, found.classes, masks))
 
     assert torch.autograd.gradcheck(psi, (semantic, *parts))
 
@@ -149,7 +151,7 @@ def test_gradcheck_of_the_potential(variant: str, masks: bool) -> None:
 
 def affinity(activation: Activation = "identity", normalise: Normalisation = "segment", c: int = 8) -> InstanceAffinity:
     torch.manual_seed(1)
-    return InstanceAffinity(nn.Identity(), c, activation, normalise).double()
+    return InstanceAffinity(extractor=nn.Identity(), channels=c, activation=activation, normalise=normalise).double()
 
 
 def psi_and_q(k: int = 7, c: int = 8, h: int = 5, w: int = 6) -> tuple[Tensor, Tensor]:
@@ -238,7 +240,7 @@ def test_p_is_linear_in_psi(normalise: Normalisation) -> None:
 def test_permuting_detections_permutes_p_and_nothing_else() -> None:
     semantic, found = semantic_logits().float(), random_detections(12)
     q = torch.randn(8, HEIGHT // 4, WIDTH // 4)
-    potential, head = DynamicPotential("B", T, 4), affinity().float()
+    potential, head = potential_of("B"), affinity().float()
     p = head(potential(semantic, found), q)
     order = torch.randperm(12)
     permuted = head(potential(semantic, found[order]), q)

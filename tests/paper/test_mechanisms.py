@@ -19,6 +19,7 @@ from tests.tiny import (
     T,
     eager,
     image_batch,
+    potential_of,
     random_detections,
     square_target,
     target,
@@ -47,8 +48,8 @@ def test_stuff_is_a_detection_with_the_whole_image_as_its_box() -> None:
     semantic = semantic_logits().float()
     boxes = torch.tensor([WHOLE] * S)
     stuff = Detections(boxes, torch.ones(S), torch.arange(T, T + S))
-    all_are_things = DynamicPotential("B", T + S, 4)(semantic, stuff)
-    none_found = DynamicPotential("B", T, 4)(semantic, random_detections(0))
+    all_are_things = DynamicPotential(variant="B", num_things=T + S, stride=4)(semantic, stuff)
+    none_found = potential_of("B")(semantic, random_detections(0))
     assert all_are_things.shape == none_found.shape == (S, HEIGHT // 4, WIDTH // 4)
     assert torch.equal(all_are_things, none_found)
 
@@ -62,12 +63,14 @@ def test_masks_weaken_things_in_variant_b_and_strengthen_them_in_c(seed: int) ->
     """B is high only where V and M both are; C never lies below the potential without masks. Stuff stays."""
     semantic, found = semantic_logits(seed), random_detections(6, cells=7, seed=seed, dtype=torch.float64)
     assert found.masks is not None
-    b, c = DynamicPotential("B", T, 4)(semantic, found), DynamicPotential("C", T, 4)(semantic, found)
-    plain = DynamicPotential("B", T, 4)(semantic, replace(found, masks=None))
+    b, c = (
+        potential_of("B")(semantic, found),
+        potential_of("C")(semantic, found),
+    )
+    plain = potential_of("B")(semantic, replace(found, masks=None))
     certain = replace(found, scores=torch.ones_like(found.scores))
     of_m_alone = (
-        DynamicPotential("C", T, 4)(semantic, certain)[:6]
-        - DynamicPotential("B", T, 4)(semantic, replace(certain, masks=None))[:6]
+        potential_of("C")(semantic, certain)[:6] - potential_of("B")(semantic, replace(certain, masks=None))[:6]
     )
     s = found.scores[:, None, None]
     assert (b[:6] <= torch.minimum(plain[:6], s * of_m_alone) + 1e-12).all()
@@ -81,14 +84,14 @@ def test_only_c_lifts_a_thing_above_any_stuff() -> None:
     semantic = torch.full((T + S, 16, 24), -20.0)
     semantic[0] = 20.0
     sure = Detections(torch.tensor([WHOLE]), torch.ones(1), torch.tensor([0]), torch.full((1, 28, 28), 20.0))
-    assert DynamicPotential("B", T, 4)(semantic, sure)[0].max() == pytest.approx(1)
-    assert DynamicPotential("C", T, 4)(semantic, sure)[0].max() == pytest.approx(2)
+    assert potential_of("B")(semantic, sure)[0].max() == pytest.approx(1)
+    assert potential_of("C")(semantic, sure)[0].max() == pytest.approx(2)
 
 
 @pytest.mark.parametrize(("variant", "share"), [("A", 1.0), ("B", 0.25), ("C", 0.25)])
 def test_an_unsure_detection_is_attenuated_by_its_score_but_not_in_a(variant: str, share: float) -> None:
     semantic, found = semantic_logits(), random_detections(5, cells=7, dtype=torch.float64)
-    head = DynamicPotential(variant, T, 4)  # type: ignore[arg-type]
+    head = potential_of(variant)  # type: ignore[arg-type]
     unsure = replace(found, scores=found.scores / 4)
     torch.testing.assert_close(head(semantic, unsure)[:5], share * head(semantic, found)[:5])
 
@@ -100,7 +103,7 @@ def test_a_false_detection_where_v_sees_stuff_wins_nowhere_in_b(seed: int, masks
     semantic = semantic_logits(seed)
     semantic[T:] += 8
     found = random_detections(8, masks, cells=7, seed=seed, dtype=torch.float64)
-    psi = DynamicPotential("B", T, 4)(semantic, replace(found, scores=torch.ones_like(found.scores)))
+    psi = potential_of("B")(semantic, replace(found, scores=torch.ones_like(found.scores)))
     assert (psi.argmax(0) >= 8).all()
 
 
@@ -110,7 +113,7 @@ def test_a_false_detection_where_v_sees_stuff_wins_nowhere_in_b(seed: int, masks
 def perfect_affinities(regions: Tensor) -> tuple[InstanceAffinity, Tensor]:
     """A head, and Q in which the pixels of one region are alike and those of two have nothing in common."""
     c = int(regions.max()) + 1
-    head = InstanceAffinity(nn.Identity(), c)
+    head = InstanceAffinity(extractor=nn.Identity(), channels=c)
     for phi in (head.phi0, head.phi1):
         assert phi.bias is not None
         nn.init.dirac_(phi.weight)
@@ -140,7 +143,7 @@ def test_p_leaves_a_box_that_is_too_small_and_psi_cannot() -> None:
     regions[2:6, 2:10] = 1
     found = boxes_at([[2.0, 2.0, 6.0, 6.0]])
     head, q = perfect_affinities(regions)
-    psi = DynamicPotential("B", T, 4)(probable(regions, [1]), found)
+    psi = potential_of("B")(probable(regions, [1]), found)
     with torch.no_grad():
         p = head(psi, q)
     assert torch.equal(psi.argmax(0) == 0, (regions == 1) & (torch.arange(12) < 6))
@@ -153,7 +156,7 @@ def test_pixels_under_two_boxes_go_to_their_own_object() -> None:
     regions[2:6, 1:7], regions[2:6, 7:13] = 1, 2
     found = boxes_at([[1.0, 2.0, 10.0, 6.0], [4.0, 2.0, 13.0, 6.0]])
     head, q = perfect_affinities(regions)
-    psi = DynamicPotential("B", T, 4)(probable(regions, [1, 2]), found)
+    psi = potential_of("B")(probable(regions, [1, 2]), found)
     with torch.no_grad():
         p = head(psi, q)
     overlap = psi[:2, 2:6, 4:10]
@@ -192,7 +195,7 @@ def test_one_head_serves_any_number_of_instances() -> None:
 
 def matched_loss(found: Detections, wanted: Target, semantic: Tensor, q: Tensor | None = None) -> Tensor:
     kept, rows = match(found, wanted)
-    p = DynamicPotential("B", T, 4)(semantic, kept)
+    p = potential_of("B")(semantic, kept)
     if q is not None:
         p = affinity_head()(p, q)
     return panoptic_loss([p], [channel_labels(wanted, rows, T, (HEIGHT, WIDTH), 4)], ONE)
@@ -243,7 +246,7 @@ def test_truth_without_a_detection_gives_p_no_gradient() -> None:
     missed = (wanted.instances == 0)[2::4, 2::4]
     labels = channel_labels(wanted, match(found, wanted)[1], T, (HEIGHT, WIDTH), 4)
     assert (labels[missed] == VOID).all()
-    psi = DynamicPotential("B", T, 4)(semantic_logits(), found)
+    psi = potential_of("B")(semantic_logits(), found)
     q = torch.randn(8, HEIGHT // 4, WIDTH // 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     p = psi.clone().requires_grad_()
     panoptic_loss([p], [labels], ONE).backward()
@@ -338,7 +341,7 @@ def test_the_boxes_also_change_what_v_learns() -> None:
 @given(st.integers(0, 1000), st.integers(0, 9))
 def test_argmax_leaves_no_void_no_overlap_and_one_segment_per_stuff_class(seed: int, count: int) -> None:
     found = random_detections(count, seed=seed)
-    psi = DynamicPotential("B", T, 4)(semantic_logits(seed).float(), found)
+    psi = potential_of("B")(semantic_logits(seed).float(), found)
     result = decode(psi, found, CATEGORIES, (HEIGHT, WIDTH), (HEIGHT, WIDTH), 4)
     assert (result.ids > 0).all()
     assert sum(segment.area for segment in result) == HEIGHT * WIDTH

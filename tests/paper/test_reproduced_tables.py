@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.paper import tables
-from tests.test_house import tracked_files
+from tests.test_conventions import tracked_files
 from unipan.reproduction.paper_tables import TABLES
 from unipan.reproduction.records import ExperimentRecord, load_records
-from unipan.reproduction.requests import Request, config_hashes
-from unipan.reproduction.tables import Finished, render, render_speed
+from unipan.reproduction.request import Request
+from unipan.reproduction.tables import FinishedTrainings, render, render_speed
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 RECORDS = RESULTS.parents[1] / "experiments" / "reproduce"
@@ -50,13 +50,13 @@ def hashes_of(records: list[ExperimentRecord]) -> dict[str, str]:
 @pytest.mark.parametrize(("data", "iterations", "name", "page"), SHOWN)
 def test_the_page_shows_what_the_records_say(data: str, iterations: int, name: str, page: str) -> None:
     records = our_records(data)
-    made = render(TABLES[name], Finished.of(records, data, hashes_of(records), iterations))
+    made = render(TABLES[name], FinishedTrainings.of(records, data, hashes_of(records), iterations))
     assert shown(page, name) == made.strip()
 
 
 def test_the_command_finds_the_records_of_scenes(tmp_path: Path) -> None:
     request = Request(["table1"], "scenes", range(3), 1.0, 600, 1, tmp_path, RECORDS, "cpu")
-    wanted = config_hashes(request)
+    wanted = request.config_hashes()
     records = our_records("scenes")
     assert {each.model: each.config_hash for each in records}.items() <= wanted.items()
 
@@ -79,8 +79,7 @@ def test_the_papers_rows_are_the_papers(name: str) -> None:
     assert rows
     for row in rows:
         assert row.paper is not None
-        assert row.rest is not None
-        cells = zip(names, (*row.paper, *row.rest), strict=True)
+        cells = zip(names, row.paper, strict=True)
         assert {key: value for key, value in cells if value is not None} == PRINTED[name][row.label]
 
 

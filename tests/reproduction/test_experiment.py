@@ -8,12 +8,13 @@ import pytest
 
 from tests.tiny import CATEGORIES, Drawn, tiny_config, tiny_network
 from unipan.analysis.evaluate import evaluate
-from unipan.analysis.heuristic_search import GRID, search_merger
+from unipan.analysis.heuristic_search import GRID, search_thresholds
 from unipan.config import Config
 from unipan.inference import Segmenter
 from unipan.presets import panoptic_fpn
-from unipan.reproduction.experiment import ExperimentData, score, train_once
+from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord
+from unipan.reproduction.request import ExperimentData
 from unipan.training.trainer import Trainer
 
 DATA = ExperimentData("drawn", Drawn([3, 0, 2]), Drawn([2, 1], 50), Drawn([3, 2, 1, 0], 80))
@@ -36,7 +37,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, Experim
 
 def test_every_reading_is_what_the_evaluator_counts(finished: tuple[Trainer, ExperimentRecord]) -> None:
     trainer, record = finished
-    assert set(record.readings) == {"potential", "affinity", "heuristic", "tuned"}
+    assert set(record.fusions) == {"potential", "affinity", "heuristic", "tuned"}
     segmenter = Segmenter(trainer.evaluated.eval(), trainer.config, CATEGORIES, {}, trainer.fabric.device)
     found = evaluate(segmenter, DATA.test, ("affinity", "potential", "heuristic"))
     for fusion, quality in found.quality.items():
@@ -45,16 +46,16 @@ def test_every_reading_is_what_the_evaluator_counts(finished: tuple[Trainer, Exp
         assert np.allclose(record.counts(fusion)[order], quality.per_image, atol=5e-5), fusion
         assert quality.per_image.any()
     assert record.semantic["mean"] == pytest.approx(found.semantic.compute().mean)
-    assert record.readings["affinity"]["iou"]["mean"] == pytest.approx(found.panoptic.compute().mean)
+    assert record.fusions["affinity"]["iou"]["mean"] == pytest.approx(found.panoptic.compute().mean)
     assert (record.seed, record.iterations, record.model, record.data) == (0, 6, "D", "drawn")
 
 
 def test_the_tuned_limits_are_the_best_of_the_grid(finished: tuple[Trainer, ExperimentRecord]) -> None:
     trainer, record = finished
     segmenter = Segmenter(trainer.evaluated.eval(), trainer.config, CATEGORIES, {}, trainer.fabric.device)
-    grid = search_merger(segmenter, DATA.tuning, range(len(DATA.tuning)))
+    grid = search_thresholds(segmenter, DATA.tuning, range(len(DATA.tuning)))
     assert len(grid) == np.prod([len(values) for values in GRID.values()])
-    assert record.merger == vars(grid[0][0])
+    assert record.tuned == vars(grid[0][0])
     scores = [quality.compute()["All"].pq for _, quality in grid]  # type: ignore[union-attr]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > scores[-1]
@@ -69,8 +70,8 @@ def test_without_masks_there_is_no_merger_and_without_affinity_no_p(tmp_path: Pa
         loss=replace(base.loss, panoptic=0.0),
     )
     record = score("A", trained(config, tmp_path), DATA)
-    assert list(record.readings) == ["potential"]
-    assert record.merger is None
+    assert list(record.fusions) == ["potential"]
+    assert record.tuned is None
     assert record.ap is not None
     assert record.ap["mask"] is None
 
@@ -79,7 +80,7 @@ def test_a_baseline_is_read_with_its_small_stuff_too(tmp_path: Path) -> None:
     """Table I: what the merger removes by itself is no gain of trimming."""
     config = panoptic_fpn(config_of(heuristic=replace(tiny_config().heuristic, min_stuff_area=0.5)))
     record = score("Panoptic FPN", trained(config, tmp_path), DATA)
-    assert set(record.readings) == {"heuristic", "heuristic whole", "tuned"}
+    assert set(record.fusions) == {"heuristic", "heuristic whole", "tuned"}
     stuff = len(CATEGORIES.things)
     segments = {
         name: record.counts(name)[:, stuff:, 1:3].sum()  # TP + FP

@@ -13,9 +13,9 @@ from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
 from unipan.inference import PanopticResult
 from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
 from unipan.presets import scenes, scenes_mask_free, upsnet
-from unipan.reproduction.examples import Example, Reading, choose, deepest, image_quality, measure, own_box, spread
-from unipan.reproduction.figure_rows import affinities, attributed, compared, lead, revised, truncated
-from unipan.reproduction.figures import PLANS, draw_figures, pick
+from unipan.reproduction.figures.draw import PLANS, draw_figures, pick
+from unipan.reproduction.figures.examples import Example, SegmentedImage, choose, image_quality, measure, spread
+from unipan.reproduction.figures.rows import affinities, attributed, compared, lead, revised, truncated
 from unipan.structures import Detections
 
 CAR, BUS, ROAD = SCENE_CATEGORIES[0], SCENE_CATEGORIES[1], SCENE_CATEGORIES[7]
@@ -32,7 +32,7 @@ def street(car: slice, void: int = 0) -> PanopticMap:
     return panoptic_map(ids, {1: CAR, 2: ROAD})
 
 
-def reading() -> Reading:
+def segmented() -> SegmentedImage:
     """A car of columns 20..59 whose box ends at 49, under a bus's box from 40 on: P has all of it, Psi to 44."""
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     scene = SEGMENTER.scene(image)
@@ -48,11 +48,11 @@ def reading() -> Reading:
     }
     results = {name: PanopticResult(each.ids, each.segments, image, "a.png") for name, each in maps.items()}
     truth = street(slice(20, 60))
-    return Reading(3, Sample(image, truth, 3, "a.png"), scene, results, "affinity")  # type: ignore[arg-type]
+    return SegmentedImage(3, Sample(image, truth, 3, "a.png"), scene, results, "affinity")  # type: ignore[arg-type]
 
 
 def test_what_is_counted_and_where_the_cross_stands() -> None:
-    found = {example.kind: example for example in measure(reading())}
+    found = {example.kind: example for example in measure(segmented())}
     # Right outside the box: columns 50..59 by P, none by the merger; under both boxes: 40..49, of them 42 and 45.
     assert {kind: example.value for kind, example in found.items() if kind != "quality"} == {
         "outside": 100, "shared": 50, "conflict": 80, "revised": 37.5, "void": 4 * 96,
@@ -69,7 +69,7 @@ def test_what_is_counted_and_where_the_cross_stands() -> None:
         assert x0 <= x < x1
         assert y0 <= y < y1
     assert found["outside"].words == (
-        "of 100 pixels of this car outside its box, 100 are right by the argmax of P, 0 by the merger"
+        "of 100 pixels of this car outside its box, 100 are right by the argmax of P, 0 by the heuristic fusion"
     )
 
 
@@ -79,18 +79,6 @@ def test_quality_of_one_image() -> None:
     road = panoptic_map(np.full(SIZE, 2, np.int32), {2: ROAD})
     iou = 1 - 400 / (64 * 96)
     assert image_quality(truth, road) == pytest.approx(iou / 1.5)
-
-
-def test_own_box_and_deepest() -> None:
-    car = street(slice(20, 60)).segments[0]
-    boxes = torch.tensor([[20.0, 20, 60, 30], [20, 20, 55, 30], [0, 0, 5, 5]])
-    found = Detections(boxes, torch.ones(3), torch.tensor([1, 0, 0]))
-    assert own_box(car, found) == 0
-    assert own_box(car, found, 0) == 1
-    assert own_box(car, found[torch.tensor([2])]) is None
-    region = np.zeros(SIZE, bool)
-    region[10:15, 40:45] = True
-    assert deepest(region) == (42, 12)
 
 
 def example(index: int, value: float, kind: str = "void") -> Example:
@@ -116,7 +104,7 @@ def test_gains_and_losses_are_spread_over_the_ranking() -> None:
 
 
 def test_every_row_has_a_panel_for_every_column() -> None:
-    read = reading()
+    read = segmented()
     found = {each.kind: each for each in measure(read)}
     columns = {plan.number: len(plan.columns) for plan in PLANS}
     first = truncated(read, found["outside"])
@@ -133,7 +121,7 @@ def test_every_row_has_a_panel_for_every_column() -> None:
 
 
 def test_the_lead_is_above_zero_where_the_channel_wins() -> None:
-    read = reading()
+    read = segmented()
     found = {each.kind: each for each in measure(read)}
     channels = torch.zeros_like(read.scene.potential)
     channels[1, :, :10] = 2  # the car's own channel, the left cells
@@ -165,7 +153,7 @@ def test_a_network_without_masks_leaves_out_what_needs_them() -> None:
 
 
 def test_upsnet_is_measured_where_there_is_one() -> None:
-    read = reading()
+    read = segmented()
     assert read.without_parameters == "potential"
     merged = street(slice(20, 52))
     map_of_upsnet = PanopticResult(merged.ids, merged.segments, read.sample.image, "a.png")
@@ -176,7 +164,7 @@ def test_upsnet_is_measured_where_there_is_one() -> None:
     truth = read.sample.truth
     assert found["quality"].value == pytest.approx(100 * (1 - image_quality(truth, map_of_upsnet)))
     assert re.fullmatch(r"PQ of this image is 100\.0 by P and [0-9.]+ by UPSNet", found["quality"].words)
-    others = {example.kind: example for example in measure(reading())}
+    others = {example.kind: example for example in measure(segmented())}
     assert {kind: each for kind, each in found.items() if kind != "quality"} == {
         kind: each for kind, each in others.items() if kind != "quality"
     }
@@ -201,7 +189,7 @@ def test_a_network_of_upsnet_stands_in_figure_k_alone() -> None:
 
 def test_the_third_panel_of_figure_k_is_the_map_of_upsnet() -> None:
     data, other = Scenes(range(1)), segmenter_of(tiny(upsnet(scenes())))
-    read = Reading.of(SEGMENTER, data, 0, other)
+    read = SegmentedImage.of(SEGMENTER, data, 0, other)
     wanted = other(data[0].image, "upsnet")
     assert np.array_equal(read.results["upsnet"].ids, wanted.ids)
     swapped = replace(read, results={**read.results, "potential": wanted})

@@ -38,8 +38,8 @@ def record(**changes: object) -> ExperimentRecord:
     base = ExperimentRecord(
         model="A as B", data="drawn", seed=3, iterations=70, config={"train.batch_size": 4}, facts={"commit": "0"},
         categories=CATEGORIES.to_coco(), images=names,
-        readings={"potential": {"counts": counts, "trimmed": {"1": []}, "iou": {}, "iou_trimmed": {}}},
-        semantic={"mean": 0.5, "confusion": []}, ap=None, merger=None, ceiling={"all": 0.9},
+        fusions={"potential": {"counts": counts, "trimmed": {"1": []}, "iou": {}, "iou_trimmed": {}}},
+        semantic={"mean": 0.5, "confusion": []}, ap=None, tuned=None, ceiling={"all": 0.9},
         extra={"recipe": "r", "beside": 50},
     )  # fmt: skip
     return replace(base, **changes)  # type: ignore[arg-type]
@@ -65,8 +65,8 @@ def test_only_what_trimming_changes_is_kept_twice() -> None:
     assert differing([[1], [2], [3]], [[1], [5], [3]]) == {"1": [5]}
 
 
-def test_a_reading_that_is_not_there() -> None:
-    with pytest.raises(ValueError, match="no reading 'affinity', only potential"):
+def test_a_fusion_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match=r"'affinity'.*potential"):
         record().counts("affinity")
 
 

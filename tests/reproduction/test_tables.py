@@ -5,9 +5,9 @@ import pytest
 
 from tests.tiny import CATEGORIES
 from unipan.reproduction.ablations import MODELS
-from unipan.reproduction.paper_tables import TABLE_1, TABLE_G, TABLE_I, Order, Row, Table
+from unipan.reproduction.paper_tables import TABLE_1, TABLE_G, TABLE_I, Comparison, PaperTable, Printed, TableRow
 from unipan.reproduction.records import ExperimentRecord, hash_of
-from unipan.reproduction.tables import Finished, into_page, render
+from unipan.reproduction.tables import FinishedTrainings, into_page, render
 
 READINGS = ("potential", "affinity", "heuristic", "tuned", "upsnet", "heuristic whole", "upsnet whole")
 FACTS = {"machine": "a laptop", "commit": "abc"}
@@ -22,14 +22,14 @@ def record(model: str, seed: int, iou: list[float], beside: int = 50, **extra: o
     return ExperimentRecord(
         model=model, data="drawn", seed=seed, iterations=beside, config={"model": model}, facts=FACTS,
         categories=CATEGORIES.to_coco(), images=[f"{n}.png" for n in range(len(iou))],
-        readings=dict.fromkeys(READINGS, reading),
-        semantic={"mean": 0.5, "confusion": confusion}, ap={"box": 0.25, "mask": None}, merger=None,
+        fusions=dict.fromkeys(READINGS, reading),
+        semantic={"mean": 0.5, "confusion": confusion}, ap={"box": 0.25, "mask": None}, tuned=None,
         ceiling={"all": 0.9}, extra={"beside": beside, **extra},
     )  # fmt: skip
 
 
-def of(*records: ExperimentRecord) -> Finished:
-    return Finished.of(records, "drawn", {model: hash_of({"model": model}) for model in MODELS}, 50)
+def of(*records: ExperimentRecord) -> FinishedTrainings:
+    return FinishedTrainings.of(records, "drawn", {model: hash_of({"model": model}) for model in MODELS}, 50)
 
 
 def cells(text: str, start: str) -> list[str]:
@@ -37,13 +37,13 @@ def cells(text: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-SMALL = Table(
+SMALL = PaperTable(
     "Small",
     (
-        Row("good", "D", "affinity", "", (61.4, None, 66.3), rest=(81.1, 74.7, None, None, 38.8), trimmed=False),
-        Row("bad", "C", "potential", "ours", trimmed=False),
+        TableRow("good", "D", "affinity", "", Printed(61.4, None, 66.3, 81.1, 74.7, ap_box=38.8), trimmed=False),
+        TableRow("bad", "C", "potential", "ours", trimmed=False),
     ),
-    (Order("good", "bad", "one", (1.8, None, 1.5)), Order("bad", "good", "the reverse")),
+    (Comparison("good", "bad", "one", (1.8, None, 1.5)), Comparison("bad", "good", "the reverse")),
 )
 
 
@@ -134,8 +134,8 @@ def test_table_i_is_judged_by_stuff() -> None:
 
 
 def test_small_stuff_is_removed_first_unless_a_row_says_otherwise() -> None:
-    whole, trimmed = Row("whole", "D", "affinity", "", trimmed=False), Row("row", "D", "affinity", "")
-    text = render(Table("T", (whole, trimmed), ()), of(record("D", 0, [0.2, 0.8])))
+    whole, trimmed = TableRow("whole", "D", "affinity", "", trimmed=False), TableRow("row", "D", "affinity", "")
+    text = render(PaperTable("T", (whole, trimmed), ()), of(record("D", 0, [0.2, 0.8])))
     assert cells(text, "*whole*")[4] == "50.0"
     assert cells(text, "*row*")[4] == "80.0"
     assert cells(text, "*row*")[3] == "50.0"

@@ -6,7 +6,7 @@ import numpy as np
 
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
-from unipan.visualization.palette import colors_like, instance_color, lookup, segment_colors
+from unipan.visualization.palette import colors_like, instance_color, segment_colors
 
 CAR = Category(3, "car", True, (30, 80, 200))
 ROAD = Category(7, "road", False, (130, 70, 130))
@@ -50,7 +50,15 @@ def test_new_instances_get_colors_that_the_reference_has_not() -> None:
     assert colors[3] not in segment_colors(reference).values()
 
 
-def test_the_table_is_black_for_void() -> None:
-    table = lookup({2: (1, 2, 3)})
-    assert table.tolist() == [[0, 0, 0], [0, 0, 0], [1, 2, 3]]
-    assert lookup({}).tolist() == [[0, 0, 0]]
+def test_overlaps_are_counted_from_the_pixels_of_any_size() -> None:
+    reference, prediction = street(), street(shift=1)
+    halves = [PanopticMap(each.ids[::2, ::2], each.segments) for each in (prediction, reference)]
+    assert colors_like(*halves) == segment_colors(reference)
+
+
+def test_partners_may_be_given() -> None:
+    reference = street()
+    own = segment_colors(reference)
+    colors = colors_like(reference, reference, {1: 3})
+    assert colors[1] == own[3]
+    assert colors[2] not in own.values()

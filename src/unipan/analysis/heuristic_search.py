@@ -1,14 +1,13 @@
-"""The heuristic merger's four limits, searched on images of their own, so that it is a fair opponent."""
+"""Grid search of the heuristic fusion's four thresholds, on images of its own, so that it is a fair opponent."""
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
 from unipan.config import HeuristicConfig
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.panoptic_quality import PanopticQuality
-from unipan.fusion.heuristic import merge
-from unipan.inference import Scene, Segmenter
-from unipan.panoptic.maps import PanopticMap
+from unipan.inference import Segmenter
 
 GRID = {
     "score_threshold": (0.1, 0.2, 0.3, 0.5, 0.7),
@@ -16,23 +15,16 @@ GRID = {
     "mask_threshold": (0.4, 0.5, 0.6),
     "min_stuff_area": (0.0, 0.002, 0.0133),
 }
-"""180 cells around the published limits."""
+"""180 combinations around the published thresholds."""
 
 
-def merged(scene: Scene, limits: HeuristicConfig) -> PanopticMap:
-    """The merger's map of one scene under other limits than its checkpoint's."""
-    return merge(
-        scene.output.candidates[0], scene.semantic, scene.categories, limits, scene.input_size, scene.size, scene.stride
-    )
-
-
-def search_merger(
+def search_thresholds(
     segmenter: Segmenter, data: PanopticData, images: Iterable[int]
 ) -> list[tuple[HeuristicConfig, PanopticQuality]]:
-    """Every cell of GRID with its quality, best PQ first; the network runs once an image.
+    """Every combination of GRID with its quality, best PQ first; the network runs once per image.
 
     Raises:
-        ValueError: other classes than the segmenter's.
+        ValueError: the data's classes are not the segmenter's.
     """
     segmenter = segmenter.with_categories(data.categories)
     cells = [HeuristicConfig(*values) for values in itertools.product(*GRID.values())]
@@ -41,7 +33,8 @@ def search_merger(
         sample = data[index]
         scene = segmenter.scene(sample.image)
         for cell, quality in zip(cells, found, strict=True):
-            quality.update(sample.truth, merged(scene, cell), sample.name)
+            result = replace(scene, config=replace(scene.config, heuristic=cell)).result("heuristic")
+            quality.update(sample.truth, result, sample.name)
     return sorted(zip(cells, found, strict=True), key=lambda pair: -_pq(pair[1]))
 
 

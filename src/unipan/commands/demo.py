@@ -1,11 +1,5 @@
-"""`unipan demo`."""
+"""`unipan demo`: the options are in `unipan.demo`, which `python -m unipan.demo` shares."""
 
-import tyro
+from unipan.demo import main
 
-
-def main(arguments: list[str]) -> int:
-    """Run the demo; returns the exit code."""
-    from unipan import demo
-
-    tyro.cli(demo.main, prog="unipan demo", args=arguments)
-    return 0
+__all__ = ["main"]

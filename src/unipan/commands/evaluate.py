@@ -1,16 +1,12 @@
 """`unipan evaluate CHECKPOINT DATA`."""
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import Checkpoint, Device, Flag, FusionChoice, JsonFile
-
-if TYPE_CHECKING:
-    from unipan.datasets.panoptic_data import PanopticData
-    from unipan.inference import Segmenter
 
 
 def main(arguments: list[str]) -> int:
@@ -31,7 +27,7 @@ def evaluate(
     oracles: Flag = False,
     device: Device = "auto",
 ) -> None:
-    """Score a checkpoint on a dataset: PQ, SQ, RQ with intervals, mean IoU, AP, things and stuff confused by V.
+    """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
 
     Args:
         checkpoint: see `options.Checkpoint`.
@@ -39,53 +35,45 @@ def evaluate(
             1000000..1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
         json_file: write {"official", "strict", "ap", "iou", "thing_stuff"} here, as fractions.
-        limit: only the first so many images; 0 takes all.
-        detections: AP counts at most so many an image and class.
+        limit: score only the first N images; 0 takes all.
+        detections: AP counts at most N detections per image and class.
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         device: see `options.Device`.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from unipan.analysis.evaluate import evaluate as score
+    from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores, write_json
     from unipan.datasets.sources import open_data
-    from unipan.files import require_file
-    from unipan.inference import open_segmenter
+    from unipan.files import checkpoint_path, require_file
 
     if json_file is not None:
         require_file(json_file, "--json")
-    segmenter = open_segmenter(checkpoint, device)
+    checkpoint_path(checkpoint)
     images, note = open_data(data)
+    from unipan.analysis.evaluate import evaluate as score
+    from unipan.inference import open_segmenter
+
+    segmenter = open_segmenter(checkpoint, device)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
     counted = detections if find_spec("faster_coco_eval") is not None else None
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("evaluating", total=len(chosen))
-        found = score(segmenter, images, [fusion], chosen, counted, lambda *_: progress.advance(task))
+    with progress_bar("evaluating", len(chosen)) as step:
+        found = score(segmenter, images, [fusion], chosen, counted, step)
     scores = found.to_json(fusion)
-    first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
-    title = f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
     lines = [describe(scores), describe_confusion(scores)]
     if oracles:
-        lines += _swap(segmenter, images, chosen, scores)
-    print_scores(found.quality[fusion], title, lines)
+        from unipan.analysis.oracles import describe_oracles, oracle_swaps
+
+        with progress_bar("swapping parts for the truth", len(chosen)) as step:
+            swaps = oracle_swaps(segmenter, images, chosen, step)
+        scores["oracles"] = {swap: quality.to_json()["strict"] for swap, quality in swaps.items()}
+        lines += [
+            "argmax of P with one part swapped for the truth:",
+            *(f"  {line}" for line in describe_oracles(swaps)),
+        ]
+    first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
+    print_scores(found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent", lines)
     if json_file is not None:
         write_json(json_file, scores)
-
-
-def _swap(segmenter: "Segmenter", images: "PanopticData", chosen: range, content: dict[str, Any]) -> list[str]:
-    """PQ with one part swapped for the truth, in words; `content` gets it too."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from unipan.analysis.oracles import describe_oracles, oracle_swaps
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("swapping parts for the truth", total=len(chosen))
-        found = oracle_swaps(segmenter, images, chosen, lambda _: progress.advance(task))
-    content["oracles"] = {swap: quality.to_json()["strict"] for swap, quality in found.items()}
-    return ["argmax of P with one part swapped for the truth:", *(f"  {line}" for line in describe_oracles(found))]
 
 
 def describe(scores: dict[str, Any]) -> str:

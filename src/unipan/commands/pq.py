@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unipan.commands.progress import progress
+from unipan.commands.progress import progress_bar
 from unipan.files import require_file
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _score(
     from unipan.evaluation.folder_quality import score_folders
     from unipan.evaluation.summary import problem_lines
 
-    with progress("comparing", len(folders)) as advance:
+    with progress_bar("comparing", len(folders)) as advance:
         found = score_folders(folders, options.lenient, options.threads or None, advance, extra)
     for line in problem_lines(found.problems, options.lenient):
         print(f"unipan: {line}", file=sys.stderr)

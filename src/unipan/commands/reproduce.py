@@ -1,7 +1,6 @@
-"""`unipan reproduce TABLE`: its options. The work is in reproducing.py, which imports torch."""
+"""`unipan reproduce TABLE`."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,21 +35,22 @@ def reproduce(
 ) -> None:
     """Train the networks of one of the paper's tables at the size of your data, and print it beside the paper's rows.
 
-    Finished trainings leave a record each and are not run again; an interrupted one continues.
+    Every finished training leaves a record and is not run again; an interrupted one is continued.
 
     Args:
         table: table1, table2, tableF, tableG, tableH, tableI or speed; several with commas, or `all`.
         data: `scenes`, the built-in generator; or a folder with train/ and val/ in COCO panoptic format.
         seeds: trainings of each network, with seeds 0, 1, ...
         budget: minutes for one training of the largest network (D); all others get its iterations, so they take less.
-        iterations: that many instead of a budget.
-        panoptic: weight of the panoptic matching loss in the models that have it; the paper's is 1 on Cityscapes, .1 on
-            COCO. A table is made of the records of one weight, and of the models without that loss.
+        iterations: this many instead of a budget.
+        panoptic: weight of the panoptic matching loss in the models that have it; the paper's is 1 on Cityscapes, 0.1
+            on COCO. A table is made of the records of one weight and of the models without that loss.
         jobs: trainings side by side, each with its share of the cores.
-        runs: checkpoints and logs; runs/reproduce/NAME by default.
-        records: one small JSON file for every finished training.
-        out: write the tables here too, as Markdown; a page with <!-- TABLE --> and <!-- /TABLE --> around the old ones
-            keeps every other word.
+        runs: folder for checkpoints and logs; runs/reproduce/NAME by default.
+        records: folder for the records, a small JSON file for each finished training. Those of the published tables are
+            in experiments/reproduce of the repository.
+        out: also write the tables to this Markdown file; if it has <!-- TABLE --> and <!-- /TABLE -->, only what stands
+            between them is replaced.
         from_records: train nothing; make the tables of what the records hold.
         accelerator: where to train; auto takes a GPU if there is one.
     """
@@ -61,41 +61,20 @@ def reproduce(
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
     runs = runs or Path("runs/reproduce") / Path(data).name
-    _look_beforehand(names, out, () if from_records else ((records, "--records"), (runs, "--runs")))
-    from unipan.reproduction.requests import Request
-    from unipan.reproduction.run import run
+    from unipan.files import require_file, require_folder, write_atomically
 
+    for folder, option in () if from_records else ((records, "--records"), (runs, "--runs")):
+        require_folder(folder, option)
+    from unipan.reproduction.request import Request
+    from unipan.reproduction.run import run
+    from unipan.reproduction.tables import page_with
+
+    if out is not None:  # what cannot be written is said before hours of training
+        require_file(out, "--out")
+        page_with(out, dict.fromkeys(names, ""))
     request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
     tables = run(request, train=not from_records)
     print("\n".join(tables.values()))
     if out is not None:
-        from unipan.files import write_atomically
-
-        write_atomically(out, _page(out, tables).encode())
+        write_atomically(out, page_with(out, tables).encode())
         print(f"written to {out}", file=sys.stderr)
-
-
-def _look_beforehand(tables: list[str], out: Path | None, folders: Sequence[tuple[Path, str]]) -> None:
-    """What cannot be written is said before hours of training.
-
-    Raises:
-        ValueError: a folder in the place of a file or the reverse, or a page without a place for one of the tables.
-    """
-    from unipan.files import require_file, require_folder
-
-    for folder, option in folders:
-        require_folder(folder, option)
-    if out is not None:
-        require_file(out, "--out")
-        _page(out, dict.fromkeys(tables, ""))
-
-
-def _page(out: Path, tables: dict[str, str]) -> str:
-    """What `--out` will hold: the tables, in their places where it has some."""
-    from unipan.reproduction.tables import into_page
-
-    try:
-        page = out.read_text(encoding="utf-8") if out.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise ValueError(f"--out {out}: this file is no text; give the name of a Markdown page") from error
-    return into_page(page, tables)

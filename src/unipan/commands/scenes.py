@@ -21,13 +21,13 @@ def scenes(
     seed: Annotated[int, arg(metavar="S")] = 0,
     size: Annotated[tuple[int, int], arg(metavar="H W")] = (128, 256),
 ) -> None:
-    """Draw street scenes with exact ids and write them as a COCO panoptic dataset.
+    """Draw street scenes with exact ground truth and write them as a COCO panoptic dataset.
 
     Args:
-        count: how many.
-        seed: the first scene's seed; the next has the next one. The bundled checkpoint was trained on seeds below
-            990000; those from 1000000 on are held out.
-        out: the dataset's folder: images/, panoptic/ and panoptic.json.
+        count: number of scenes.
+        seed: of the first scene; the seeds are consecutive. The bundled checkpoint was trained on seeds below 990000;
+            those from 1000000 on are held out.
+        out: folder of the dataset: images/, panoptic/ and panoptic.json.
         size: height and width in pixels.
     """
     if count < 1:
@@ -35,16 +35,16 @@ def scenes(
     if seed < 0:
         raise ValueError(f"--seed {seed}: seeds start at 0")
     if min(size) < 1:
-        raise ValueError(f"--size {size[0]} {size[1]}: a scene has at least one pixel each way")
+        raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 1")
     from unipan.files import require_folder
 
     for part in ("images", "panoptic"):
         require_folder(out / part, "--out")
     if (out / "panoptic.json").exists():
-        raise ValueError(f"--out {out}: a dataset is there already; give an empty folder")
+        raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")
     from rich.progress import track
 
-    from unipan.datasets.formats.coco_writer import write_coco_panoptic
+    from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
     from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 
     drawn = Scenes(range(seed, seed + count), size)

@@ -1,16 +1,9 @@
-"""`unipan train PRESET`: its options. What they set in motion is in training.py, which imports torch."""
+"""`unipan train PRESET`; its options are in `training.options`."""
 
 import sys
-from dataclasses import replace
-from pathlib import Path
 
-import tyro
-
-from unipan.presets import BASELINES, PRESETS, preset, split_baseline
-from unipan.training.options import TrainOptions
-
-BUILT_IN = ("scenes", "scenes_mask_free")
-"""Presets that train on the generator unless told otherwise."""
+from unipan.presets import BASELINES, PRESETS, split_baseline
+from unipan.training.options import parse
 
 
 def main(arguments: list[str]) -> int:
@@ -19,10 +12,7 @@ def main(arguments: list[str]) -> int:
         asked = bool(arguments) and arguments[0] in ("-h", "--help")
         print(overview(), end="", file=sys.stdout if asked else sys.stderr)
         if arguments and not asked:
-            print(
-                f"unipan: train: there is no preset {arguments[0]!r}; it comes first, before the options",
-                file=sys.stderr,
-            )
+            print(f"unipan: train: there is no preset {arguments[0]!r}; it precedes the options", file=sys.stderr)
         return 0 if asked else 2
     options = parse(arguments[0], arguments[1:])
     if not options.data:
@@ -34,22 +24,6 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def parse(name: str, arguments: list[str]) -> TrainOptions:
-    """The options of a preset after the command line's changes."""
-    default = TrainOptions("scenes" if split_baseline(name)[0] in BUILT_IN else "", config=preset(name))
-    options = tyro.cli(TrainOptions, default=default, prog=f"unipan train {name}", args=arguments)
-    config = options.config
-    if options.seed is not None:
-        config = replace(config, train=replace(config.train, seed=options.seed))
-    return replace(options, config=config, out=options.out or Path("runs") / name, explicit=named(arguments))
-
-
-def named(arguments: list[str]) -> tuple[str, ...]:
-    """The fields of `train` that stand on a command line: `--train.lr .02` gives lr."""
-    options = [word.partition("=")[0] for word in arguments if word.startswith("--train.")]
-    return tuple(option.removeprefix("--train.").replace("-", "_") for option in options)
-
-
 def overview() -> str:
     """What `unipan train --help` prints."""
     presets = "".join(f"  {name:<27}{(make.__doc__ or '').splitlines()[0]}\n" for name, make in PRESETS.items())
@@ -58,7 +32,7 @@ def overview() -> str:
         "                           [--minutes M] [--seed S] [--resume] [--devices N] [--field value ...]\n\n"
         f"presets:\n{presets}\n"
         f"and each as a baseline of the paper: PRESET_{', PRESET_'.join(BASELINES)} (scenes_upsnet)\n\n"
-        "`unipan train PRESET --help` lists every option and knob with its default in that preset, for example\n"
+        "`unipan train PRESET --help` lists every option with its default in that preset. Examples:\n"
         "  unipan train scenes --minutes 30\n"
         "  unipan train finetune --data my_photos --data.short-side 384 --train.batch-size 2\n"
     )

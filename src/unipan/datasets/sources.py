@@ -4,8 +4,9 @@ import re
 
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.formats.listed import Listed
-from unipan.datasets.formats.registry import READERS, ReadOptions, open_dataset, split_name
+from unipan.datasets.formats.format import FormatOptions
+from unipan.datasets.formats.listed_dataset import ListedDataset
+from unipan.datasets.formats.registry import open_dataset, readable, split_prefix
 from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.scenes.generator import HELD_OUT, Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
@@ -56,10 +57,10 @@ def open_photos(source: str, split: str | None = None) -> PanopticData:
     Raises:
         FileNotFoundError, ValueError: see `CocoPanoptic` and `open_dataset`; also a dataset without photographs.
     """
-    name, path = split_name(source, READERS)
+    name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
         return CocoPanoptic(path)
-    data = open_dataset(source, ReadOptions(split=None if is_split(path) else split))
+    data = open_dataset(source, FormatOptions(split=None if is_split(path) else split))
     data.image_path(0)  # raises where there are no photographs, before hours of work
     return data
 
@@ -100,13 +101,13 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
 
 def is_whole_cityscapes(source: str) -> bool:
     """Whether DATA is a Cityscapes folder and none of its splits: then train is trained on and val validated on."""
-    name, path = split_name(source, READERS)
+    name, path = split_prefix(source, readable())
     return name in (None, "cityscapes") and is_cityscapes(path) and not is_split(path)
 
 
 def spell_source(data: PanopticData, source: str) -> str:
     """What notes call a dataset: with its split, where DATA does not name one."""
-    return str(data.source) if isinstance(data, Listed) else source
+    return str(data.source) if isinstance(data, ListedDataset) and data.source.is_dir() else source
 
 
 def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticData, str]:

@@ -1,11 +1,12 @@
 """The figures that `unipan pq --explain` prints below PQ, and what a metric must offer to be one of them."""
 
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, runtime_checkable
 
 from unipan.evaluation.image_pair import ImagePair
 from unipan.panoptic.categories import Categories
 
 
+@runtime_checkable
 class ExtraMetric(Protocol):
     """A metric that is counted beside PQ, from the same overlaps.
 
@@ -15,7 +16,7 @@ class ExtraMetric(Protocol):
     def add(self, pair: ImagePair) -> object:
         """Count one image."""
 
-    def __add__(self, other: Self) -> Self:
+    def __add__(self, other: Any, /) -> Any:
         """Merge what two threads have counted."""
 
     def to_json(self) -> Any:

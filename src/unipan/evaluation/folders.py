@@ -14,10 +14,11 @@ import numpy as np
 from unipan.arrays import Int32
 from unipan.evaluation.matching import SegmentTable
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.coco_json import inside, number, read_json, rows_of, unique_rows
+from unipan.panoptic.coco_json import float_or_nan, path_inside, read_json, rows_of, unique_rows
+from unipan.panoptic.coco_parser import parse_segments, raise_first
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import decode_png
-from unipan.panoptic.runs import MAX_ID
+from unipan.panoptic.runs import runs
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Listing:
         name = self.annotations[image_id].get("file_name")
         if not isinstance(name, str) or not name:
             raise ValueError(f"{self.source}: the annotation of image {image_id!r} has no `file_name`")
-        return inside(self.folder, name, self.source)
+        return path_inside(self.folder, name, self.source)
 
     def segments(self, image_id: int | str, index: Mapping[int, int]) -> tuple[SegmentTable, str | None]:
         """The segments of an image, and why the official tool cannot read them.
@@ -66,32 +67,20 @@ class Listing:
             index: class index by category id.
 
         Raises:
-            ValueError: a segment id that is no whole number in 1..MAX_ID or appears twice; an unknown category.
+            ValueError: a segment is broken: see `parse_segments`.
         """
-        where = f"image {image_id!r}: "
-        rows = rows_of(self.annotations[image_id], "segments_info", self.source, where)
-        ids: list[Any] = [row.get("id") for row in rows]
-        if ids and not (set(map(type, ids)) == {int} and min(ids) > 0 and max(ids) <= MAX_ID):
-            key = next(key for key in ids if type(key) is not int or not 0 < key <= MAX_ID)
-            raise ValueError(f"{self.source}: {where}segment id {key!r} is no whole number in 1..{MAX_ID}")
-        if len(set(ids)) < len(ids):
-            twice = next(key for key in ids if ids.count(key) > 1)
-            raise ValueError(f"{self.source}: {where}segment id {twice} appears twice; ids are unique in an image")
-        categories = [row.get("category_id") for row in rows]
-        classes = [index.get(key, -1) if type(key) is int else -1 for key in categories]
-        if -1 in classes:
-            row = rows[classes.index(-1)]
-            raise ValueError(
-                f"{self.source}: {where}segment {row['id']} has category id {row.get('category_id')!r}, which is not "
-                f"one of the {len(index)} classes of the truth; predict its classes, by its ids"
-            )
-        crowd = [row.get("iscrowd") for row in rows]
-        bare = next((row["id"] for row in rows if "iscrowd" not in row), None) if None in crowd else None
+        rows_of(self.annotations[image_id], "segments_info", self.source, f"image {image_id!r}: ")
+        rows, findings = parse_segments(self.annotations[image_id], index, self.source)
+        for finding in findings:
+            if finding.kind == "category-unknown":
+                raise ValueError(f"{finding} of the ground truth; predict its {len(index)} classes, by its ids")
+        raise_first(findings, tolerated=("score-broken",))
+        bare = next((key for key, row in rows.items() if "iscrowd" not in row), None)
         table = SegmentTable(
-            np.array(ids, np.int64),
-            np.array(classes, np.int64),
-            np.array([*map(bool, crowd)], bool),
-            np.array([number(row.get("area")) for row in rows], np.float64),
+            np.array([*rows], np.int64),
+            np.array([index[row["category_id"]] for row in rows.values()], np.int64),
+            np.array([bool(row.get("iscrowd")) for row in rows.values()], bool),
+            np.array([float_or_nan(row.get("area")) for row in rows.values()], np.float64),
         )
         return table, None if bare is None else f"segment {bare} has no `iscrowd`"
 
@@ -181,7 +170,7 @@ class PanopticFolders:
     def _map(self, side: SegmentedImage, ids: Int32[np.ndarray, "H W"] | None) -> PanopticMap:
         """A map in which undeclared ids are void and segments without pixels are left out."""
         assert ids is not None
-        present = np.unique(ids)
+        present = np.unique(ids.reshape(-1)[runs(ids)[0]])
         stray = np.setdiff1d(present, [*side.segments.ids.tolist(), VOID_ID])
         if len(stray):
             ids = np.where(np.isin(ids, stray), VOID_ID, ids).astype(np.int32)

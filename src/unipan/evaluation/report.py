@@ -1,14 +1,12 @@
-"""The folder that `--html` writes: `index.html` to look at, `images.csv` with the PQ of every image."""
+"""The folder that `unipan pq --html` writes: `index.html` to look at, `images.csv` with the PQ of every image."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from unipan import __version__
-from unipan.arrays import UInt8
 from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality
 from unipan.evaluation.error_costs import ErrorDecomposition
 from unipan.evaluation.errors import MEANINGS
@@ -17,63 +15,59 @@ from unipan.evaluation.folder_quality import available_cores
 from unipan.evaluation.matching import match_segments
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.per_image import ImageScore, image_scores, to_csv
-from unipan.evaluation.pq_scores import GROUPS, ClassQuality
+from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.semantic_iou import SemanticIoU
-from unipan.files import make_folder, write_atomically
-from unipan.panoptic.categories import Category
+from unipan.files import write_atomically
 from unipan.panoptic.maps import PanopticMap
-from unipan.visualization.error_map import KEYS, error_map
-from unipan.visualization.evaluation_page import (
+from unipan.visualization.flat import ERROR_COLORS, error_map, indexed_map, resize_map
+from unipan.visualization.pages import (
+    CaptionedImage,
     ClassRow,
-    Confusion,
-    CostRow,
+    ConfusionTable,
+    ErrorCostRow,
     EvaluationPage,
     ImageCard,
-    render_evaluation,
+    ScoreRow,
+    data_uri,
+    write_page,
 )
-from unipan.visualization.overlay import Picture, color_map
-from unipan.visualization.page import Figure, Panel, ScoreRow
-from unipan.visualization.palette import colors_like, segment_colors
+from unipan.visualization.palette import colors_like
 
 WORST = 50
 WIDTH = 480
-"""Pictures on the page are at most so wide: pages of 150 pictures must still open at once."""
+"""Pixels: pictures on the page are at most this wide, so that a page of 150 opens at once."""
 
 Maps = Callable[[str], tuple[PanopticMap, PanopticMap]]
-"""Truth and prediction of an image by its name."""
+"""Ground truth and prediction of an image by its name; called from several threads."""
 
 SCORES_NOTE = (
-    "In percent, each with its 95 % interval (bootstrap over images). Strict counts areas from the PNGs and honours "
-    "every crowd; official is what panopticapi computes, shown where it differs."
+    "In percent, with 95 % bootstrap intervals over the images. Strict takes areas from the PNGs and lets every crowd "
+    "region absorb false positives; official is what panopticapi computes, shown where it differs."
 )
 COSTS_NOTE = (
-    "What PQ would gain if this kind of error alone were repaired. The costs do not add up: PQ is a ratio, and one "
-    "repair makes the next worth more or less. With everything repaired PQ is {repaired:.0f}."
+    "The PQ that would be gained if errors of this kind alone were repaired. The costs do not add up, because PQ is a "
+    "ratio: each repair changes what the next is worth. With every error repaired, PQ is {repaired:.0f}."
 )
 
 
 def write_evaluation(
     folder: Path, title: str, quality: PanopticQuality, extra: Mapping[str, ExtraMetric], maps: Maps
 ) -> Path:
-    """Write the page and the table.
+    """Write the page and the table; returns the page.
 
     Args:
-        folder: made if need be.
+        folder: made if missing.
         title: of the page.
-        quality: counted already; its images are what the page shows.
+        quality: of the images that the page shows.
         extra: "errors" and "iou" of `extra_metrics`, of the same images.
-        maps: opens an image again.
-
-    Returns:
-        the page.
+        maps: reads an image again.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    make_folder(folder)
     rows = image_scores(quality)
     page = folder / "index.html"
-    write_atomically(page, render_evaluation(evaluation_page(title, quality, extra, rows, maps)).encode())
+    write_page(page, evaluation_page(title, quality, extra, rows, maps))
     write_atomically(folder / "images.csv", to_csv(rows).encode())
     return page
 
@@ -85,100 +79,84 @@ def evaluation_page(
     errors, iou = extra["errors"], extra["iou"]
     assert isinstance(errors, ErrorDecomposition)
     assert isinstance(iou, SemanticIoU)
-    costs = errors.compute()
-    repaired = 100 * (costs.repaired["All"] or 0.0)
+    categories, costs = quality.categories, errors.compute()
     worst = [row for row in rows if row.pq is not None and row.fp + row.fn + row.tp > 0][:WORST]
     with ThreadPoolExecutor(available_cores()) as pool:
         cards = list(pool.map(lambda row: _card(row, errors, *maps(row.image)), worst))
     kinds = [
-        CostRow(kind, MEANINGS[kind], each.truths + each.predictions, each.cost["All"] or 0.0)
+        ErrorCostRow(kind, MEANINGS[kind], each.truths + each.predictions, each.cost["All"] or 0.0)
         for kind, each in costs.kinds.items()
     ]
     return EvaluationPage(
         title=title,
         kicker="unipan pq",
-        lead=_lead(quality),
+        lead=[
+            f"{len(quality):,} images, {len(categories.things)} thing and {len(categories.stuff)} stuff classes. A "
+            "predicted segment matches a ground-truth segment of its class if their IoU is above 0.5.",
+            "PQ is averaged over classes. For each class it is SQ, the mean IoU of matched segments, times RQ, the F1 "
+            "score of finding them.",
+        ],
         scores=_scores(quality),
         scores_note=SCORES_NOTE,
         costs=sorted(kinds, key=lambda row: -row.cost),
-        costs_note=COSTS_NOTE.format(repaired=repaired),
+        costs_note=COSTS_NOTE.format(repaired=100 * (costs.repaired["All"] or 0.0)),
         classes=_classes(quality),
         confusion=_confusion(iou),
-        images=cards,
-        images_note=f"The {len(worst)} images with the lowest PQ of their own. All are in images.csv beside this page.",
-        keys=list(KEYS.items()),
-        colophon=f"Written by unipan {__version__}. The page needs nothing from outside.",
+        cards=cards,
+        cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv beside this page.",
+        legend=list(ERROR_COLORS.items()),
+        colophon=f"Written by unipan {__version__}. This page works offline.",
     )
 
 
-def _lead(quality: PanopticQuality) -> list[str]:
-    categories = quality.categories
-    return [
-        f"{len(quality):,} images, {len(categories.things)} thing and {len(categories.stuff)} stuff classes. A "
-        "predicted segment counts as found where it covers a true one of its class by more than half (IoU above .5).",
-        "PQ is the mean over classes of SQ, how well found segments are outlined, times RQ, how many were found and "
-        "how many were made up.",
-    ]
-
-
 def _scores(quality: PanopticQuality) -> list[ScoreRow]:
-    intervals, official = bootstrap_quality(quality), quality.official()
-    rows = []
-    if official is not None and official != quality.compute():
-        figures = {}
-        for group in GROUPS:
-            if each := official[group]:
-                figures[group] = {m.upper(): _figure(Interval(v, v, v)) for m in METRICS for v in [getattr(each, m)]}
-        rows.append(ScoreRow("official", "panopticapi's rules", figures))
-    strict = {
-        group: {metric.upper(): _figure(each[metric]) for metric in METRICS}
-        for group, each in intervals.items()
-        if each is not None
+    strict = ScoreRow("strict", "areas from the PNGs, every crowd", bootstrap_quality(quality))
+    official = quality.official()
+    if official is None or official == quality.compute():
+        return [strict]
+    values = {
+        group: {metric: Interval(*[getattr(each, metric)] * 3) for metric in METRICS}
+        for group in GROUPS
+        if (each := official[group])
     }
-    return [*rows, ScoreRow("strict", "areas counted, every crowd honoured", strict)]
-
-
-def _figure(interval: Interval) -> Figure:
-    return Figure(interval.value, interval.low, interval.high)
+    return [ScoreRow("official", "the rules of panopticapi", values), strict]
 
 
 def _classes(quality: PanopticQuality) -> list[ClassRow]:
+    rows = []
     per_class = quality.compute().per_class
-    return [_class_row(category, per_class[category.id]) for category in quality.categories]
+    for category in quality.categories:
+        each = per_class[category.id]
+        pq, sq, rq = (each.pq, each.sq, each.rq) if each.tp + each.fp + each.fn else (None, None, None)
+        rows.append(ClassRow(category.name, category.color, category.isthing, pq, sq, rq, each.tp, each.fp, each.fn))
+    return rows
 
 
-def _class_row(category: Category, each: ClassQuality) -> ClassRow:
-    occurs = each.tp + each.fp + each.fn > 0
-    pq, sq, rq = (each.pq, each.sq, each.rq) if occurs else (None, None, None)
-    return ClassRow(category.name, category.color, category.isthing, pq, sq, rq, each.tp, each.fp, each.fn)
-
-
-def _confusion(found: SemanticIoU) -> Confusion:
-    names = [category.name for category in found.categories]
-    void = np.zeros((1, len(names) + 1))
-    return Confusion([*names, "void"], np.concatenate([found.confusion.astype(np.float64), void]))
+def _confusion(iou: SemanticIoU) -> ConfusionTable:
+    names = [category.name for category in iou.categories]
+    return ConfusionTable.of([*names, "void"], np.pad(iou.confusion, ((0, 1), (0, 0))))
 
 
 def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, prediction: PanopticMap) -> ImageCard:
-    matches = match_segments(truth, prediction, row.image)
-    pairs = zip(matches.truth.tolist(), matches.prediction.tolist(), strict=True)
-    partners = {truth.segments[t].id: prediction.segments[p].id for t, p in pairs}
-    false_positives = {prediction.segments[p].id for p in matches.false_positives.tolist()}
-    errors = found.images[row.image]
-    names = [found.categories[index].name for index in errors.classes]
-    colors, theirs = segment_colors(truth), colors_like(prediction, truth)
-    panels = [
-        Panel("ground truth", small(color_map(truth, colors)), f"{len(truth)} segments"),
-        Panel("prediction", small(color_map(prediction, theirs)), f"{len(prediction)} segments"),
-        Panel("errors", small(error_map(truth, prediction, partners, false_positives))),
+    pairs = match_segments(truth, prediction, row.image)
+    matches = {
+        truth.segments[t].id: prediction.segments[p].id
+        for t, p in zip(pairs.truth.tolist(), pairs.prediction.tolist(), strict=True)
+    }
+    false_positives = {prediction.segments[p].id for p in pairs.false_positives.tolist()}
+    classes = [found.categories[index].name for index in found.images[row.image].classes]
+    truth, prediction = small(truth), small(prediction)  # before colouring, which costs most
+    colors = colors_like(prediction, truth, {match: key for key, match in matches.items()})
+    pictures = [
+        ("ground truth", indexed_map(truth), f"{len(truth)} segments"),
+        ("prediction", indexed_map(prediction, colors), f"{len(prediction)} segments"),
+        ("errors", error_map(truth, prediction, matches, false_positives), ""),
     ]
-    return ImageCard(row.image, row.pq or 0.0, row.tp, row.fp, row.fn, names, panels)
+    images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]
+    return ImageCard(row.image, row.pq or 0.0, row.tp, row.fp, row.fn, classes, images)
 
 
-def small(picture: Picture) -> UInt8[np.ndarray, "tall wide 3"]:
-    """At most WIDTH pixels wide; colours stay pure, as in a map."""
-    height, width = picture.shape[:2]
-    if width <= WIDTH:
-        return picture
-    size = (WIDTH, max(1, round(height * WIDTH / width)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+def small(panoptic: PanopticMap) -> PanopticMap:
+    """The map, at most WIDTH pixels wide."""
+    height, width = panoptic.ids.shape
+    return panoptic if width <= WIDTH else resize_map(panoptic, (max(1, round(height * WIDTH / width)), WIDTH))

@@ -5,7 +5,6 @@ classes that occur in the truth or the prediction, as in cityscapesScripts.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -96,7 +95,7 @@ class SemanticIoU:
             )
         return given
 
-    def __add__(self, other: Self) -> Self:
+    def __add__(self, other: "SemanticIoU") -> "SemanticIoU":
         if self.categories != other.categories:
             raise ValueError("semantic IoU: two parts with different categories cannot be merged")
         return type(self)(self.categories, self.confusion + other.confusion)

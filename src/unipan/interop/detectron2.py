@@ -24,12 +24,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unipan.build import build_network
+from unipan.build import build_anchors, build_network
 from unipan.config import Config, PotentialConfig
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.interop.moves import NORM, Imported, Move, background_first, moves_of, translate, without_background
 from unipan.models.backbone import BLOCKS
-from unipan.models.detection.anchors import anchor_generator
 from unipan.presets import coco, panoptic_fpn
 
 KIND = "a Panoptic FPN of detectron2 (panoptic_fpn_R_50 or R_101 on COCO)"
@@ -96,7 +95,7 @@ def depth_of(tensors: Mapping[str, Tensor], origin: str) -> Depth:
 
 def without_constants(tensors: Mapping[str, Tensor], config: Config, origin: str) -> dict[str, Tensor]:
     """The tensors without anchors and pixel mean, which older files carry along: they must be those of the config."""
-    cells = anchor_generator(config.detection).cell_anchors
+    cells = build_anchors(config.detection).cell_anchors
     constants = {f"{ANCHORS}{level}": cell for level, cell in enumerate(cells)}
     constants |= {"pixel_mean": torch.tensor(MEAN_BGR), "pixel_std": torch.ones(3)}
     rest = dict(tensors)

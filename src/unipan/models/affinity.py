@@ -41,6 +41,7 @@ class InstanceAffinity(nn.Module):
 
     def __init__(
         self,
+        *,
         extractor: nn.Module,
         channels: int = 128,
         activation: Activation = "identity",

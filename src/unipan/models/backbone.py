@@ -31,7 +31,7 @@ class ResNet(nn.Module):
         msra: a stage's stride stands in its first 1x1 (MSRA's ResNet), not in its 3x3 (torchvision's).
     """
 
-    def __init__(self, depth: int, width: int = STANDARD_WIDTH, frozen: bool = False, msra: bool = False) -> None:
+    def __init__(self, *, depth: int, width: int = STANDARD_WIDTH, frozen: bool = False, msra: bool = False) -> None:
         super().__init__()
         block, counts = BLOCKS[depth]
         norm: type[nn.Module] = FrozenBatchNorm2d if frozen else nn.BatchNorm2d
@@ -80,6 +80,7 @@ class ResNetFPN(nn.Module):
 
     def __init__(
         self,
+        *,
         depth: int = 50,
         width: int = STANDARD_WIDTH,
         fpn_channels: int = 256,
@@ -92,7 +93,7 @@ class ResNetFPN(nn.Module):
         self.width = width
         self.out_channels = fpn_channels
         self.stride_in_1x1 = stride_in_1x1
-        self.resnet = ResNet(depth, width, frozen, stride_in_1x1)
+        self.resnet = ResNet(depth=depth, width=width, frozen=frozen, msra=stride_in_1x1)
         top = self.resnet.channels[-1]
         self.excite = SqueezeExcitation(top, max(top // se_reduction, 1)) if se_reduction else nn.Identity()
         self.fpn = FeaturePyramidNetwork(self.resnet.channels, fpn_channels, extra_blocks=LastLevelMaxPool())

@@ -13,13 +13,13 @@ Legend: B images, K channels of one image, L classes, h w = H/d W/d (d = 4 in th
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unipan.config import LossConfig
 from unipan.ops.distributed import mean_count
 from unipan.ops.lovasz import lovasz_hinge, lovasz_softmax
 from unipan.ops.masks import reduce_labels
@@ -28,26 +28,36 @@ from unipan.structures import PanopticOutput, Target
 
 DETECTION_TERMS = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask")
 
+Kind = Literal["cross_entropy", "lovasz", "both"]
+
 
 class Criterion(nn.Module):
     """Losses of a batch: `terms(output, targets)` unweighted and named, `total(terms)` their weighted sum.
 
     Args:
-        config: weights and kinds.
+        weights: by the name of a term: DETECTION_TERMS, `semantic`, `panoptic` (the loss on P), `potential` (the same
+            loss on Psi), and whatever a subclass adds to them.
         stride: pixels of the input per cell of V.
-        log: cross entropy on log P, not on P as logits (facts 9.4: the paper's text allows both).
+        semantic_kind: cross entropy or Lovasz softmax on V, or their sum.
+        semantic_stride: the semantic loss is taken at 1/stride of the input.
+        log: cross entropy on log P, not on P as logits (the paper's text allows both).
     """
 
-    def __init__(self, config: LossConfig, stride: int, log: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        weights: Mapping[str, float],
+        stride: int,
+        semantic_kind: Kind = "cross_entropy",
+        semantic_stride: int = 1,
+        log: bool = False,
+    ) -> None:
         super().__init__()
-        self.config = config
-        self.log = log
+        self.weights = dict(weights)
         self.stride = stride
-        self.weights = dict.fromkeys(DETECTION_TERMS, config.detection) | {
-            "semantic": config.semantic,
-            "panoptic": config.panoptic,
-            "potential": config.potential,
-        }
+        self.semantic_kind = semantic_kind
+        self.semantic_stride = semantic_stride
+        self.log = log
 
     def forward(
         self, output: PanopticOutput, targets: list[Target], labelled: float | None = None
@@ -68,23 +78,29 @@ class Criterion(nn.Module):
         terms = dict(output.detection_losses)
         labels = [_padded(target.semantic, output.semantic, self.stride) for target in targets]
         terms["semantic"] = semantic_loss(
-            output.semantic, torch.stack(labels), self.config.semantic_kind, self.config.semantic_stride, labelled
+            output.semantic, torch.stack(labels), self.semantic_kind, self.semantic_stride, labelled
         )
-        if self.config.panoptic:
+        if self.weights["panoptic"]:
             terms["panoptic"] = panoptic_loss(output.panoptic, output.labels, output.temperature, self.log)
-        if self.config.potential:
+        if self.weights["potential"]:
             terms["potential"] = panoptic_loss(output.potentials, output.labels, output.temperature, self.log)
         return terms
 
     def labelled(self, targets: list[Target]) -> int:
         """Pixels that count in the cross entropy of V, known before the network has run."""
-        stride = self.config.semantic_stride
+        stride = self.semantic_stride
         sizes = [(-(-t.semantic.shape[0] // stride), -(-t.semantic.shape[1] // stride)) for t in targets]
         padded = [_pad(t.semantic, h * stride, w * stride) for t, (h, w) in zip(targets, sizes, strict=True)]
         return sum(_counted(reduce_labels(each, *size)) for each, size in zip(padded, sizes, strict=True))
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum of the named terms."""
+        """Weighted sum of the named terms.
+
+        Raises:
+            ValueError: a term without a weight.
+        """
+        for name in terms.keys() - self.weights.keys():
+            raise ValueError(f"criterion: the loss term {name!r} has no weight; add it to `weights`")
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
 
 

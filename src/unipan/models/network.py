@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unipan.config import MatchingConfig
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.backbone import ResNetFPN
 from unipan.models.detection.head import DetectionHead
@@ -29,7 +28,8 @@ class PanopticNetwork(nn.Module):
         detection: Sec. 3.3.
         potential: Sec. 3.4.1.
         affinity: Sec. 3.4.2; None gives the paper's models A and C, whose P is Psi.
-        matching: Sec. 3.5.
+        iou_threshold: t, the least box IoU of a match (Sec. 3.5).
+        label_stride: pixels of the input per cell of the matched labels, at most the stride of P.
         score_threshold: detections below this score do not enter Psi at inference (App. B).
         temperature: initial learned factor on P before the loss's softmax; 0 means none. (ours)
     """
@@ -39,12 +39,14 @@ class PanopticNetwork(nn.Module):
 
     def __init__(
         self,
+        *,
         backbone: ResNetFPN,
         semantic: PyramidDecoder | SummingDecoder,
         detection: DetectionHead,
         potential: DynamicPotential,
         affinity: InstanceAffinity | None,
-        matching: MatchingConfig,
+        iou_threshold: float = 0.5,
+        label_stride: int = 4,
         score_threshold: float = 0.5,
         temperature: float = 0.0,
     ) -> None:
@@ -54,7 +56,8 @@ class PanopticNetwork(nn.Module):
         self.detection = detection
         self.potential = potential
         self.affinity = affinity
-        self.matching = matching
+        self.iou_threshold = iou_threshold
+        self.label_stride = label_stride
         self.score_threshold = score_threshold
         scale = torch.tensor(temperature or 1.0)
         self.temperature = nn.Parameter(scale) if temperature else nn.Buffer(scale)
@@ -90,12 +93,10 @@ class PanopticNetwork(nn.Module):
         self, candidates: list[Detections], targets: list[Target], images: ImageBatch
     ) -> tuple[list[Detections], list[Tensor]]:
         """Match every image and write the truth in the channels of its detections."""
-        pairs = [
-            match(found, target, self.matching.iou_threshold) for found, target in zip(candidates, targets, strict=True)
-        ]
+        pairs = [match(found, target, self.iou_threshold) for found, target in zip(candidates, targets, strict=True)]
         labels = [
             channel_labels(
-                target, rows, self.potential.num_things, self._whole_cells(size), self.matching.stride, self._void(rows)
+                target, rows, self.potential.num_things, self._whole_cells(size), self.label_stride, self._void(rows)
             )
             for (_, rows), target, size in zip(pairs, targets, images.sizes, strict=True)
         ]

@@ -54,6 +54,7 @@ class PyramidDecoder(nn.Module):
 
     def __init__(
         self,
+        *,
         in_channels: int,
         out_channels: int,
         layers: int,

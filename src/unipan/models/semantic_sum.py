@@ -30,7 +30,7 @@ class SummingDecoder(nn.Module):
         stride: d, P2's 4 or a divisor of it: the map is then upsampled bilinearly.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, channels: int, groups: int, stride: int) -> None:
+    def __init__(self, *, in_channels: int, out_channels: int, channels: int, groups: int, stride: int) -> None:
         super().__init__()
         self.out_channels = out_channels
         self.stride = stride

@@ -1,10 +1,12 @@
-"""What a dataset's classes are: things first, then stuff. No other file knows how many there are."""
+"""The classes of a dataset, things first, then stuff. Class counts come from here alone."""
 
 import colorsys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from unipan.panoptic.coco_parser import parse_categories, raise_first
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Categories:
     """The ordered classes of one dataset. Class index `l` runs over things 0..T-1, then stuff T..T+S-1.
 
     Raises:
-        ValueError: an id or a name stands twice, or things do not come first.
+        ValueError: the list is empty, an id or a name appears twice, or things do not come first.
     """
 
     all: tuple[Category, ...]
@@ -39,7 +41,7 @@ class Categories:
             values = [getattr(category, field) for category in self.all]
             twice = {value for value in values if values.count(value) > 1}
             if twice:
-                raise ValueError(f"categories: {field} {sorted(twice)[0]!r} stands more than once; make it unique")
+                raise ValueError(f"categories: {field} {sorted(twice)[0]!r} appears more than once; make it unique")
         if not self.all:
             raise ValueError("categories: the list is empty; at least one class is needed")
         if sorted(self.all, key=lambda category: not category.isthing) != list(self.all):
@@ -47,24 +49,22 @@ class Categories:
 
     @classmethod
     def of(cls, categories: Iterable[Category]) -> "Categories":
-        """Sort any list of categories into things, then stuff; the order within each group is kept."""
+        """Sort categories into things, then stuff; the order within each group is kept."""
         return cls(tuple(sorted(categories, key=lambda category: not category.isthing)))
 
     @classmethod
     def from_coco(cls, entries: Iterable[Mapping[str, Any]], source: str = "categories") -> "Categories":
-        """Read the `categories` list of a COCO panoptic JSON (or of our checkpoints).
+        """The `categories` list of a COCO panoptic JSON or of a checkpoint.
 
-        `isthing` is required; a missing `color` is filled with a distinct one.
-        Format: https://cocodataset.org/#format-data (section 4, panoptic segmentation).
+        `isthing` is required; where `color` is missing, a distinct one is chosen.
+        Format: https://cocodataset.org/#format-data, section 4.
 
         Raises:
-            ValueError: what is wrong, and in which category of `source`.
+            ValueError: the first fault, with its place in `source`.
         """
-        found = [_category(entry, position, source) for position, entry in enumerate(entries)]
-        try:
-            return cls.of(found)
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from error
+        rows, findings = parse_categories(list(entries), source)
+        raise_first(findings)
+        return cls.of(_category(row, position) for position, row in enumerate(rows))
 
     def to_coco(self) -> list[dict[str, Any]]:
         """The list as COCO panoptic JSON writes it."""
@@ -100,25 +100,9 @@ class Categories:
         return self.all[index]
 
 
-def _category(entry: Mapping[str, Any], position: int, source: str) -> Category:
-    missing = [key for key in ("id", "name", "isthing") if key not in entry]
-    if missing:
-        raise ValueError(f"{source}: category number {position} has no {missing[0]!r}; add it")
-    number, name, isthing = entry["id"], entry["name"], entry["isthing"]
-    color = entry.get("color") or distinct_color(position)
-    rgb = isinstance(color, Sequence) and len(color) == 3 and all(isinstance(channel, int | float) for channel in color)
-    for key, good, wanted in (
-        ("id", isinstance(number, int) and number >= 0, "a whole number from 0 on"),
-        ("name", isinstance(name, str | int), "a text"),
-        ("isthing", isthing in (0, 1), "0 or 1"),
-        ("color", rgb and all(0 <= channel <= 255 for channel in color), "three numbers from 0 to 255"),
-    ):
-        if not good:
-            raise ValueError(
-                f"{source}: category number {position} ({name!r}): its {key!r} is {entry[key]!r}; write {wanted}"
-            )
-    red, green, blue = (int(channel) for channel in color)
-    return Category(number, str(name), bool(isthing), (red, green, blue))
+def _category(row: Mapping[str, Any], position: int) -> Category:
+    red, green, blue = (int(channel) for channel in row.get("color") or distinct_color(position))
+    return Category(row["id"], str(row["name"]), bool(row["isthing"]), (red, green, blue))
 
 
 def distinct_color(position: int) -> tuple[int, int, int]:

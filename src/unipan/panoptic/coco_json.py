@@ -1,4 +1,4 @@
-"""COCO panoptic JSON as every reader needs it: an object with lists of rows, and names that stay in their folder."""
+"""JSON files of COCO's formats: reading them, their lists of rows, and file names that stay inside a folder."""
 
 import json
 import math
@@ -6,73 +6,115 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+Row = dict[str, Any]
+"""One object of a COCO JSON: an image, an annotation, a segment or a category."""
+ImageId = int | str
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, or one sentence that names the file."""
+
+def load_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        FileNotFoundError, ValueError: it is missing or broken; one sentence that names the file.
+    """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a dataset folder holds images/, panoptic/ and panoptic.json")
+        raise FileNotFoundError(f"{path}: no such file")
+    data = path.read_bytes()
     try:
-        content = _parsed(path.read_bytes())
+        return _parse(data)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error}); it may be cut short, copy it again") from error
+
+
+def read_json(path: Path) -> Row:
+    """`load_json` for files that hold one object. Raises ValueError for anything else."""
+    content = load_json(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: a COCO panoptic JSON is an object, this one is a {type(content).__name__}")
+        raise ValueError(f"{path}: a COCO JSON is an object, this one is a {type(content).__name__}")
     return content
 
 
-def _parsed(data: bytes) -> Any:
-    """What json.loads gives; by orjson, where it is installed, in less than half the time."""
+def _parse(data: bytes) -> Any:
+    """`json.loads`, by way of orjson where it is installed: that takes less than half the time."""
     try:
         import orjson
     except ModuleNotFoundError:
         return json.loads(data)
     try:
         content = orjson.loads(data)
-    except ValueError:  # json has the better words, and takes more (NaN, other encodings)
+    except ValueError:  # json accepts more (NaN, other encodings) and explains errors better
         return json.loads(data)
-    # Integers beyond 64 bits become floats in orjson, and two image ids could become one.
+    # orjson turns integers beyond 64 bits into floats, which could make one id of two.
     return json.loads(data) if _has_float_ids(content) else content
 
 
 def _has_float_ids(content: Any) -> bool:
-    keys = (("images", "id"), ("annotations", "image_id"))
-    found = ((content.get(part), key) for part, key in keys) if isinstance(content, dict) else ()
-    lists = ((rows, key) for rows, key in found if isinstance(rows, list))
-    return any(isinstance(row, dict) and isinstance(row.get(key), float) for rows, key in lists for row in rows)
+    keys = (("images", "id"), ("annotations", "image_id"), ("categories", "id"))
+    lists = [(content.get(part), key) for part, key in keys] if isinstance(content, dict) else []
+    return any(
+        isinstance(row, dict) and isinstance(row.get(key), float)
+        for rows, key in lists
+        if isinstance(rows, list)
+        for row in rows
+    )
 
 
-def inside(folder: Path, name: str, source: Path) -> Path:
-    """`folder / name`, refused if `name` climbs out of the folder. Raises ValueError."""
-    parts = name.replace("\\", "/").split("/")
-    if ".." in parts or parts[0] == "" or ":" in parts[0]:
+def path_inside(folder: Path, name: str, source: Path) -> Path:
+    """`folder / name`. Raises ValueError if `name`, found in `source`, leads out of the folder."""
+    if leads_outside(name):
         raise ValueError(f"{source}: file name {name!r} leads out of {folder}; names must stay inside")
     return folder / name
 
 
-def rows_of(content: Mapping[str, Any], key: str, source: Path, where: str = "") -> list[dict[str, Any]]:
-    """The list of objects under a key of a COCO JSON. Raises ValueError that names the file if it is none."""
+def leads_outside(name: str) -> bool:
+    """Whether a file name is absolute, has a drive, or climbs up with `..`."""
+    parts = name.replace("\\", "/").split("/")
+    return ".." in parts or parts[0] == "" or ":" in parts[0]
+
+
+def rows_of(content: Mapping[str, Any], key: str, source: Path, where: str = "") -> list[Row]:
+    """The list of objects under a key. Raises ValueError, naming the file, if it is anything else."""
     rows = content.get(key)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{source}: {where}`{key}` must be a list of objects; is this COCO *panoptic* JSON?")
     return rows
 
 
-def unique_rows(rows: Iterable[dict[str, Any]], key: str, noun: str, source: Path) -> dict[int | str, dict[str, Any]]:
-    """Rows by their key. Raises ValueError that names the file if one has none or shares it."""
-    found: dict[int | str, dict[str, Any]] = {}
+def unique_rows(rows: Iterable[Row], key: str, noun: str, source: Path) -> dict[ImageId, Row]:
+    """Rows by the value of a key. Raises ValueError, naming the file, if one lacks it or two share it."""
+    found: dict[ImageId, Row] = {}
     for position, row in enumerate(rows):
         value = row.get(key)
         if not isinstance(value, int | str):
             raise ValueError(f"{source}: entry number {position} needs `{key}` (a number or a string), found {value!r}")
         if value in found:
-            raise ValueError(f"{source}: {noun} {value!r} stands twice; every image is listed once")
+            raise ValueError(f"{source}: {noun} {value!r} is listed twice; list it once")
         found[value] = row
     return found
 
 
-def number(value: Any) -> float:
-    """A JSON number as float; NaN for what is none, or beyond any float."""
+def float_or_nan(value: Any) -> float:
+    """A JSON number as float; NaN for anything else, and for numbers too large for a float."""
     try:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     except OverflowError:
         return math.nan
+
+
+def whole(value: object) -> int | None:
+    """A whole number however it is written (3, 3.0, "3"); None for anything else."""
+    if type(value) is int:
+        return value
+    if isinstance(value, bool) or not isinstance(value, float | str):
+        return None
+    try:
+        number = float(value)
+        return int(number) if number == int(number) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def short(value: object, longest: int = 60) -> str:
+    """A JSON value for use in a sentence, cut to `longest` characters."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"

@@ -1,4 +1,4 @@
-"""Photographs, from files and from memory, as upright 8-bit RGB."""
+"""Images from files and from memory, as upright 8-bit RGB."""
 
 import sys
 from pathlib import Path
@@ -12,10 +12,10 @@ from unipan.files import read_bytes
 
 
 def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
-    """Read a photograph as RGB, upright (EXIF orientation applied).
+    """Read an image as RGB, with its EXIF orientation applied.
 
-    Grey, palette, CMYK and 16-bit images are converted; transparency is laid over white. Of an animation the
-    first frame is read.
+    Grey, palette, CMYK and 16-bit images are converted, transparency is composited over white, and only the first
+    frame of an animation is read.
 
     Raises:
         FileNotFoundError: no such file.
@@ -34,7 +34,7 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "H W 3"]:
-    """Convert a PIL image of any mode to upright 8-bit RGB; transparency is laid over white.
+    """Convert a PIL image of any mode to upright 8-bit RGB; transparency is composited over white.
 
     Raises:
         ValueError: a mode without a known range (floats, or integers above 65535).
@@ -87,7 +87,7 @@ def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def is_tensor(image: object) -> bool:
-    """Whether it is one of torch's, which is not imported for the question."""
+    """Whether it is a torch tensor; torch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(image, torch.Tensor)
 

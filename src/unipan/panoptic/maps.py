@@ -1,7 +1,8 @@
-"""Panoptic maps: which pixel belongs to which segment, and what each segment is. Truth and prediction alike."""
+"""Panoptic maps, ground truth or prediction: the segment of every pixel, and the class of every segment."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.runs import MAX_ID, rows_of_ids, runs
 
 VOID = -1
-"""The label of pixels that teach and count nothing, in every map of class, instance or channel indices."""
+"""The ignore label in maps of class, instance or channel indices."""
 
 VOID_ID = 0
 """The id of void in a panoptic PNG and in `PanopticMap.ids` (COCO panoptic format)."""
@@ -23,12 +24,11 @@ class Segment:
     Attributes:
         id: its id in `PanopticMap.ids`, > 0.
         category: its class.
-        score: confidence in 0..1 (1 for ground truth).
-        area: pixels.
-        bbox: x, y, width, height in pixels (COCO convention).
-        iscrowd: a group of things labelled as one region; ground truth only.
-        declared_area: what the file says that `area` is, where it says so: official PQ trusts it, nothing
-            else does, comparison neither.
+        score: confidence in 0..1; 1 for ground truth.
+        area: number of pixels.
+        bbox: x, y, width, height in pixels, as in COCO.
+        iscrowd: whether it is a group of things labelled as one region; ground truth only.
+        declared_area: the `area` given in the file, if any. Only the official PQ uses it; `==` ignores it.
     """
 
     id: int
@@ -44,14 +44,25 @@ class Segment:
         """Whether its class is countable."""
         return self.category.isthing
 
+    def to_coco(self, score: bool = False) -> dict[str, Any]:
+        """Its row in `segments_info` of a COCO panoptic JSON; the score is included if asked for, or other than 1."""
+        row = {
+            "id": self.id,
+            "category_id": self.category.id,
+            "area": self.area,
+            "bbox": list(self.bbox),
+            "iscrowd": int(self.iscrowd),
+        }
+        return {**row, "score": self.score} if score or self.score != 1 else row
+
 
 @dataclass(frozen=True)
 class PanopticMap:
-    """A panoptic segmentation of one image, truth or prediction.
+    """A panoptic segmentation of one image.
 
     Attributes:
-        ids: for each pixel the id of its segment, 0 = void.
-        segments: exactly one for every other id in `ids`.
+        ids: the segment id of each pixel; 0 is void.
+        segments: one for every id in `ids` other than 0.
     """
 
     ids: Int32[np.ndarray, "H W"]
@@ -66,13 +77,13 @@ class PanopticMap:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image of a dataset with its truth, both at the image's own size.
+    """One image of a dataset with its ground truth, both at the image's own size.
 
     Attributes:
         image: RGB.
         truth: its panoptic map.
-        image_id: the dataset's own id.
-        name: file name without folders; what error messages call the image.
+        image_id: its id in the dataset.
+        name: its file name without folders, for messages.
     """
 
     image: np.ndarray  # (H, W, 3) uint8
@@ -89,24 +100,25 @@ def panoptic_map(
     source: str = "panoptic map",
     declared_areas: Mapping[int, float] | None = None,
 ) -> PanopticMap:
-    """Build a `PanopticMap`; areas and bounding boxes are counted from the pixels, in one pass.
+    """Build a `PanopticMap`, with areas and bounding boxes measured from the pixels in one pass.
 
     Args:
-        ids: 0 = void, every other id a key of `categories`.
-        categories: the class of each segment; its order becomes the order of the segments.
-        scores: confidence per id, 1 where absent.
+        ids: 0 is void; every other id is a key of `categories`.
+        categories: the class of each segment; the segments keep this order.
+        scores: confidence per id; 1 where absent.
         crowds: ids of crowd regions.
         source: what error messages call the map.
-        declared_areas: what the file says, per id; kept as it is (see `Segment`).
+        declared_areas: areas given in the file, per id; see `Segment`.
 
     Raises:
-        ValueError: an id with pixels but no class, a class without pixels, an empty map, or an id that no PNG holds.
+        ValueError: an id has pixels but no class or a class but no pixels, the map is empty, or an id is outside
+            1..256^3 - 1.
     """
     known = list(categories)
     if ids.size == 0:
         raise ValueError(f"{source}: the map has no pixels (shape {ids.shape})")
-    if any(not 0 < key <= MAX_ID for key in known):
-        bad = next(key for key in known if not 0 < key <= MAX_ID)
+    bad = next((key for key in known if not 0 < key <= MAX_ID), None)
+    if bad is not None:
         raise ValueError(f"{source}: segment id {bad} is outside 1..{MAX_ID}; 0 is void, renumber it")
     areas, boxes = _areas_and_boxes(ids, known, source)
     segments = []
@@ -116,19 +128,16 @@ def panoptic_map(
         x0, y0, x1, y1 = boxes[row].tolist()
         score = 1.0 if scores is None else float(scores.get(key, 1.0))
         bbox = (x0, y0, x1 - x0, y1 - y0)
-        said = declared_areas.get(key) if declared_areas else None
-        segments.append(
-            Segment(
-                int(key), category, score, int(areas[row]), bbox, key in crowds, None if said is None else float(said)
-            )
-        )
+        declared = declared_areas.get(key) if declared_areas else None
+        declared = None if declared is None else float(declared)
+        segments.append(Segment(int(key), category, score, int(areas[row]), bbox, key in crowds, declared))
     return PanopticMap(np.ascontiguousarray(ids, dtype=np.int32), tuple(segments))
 
 
 def _areas_and_boxes(
     ids: Integer[np.ndarray, "H W"], known: list[int], source: str
 ) -> tuple[Integer[np.ndarray, " N"], Integer[np.ndarray, "N 4"]]:
-    """Pixels and x0 y0 x1 y1 of each known id; the box of an absent one is meaningless."""
+    """Area and box (x0, y0, x1, y1) of each known id; the box of an absent id is meaningless."""
     starts, lengths = runs(ids, longest=ids.shape[1])
     owner = rows_of_ids(ids.reshape(-1)[starts], known, source)
     top, left = np.divmod(starts, ids.shape[1])
@@ -143,10 +152,10 @@ def _areas_and_boxes(
 
 
 def class_map(panoptic: PanopticMap, categories: Categories) -> Int32[np.ndarray, "H W"]:
-    """For each pixel the class index (things first), VOID (-1) where the id is 0; crowds keep their class.
+    """The class index (things first) of each pixel, VOID (-1) where the id is 0; crowds keep their class.
 
     Raises:
-        ValueError: a segment's category is not one of `categories`, or an id has no segment.
+        ValueError: a segment's category is not in `categories`, or an id has no segment.
     """
     for segment in panoptic:
         if segment.category.id not in categories.index_of_id:

@@ -1,8 +1,8 @@
-"""One experiment of an ablation: train a network, read its maps in every way it allows, score each once an image."""
+"""One experiment of an ablation: train a network, fuse its output in every way that it allows, and score each."""
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,71 +12,55 @@ import torch
 
 from unipan.analysis.ceiling import ceiling
 from unipan.analysis.evaluate import AP_DETECTIONS, count_detections, semantic_map
-from unipan.analysis.heuristic_search import merged, search_merger
+from unipan.analysis.heuristic_search import search_thresholds
 from unipan.build import build_network
 from unipan.config import Config, HeuristicConfig
-from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.average_precision import AveragePrecision
 from unipan.evaluation.confusion import thing_stuff_counts
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.evaluation.trimming import Scored, trim_stuff
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.reproduction.ablations import TRIMMED_SHARE
 from unipan.reproduction.records import ExperimentRecord, changed_fields, differing, environment, sparse
+from unipan.reproduction.request import ExperimentData
 from unipan.training.launch import launch
 from unipan.training.run_folder import RunRecord
 from unipan.training.trainer import Trainer
 
 TUNING_IMAGES = 24
-"""Images on which the merger's limits are searched."""
-
-Reading = Callable[[Scene], PanopticMap]
-
-
-@dataclass(frozen=True)
-class ExperimentData:
-    """The images of an experiment.
-
-    Attributes:
-        name: in records: `scenes`, or the folder's.
-        train: trained on.
-        tuning: the merger's limits are searched on some of them; never scored.
-        test: scored.
-    """
-
-    name: str
-    train: PanopticData
-    tuning: PanopticData
-    test: PanopticData
+"""Images for the search of the heuristic fusion's thresholds."""
 
 
 def train_once(
-    config: Config, data: ExperimentData, folder: Path, fresh: Callable[[], PanopticNetwork], accelerator: str
+    config: Config, data: ExperimentData, folder: Path, initial: Callable[[], PanopticNetwork], accelerator: str
 ) -> Trainer:
-    """Train to the end, from where an interrupted run in the folder stands.
+    """Train to the end; an interrupted run in the folder is continued.
 
     Args:
-        config: the experiment, with its iterations and seed.
+        config: of the experiment, with its iterations and seed.
         data: its images.
         folder: of the run.
-        fresh: makes the network with its initial weights.
-        accelerator: see `engine.launch`.
+        initial: makes the network with its initial weights.
+        accelerator: see `training.launch`.
+
+    Raises:
+        ValueError: a run with other options is in the folder.
     """
     fabric = launch(accelerator)
     record = RunRecord(folder, quiet=True)
+    state = None
     if (folder / "resume" / "state.pt").exists():
         state, stored, _ = record.load_resume()
         if stored != config:
             raise ValueError(f"{folder}: a run with other options is there; remove it, or give --runs DIR")
-        trainer = Trainer(fabric, config, data.train, data.tuning, record, build_network(config, data.train.categories))
+    network = initial() if state is None else build_network(config, data.train.categories)
+    trainer = Trainer(fabric, config, data.train, data.tuning, record, network)
+    if state is not None:
         trainer.load_state(state)
-        record.cut_log(trainer.progress.iteration)
-    else:
-        record.cut_log(0)
-        trainer = Trainer(fabric, config, data.train, data.tuning, record, fresh())
+    record.cut_log(trainer.progress.iteration)
     trainer.run()
     return trainer
 
@@ -84,14 +68,13 @@ def train_once(
 def score(
     model: str, trainer: Trainer, data: ExperimentData, say: Callable[[str], None] = lambda _: None
 ) -> ExperimentRecord:
-    """Read and score the maps of a trained network on the test images."""
+    """Score a trained network on the test images, under every fusion that it allows."""
     start = time.perf_counter()
     config = trainer.config
-    network = trainer.evaluated.eval()
-    segmenter = Segmenter(network, config, data.train.categories, {}, trainer.fabric.device)
+    segmenter = Segmenter(trainer.evaluated.eval(), config, data.train.categories, {}, trainer.fabric.device)
     segmenter = segmenter.with_categories(data.test.categories)
-    limits = _tuned(segmenter, data) if config.detection.masks else None
-    found = Scores(segmenter, limits)
+    thresholds = _tuned(segmenter, data) if config.detection.masks else None
+    found = FusionScores(segmenter, thresholds)
     for index in range(len(data.test)):
         found.update(data.test[index])
     progress = trainer.progress
@@ -102,7 +85,7 @@ def score(
         "threads": torch.get_num_threads(),
     }
     say(f"{model}: trained for {facts['training_minutes']} minutes, scored in {facts['scoring_minutes']}")
-    top = ceiling(data.test, config.data, config.decoder.stride)
+    top = ceiling(data.test, config.data, config.decoder.stride).scores
     return ExperimentRecord(
         model=model,
         data=data.name,
@@ -112,34 +95,34 @@ def score(
         facts=facts,
         categories=segmenter.categories.to_coco(),
         images=found.names,
-        readings=found.readings(),
+        fusions=found.to_json(),
         semantic=found.semantic.compute().to_json()
         | {"confusion": found.semantic.confusion.tolist(), "sides": found.sides},
         ap=None if found.precision is None else found.precision.compute(),
-        merger=None if limits is None else asdict(limits),
-        ceiling={group.lower(): round(q.pq, 4) for group in GROUPS if (q := top.scores[group]) is not None},
+        tuned=None if thresholds is None else asdict(thresholds),
+        ceiling={group.lower(): round(q.pq, 4) for group in GROUPS if (q := top[group]) is not None},
     )
 
 
 def _tuned(segmenter: Segmenter, data: ExperimentData) -> HeuristicConfig:
     images = np.unique(np.linspace(0, len(data.tuning) - 1, min(TUNING_IMAGES, len(data.tuning))).astype(int))
-    return search_merger(segmenter, data.tuning, images.tolist())[0][0]
+    return search_thresholds(segmenter, data.tuning, images.tolist())[0][0]
 
 
-class Scores:
-    """Every reading of one network, counted image by image.
+class FusionScores:
+    """All fusions of one network, counted image by image.
 
     Args:
         segmenter: with the data's categories.
-        limits: of the tuned merger; None without masks.
+        thresholds: the tuned ones of the heuristic fusion; None without masks.
     """
 
-    def __init__(self, segmenter: Segmenter, limits: HeuristicConfig | None) -> None:
+    def __init__(self, segmenter: Segmenter, thresholds: HeuristicConfig | None) -> None:
         self.segmenter = segmenter
-        self._ways = ways_to_read(segmenter.config, limits)
+        self._fusions = scored_fusions(segmenter.config, thresholds)
         categories = segmenter.categories
-        self._plain = {name: Scored.of(categories) for name in self._ways}
-        self._trimmed = {name: Scored.of(categories) for name in self._ways}
+        self._plain = {name: Scored.of(categories) for name in self._fusions}
+        self._trimmed = {name: Scored.of(categories) for name in self._fusions}
         self.semantic = SemanticIoU(categories)
         self.precision = AveragePrecision(categories, AP_DETECTIONS) if find_spec("faster_coco_eval") else None
         self.sides: list[list[int]] = []
@@ -149,8 +132,8 @@ class Scores:
         """Segment and count one image."""
         scene = self.segmenter.scene(sample.image)
         area = round(TRIMMED_SHARE * sample.truth.ids.size)
-        for name, read in self._ways.items():
-            result = read(scene)
+        for name, (fusion, config) in self._fusions.items():
+            result = replace(scene, config=config).result(fusion)
             found = PanopticMap(result.ids, result.segments)
             self._plain[name].update(sample.truth, found, sample.name)
             self._trimmed[name].update(sample.truth, trim_stuff(found, area), sample.name)
@@ -162,8 +145,8 @@ class Scores:
             count_detections(self.precision, scene, sample.truth, sample.name)
         self.names.append(sample.name)
 
-    def readings(self) -> dict[str, dict[str, Any]]:
-        """As in `ExperimentRecord`."""
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """As in `ExperimentRecord.fusions`."""
         found: dict[str, dict[str, Any]] = {}
         for name, plain in self._plain.items():
             trimmed = self._trimmed[name]
@@ -171,42 +154,34 @@ class Scores:
             found[name] = {
                 "counts": counts,
                 "trimmed": differing(counts, sparse(trimmed.quality, self.names)),
-                "iou": _shares(plain.iou),
-                "iou_trimmed": _shares(trimmed.iou),
+                "iou": _means(plain.iou),
+                "iou_trimmed": _means(trimmed.iou),
             }
         return found
 
 
-def ways_to_read(config: Config, limits: HeuristicConfig | None) -> dict[str, Reading]:
-    """The readings that a network allows: its own fusion, a baseline's also with small stuff (`whole`), argmax of Psi
-    and of P, the merger published and tuned."""
+def scored_fusions(config: Config, thresholds: HeuristicConfig | None) -> dict[str, tuple[str, Config]]:
+    """The fusions of a network that a record scores, each with the config that it runs under.
 
-    def by(fusion: str) -> Reading:
-        return lambda scene: scene.result(fusion)
-
+    The network's own fusion, and that of a baseline also without its removal of small stuff (`whole`); the argmax of
+    Psi and of P; the heuristic fusion with the published and with the tuned thresholds (`tuned`).
+    """
     own = config.inference.fusion
-    found: dict[str, Reading] = {}
+    found: dict[str, tuple[str, Config]] = {}
     if own in ("affinity", "potential"):
-        found["potential"] = by("potential")
+        found["potential"] = ("potential", config)
         if config.affinity.enabled:
-            found["affinity"] = by("affinity")
+            found["affinity"] = ("affinity", config)
     else:
-        found[own] = by(own)
+        found[own] = (own, config)
         # Both baselines remove small stuff themselves; Table I asks what that is worth.
-        whole = replace(config, heuristic=replace(config.heuristic, min_stuff_area=0.0))
-        found[f"{own} whole"] = lambda scene: replace(scene, config=whole).result(own)
-    if limits is not None:
-        found["heuristic"] = by("heuristic")
-        tuned = limits
-        found["tuned"] = lambda scene: merged(scene, tuned)
+        found[f"{own} whole"] = (own, replace(config, heuristic=replace(config.heuristic, min_stuff_area=0.0)))
+    if thresholds is not None:
+        found["heuristic"] = ("heuristic", config)
+        found["tuned"] = ("heuristic", replace(config, heuristic=thresholds))
     return found
 
 
-def _shares(iou: SemanticIoU) -> dict[str, float | None]:
+def _means(iou: SemanticIoU) -> dict[str, float | None]:
     scores = iou.compute()
     return {"mean": scores.mean, "things": scores.things, "stuff": scores.stuff}
-
-
-def with_length(config: Config, seed: int, iterations: int) -> Config:
-    """The same experiment with its seed and length."""
-    return replace(config, train=replace(config.train, seed=seed, iterations=iterations))

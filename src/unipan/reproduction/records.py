@@ -1,4 +1,4 @@
-"""What a finished training of an ablation leaves for ever: one small JSON file, from which every table is rebuilt."""
+"""The record of a finished training: one small JSON file, from which all tables are rebuilt."""
 
 import hashlib
 import json
@@ -20,6 +20,8 @@ from unipan.files import write_atomically
 from unipan.panoptic.categories import Categories
 from unipan.renamed_fields import flatten, with_new_names, with_old_names
 
+RENAMED_KEYS = {"readings": "fusions", "merger": "tuned"}
+"""Keys of records that version 0.1 wrote, and those of today."""
 DIGITS = 4
 """Of an image's IoU sum in a record; over a hundred images PQ moves by less than 1e-5."""
 
@@ -37,12 +39,12 @@ class ExperimentRecord:
         facts: commit, machine, versions, seconds an iteration, minutes.
         categories: of the data, in COCO's form.
         images: names, in the order of `counts`.
-        readings: by fusion: `counts`, per image rows of class, IoU sum, TP, FP, FN (zeros at the end left out);
-            `trimmed`, the same of the images where trimming small stuff changes them, by index; `iou`, `iou_trimmed`.
-        semantic: IoU of V; `confusion`, its pixels by class; `sides`, by image its pixels of things taken for things,
-            for stuff, of stuff for things, for stuff (older records have none).
+        fusions: by name: `counts`, per image rows of class, IoU sum, TP, FP, FN (trailing zeros left out);
+            `trimmed`, the same by index for the images that trimming small stuff changes; `iou`, `iou_trimmed`.
+        semantic: IoU of V; `confusion`, its pixels by class; `sides`, per image the pixels of things taken for things,
+            things for stuff, stuff for things and stuff for stuff (older records have none).
         ap: of boxes and masks; None without faster-coco-eval.
-        merger: the tuned limits, where there are masks.
+        tuned: the tuned thresholds of the heuristic fusion; None without masks.
         ceiling: PQ of a perfect P on this grid.
     """
 
@@ -54,10 +56,10 @@ class ExperimentRecord:
     facts: dict[str, Any]
     categories: list[dict[str, Any]]
     images: list[str]
-    readings: dict[str, dict[str, Any]]
+    fusions: dict[str, dict[str, Any]]
     semantic: dict[str, Any]
     ap: dict[str, float | None] | None
-    merger: dict[str, float] | None
+    tuned: dict[str, float] | None
     ceiling: dict[str, float]
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -68,7 +70,7 @@ class ExperimentRecord:
 
     @property
     def file_name(self) -> str:
-        """Where `save` puts it."""
+        """Under which `save` writes it."""
         return record_name(self.data, self.model, self.seed, self.iterations, self.config_hash)
 
     @cached_property
@@ -76,18 +78,18 @@ class ExperimentRecord:
         """The categories as an object."""
         return Categories.from_coco(self.categories)
 
-    def counts(self, reading: str, trimmed: bool = False) -> Float64[np.ndarray, "I L 4"]:
+    def counts(self, fusion: str, trimmed: bool = False) -> Float64[np.ndarray, "I L 4"]:
         """IoU sum, TP, FP, FN per image and class.
 
         Raises:
-            ValueError: this training has no such reading.
+            ValueError: the record has no such fusion.
         """
-        if reading not in self.readings:
+        if fusion not in self.fusions:
             raise ValueError(
-                f"record {self.file_name}: it has no reading {reading!r}, only {', '.join(self.readings)}; "
+                f"record {self.file_name}: it has no fusion {fusion!r}, only {', '.join(self.fusions)}; "
                 "remove the file and run the command again"
             )
-        rows, changed = self.readings[reading]["counts"], self.readings[reading]["trimmed"]
+        rows, changed = self.fusions[fusion]["counts"], self.fusions[fusion]["trimmed"]
         found = np.zeros((len(self.images), len(self.categories), 4))
         for image, cells in enumerate(rows):
             for label, *values in changed.get(str(image), cells) if trimmed else cells:
@@ -109,7 +111,8 @@ class ExperimentRecord:
             ValueError: it is not a record.
         """
         try:
-            record = cls(**json.loads(path.read_text()))
+            content = {RENAMED_KEYS.get(key, key): value for key, value in json.loads(path.read_text()).items()}
+            record = cls(**content)
             return replace(record, config=with_new_names(record.config))
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
@@ -123,7 +126,7 @@ def record_name(data: str, model: str, seed: int, iterations: int, config_hash: 
 
 
 def load_records(folder: Path) -> list[ExperimentRecord]:
-    """Every record of a folder, in the order of the names; other files are left alone."""
+    """All records of a folder, sorted by name; other files are ignored."""
     ending = re.compile(r"-s\d+-i\d+-[0-9a-f]{8}\.json")
     return [ExperimentRecord.load(path) for path in sorted(folder.glob("*.json")) if ending.search(path.name)]
 

@@ -1,4 +1,4 @@
-"""What `unipan reproduce` does: run the trainings that no record holds yet, two side by side, and make the tables."""
+"""What `unipan reproduce` does: run the trainings that have no record yet, side by side, and make the tables."""
 
 import json
 from collections.abc import Iterator
@@ -17,45 +17,38 @@ from unipan.processes import end_with_parent
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.paper_tables import TABLE_SPEED, TABLES
-from unipan.reproduction.planning import Plan, make_plan, threads_of, timed_all
-from unipan.reproduction.records import (
-    ExperimentRecord,
-    changed_fields,
-    environment,
-    hash_of,
-    load_records,
-    record_name,
-)
-from unipan.reproduction.requests import (
-    Request,
-    config_hashes,
-    config_of,
-    data_name,
-    fresh_network,
-    open_experiment,
-    run_folder,
-    twins,
-    weight_name,
-)
-from unipan.reproduction.tables import Finished, models_of, render, render_speed
+from unipan.reproduction.plan import TrainingPlan, make_plan, threads_per_job, time_models
+from unipan.reproduction.records import ExperimentRecord, environment
+from unipan.reproduction.request import Request, open_experiment
+from unipan.reproduction.tables import FinishedTrainings, render, render_speed
 from unipan.training.launch import launch
 from unipan.training.trainer import spell_time
 
 
 @dataclass(frozen=True)
-class Job:
-    """One training, as it goes to a process."""
+class TrainingJob:
+    """One training, as it is sent to a process."""
 
     model: str
     seed: int
     request: Request
-    plan: Plan
+    plan: TrainingPlan
     threads: int
+
+    @property
+    def length(self) -> int:
+        """Its iterations."""
+        return self.plan.length(self.model)
 
     @property
     def folder(self) -> Path:
         """Of its run."""
-        return run_folder(self.request, self.model, self.seed, self.plan.length(self.model))
+        return self.request.run_folder(self.model, self.seed, self.length)
+
+    @property
+    def record(self) -> Path:
+        """What it leaves."""
+        return self.request.record_path(self.model, self.seed, self.length)
 
 
 def run(request: Request, train: bool = True) -> dict[str, str]:
@@ -70,95 +63,50 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
             check_speed(request, plan)
         train_missing(request, plan)
     length = longest(request) if plan is None else plan.iterations
-    finished = Finished.of(load_records(request.records), data_name(request.data), config_hashes(request), length)
+    finished = FinishedTrainings.of(request.finished(), request.data_name, request.config_hashes(), length)
     return {
         name: speed_table(request, length, plan) if name == "speed" else render(TABLES[name], finished)
         for name in request.tables
     }
 
 
-def speed_file(request: Request, iterations: int) -> Path:
-    """What the speed table of networks of this length was made of last: a smoke test writes over no other."""
-    return request.records / f"{data_name(request.data)}-speed{weight_name(request)}-i{iterations}.json"
-
-
-def speed_checkpoints(request: Request, iterations: int) -> dict[str, Path]:
-    """The trained networks that are timed, by row: those of seed 0."""
-    return {row.label: run_folder(request, row.model, 0, iterations) / "last.safetensors" for row in TABLE_SPEED.rows}
-
-
-def check_speed(request: Request, plan: Plan) -> None:
-    """Raise before any training if a network that is to be timed is finished, but gone, and no measurement is kept.
-
-    Raises:
-        FileNotFoundError: so it is.
-    """
-    if speed_file(request, plan.iterations).is_file():
-        return
-    checkpoints = speed_checkpoints(request, plan.iterations)
-    for row in TABLE_SPEED.rows:
-        if (request.records / record_of(request, plan, row.model, 0)).exists() and not checkpoints[row.label].is_file():
-            raise FileNotFoundError(
-                f"reproduce speed: {checkpoints[row.label]} is gone; remove the records of {row.model} in "
-                f"{request.records} to train it again, or ask for the other tables alone"
-            )
-
-
-def speed_table(request: Request, iterations: int, plan: Plan | None) -> str:
-    """Milliseconds an image of the trained networks of seed 0, measured in turn or, where one of them is gone or
-    nothing is planned, read from their file.
-
-    Raises:
-        FileNotFoundError: the file is gone.
-    """
-    path = speed_file(request, iterations)
-    checkpoints = speed_checkpoints(request, iterations)
-    if plan is not None and all(checkpoint.is_file() for checkpoint in checkpoints.values()):
-        device = launch(request.accelerator).device
-        found = {row.label: (Segmenter.load(checkpoints[row.label], device), row.reading) for row in TABLE_SPEED.rows}
-        timings = time_in_turn(found, open_experiment(request.data).test)
-        facts = environment(device) | {
-            "threads": torch.get_num_threads(),
-            "iterations": iterations,
-            "smoke": plan.smoke,
-        }
-        content = {"facts": facts, "milliseconds": {name: asdict(timing) for name, timing in timings.items()}}
-        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
-    if not path.is_file():
-        raise FileNotFoundError(f"reproduce speed: {path} does not exist; run without --from-records")
-    return render_speed(json.loads(path.read_text()))
-
-
 def longest(request: Request) -> int:
-    """The longest equal iterations of which there are records."""
+    """The number of iterations asked for, or else the largest that there are records of."""
     if request.iterations is not None:
         return request.iterations
-    name, hashes = data_name(request.data), set(config_hashes(request).values())
-    found = [each for each in load_records(request.records) if each.data == name and each.config_hash in hashes]
+    hashes = set(request.config_hashes().values())
+    found = [int(each.extra["beside"]) for each in request.finished() if each.config_hash in hashes]
     if not found:
-        raise ValueError(f"reproduce: {request.records} holds no record of {name}; run without --from-records first")
-    return max(int(each.extra["beside"]) for each in found)
+        raise ValueError(
+            f"reproduce: {request.records} holds no record of {request.data_name}; run without --from-records first, "
+            "or give --records DIR"
+        )
+    return max(found)
 
 
-def train_missing(request: Request, plan: Plan) -> None:
+def train_missing(request: Request, plan: TrainingPlan) -> None:
     """Run every training without a record.
 
     Raises:
         ValueError: one of them failed; the others are finished first.
     """
-    models = dict.fromkeys(twins(request).get(model, model) for model in request.models)
-    wanted = [(model, seed) for seed in request.seeds for model in models]
-    wanted.sort(key=lambda pair: MODELS[pair[0]].turn)
-    missing = [pair for pair in wanted if not (request.records / record_of(request, plan, *pair)).exists()]
-    print(models_of_all(request), flush=True)
+    models = dict.fromkeys(request.twins().get(model, model) for model in request.models)
+    threads = threads_per_job(request.jobs)
+    wanted = [TrainingJob(model, seed, request, plan, threads) for seed in request.seeds for model in models]
+    wanted.sort(key=lambda job: MODELS[job.model].turn)
+    missing = [job for job in wanted if not job.record.exists()]
+    for name in request.tables:
+        print(TABLES[name].title)
+        for model in TABLES[name].models:
+            print(f"  {model:<16}{MODELS[model].text}", flush=True)
     if not missing:
         print(f"all {len(wanted)} trainings are finished; their records are in {request.records}")
         return
-    # All but those that lengths depend on are timed only here, for the total: most are finished in a second call.
-    plan = timed_all(request, plan, {model for model, _ in missing})
-    todo = [Job(model, seed, request, plan, threads_of(request.jobs)) for model, seed in missing]
+    # Only the models that lengths depend on have been timed so far; in a second call most others are finished.
+    plan = time_models(request, plan, {job.model for job in missing})
+    todo = [TrainingJob(job.model, job.seed, request, plan, threads) for job in missing]
     minutes = sum(plan.minutes(job.model) for job in todo) / request.jobs
-    kept = f" (the others have their record in {request.records}; another --records DIR leaves those alone)"
+    kept = f" (the others have their record in {request.records}; to run them again give another --records DIR)"
     print(
         f"{plan.iterations} iterations a model; {len(todo)} of {len(wanted)} trainings to run"
         f"{kept if len(todo) < len(wanted) else ''}, {request.jobs} side by side: about {spell_time(60 * minutes)} "
@@ -171,23 +119,24 @@ def train_missing(request: Request, plan: Plan) -> None:
         raise ValueError(f"reproduce: {len(failures)} of {len(todo)} trainings failed: {failures[0]}")
 
 
-def finish(todo: list[Job]) -> Iterator[tuple[Job, bool, str]]:
-    """Run jobs; yield each as it ends, whether it succeeded, and what it or its error says."""
-    for count, (job, done, words) in enumerate(side_by_side(todo) if todo[0].request.jobs > 1 else one_by_one(todo), 1):
+def finish(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
+    """Run jobs; yield each as it ends, whether it succeeded, and its scores or its error."""
+    results = side_by_side(todo) if todo[0].request.jobs > 1 else one_by_one(todo)
+    for count, (job, done, words) in enumerate(results, 1):
         print(f"[{count}/{len(todo)}] {job.model}, seed {job.seed}: {words}", flush=True)
         yield job, done, words
 
 
-def one_by_one(todo: list[Job]) -> Iterator[tuple[Job, bool, str]]:
+def one_by_one(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
     """In this process."""
     for job in todo:
         try:
             yield job, True, run_job(job)
-        except (ValueError, OSError, RuntimeError) as error:  # torch's own, such as a GPU out of memory
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch's, such as a GPU out of memory
             yield job, False, f"failed: {error}"
 
 
-def side_by_side(todo: list[Job]) -> Iterator[tuple[Job, bool, str]]:
+def side_by_side(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
     """In processes of their own, each with its share of the cores."""
     context = get_context("spawn")
     with ProcessPoolExecutor(todo[0].request.jobs, context, initializer=end_with_parent) as pool:
@@ -197,25 +146,12 @@ def side_by_side(todo: list[Job]) -> Iterator[tuple[Job, bool, str]]:
             yield futures[future], error is None, future.result() if error is None else f"failed: {error}"
 
 
-def models_of_all(request: Request) -> str:
-    """The networks of every table asked for."""
-    return "\n".join(f"{TABLES[name].title}\n{models_of(TABLES[name])}" for name in request.tables)
-
-
-def record_of(request: Request, plan: Plan, model: str, seed: int) -> str:
-    """File name of the record that a training leaves."""
-    length = plan.length(model)
-    config = config_of(request, model, seed, length)
-    return record_name(data_name(request.data), model, seed, length, hash_of(changed_fields(config)))
-
-
-def run_job(job: Job) -> str:
-    """One training and its scores, in a process of its own; returns one line about it."""
+def run_job(job: TrainingJob) -> str:
+    """One training and its scores; returns one line about it."""
     torch.set_num_threads(job.threads)
-    request = job.request
-    data = open_experiment(request.data)
-    config = config_of(request, job.model, job.seed, job.plan.length(job.model))
-    trainer = train_once(config, data, job.folder, lambda: fresh_network(request.data, config), request.accelerator)
+    request, data = job.request, open_experiment(job.request.data)
+    config = request.config(job.model, job.seed, job.length)
+    trainer = train_once(config, data, job.folder, lambda: request.initial_network(config), request.accelerator)
     record = score(job.model, trainer, data)
     record.extra.update(beside=job.plan.iterations, smoke=job.plan.smoke)
     record.save(request.records)
@@ -223,10 +159,60 @@ def run_job(job: Job) -> str:
 
 
 def describe(record: ExperimentRecord) -> str:
-    """PQ of every reading, and the time."""
+    """PQ of every fusion, and the time."""
     figures = []
-    for reading in record.readings:
-        scores = PanopticScores.of(record.classes, record.counts(reading).sum(axis=0))["All"]
-        figures.append(f"{reading} {100 * scores.pq:.1f}" if scores else f"{reading} -")
+    for fusion in record.fusions:
+        scores = PanopticScores.of(record.classes, record.counts(fusion).sum(axis=0))["All"]
+        figures.append(f"{fusion} {100 * scores.pq:.1f}" if scores else f"{fusion} -")
     facts = record.facts
     return f"PQ {', '.join(figures)}; {facts['training_minutes']} + {facts['scoring_minutes']} minutes"
+
+
+def speed_file(request: Request, iterations: int) -> Path:
+    """The last measurement for the speed table, of networks of this length: a smoke test replaces no other one."""
+    return request.records / f"{request.data_name}-speed{request.suffix}-i{iterations}.json"
+
+
+def speed_checkpoints(request: Request, iterations: int) -> dict[str, Path]:
+    """The networks that are timed, by row: those of seed 0."""
+    rows = TABLE_SPEED.rows
+    return {row.label: request.run_folder(row.model, 0, iterations) / "last.safetensors" for row in rows}
+
+
+def check_speed(request: Request, plan: TrainingPlan) -> None:
+    """Look before any training whether every network that is to be timed will be there.
+
+    Raises:
+        FileNotFoundError: one is finished, but its checkpoint is gone, and no measurement is kept.
+    """
+    if speed_file(request, plan.iterations).is_file():
+        return
+    checkpoints = speed_checkpoints(request, plan.iterations)
+    for row in TABLE_SPEED.rows:
+        record = request.record_path(row.model, 0, plan.length(row.model))
+        if record.exists() and not checkpoints[row.label].is_file():
+            raise FileNotFoundError(
+                f"reproduce speed: {checkpoints[row.label]} is gone; remove the records of {row.model} in "
+                f"{request.records} to train it again, or ask for the other tables alone"
+            )
+
+
+def speed_table(request: Request, iterations: int, plan: TrainingPlan | None) -> str:
+    """Milliseconds per image of the networks of seed 0: measured in turn, or the kept measurement.
+
+    Raises:
+        FileNotFoundError: nothing can be measured, and no measurement is kept.
+    """
+    path = speed_file(request, iterations)
+    checkpoints = speed_checkpoints(request, iterations)
+    if plan is not None and all(checkpoint.is_file() for checkpoint in checkpoints.values()):
+        device = launch(request.accelerator).device
+        found = {row.label: (Segmenter.load(checkpoints[row.label], device), row.fusion) for row in TABLE_SPEED.rows}
+        timings = time_in_turn(found, open_experiment(request.data).test)
+        own = {"threads": torch.get_num_threads(), "iterations": iterations, "smoke": plan.smoke}
+        milliseconds = {name: asdict(timing) for name, timing in timings.items()}
+        content = {"facts": environment(device) | own, "milliseconds": milliseconds}
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    if not path.is_file():
+        raise FileNotFoundError(f"reproduce speed: {path} does not exist; run without --from-records")
+    return render_speed(json.loads(path.read_text()))

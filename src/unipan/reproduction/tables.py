@@ -1,8 +1,9 @@
-"""The tables of an ablation as Markdown, rebuilt from the records of finished trainings: nothing here trains."""
+"""The tables of an ablation as Markdown, rebuilt from the records of finished trainings; nothing here trains."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,17 @@ from unipan.reproduction.paper_tables import (
     TABLE_G,
     TABLE_I,
     TABLE_SPEED,
-    Figures,
-    Row,
-    Table,
+    PaperTable,
+    TableRow,
 )
 from unipan.reproduction.records import ExperimentRecord
 
+NOTHING = "–"
+SMOKE = "**smoke: too short to compare**"
+
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedTrainings:
     """The trainings of one recipe on one dataset at one length.
 
     Attributes:
@@ -40,8 +43,8 @@ class Finished:
     @classmethod
     def of(
         cls, records: Iterable[ExperimentRecord], data: str, hashes: Mapping[str, str], iterations: int
-    ) -> "Finished":
-        """Those that belong together: a training serves every model that has its config.
+    ) -> "FinishedTrainings":
+        """Choose the records that belong together; a training serves every model that has its config.
 
         Args:
             records: all there are.
@@ -60,18 +63,25 @@ class Finished:
                     chosen[model, record.seed] = record
         return cls(chosen)
 
-    def seeds(self, models: Iterable[str]) -> list[int]:
+    def seeds(self, *models: str) -> list[int]:
         """The seeds for which all these models are finished."""
-        wanted = set(models)
         every = {seed for _, seed in self.records}
-        return sorted(seed for seed in every if all((model, seed) in self.records for model in wanted))
+        return sorted(seed for seed in every if all((model, seed) in self.records for model in models))
 
-    def quality(self, row: Row, seeds: list[int]) -> SeededQuality:
-        """PQ of a row over some seeds."""
+    def of_model(self, model: str) -> list[ExperimentRecord]:
+        """The records of a model, by seed."""
+        return [self.records[model, seed] for seed in self.seeds(model)]
+
+    def quality(self, row: TableRow, seeds: Iterable[int]) -> SeededQuality:
+        """PQ of a row over some seeds.
+
+        Raises:
+            ValueError: the trainings were scored on different images.
+        """
         found = [self.records[row.model, seed] for seed in seeds]
         if any(each.images != found[0].images for each in found):
             raise ValueError(f"records of {row.model}: they were scored on different images; remove the older ones")
-        counts = np.stack([each.counts(row.reading, row.trimmed) for each in found])
+        counts = np.stack([each.counts(row.fusion, row.trimmed) for each in found])
         return SeededQuality.of(counts, found[0].classes)
 
     @property
@@ -80,8 +90,8 @@ class Finished:
         return next(iter(self.records.values())).classes
 
 
-def render(table: Table, finished: Finished) -> str:
-    """The table, its orders and what they were measured on.
+def render(table: PaperTable, finished: FinishedTrainings) -> str:
+    """The table, its comparisons and what they were measured on.
 
     Raises:
         ValueError: there is no record at all.
@@ -90,18 +100,31 @@ def render(table: Table, finished: Finished) -> str:
         raise ValueError("reproduce: there is no finished training to make a table of")
     parts = [f"## {table.title}", *_origin(table, finished)]
     if table is TABLE_G:
-        parts.append(_confusion(finished))
+        parts += _confusion(finished)
     elif table is TABLE_I:
-        parts.append(_stuff(table, finished))
+        parts.append(_stuff_rows(table, finished))
     else:
-        parts.append(_rows(table, finished))
-    if table.orders:
-        parts.append(_orders(table, finished))
+        parts += _rows(table, finished)
+    if table.comparisons:
+        parts += _comparisons(table, finished)
     return "\n\n".join(parts) + "\n"
 
 
+def page_with(out: Path, tables: Mapping[str, str]) -> str:
+    """What a page will hold: the tables, in their places if the file has some.
+
+    Raises:
+        ValueError: the file is no text, or has places, but not for every table.
+    """
+    try:
+        page = out.read_text(encoding="utf-8") if out.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--out {out}: this file is no text; give the name of a Markdown page") from error
+    return into_page(page, tables)
+
+
 def into_page(page: str, tables: Mapping[str, str]) -> str:
-    """Tables in their places on a page, <!-- NAME --> ... <!-- /NAME -->; for a page without any, the tables alone.
+    """Put tables between <!-- NAME --> and <!-- /NAME -->; a page without such places becomes the tables alone.
 
     Raises:
         ValueError: the page has places, but not for every table.
@@ -118,189 +141,148 @@ def into_page(page: str, tables: Mapping[str, str]) -> str:
     return page
 
 
-def _origin(table: Table, finished: Finished) -> list[str]:
+def _origin(table: PaperTable, finished: FinishedTrainings) -> list[str]:
     records = [each for (model, _), each in finished.records.items() if model in table.models]
     if not records:
         return ["No training of this table is finished."]
     first = records[0]
-    machines = sorted({str(each.facts["machine"]) for each in records})
     text = (
         f"{first.data}: {len(first.images)} test images, {first.extra['beside']} iterations a model, "
-        f"seeds {', '.join(str(s) for s in sorted({each.seed for each in records}))}; {'; '.join(machines)}; commit "
+        f"seeds {', '.join(str(s) for s in sorted({each.seed for each in records}))}; "
+        f"{'; '.join(sorted({str(each.facts['machine']) for each in records}))}; commit "
         f"{', '.join(sorted({str(each.facts['commit']) for each in records}))}. A perfect P on this grid would have PQ "
         f"{100 * first.ceiling['all']:.1f}."
     )
-    smoke = any(each.extra.get("smoke") for each in records)
-    return [*(["**smoke: too short to compare**"] if smoke else []), text]
+    return [*[SMOKE] * any(each.extra.get("smoke") for each in records), text]
 
 
-def _rows(table: Table, finished: Finished) -> str:
-    head = [
-        "row",
-        "",
-        "PQ",
-        "things",
-        "stuff",
-        "SQ",
-        "RQ",
-        "mIoU of V",
-        "AP masks",
-        "AP boxes",
-        "ceiling",
-        "seeds",
-        "paper: PQ (things, stuff); SQ, RQ, IoU, AP of masks, of boxes",
-    ]
-    lines = [_line(head), _line(["---"] * len(head))]
+def _rows(table: PaperTable, finished: FinishedTrainings) -> list[str]:
+    head = ["row", "", "PQ", "things", "stuff", "SQ", "RQ", "mIoU of V", "AP masks", "AP boxes", "ceiling", "seeds"]
+    head.append("paper: PQ (things, stuff); SQ, RQ, IoU, AP of masks, of boxes")
+    lines = []
     for row in table.rows:
-        seeds = finished.seeds([row.model])
-        if not seeds:
-            lines.append(_line([_label(row), row.text, *["–"] * 9, "0", _paper(row)]))
-            continue
-        quality = finished.quality(row, seeds)
-        records = [finished.records[row.model, seed] for seed in seeds]
-        cells = [_spread(quality, group) for group in GROUPS]
-        cells += [_spread(quality, "All", metric) for metric in ("sq", "rq")]
-        cells += [_mean_and_spread([each.semantic["mean"] for each in records])]
-        cells += [_mean_and_spread([(each.ap or {}).get(kind) for each in records]) for kind in ("mask", "box")]
-        cells += [_percent(records[0].ceiling["all"]), str(len(seeds))]
-        lines.append(_line([_label(row), row.text, *cells, _paper(row)]))
+        seeds, records = finished.seeds(row.model), finished.of_model(row.model)
+        label = f"*{row.label}*" if row.paper is None else f"**{row.label}**"
+        cells = [NOTHING] * 9
+        if seeds:
+            quality = finished.quality(row, seeds)
+            cells = [_spread(quality, group) for group in GROUPS]
+            cells += [_spread(quality, "All", metric) for metric in ("sq", "rq")]
+            cells += [_mean_and_spread([each.semantic["mean"] for each in records])]
+            cells += [_mean_and_spread([(each.ap or {}).get(kind) for each in records]) for kind in ("mask", "box")]
+            cells += [_percent(records[0].ceiling["all"])]
+        lines.append([label, row.text, *cells, str(len(seeds)), _paper(row)])
     note = (
-        "Mean over the seeds ± their standard deviation, small stuff removed from every map first as in the paper "
-        "(App. C; Table I has both). *Rows in italics are ours; the paper has none.*"
+        "Mean over the seeds ± standard deviation; small stuff is removed from every map first, as in the paper "
+        "(App. C; Table I has both). *Rows in italics are ours and not in the paper.*"
     )
-    return "\n".join(lines) + f"\n\n{note}"
+    return [_markdown(head, lines), note]
 
 
-def _orders(table: Table, finished: Finished) -> str:
+def _stuff_rows(table: PaperTable, finished: FinishedTrainings) -> str:
+    head = ["row", "PQ of stuff", "SQ", "RQ", "IoU of stuff", "seeds", "paper: PQ of stuff; SQ, RQ, IoU"]
+    lines = []
+    for row in table.rows:
+        seeds, records = finished.seeds(row.model), finished.of_model(row.model)
+        paper, cells = row.paper or (None,) * 8, [NOTHING] * 4
+        if seeds:
+            quality, key = finished.quality(row, seeds), "iou_trimmed" if row.trimmed else "iou"
+            cells = [_spread(quality, "Stuff", metric) for metric in ("pq", "sq", "rq")]
+            cells.append(_mean_and_spread([each.fusions[row.fusion][key]["stuff"] for each in records]))
+        printed = f"{_printed(paper[2])}; {', '.join(map(_printed, paper[3:6]))}"
+        lines.append([row.label, *cells, str(len(seeds)), printed])
+    return _markdown(head, lines)
+
+
+def _comparisons(table: PaperTable, finished: FinishedTrainings) -> list[str]:
     rows = {row.label: row for row in table.rows}
+    lines = []
+    for each in table.comparisons:
+        better, worse = rows[each.better], rows[each.worse]
+        seeds = finished.seeds(better.model, worse.model)
+        cells, verdict = [NOTHING] * 3, "not run"
+        if seeds:
+            one, other = finished.quality(better, seeds), finished.quality(worse, seeds)
+            found = [one.minus(other, group) for group in GROUPS]
+            cells = [_difference(group) for group in found]
+            verdict = _verdict(found[2] if table is TABLE_I else found[0])
+        claim = f"{each.better} over {each.worse}: {each.claim}"
+        printed = " / ".join(NOTHING if value is None else f"{value:+.1f}" for value in each.paper or ()) or NOTHING
+        lines.append([claim, *cells, printed, verdict, str(len(seeds))])
     head = ["claim", "difference of PQ", "things", "stuff", "paper's difference", "verdict", "seeds"]
-    lines = [_line(head), _line(["---"] * len(head))]
-    for order in table.orders:
-        better, worse = rows[order.better], rows[order.worse]
-        seeds = finished.seeds([better.model, worse.model])
-        claim = f"{order.better} over {order.worse}: {order.says}"
-        if not seeds:
-            lines.append(_line([claim, "–", "–", "–", _signed(order.paper), "not run", "0"]))
-            continue
-        a, b = finished.quality(better, seeds), finished.quality(worse, seeds)
-        found = [a.minus(b, group) for group in GROUPS]
-        judged = found[2] if table is TABLE_I else found[0]
-        cells = [*(_difference(each) for each in found), _signed(order.paper), _verdict(judged), str(len(seeds))]
-        lines.append(_line([claim, *cells]))
     note = (
         "Differences: mean over the seeds, 95 % hierarchical bootstrap over seeds and images (one seed: over images "
         "alone), paired. *holds*: the interval lies above zero; *tie*: it contains zero; *reversed*: it lies below."
     )
-    return "\n".join(lines) + f"\n\n{note}"
+    return [_markdown(head, lines), note]
 
 
-def _confusion(finished: Finished) -> str:
-    model = TABLE_G.rows[0].model
-    found = [
-        thing_stuff_shares(np.array(finished.records[model, seed].semantic["confusion"]), finished.categories)
-        for seed in finished.seeds([model])
-    ]
-    head = ["truth", "as things, %", "as stuff, %", "seeds", "paper: as things", "as stuff"]
-    lines = [_line(head), _line(["---"] * len(head))]
+def _confusion(finished: FinishedTrainings) -> list[str]:
+    records = finished.of_model(TABLE_G.rows[0].model)
+    found = [thing_stuff_shares(np.array(each.semantic["confusion"]), finished.categories) for each in records]
+    lines = []
     for side in SIDES if found else ():
         shares = [[value for each in found if (value := each[side][other]) is not None] for other in SIDES]
-        cells = [_mean_and_spread(each) for each in shares]
-        lines.append(_line([side, *cells, str(len(found)), *(f"{value:.1f}" for value in PAPER_G[side])]))
-    note = "Pixels of V over all test images: mean over the seeds ± their standard deviation."
-    return "\n".join(lines) + (f"\n\n{note}\n\n{_more_things_lost(finished)}" if found else "")
+        printed = [f"{value:.1f}" for value in PAPER_G[side]]
+        lines.append([side, *map(_mean_and_spread, shares), str(len(found)), *printed])
+    head = ["truth", "as things, %", "as stuff, %", "seeds", "paper: as things", "as stuff"]
+    note = "Pixels of V over all test images: mean over the seeds ± standard deviation."
+    more = [note, *_more_things_lost(records, finished.categories)] if found else []
+    return [_markdown(head, lines), *more]
 
 
-def _more_things_lost(finished: Finished) -> str:
+def _more_things_lost(records: Sequence[ExperimentRecord], categories: Categories) -> list[str]:
     """Whether V takes things for stuff more often than stuff for things, as in the paper."""
-    model = TABLE_G.rows[0].model
-    records = [finished.records[model, seed] for seed in finished.seeds([model])]
     by_image = all("sides" in each.semantic for each in records)
     sides = [
         each.semantic["sides"]
         if by_image
-        else [thing_stuff_counts(np.array(each.semantic["confusion"]), finished.categories).reshape(-1)]
+        else [thing_stuff_counts(np.array(each.semantic["confusion"]), categories).reshape(-1)]
         for each in records
     ]
     found = statistic_interval(np.array(sides, np.float64), _lost)
-    printed = PAPER_G["things"][1] - PAPER_G["stuff"][0]
-    cells = ["things lost to stuff over stuff lost to things", _difference(found), f"{printed:+.1f}", _verdict(found)]
+    printed = f"{PAPER_G['things'][1] - PAPER_G['stuff'][0]:+.1f}"
+    cells = ["things lost to stuff over stuff lost to things", _difference(found), printed, _verdict(found)]
     head = ["claim", "difference of the shares, %", "paper's difference", "verdict", "seeds"]
-    lines = [_line(head), _line(["---"] * len(head)), _line([*cells, str(len(records))])]
     note = "95 % bootstrap over seeds" + (" and images." if by_image else "; these records have no counts by image.")
-    return "\n".join(lines) + f"\n\n{note}"
+    return [_markdown(head, [[*cells, str(len(records))]]), note]
 
 
 def _lost(sides: Float64[np.ndarray, "... 4"]) -> Float64[np.ndarray, "..."]:
-    """Share of things taken for stuff less share of stuff taken for things, from counts by side."""
+    """Share of things taken for stuff minus share of stuff taken for things, from counts by side."""
     with np.errstate(invalid="ignore", divide="ignore"):
         things, stuff = sides[..., 1] / sides[..., :2].sum(-1), sides[..., 2] / sides[..., 2:].sum(-1)
     return np.asarray(things - stuff)
 
 
-def _stuff(table: Table, finished: Finished) -> str:
-    head = ["row", "PQ of stuff", "SQ", "RQ", "IoU of stuff", "seeds", "paper: PQ of stuff; SQ, RQ, IoU"]
-    lines = [_line(head), _line(["---"] * len(head))]
-    for row in table.rows:
-        seeds = finished.seeds([row.model])
-        rest = ", ".join(_printed(value) for value in (row.rest or ())[:3])
-        paper = f"{_printed(row.paper[2] if row.paper else None)}; {rest}"
-        if not seeds:
-            lines.append(_line([row.label, *["–"] * 4, "0", paper]))
-            continue
-        quality = finished.quality(row, seeds)
-        key = "iou_trimmed" if row.trimmed else "iou"
-        iou = _mean_and_spread(
-            [finished.records[row.model, seed].readings[row.reading][key]["stuff"] for seed in seeds]
-        )
-        cells = [_spread(quality, "Stuff", metric) for metric in ("pq", "sq", "rq")]
-        lines.append(_line([row.label, *cells, iou, str(len(seeds)), paper]))
-    return "\n".join(lines)
-
-
 def render_speed(measured: dict[str, Any]) -> str:
     """The speed table from what `time_in_turn` measured (measurements of older versions have no interval or smoke)."""
     rows = {row.label: row for row in TABLE_SPEED.rows}
-    head = [
-        "network",
-        "",
-        "network, ms",
-        "fusion, ms",
-        "together",
-        "beside ours",
-        "paper, ms",
-        "beside ours",
-        "ours faster",
-    ]
-    lines = [_line(head), _line(["---"] * len(head))]
-    own = PAPER_MILLISECONDS[TABLE_SPEED.rows[0].label]
+    first = TABLE_SPEED.rows[0].label
+    lines = []
     for label, found in measured["milliseconds"].items():
-        whole = found["network"] + found["fusion"]
-        cells = [f"{value:.1f}" for value in (found["network"], found["fusion"], whole)]
-        interval = Interval(found["ratio"], found["low"], found["high"]) if "low" in found else None
-        cells.append(f"{found['ratio']:.2f} x" + (f" ({interval.low:.2f}, {interval.high:.2f})" if interval else ""))
+        cells = [f"{value:.1f}" for value in (found["network"], found["fusion"], found["network"] + found["fusion"])]
+        interval = f" ({found['low']:.2f}, {found['high']:.2f})" if "low" in found else ""
         printed = PAPER_MILLISECONDS.get(label)
-        cells += [f"{printed}", f"{printed / own:.2f} x"] if printed else ["–", "–"]
-        judged = interval is not None and label != TABLE_SPEED.rows[0].label
-        slower = Interval(interval.value - 1, interval.low - 1, interval.high - 1) if interval and judged else None
-        cells.append(_verdict(slower))
-        lines.append(_line([label, rows[label].text, *cells]))
+        paper = [f"{printed}", f"{printed / PAPER_MILLISECONDS[first]:.2f} x"] if printed else [NOTHING, NOTHING]
+        judged = interval and label != first
+        slower = Interval(*(found[key] - 1 for key in ("ratio", "low", "high"))) if judged else None
+        lines.append([label, rows[label].text, *cells, f"{found['ratio']:.2f} x{interval}", *paper, _verdict(slower)])
+    head = ["network", "", "network, ms", "fusion, ms", "together", "beside ours"]
+    head += ["paper, ms", "beside ours", "ours faster"]
     facts = measured["facts"]
     note = (
-        f"Median an image, the networks in turn on the same images; {facts['threads']} threads of {facts['machine']}, "
+        f"Median per image, the networks in turn on the same images; {facts['threads']} threads of {facts['machine']}, "
         f"{facts['device']}, 32 bit, trained for {facts['iterations']} iterations."
     )
     if any("low" in found for found in measured["milliseconds"].values()):
         note += " Intervals: 95 % bootstrap over images."
-    smoke = ["**smoke: too short to compare**"] if facts.get("smoke") else []
-    return "\n\n".join([f"## {TABLE_SPEED.title}", *smoke, "\n".join(lines), note]) + "\n"
+    smoke = [SMOKE] * bool(facts.get("smoke"))
+    return "\n\n".join([f"## {TABLE_SPEED.title}", *smoke, _markdown(head, lines), note]) + "\n"
 
 
-def _label(row: Row) -> str:
-    return f"*{row.label}*" if row.ours else f"**{row.label}**"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 def _spread(quality: SeededQuality, group: str, metric: str = "pq") -> str:
@@ -310,51 +292,35 @@ def _spread(quality: SeededQuality, group: str, metric: str = "pq") -> str:
 
 def _mean_and_spread(values: Iterable[float | None]) -> str:
     present = [value for value in values if value is not None]
-    return _percent(_mean(present)) + (f" ± {100 * np.std(present, ddof=1):.1f}" if len(present) > 1 else "")
+    mean = sum(present) / len(present) if present else None
+    return _percent(mean) + (f" ± {100 * np.std(present, ddof=1):.1f}" if len(present) > 1 else "")
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None or np.isnan(value) else f"{100 * value:.1f}"
+    return NOTHING if value is None or np.isnan(value) else f"{100 * value:.1f}"
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    present = [value for value in values if value is not None]
-    return sum(present) / len(present) if present else None
-
-
-def _paper(row: Row) -> str:
+def _paper(row: TableRow) -> str:
     if row.paper is None:
-        return "–"
-    whole, *parts = (_printed(value) for value in row.paper)
-    text = f"{whole} ({', '.join(parts)})" if any(part != "–" for part in parts) else whole
-    return text if row.rest is None else f"{text}; {', '.join(_printed(value) for value in row.rest)}"
+        return NOTHING
+    whole, things, stuff, *rest = map(_printed, row.paper)
+    return whole + (f" ({things}, {stuff})" if {things, stuff} != {NOTHING} else "") + f"; {', '.join(rest)}"
 
 
 def _printed(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
-
-
-def _signed(figures: Figures | None) -> str:
-    if figures is None:
-        return "–"
-    return " / ".join("–" if value is None else f"{value:+.1f}" for value in figures)
+    return NOTHING if value is None else f"{value:.1f}"
 
 
 def _difference(found: Interval | None) -> str:
     if found is None:
-        return "–"
+        return NOTHING
     text = f"{100 * found.value:+.1f} ({100 * found.low:.1f}, {100 * found.high:.1f})"
     return f"**{text}**" if found.excludes_zero else text
 
 
 def _verdict(found: Interval | None) -> str:
     if found is None:
-        return "–"
+        return NOTHING
     if not found.excludes_zero:
         return "tie"
     return "holds" if found.low > 0 else "reversed"
-
-
-def models_of(table: Table) -> str:
-    """What the networks of a table are, in one line each."""
-    return "\n".join(f"  {key:<16}{MODELS[key].text}" for key in table.models)

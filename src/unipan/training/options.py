@@ -1,44 +1,61 @@
-"""What `unipan train` can be told. No torch, so that `--help` and a mistyped option cost nothing."""
+"""The options of `unipan train`. No torch, so that `--help` and a mistyped option cost nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tyro
 from tyro.conf import FlagCreatePairsOff, Suppress, arg
 
 from unipan.config import Config
+from unipan.presets import preset, split_baseline
+
+BUILT_IN = ("scenes", "scenes_mask_free")
+"""Presets that train on the scene generator by default."""
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """Train a network; RUN then holds best.safetensors, last.safetensors, resume/, log.csv, notes.txt and tensorboard/.
 
-    Every knob of the preset is an option below. `unipan evaluate RUN/best.safetensors DATA` scores the result.
+    Every field of the preset is an option below. `unipan evaluate RUN/best.safetensors DATA` scores the result.
     """
 
     data: Annotated[str, arg(metavar="DIR", help_behavior_hint="")] = ""
     """Folder with images/, panoptic/ and panoptic.json; or `scenes`, the built-in generator (`scenes:FIRST-LAST` for
     some of its seeds), which is the default of scenes and scenes_mask_free; the other presets need a DIR."""
     val: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """The same, to validate on; without it every tenth image of DIR is held out (seeds 990000..990099 of scenes)."""
+    """The same for validation; without it every tenth image of DIR is held out (seeds 990000..990099 of scenes)."""
     out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
     """The run's folder; runs/PRESET by default."""
     init: Annotated[str | None, arg(metavar="scenes|imagenet|FILE|none", help_behavior_hint="")] = None
     """Start from a checkpoint of unipan (`scenes` is the bundled one), from ImageNet weights, from a FILE (a
-    checkpoint, or ResNet weights with torchvision's names), or from scratch. Default: scenes for finetune, else what
-    the preset's --backbone.weights says."""
+    checkpoint, or ResNet weights with torchvision's names), or from scratch. Default: scenes for finetune, otherwise
+    the preset's --backbone.weights."""
     minutes: Annotated[float | None, arg(metavar="M", help_behavior_hint="")] = None
-    """Measure the steps first and fit the schedule into so many minutes."""
+    """Time a few steps first and fit the schedule into M minutes."""
     seed: Annotated[int | None, arg(metavar="S", help_behavior_hint="")] = None
     """Short for --train.seed."""
     resume: Annotated[bool, FlagCreatePairsOff] = False
-    """Continue the run in RUN exactly where its last checkpoint was written; its own config is taken."""
+    """Continue the run in RUN exactly where its last checkpoint was written, with its own config."""
     devices: Annotated[int, arg(metavar="N")] = 1
-    """Processes of this machine, one for each GPU or group of CPU cores."""
+    """Processes on this machine, one for each GPU or group of CPU cores."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train; auto takes a GPU if there is one."""
     num_nodes: Annotated[int, arg(metavar="N")] = 1
     """Machines that train together."""
     explicit: Annotated[tuple[str, ...], Suppress] = ()
-    """Fields of `train` that the command line names; the linear rule leaves them alone."""
+    """Fields of `train` given on the command line; the linear scaling rule leaves them alone."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
+
+
+def parse(name: str, arguments: list[str]) -> TrainOptions:
+    """The options of a preset with the command line's changes. Exits with 2 on a mistake, 0 after --help."""
+    default = TrainOptions("scenes" if split_baseline(name)[0] in BUILT_IN else "", config=preset(name))
+    options = tyro.cli(TrainOptions, default=default, prog=f"unipan train {name}", args=arguments)
+    config = options.config
+    if options.seed is not None:
+        config = replace(config, train=replace(config.train, seed=options.seed))
+    given = [word.partition("=")[0].removeprefix("--train.") for word in arguments if word.startswith("--train.")]
+    explicit = tuple(option.replace("-", "_") for option in given)
+    return replace(options, config=config, out=options.out or Path("runs") / name, explicit=explicit)

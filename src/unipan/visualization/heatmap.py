@@ -14,9 +14,9 @@ STOPS = np.array(
 
 
 def diverging(values: Float[np.ndarray, "H W"], limit: float | None = None) -> UInt8[np.ndarray, "H W 3"]:
-    """Signed values as colours on a scale from -limit to limit, clipped.
+    """Signed values as colours from blue (-limit) over white (0) to red (limit); values beyond are clipped.
 
-    `limit` is by default the largest absolute value, so that white is always zero.
+    `limit` is the largest absolute value by default.
     """
     limit = _limit(values, limit)
     place = (np.clip(values / limit, -1, 1) + 1) * ((len(STOPS) - 1) / 2)
@@ -31,9 +31,13 @@ def affinity_picture(
     image: UInt8[np.ndarray, "H W 3"] | None = None,
     limit: float | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The affinities of `pixel` (x, y), crossed, as a flat colour map or over the greyed image.
+    """The affinities of one pixel as a heatmap.
 
-    Over an image the colour's strength grows with the absolute value, so that the image shows where nothing is said.
+    Args:
+        affinity: to every pixel.
+        pixel: x, y of the pixel itself, which is marked with a cross; None leaves it out.
+        image: shown in grey below the colours, whose opacity grows with the absolute value; None gives flat colours.
+        limit: see `diverging`.
     """
     colors = diverging(affinity, limit)
     if image is not None:

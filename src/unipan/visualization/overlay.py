@@ -1,33 +1,17 @@
-"""Panoptic maps as pictures: flat colour maps, overlays with outlines, boxes with names and scores."""
+"""What is drawn over photographs: panoptic maps with outlines, boxes with names and scores, marked pixels."""
 
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int32, UInt8
+from jaxtyping import Float, UInt8
 
 from unipan.panoptic.maps import VOID_ID, PanopticMap
-from unipan.visualization.palette import Color, lookup, segment_colors
-
-Picture = UInt8[np.ndarray, "H W 3"]
+from unipan.visualization.flat import Picture, color_map, outlines
+from unipan.visualization.palette import Color
 
 WHITE = (255, 255, 255)
 INK = (24, 24, 27)
-
-
-def color_map(panoptic: PanopticMap, colors: Mapping[int, Color] | None = None) -> Picture:
-    """The segments as flat colours, void black. `colors`: segment id -> RGB, by default `segment_colors`."""
-    table = lookup(segment_colors(panoptic) if colors is None else colors)
-    ids = np.minimum(panoptic.ids, len(table))  # ids without a colour fall on the black row below
-    return np.asarray(np.concatenate([table, np.zeros((1, 3), np.uint8)])[ids], np.uint8)
-
-
-def outlines(ids: Int32[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
-    """Pixels whose right or lower neighbour belongs to another segment."""
-    edge = np.zeros(ids.shape, bool)
-    edge[:, :-1] |= ids[:, :-1] != ids[:, 1:]
-    edge[:-1] |= ids[:-1] != ids[1:]
-    return edge
 
 
 def overlay(
@@ -58,14 +42,16 @@ def overlay(
 
 
 def enlarge(image: Picture, factor: int) -> UInt8[np.ndarray, "tall wide 3"]:
-    """An image of photographs or drawings, larger and smooth."""
+    """An image enlarged by an integer factor, with smooth (cubic) interpolation."""
     return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def enlarge_map(panoptic: PanopticMap, factor: int) -> PanopticMap:
-    """The same segments with every pixel a square, for pictures whose outlines stay thin."""
-    ids = np.repeat(np.repeat(panoptic.ids, factor, axis=0), factor, axis=1)
-    return PanopticMap(ids, panoptic.segments)
+def shrink(image: Picture, longest: int) -> UInt8[np.ndarray, "tall wide 3"]:
+    """The image with its longer side reduced to `longest` pixels; smaller images stay as they are."""
+    factor = longest / max(image.shape[:2])
+    if factor >= 1:
+        return image
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def draw_boxes(
@@ -74,9 +60,9 @@ def draw_boxes(
     labels: Sequence[str],
     colors: Sequence[Color],
 ) -> Picture:
-    """The image with boxes (x0 y0 x1 y1 in pixels), each with its label on a chip at its upper left corner."""
+    """The image with boxes (x0 y0 x1 y1 in pixels) and their labels at the upper left corners."""
     picture = np.ascontiguousarray(image.copy())
-    line = max(1, round(max(picture.shape[:2]) / 500))
+    line = max(2, round(max(picture.shape[:2]) / 400))
     for box, color in zip(boxes, colors, strict=True):
         x0, y0, x1, y1 = (round(float(side)) for side in box)
         cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), INK, line + 2)

@@ -1,13 +1,11 @@
-"""Colours of segments: the category's own, varied from instance to instance, black for void; no chance in it."""
+"""Colours of segments: the category's own, varied from instance to instance, and the same in every run."""
 
 import colorsys
 from collections import Counter
 from collections.abc import Mapping
 
-import numpy as np
-from jaxtyping import UInt8
-
-from unipan.panoptic.maps import VOID_ID, PanopticMap
+from unipan.panoptic.maps import PanopticMap
+from unipan.panoptic.pair_counts import count_pairs
 
 Color = tuple[int, int, int]
 
@@ -15,7 +13,7 @@ GOLDEN = 0.618034
 HUE_RANGE = 0.16
 """Width of the hues around a category's own, as a share of the circle."""
 LEAST_OVERLAP = 0.3
-"""IoU from which a segment borrows the colour of a reference's segment."""
+"""The least IoU with a reference's segment to take over its colour."""
 
 
 def instance_color(color: Color, index: int) -> Color:
@@ -32,58 +30,52 @@ def instance_color(color: Color, index: int) -> Color:
 
 def segment_colors(panoptic: PanopticMap) -> dict[int, Color]:
     """Segment id -> RGB; things are varied in the order of `segments`, stuff keeps its category's colour."""
-    seen: Counter[str] = Counter()
-    colors = {}
-    for segment in panoptic:
-        name = segment.category.name
-        colors[segment.id] = instance_color(segment.category.color, seen[name] if segment.isthing else 0)
-        seen[name] += 1
-    return colors
+    return _with_new_colors(panoptic, {}, Counter())
 
 
-def colors_like(panoptic: PanopticMap, reference: PanopticMap) -> dict[int, Color]:
-    """`segment_colors` in which a segment takes over the colour of the reference's segment that it covers best.
+def colors_like(
+    panoptic: PanopticMap, reference: PanopticMap, partners: Mapping[int, int] | None = None
+) -> dict[int, Color]:
+    """Segment id -> RGB such that an object keeps its colour from picture to picture.
 
-    So the same car keeps its colour from picture to picture. Borrowed are only colours of the same category, each
-    once, from an IoU of `LEAST_OVERLAP` on; the rest gets colours that the reference does not use.
+    Args:
+        panoptic: whose segments get colours.
+        reference: the map whose colours are taken over; other segments get colours that it does not use.
+        partners: segment id -> id of the reference's segment whose colour it takes over. By default the one of its
+            category with the highest IoU, from `LEAST_OVERLAP` on, none used twice.
     """
     own = segment_colors(reference)
-    taken = _best_partners(panoptic, reference)
-    seen = Counter(segment.category.name for segment in reference)
-    colors = {}
+    partners = _best_partners(panoptic, reference) if partners is None else partners
+    taken = {key: own[partner] for key, partner in partners.items()}
+    return _with_new_colors(panoptic, taken, Counter(segment.category.name for segment in reference))
+
+
+def _with_new_colors(panoptic: PanopticMap, colors: dict[int, Color], used: Counter[str]) -> dict[int, Color]:
+    """Complete the colours; `used` counts by category those that are taken already."""
     for segment in panoptic:
-        if segment.id in taken:
-            colors[segment.id] = own[taken[segment.id]]
-        else:
-            name = segment.category.name
-            colors[segment.id] = instance_color(segment.category.color, seen[name] if segment.isthing else 0)
-            seen[name] += 1
+        name, color = segment.category.name, segment.category.color
+        if segment.id not in colors:
+            colors[segment.id] = instance_color(color, used[name] if segment.isthing else 0)
+            used[name] += 1
     return colors
-
-
-def lookup(colors: Mapping[int, Color]) -> UInt8[np.ndarray, "n 3"]:
-    """A table with the colour of each id up to the largest; void and ids without a colour are black."""
-    table = np.zeros((max(colors, default=VOID_ID) + 1, 3), np.uint8)
-    for identity, color in colors.items():
-        if identity != VOID_ID:
-            table[identity] = color
-    return table
 
 
 def _best_partners(panoptic: PanopticMap, reference: PanopticMap) -> dict[int, int]:
-    size = max((segment.id for segment in reference), default=0) + 1
-    pairs = panoptic.ids.astype(np.int64) * size + reference.ids
-    found, shared = np.unique(pairs, return_counts=True)
-    inside = {(int(p) // size, int(p) % size): int(n) for p, n in zip(found, shared, strict=True)}
-    theirs = {segment.id: segment for segment in reference}
-    ratings = []
-    for segment in panoptic:
-        for identity, other in theirs.items():
-            common = inside.get((segment.id, identity), 0)
-            if common and other.category.name == segment.category.name:
-                ratings.append((common / (segment.area + other.area - common), segment.id, identity))
+    """Segment id -> id of the reference's segment of its category with the highest IoU, none used twice."""
+    pairs = list(zip(*(column.tolist() for column in count_pairs(panoptic.ids, reference.ids)), strict=True))
+    area: Counter[int] = Counter()
+    reference_area: Counter[int] = Counter()
+    for key, other, shared in pairs:
+        area[key] += shared
+        reference_area[other] += shared
+    names, reference_names = ({s.id: s.category.name for s in side} for side in (panoptic, reference))
+    ious = [
+        (shared / (area[key] + reference_area[other] - shared), key, other)
+        for key, other, shared in pairs
+        if key in names and names[key] == reference_names.get(other)
+    ]
     partners: dict[int, int] = {}
-    for rating, identity, partner in sorted(ratings, reverse=True):
-        if rating >= LEAST_OVERLAP and identity not in partners and partner not in partners.values():
-            partners[identity] = partner
+    for iou, key, other in sorted(ious, reverse=True):
+        if iou >= LEAST_OVERLAP and key not in partners and other not in partners.values():
+            partners[key] = other
     return partners

@@ -1,4 +1,4 @@
-"""Panels of a paper's figure: parts of images at a readable size, marked pixels, hatched void, labelled columns."""
+"""Panels of the paper's figures: image crops at a readable size, marked pixels, hatched void, labelled columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,34 +9,35 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from unipan.panoptic.maps import VOID_ID, PanopticMap
+from unipan.visualization.flat import Picture, resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
-from unipan.visualization.overlay import INK, WHITE, Picture, overlay
+from unipan.visualization.overlay import INK, WHITE, overlay
 from unipan.visualization.palette import Color
 
 CELL = (512, 384)
-"""Width and height at most of a panel with a part of an image."""
+"""Largest width and height of a panel that shows a crop."""
 SQUARE = (512, 512)
-"""The same with a whole image."""
+"""Largest width and height of a panel that shows a whole image."""
 GUTTER, MARGIN, LABEL, TEXT = 16, 24, 48, 30
-"""Pixels between panels, around all, above each column; height of its letters."""
+"""Pixels: between panels, around the sheet, above each column for its label, font size of the label."""
 BASELINE, SCALE = MARGIN + LABEL - 18, 144
-"""Of the labels, from the top; width of the colour scale with its signs."""
+"""Pixels: baseline of the labels from the top, width of the colour scale with its signs."""
 VOID_GROUND, VOID_STRIPE = (12, 12, 12), (255, 214, 10)
 STRIPE = (8, 2)
-"""Pixels from stripe to stripe along a row, and how many of them a stripe has."""
+"""Pixels: period and width of the stripes along a row."""
 
 
 AnyPicture = UInt8[np.ndarray, "_ _ 3"]
-"""Of a size of its own."""
+"""A picture whose size need not agree with that of another argument."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A part of an image, and how large it is shown.
+    """A crop of an image, and the size at which it is shown.
 
     Attributes:
-        x, y, width, height: of the part, in pixels of the image.
-        tall, wide: of its picture.
+        x, y, width, height: the crop, in pixels of the image.
+        tall, wide: height and width of its picture.
     """
 
     x: int
@@ -48,7 +49,7 @@ class View:
 
     @classmethod
     def whole(cls, shape: tuple[int, int], cell: tuple[int, int] = SQUARE) -> "View":
-        """All of an image of `shape` (H, W): small ones grow by an integer factor, large ones shrink to fit."""
+        """A whole image of `shape` (H, W), enlarged by an integer factor or shrunk to fit the cell."""
         height, width = shape
         factor = min(cell[0] // width, cell[1] // height)
         if factor >= 1:
@@ -60,7 +61,7 @@ class View:
     def around(
         cls, box: tuple[float, float, float, float], shape: tuple[int, int], cell: tuple[int, int] = CELL
     ) -> "View":
-        """The part around a box (x0 y0 x1 y1), by the largest factor up to 6 that leaves room about it."""
+        """The crop around a box (x0 y0 x1 y1), enlarged by the largest factor up to 6 that leaves a margin."""
         height, width = shape
         x0, y0, x1, y1 = box
         for factor in (6, 5, 4, 3, 2, 1):
@@ -72,29 +73,28 @@ class View:
         return cls.whole(shape)
 
     def photo(self, image: Picture) -> UInt8[np.ndarray, "tall wide 3"]:
-        """The part of a photograph or drawing, smooth."""
+        """The crop of an image, interpolated."""
         part = image[self.y : self.y + self.height, self.x : self.x + self.width]
         way = cv2.INTER_AREA if self.wide < self.width else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(part, (self.wide, self.tall), interpolation=way), np.uint8)
 
     def values(self, field: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "tall wide"]:
-        """The part of a field, bilinear."""
+        """The crop of a scalar field, with bilinear interpolation."""
         part = field[self.y : self.y + self.height, self.x : self.x + self.width].astype(np.float32)
         return np.asarray(cv2.resize(part, (self.wide, self.tall), interpolation=cv2.INTER_LINEAR), np.float32)
 
     def part(self, panoptic: PanopticMap) -> PanopticMap:
-        """The part of a panoptic map, every pixel a square; the segments stay those of the whole."""
-        rows = self.y + (np.arange(self.tall) * self.height) // self.tall
-        columns = self.x + (np.arange(self.wide) * self.width) // self.wide
-        return PanopticMap(np.ascontiguousarray(panoptic.ids[rows[:, None], columns]), panoptic.segments)
+        """The crop of a panoptic map, without interpolation; its segments still describe the whole map."""
+        ids = panoptic.ids[self.y : self.y + self.height, self.x : self.x + self.width]
+        return resize_map(PanopticMap(ids, panoptic.segments), (self.tall, self.wide))
 
     def place(self, x: int, y: int) -> tuple[int, int]:
-        """Where the middle of the image's pixel (x, y) lies in the picture."""
+        """The centre of the image's pixel (x, y) in the picture."""
         across, down = self.wide / self.width, self.tall / self.height
         return int((x - self.x + 0.5) * across), int((y - self.y + 0.5) * down)
 
     def boxes(self, boxes: Float[np.ndarray, "D 4"]) -> Float[np.ndarray, "D 4"]:
-        """Boxes x0 y0 x1 y1 of the image in pixels of the picture; they may reach beyond it."""
+        """Boxes (x0 y0 x1 y1) in pixels of the picture; they may extend beyond it."""
         scale = np.array([self.wide / self.width, self.tall / self.height] * 2)
         return np.asarray((boxes - np.array([self.x, self.y] * 2)) * scale)
 
@@ -108,7 +108,7 @@ def panoptic_panel(
 
 
 def hatch(picture: Picture, region: Bool[np.ndarray, "H W"]) -> Picture:
-    """The picture with a region black under yellow stripes: black alone could be an object in shadow."""
+    """The picture with yellow stripes on black in a region; plain black could be mistaken for a dark object."""
     step, width = STRIPE
     rows, columns = np.indices(region.shape)
     stripes = (rows + columns) % step < width
@@ -128,7 +128,7 @@ def signed_panel(
 def boxes_panel(
     view: View, image: Picture, boxes: Float[np.ndarray, "D 4"], colors: Sequence[Color], strong: int | None = None
 ) -> UInt8[np.ndarray, "tall wide 3"]:
-    """The image with boxes (x0 y0 x1 y1 in its pixels); the `strong` one thicker and on top."""
+    """The image with boxes (x0 y0 x1 y1 in pixels of the image); the `strong` one is thicker and drawn last."""
     picture = np.ascontiguousarray(view.photo(image))
     order = sorted(range(len(boxes)), key=lambda index: index == strong)
     placed = np.rint(view.boxes(boxes)).astype(int)
@@ -141,7 +141,7 @@ def boxes_panel(
 
 
 def cross(picture: Picture, x: int, y: int, reach: int = 13) -> Picture:
-    """The picture with a white cross at (x, y) on a dark rim that is as strong, so that it shows on every ground."""
+    """The picture with a white, dark-rimmed cross at (x, y), visible on any background."""
     marked = np.ascontiguousarray(picture.copy())
     for color, thick in ((INK, 11), (WHITE, 4)):
         for slope in (-1, 1):
@@ -151,7 +151,7 @@ def cross(picture: Picture, x: int, y: int, reach: int = 13) -> Picture:
 
 
 def corners(picture: Picture, box: tuple[float, float, float, float], reach: int = 16) -> Picture:
-    """The picture with the four corners of a box (its own pixels), white on dark: where to look, hiding nothing."""
+    """The picture with the four corners of a box (in its own pixels) in white on dark; nothing inside is hidden."""
     marked = np.ascontiguousarray(picture.copy())
     height, width = picture.shape[:2]
     x0, y0 = max(round(box[0]), 3), max(round(box[1]), 3)
@@ -167,7 +167,7 @@ def corners(picture: Picture, box: tuple[float, float, float, float], reach: int
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture, and the place (x, y) of its cross; near an edge the cross reaches over it."""
+    """A picture and the position (x, y) of its cross, which may extend over the edge."""
 
     picture: Picture
     cross: tuple[int, int] | None = None
@@ -178,11 +178,11 @@ def sheet(columns: Sequence[str], rows: Sequence[Sequence[Panel]], signed: Seque
 
     Args:
         columns: their labels.
-        rows: as many panels each; a row is as high as its highest panel.
-        signed: columns in the colours of `diverging`; a small scale stands beside their labels.
+        rows: one panel per column; a row is as high as its highest panel.
+        signed: columns drawn with `diverging`; a small colour scale is shown next to their labels.
 
     Raises:
-        ValueError: a row with another number of panels than there are labels.
+        ValueError: a row does not have one panel per label.
     """
     for row in rows:
         if len(row) != len(columns):
@@ -207,13 +207,13 @@ def sheet(columns: Sequence[str], rows: Sequence[Sequence[Panel]], signed: Seque
             if panel.cross is not None:
                 crosses.append((x + panel.cross[0], y + panel.cross[1]))
         top += height + GUTTER
-    for x, y in crosses:  # after all panels, so that none covers its neighbour's cross
+    for x, y in crosses:  # after all panels, so that no panel covers a cross
         page = cross(page, x, y)
     return page
 
 
 def stack(sheets: Sequence[AnyPicture]) -> AnyPicture:
-    """Sheets below one another, as wide as the widest."""
+    """Sheets stacked vertically, padded to the widest."""
     width = max(sheet.shape[1] for sheet in sheets)
     parts = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets]
     return np.asarray(np.concatenate(parts), np.uint8)
@@ -225,7 +225,7 @@ def _text_width(text: str) -> int:
 
 def _label(page: Picture, text: str, left: int) -> Picture:
     picture = Image.fromarray(page)
-    # pillow's own font: figures look the same on every machine, but it has no Greek
+    # Pillow's own font makes figures look the same on every machine; it has no Greek letters
     ImageDraw.Draw(picture).text((left, BASELINE), text, INK, ImageFont.load_default(TEXT), anchor="ls")
     return np.array(picture)
 
@@ -243,7 +243,7 @@ def _scale(page: Picture, right: int) -> Picture:
 
 
 def contour(picture: Picture, region: Bool[np.ndarray, "H W"]) -> Picture:
-    """The picture with the outlines of a region, dark on a light rim."""
+    """The picture with the outlines of a region, dark with a light rim."""
     found, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     marked = np.ascontiguousarray(picture.copy())
     for color, thick in ((WHITE, 5), (INK, 2)):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.datasets.maps import parts, same, small_map, write_dataset, write_photo
-from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, treat
+from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
 from unipan.datasets.doctor.findings import KINDS, Diagnosis
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.panoptic.png import decode_png, encode_png
@@ -121,9 +121,9 @@ def test_each_kind_is_found_and_mended(kind: str, kept: int, change: Break, fold
     found = diagnose(folder)
     assert kind in found.counts
     mine = next(finding for finding in found.findings if finding.kind == kind)
-    assert mine.cured
+    assert mine.repairable
     assert str(folder) in mine.file
-    path = treat(found, tmp_path / "out")
+    path = write_repaired(found, tmp_path / "out")
     json.loads(path.read_bytes(), parse_constant=pytest.fail)
     assert snapshot(folder) == before
     assert diagnose(path.parent).findings == []
@@ -145,7 +145,7 @@ def test_every_kind_is_tested() -> None:
 
 def test_a_sound_set_has_no_findings(folder: Path) -> None:
     found = diagnose(folder)
-    assert (found.findings, found.listed, len(found.treated)) == ([], 3, 3)
+    assert (found.findings, found.listed, len(found.kept)) == ([], 3, 3)
     assert found.remarks == ["void: 12.5 % of all pixels"]
     assert found.void == 1 / 8
 
@@ -156,19 +156,20 @@ def test_what_is_found_says_whose_it_is(folder: Path) -> None:
     assert (finding.image_id, finding.segment_id) == (100, small_map().segments[0].id)
     area = small_map().segments[0].area
     assert finding.text == f"image 100, segment 70000: the JSON says 7 pixels, the PNG has {area}"
-    assert finding.to_json()["cure"] == "counted"
+    (row,) = diagnose(folder).to_json()["findings"]
+    assert row["cure"] == "counted"
 
 
 def test_void_takes_the_place_of_what_is_undeclared(folder: Path, tmp_path: Path) -> None:
     paint(folder, 2, 999)
-    treat(diagnose(folder), tmp_path / "out")
+    write_repaired(diagnose(folder), tmp_path / "out")
     truth, was = CocoPanoptic(tmp_path / "out").truth(0), small_map()
     assert (truth.ids == np.where(was.ids == 2, 0, was.ids)).all()
 
 
 def test_crowds_become_one(folder: Path, tmp_path: Path) -> None:
     edit(folder, crowds)
-    treat(diagnose(folder), tmp_path / "out")
+    write_repaired(diagnose(folder), tmp_path / "out")
     truth, was = CocoPanoptic(tmp_path / "out").truth(0), small_map()
     (crowd,) = (segment for segment in truth if segment.iscrowd)
     assert ((truth.ids == crowd.id) == np.isin(was.ids, (11, 12))).all()
@@ -184,7 +185,7 @@ def test_one_channel_pngs_are_painted_anew(folder: Path, tmp_path: Path) -> None
     edit(folder, lambda c, _: segment(c).update(id=300))
     found = diagnose(folder)
     assert found.counts == {"png-format": 1}
-    treat(found, tmp_path / "out")
+    write_repaired(found, tmp_path / "out")
     assert (decode_png(tmp_path / "out" / "panoptic" / "0.png") == small).all()
 
 
@@ -193,9 +194,9 @@ def test_what_no_program_can_know_stays_and_is_said(folder: Path, tmp_path: Path
     edit(folder, lambda c, _: [row.pop("isthing") for row in c["categories"] if row["name"] == "sky"])
     found = diagnose(folder)
     assert found.counts == {"isthing-missing": 1, "content-twice": 1}
-    assert not any(finding.cured for finding in found.findings)
-    assert "image 9 has the very content of image 100 (0.png)" in str(found.findings[-1])
-    treat(found, tmp_path / "out")
+    assert not any(finding.repairable for finding in found.findings)
+    assert "image 9 has the same content as image 100 (0.png)" in str(found.findings[-1])
+    write_repaired(found, tmp_path / "out")
     assert diagnose(tmp_path / "out").counts == found.counts
 
 
@@ -204,13 +205,13 @@ def test_a_set_without_images_or_categories(folder: Path, tmp_path: Path) -> Non
     found = diagnose(folder)
     assert found.counts == {"no-categories": 1, "category-unknown": 18}
     with pytest.raises(ValueError, match=r"panoptic\.json: not one category can be kept"):
-        treat(found, tmp_path / "out")
+        write_repaired(found, tmp_path / "out")
     edit(folder, lambda c, _: c.update(images=[], annotations=[]))
     found = diagnose(folder)
     assert found.counts == {"no-images": 1, "no-categories": 1}
-    assert not any(finding.cured for finding in found.findings)
+    assert not any(finding.repairable for finding in found.findings)
     with pytest.raises(ValueError, match=r"panoptic\.json: not one image can be kept"):
-        treat(found, tmp_path / "out")
+        write_repaired(found, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -248,7 +249,7 @@ def test_remarks(folder: Path) -> None:
     assert found.findings == []
     remarks = "\n".join(found.remarks)
     assert "never used, 1 of 5 classes: roof" in remarks
-    assert "void for the most part, 1 of 3 images: 1.png (100 %)" in remarks
+    assert "mostly void, 1 of 3 images: 1.png (100 %)" in remarks
     assert f"named by no annotation, 1 of the files in {folder / 'panoptic'}: old.png" in remarks
     assert f"named by no image, 1 of the files in {folder / 'images'}: old.png" in remarks
 
@@ -258,7 +259,7 @@ def test_other_fields_stay(folder: Path, tmp_path: Path) -> None:
         folder,
         lambda c, _: (c.update(info={"year": 2017}), c["images"][0].update(license=3), segment(c).update(area=1)),
     )
-    treat(diagnose(folder), tmp_path / "out")
+    write_repaired(diagnose(folder), tmp_path / "out")
     content = json.loads((tmp_path / "out" / "panoptic.json").read_text())
     assert (content["info"], content["images"][0]["license"]) == ({"year": 2017}, 3)
 
@@ -268,13 +269,13 @@ def test_a_json_with_folders_elsewhere_and_no_photographs(folder: Path, tmp_path
     (folder / "panoptic").rename(tmp_path / "val")
     found = diagnose(tmp_path / "val.json")
     assert (found.images, found.findings) == (None, [])
-    treat(found, tmp_path / "out")
+    write_repaired(found, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["panoptic", "panoptic.json"]
     assert diagnose(tmp_path / "val.json", folder / "images", tmp_path / "val").findings == []
     shutil.rmtree(tmp_path / "val")
     assert diagnose(tmp_path / "val.json").counts == {"png-missing": 3}
     with pytest.raises(ValueError, match="not one image can be kept"):
-        treat(diagnose(tmp_path / "val.json"), tmp_path / "none")
+        write_repaired(diagnose(tmp_path / "val.json"), tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -318,9 +319,9 @@ def test_no_breakage_survives_the_repair(data: st.DataObject, tmp_path_factory: 
     (folder / "panoptic.json").write_text(json.dumps(content))
     found = diagnose(folder)
     json.dumps(found.to_json())
-    if not found.treated or not found.categories:
+    if not found.kept or not found.categories:
         return
-    path = treat(found, root / "out")
+    path = write_repaired(found, root / "out")
     again: Diagnosis = diagnose(path.parent)
     assert [finding.kind for finding in again.findings if finding.kind != "isthing-missing"] == []
     if not again.findings:

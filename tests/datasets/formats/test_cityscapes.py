@@ -128,13 +128,13 @@ def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
         cityscapes(tmp_path / "leftImg8bit")
     photo = root / "leftImg8bit" / "val" / "lindau" / "lindau_000000_000003_leftImg8bit.png"
     photo.unlink()
-    with pytest.raises(FileNotFoundError, match=re.escape(f"{photo}: no such photograph, but")):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{photo}: no such image, but")):
         cityscapes(root)
     path = root / "gtFine" / "val" / "lindau" / "lindau_000000_000003_gtFine_instanceIds.png"
     cv2.imwrite(str(path), np.full((2, 2), 99, np.uint8))
     (root / "leftImg8bit").rename(root / "away")
     data = cityscapes(root)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: value 99 stands for no Cityscapes label")):
+    with pytest.raises(ValueError, match=re.escape(f"{path}: value 99 is no Cityscapes label")):
         data.truth(2)
-    with pytest.raises(ValueError, match="there is no photograph of frankfurt"):
+    with pytest.raises(ValueError, match="there is no image for frankfurt"):
         data[0]

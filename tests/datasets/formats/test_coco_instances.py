@@ -149,7 +149,7 @@ def test_results_without_images_need_classes(tmp_path: Path) -> None:
     [
         (
             [thing(1, rectangle(0, 0, 3, 3)), thing(5, rectangle(2, 2, 3, 3))],
-            r"image 1: annotation 5 \(door\) shares 1 pixels with a door; say which lies on top: --overlap small",
+            r"image 1: annotation 5 \(door\) shares 1 pixels with a door; --overlap small",
         ),
         ([thing(1, rectangle(0, 0, 3, 3), 77)], "annotation 1 has unknown category id 77"),
         (

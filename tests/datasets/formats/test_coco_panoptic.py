@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.datasets.formats.coco_writer import PanopticWriter, write_coco_panoptic
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter, write_coco_panoptic
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import read_json
 from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
@@ -47,7 +46,6 @@ def test_what_is_written_is_read(folder: Path) -> None:
     dataset = CocoPanoptic(folder)
     assert dataset.categories == CLASSES
     assert (len(dataset), dataset.image_ids, dataset.names) == (2, [100, 101], ["0.png", "1.png"])
-    assert dataset.thing_counts == [1, 1]
     for found, number in zip(dataset, range(2), strict=True):
         expected = sample(number)
         assert (found.image == expected.image).all()
@@ -71,7 +69,7 @@ def test_truth_needs_no_photographs(folder: Path) -> None:
         photo.unlink()
     dataset = CocoPanoptic.of(folder / "panoptic.json", None, folder / "panoptic")
     assert same(dataset.truth(1), sample(1).truth)
-    with pytest.raises(ValueError, match="opened without an images folder"):
+    with pytest.raises(ValueError, match=r"panoptic\.json: there is no image for 0\.png"):
         dataset[0]
 
 
@@ -112,21 +110,21 @@ def _second(content: dict[str, Any], key: str) -> dict[str, Any]:
             lambda c: _first(c).update(category_id=[1]),
             r"image 100, segment 3: category id \[1\] is not in `categories`",
         ),
-        (lambda c: _first(c).update(score="x"), "image 100, segment 3: its `score` is 'x'; write a number"),
-        (lambda c: _first(c).update(score=float("nan")), "segment 3: its `score` is nan; write a number"),
-        (lambda c: _first(c).update(score=True), "segment 3: its `score` is True; write a number"),
-        (lambda c: c["categories"][0].update(id=None), r"category number 0 \('door'\): its 'id' is None"),
-        (lambda c: _first(c).update(id=2), "image 100, segment 2: this id stands twice"),
-        (lambda c: _first(c).update(id="3"), "image 100, segment '3': a segment needs an integer"),
-        (lambda c: _second(c, "images").update(id=100), "image 100 stands twice"),
-        (lambda c: _second(c, "annotations").update(image_id=100), "annotation of image 100 stands twice"),
+        (lambda c: _first(c).update(score="x"), "image 100, segment 3: its `score` is 'x'"),
+        (lambda c: _first(c).update(score=float("nan")), "segment 3: its `score` is nan"),
+        (lambda c: _first(c).update(score=True), "segment 3: its `score` is True"),
+        (lambda c: c["categories"][0].update(id=None), "category number 0 needs an `id`"),
+        (lambda c: _first(c).update(id=2), "image 100, segment 2: this id appears twice"),
+        (lambda c: _first(c).update(id="3"), "image 100, segment 3: its `id` is '3'"),
+        (lambda c: _second(c, "images").update(id=100), "image 100 .* appears twice"),
+        (lambda c: _second(c, "annotations").update(image_id=100), "image 100 is annotated twice"),
         (lambda c: _second(c, "annotations").update(image_id=5), "image 5 is annotated but is not in `images`"),
         (lambda c: c["annotations"].pop(), r"image 101 \(1.png\) has no annotation"),
-        (lambda c: _second(c, "images").pop("id"), "entry number 1 needs `id`"),
-        (lambda c: _second(c, "annotations").pop("file_name"), "image 101 has an entry without `file_name`"),
+        (lambda c: _second(c, "images").pop("id"), "image number 1 needs `id`"),
+        (lambda c: _second(c, "annotations").pop("file_name"), "image 101: .*`file_name`"),
         (lambda c: c.pop("categories"), "`categories` must be a list of objects"),
         (lambda c: c["annotations"][0].pop("segments_info"), "image 100: `segments_info` must be a list"),
-        (lambda c: c["categories"][0].pop("isthing"), "category number 0 has no 'isthing'"),
+        (lambda c: c["categories"][0].pop("isthing"), "category number 0 .*`isthing`"),
         (lambda c: _second(c, "images").update(file_name="../secret.png"), r"'\.\./secret.png' leads out of"),
         (lambda c: _second(c, "annotations").update(file_name="/etc/x.png"), "'/etc/x.png' leads out of"),
         (lambda c: _second(c, "images").update(file_name="a\\..\\..\\x.png"), "leads out of"),
@@ -147,7 +145,7 @@ def test_missing_and_broken_files_are_named(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match=r"panoptic\.json: not readable as JSON"):
         CocoPanoptic(folder)
     (folder / "panoptic.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"panoptic\.json: a COCO panoptic JSON is an object, this one is a list"):
+    with pytest.raises(ValueError, match=r"panoptic\.json: a COCO JSON is an object, this one is a list"):
         CocoPanoptic(folder)
     with pytest.raises(FileNotFoundError, match=r"panoptic\.json: no such file"):
         CocoPanoptic(tmp_path / "nowhere")
@@ -168,7 +166,7 @@ def test_pictures_that_contradict_the_json_are_named(folder: Path) -> None:
         dataset.truth(0)
     path.write_bytes(encode_png(ids))
     Image.fromarray(np.zeros((10, 8, 3), np.uint8)).save(folder / "images" / "0.png")
-    with pytest.raises(ValueError, match=r"images.0\.png: image 100 is 8 x 10 but its PNG .* 10 x 8 .*EXIF"):
+    with pytest.raises(ValueError, match=r"images.0\.png: image 100 is 8 x 10 but its map is 10 x 8 .*EXIF"):
         dataset[0]
 
 
@@ -185,7 +183,7 @@ def test_the_json_appears_only_when_all_went_well(tmp_path: Path) -> None:
     assert not (tmp_path / "panoptic.json").exists()
     with PanopticWriter(tmp_path, CLASSES, scores=True) as writer:
         writer.add("a.jpg", 1, truth)
-        with pytest.raises(ValueError, match=r"a\.png: written already; image 2 \(a.png\) needs a name of its own"):
+        with pytest.raises(ValueError, match=r"image 2 \(a.png\) was written already"):
             writer.add("a.png", 2, truth)
         with pytest.raises(ValueError, match=r"image 1 \(b.png\) was written already"):
             writer.add("b.png", 1, truth)
@@ -217,7 +215,6 @@ def test_photographs_are_read(shared_data: Path, part: str, images: int, things:
     for index in range(min(images, 20)):
         found = dataset[index]
         assert found.image.shape[:2] == found.truth.ids.shape
-        assert dataset.thing_counts[index] == sum(s.isthing and not s.iscrowd for s in found.truth)
         assert sum(s.area for s in found.truth) == (found.truth.ids > 0).sum()
 
 
@@ -234,7 +231,6 @@ def test_photographs_of_coco_hold_what_their_readme_says(shared_data: Path) -> N
     assert sum(segment.isthing for segment in segments) == 289
     assert sum(not segment.isthing for segment in segments) == 80
     assert sum(segment.iscrowd for segment in segments) == 9
-    assert sum(dataset.thing_counts) == 280
     # The JSON of this set is verified, so counting the pixels must give its figures.
     assert {(key, s.id): (s.area, s.bbox) for key, panoptic in maps.items() for s in panoptic} == written
 

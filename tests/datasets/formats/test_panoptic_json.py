@@ -11,7 +11,8 @@ import torch
 
 from tests.datasets.maps import CLASSES, DOOR, SKY, WALL, parts, same, small_map, write_dataset
 from unipan.datasets.formats.classes import read_classes
-from unipan.datasets.formats.panoptic_json import huggingface, huggingface_map, panoptic_json
+from unipan.datasets.formats.huggingface import huggingface, huggingface_map
+from unipan.datasets.formats.panoptic_json import panoptic_json
 from unipan.panoptic.maps import panoptic_map
 from unipan.panoptic.png import encode_png
 
@@ -60,7 +61,7 @@ def test_mmdetection(truth: Path, tmp_path: Path) -> None:
     found = panoptic_json(tmp_path / "x.panoptic.json", classes=truth, contiguous=True)
     listed = [row["name"] for row in json.loads(truth.read_text())["categories"]]
     assert [segment.category.name for segment in found.truth(0)] == [listed[number] for number in (0, 3, 1, 2)]
-    with pytest.raises(ValueError, match=r"segment 1000: category id 0 is not in .*say --contiguous"):
+    with pytest.raises(ValueError, match=r"segment 1000: category id 0 is not in .*--contiguous"):
         panoptic_json(tmp_path / "x.panoptic.json", classes=truth).truth(0)
     with pytest.raises(FileNotFoundError, match=r"classes\.json: no such file, but this format"):
         panoptic_json(tmp_path / "x.panoptic.json")
@@ -83,10 +84,10 @@ def test_ids_of_16_bits(truth: Path, tmp_path: Path) -> None:
     for change, message in (
         ({"segments_info": segments[:2]}, "id 5 has pixels but no segment"),
         ({"segments_info": [*segments, {"id": 8, "category_id": 4}]}, "segment id 8 is declared but has no pixel"),
-        ({"segments_info": [*segments, segments[0]]}, "segment id 300 is no number or stands twice"),
+        ({"segments_info": [*segments, segments[0]]}, "segment 300: this id appears twice"),
         ({"segments_info": [{"id": 300, "category_id": 4, "score": "x"}]}, "its `score` is 'x'"),
         ({"file_name": "../a.png"}, "leads out of"),
-        ({"file_name": None}, "an entry without `file_name`"),
+        ({"file_name": None}, "image 'a': .*`file_name`"),
     ):
         path.write_text(json.dumps({"annotations": [{**annotation, **change}], "categories": CLASSES.to_coco()}))
         with pytest.raises(ValueError, match=message):

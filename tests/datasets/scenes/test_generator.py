@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from zlib import crc32
 
 import cv2
 import numpy as np
 import pytest
-from unipan.data import scenes as module
 
+from unipan.datasets.scenes import generator as module
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, draw_scene, draw_with_extents
 from unipan.datasets.scenes.shapes import Canvas
 from unipan.panoptic.maps import Sample
@@ -149,3 +150,8 @@ def test_the_generator_has_not_changed() -> None:
     ]  # fmt: skip
     assert [name for name, _ in areas] == [name for name, _ in expected]
     assert [area for _, area in areas] == pytest.approx([area for _, area in expected], rel=0.03)
+
+
+def test_ids_are_those_the_bundled_checkpoint_was_trained_on() -> None:
+    drawn = [draw_scene(seed, size).truth.ids for seed in (0, 1, 2, HELD_OUT) for size in ((128, 256), (96, 100))]
+    assert crc32(b"".join(ids.tobytes() for ids in drawn)) == 1020527056

@@ -8,8 +8,9 @@ import torch
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
+from unipan.build import build_anchors
 from unipan.config import DetectionConfig
-from unipan.models.detection.anchors import ExactAnchors, anchor_generator
+from unipan.models.detection.anchors import ExactAnchors
 
 CONFIG = DetectionConfig(exact_anchors=True)
 
@@ -21,10 +22,10 @@ def naive(side: float, ratio: float) -> list[float]:
 
 
 def test_cell_anchors_are_exact() -> None:
-    cells = anchor_generator(CONFIG).cell_anchors
+    cells = build_anchors(CONFIG).cell_anchors
     for side, found in zip((32, 64, 128, 256, 512), cells, strict=True):
         torch.testing.assert_close(found, torch.tensor([naive(side, ratio) for ratio in (0.5, 1.0, 2.0)]))
-    rounded = anchor_generator(replace(CONFIG, exact_anchors=False))
+    rounded = build_anchors(replace(CONFIG, exact_anchors=False))
     assert type(rounded) is AnchorGenerator
     assert not torch.equal(rounded.cell_anchors[0], cells[0])
 
@@ -32,7 +33,7 @@ def test_cell_anchors_are_exact() -> None:
 @pytest.mark.parametrize(("exact", "stride"), [(True, 64), (False, 53)])
 def test_strides_do_not_depend_on_the_inputs_size(exact: bool, stride: int) -> None:
     """160 pixels are 5 cells of P5 and 3 of P6, which torchvision lays 53 pixels apart."""
-    generator = anchor_generator(replace(CONFIG, exact_anchors=exact))
+    generator = build_anchors(replace(CONFIG, exact_anchors=exact))
     maps = [torch.zeros(1, 1, side, side) for side in (40, 20, 10, 5, 3)]
     (anchors,) = generator(ImageList(torch.zeros(1, 3, 160, 160), [(160, 160)]), maps)
     assert len(anchors) == 3 * (1600 + 400 + 100 + 25 + 9)

@@ -9,7 +9,7 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import box_iou
 
 from tests.tiny import HEIGHT, WIDTH, T, eager, image_batch, square_target, tiny_config
-from unipan.config import DetectionConfig
+from unipan.build import build_detection
 from unipan.models.detection import head as detection
 from unipan.models.detection.head import DetectionHead
 from unipan.structures import Detections, ImageBatch
@@ -17,10 +17,16 @@ from unipan.structures import Detections, ImageBatch
 LEVELS = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64}
 
 
-def head_of(feed_truth: bool = False, **changes: object) -> DetectionHead:
+def head_of(use_gt_boxes: bool = False, **changes: object) -> DetectionHead:
     torch.manual_seed(0)
-    config: DetectionConfig = replace(eager(tiny_config()).detection, **changes)  # type: ignore[arg-type]
-    return DetectionHead(16, T, config, feed_truth=feed_truth)
+    base = eager(tiny_config())
+    config = replace(
+        base,
+        backbone=replace(base.backbone, fpn_channels=16),
+        detection=replace(base.detection, **changes),  # type: ignore[arg-type]
+        matching=replace(base.matching, use_gt_boxes=use_gt_boxes),
+    )
+    return build_detection(config, T)
 
 
 def features_of(count: int = 1, size: tuple[int, int] = (HEIGHT, WIDTH), seed: int = 0) -> dict[str, Tensor]:
@@ -100,7 +106,7 @@ def test_scores_teach_the_box_predictor_and_masks_the_mask_head() -> None:
 
 def test_ground_truth_can_be_fed_instead() -> None:
     """Table H, upper row."""
-    head, wanted = head_of(feed_truth=True).train(), square_target()
+    head, wanted = head_of(use_gt_boxes=True).train(), square_target()
     found = head(features_of(), image_batch(), [wanted])[0][0]
     assert torch.equal(found.boxes, wanted.boxes)
     assert torch.equal(found.classes, wanted.classes)

@@ -9,12 +9,14 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_iou
 
-from tests.models.test_detection import features_of, head_of
+from tests.models.detection.test_head import features_of, head_of
 from tests.tiny import image_batch, square_target
 from unipan.models.detection.head import DetectionHead
-from unipan.models.detection.proposals import IGNORED, OverlapMatcher, sample, sample_proposals, truth_of
+from unipan.models.detection.proposals import IGNORED, AnchorMatcher, sample, sample_proposals, truth_of
 from unipan.structures import Target
 
+MATCHER = AnchorMatcher(high=0.7, low=0.3)
+TORCHVISIONS = Matcher(0.7, 0.3, allow_low_quality_matches=True)
 LABELS = torch.tensor([0, 3, -1, 0, 0, 1, 2, -1, 0, 0])
 
 
@@ -70,15 +72,22 @@ def test_a_sliver_that_no_anchor_overlaps_has_none() -> None:
     anchors = torch.tensor([[float(x), 0, x + 4, 4] for x in range(0, 40, 4)])
     boxes = torch.tensor([[0.0, 0, 4, 4], [9, 0, 13, 4], [41, 0, 42, 4]])  # one alike, one between two, the sliver
     overlap = box_iou(boxes, anchors)
-    mine, torchvisions = (kind(0.7, 0.3, allow_low_quality_matches=True)(overlap) for kind in (OverlapMatcher, Matcher))
-    assert mine.tolist() == [0, -1, 1, *[-1] * 7]
-    assert (torchvisions >= 0).all()
-    assert isinstance(head_of().rpn.proposal_matcher, OverlapMatcher)
+    assert MATCHER(overlap).tolist() == [0, -1, 1, *[-1] * 7]
+    assert (TORCHVISIONS(overlap) >= 0).all()
+    assert isinstance(head_of().rpn.proposal_matcher, AnchorMatcher)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_else_is_matched_as_by_torchvision(seed: int) -> None:
+    """Ties, boxes below the threshold, anchors between the thresholds: random overlaps, rounded so that some agree."""
+    overlap = torch.rand(4, 60, generator=torch.Generator().manual_seed(seed)).mul(20 - seed).round() / 20
+    overlap[:, 0] = 0.05  # no box is without any overlap
+    assert torch.equal(MATCHER(overlap), TORCHVISIONS(overlap))
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_slivers_alone_match_nothing(count: int) -> None:
-    matches = OverlapMatcher(0.7, 0.3, allow_low_quality_matches=True)(torch.zeros(count, 5))
+    matches = MATCHER(torch.zeros(count, 5))
     assert (matches == Matcher.BELOW_LOW_THRESHOLD).all()
 
 
@@ -98,8 +107,8 @@ def test_an_image_has_the_same_sample_in_any_company() -> None:
 
 def test_every_draw_of_an_image_is_its_own() -> None:
     """UPSNet's pruned ground truth comes from the same generator, after anchors and proposals."""
-    head = head_of(feed_truth=True)
-    head.keep = 0.5
+    head = head_of(use_gt_boxes=True)
+    head.gt_box_keep_rate = 0.5
     kept = []
     for noise in range(2):
         torch.manual_seed(noise)

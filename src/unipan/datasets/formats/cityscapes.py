@@ -1,23 +1,23 @@
-"""Cityscapes as it is downloaded: gtFine/SPLIT/CITY/*_gtFine_instanceIds.png and leftImg8bit/SPLIT/CITY/*.png.
+"""`cityscapes`: the dataset as downloaded, gtFine/SPLIT/CITY/*_gtFine_instanceIds.png and leftImg8bit/SPLIT/CITY/*.png.
 
-The maps are those of the official preparation (cityscapesscripts, preparation/createPanopticImgs.py), which reads the
+The maps equal those of the official preparation (cityscapesscripts, preparation/createPanopticImgs.py), which reads the
 same files: a pixel of 1000 or more is class * 1000 + instance; a smaller one is a class without instances, which for a
-thing class is a group (crowd); classes that the evaluation ignores are void. *_labelIds.png hold nothing more, so they
-are not needed.
+thing class is a group (crowd); classes that the evaluation ignores are void. *_labelIds.png contain nothing more.
 """
 
 from functools import partial
 from pathlib import Path
 
-from unipan.datasets.formats.listed import Entry, Listed
-from unipan.datasets.formats.pixels import map_of_keys, read_labels
+from unipan.datasets.formats.format import Format
+from unipan.datasets.formats.label_picture import map_of_keys, read_labels
+from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
 
 INSTANCES = "_gtFine_instanceIds.png"
-PHOTO = "_leftImg8bit.png"
+IMAGE = "_leftImg8bit.png"
 OFFSET = 1000
-"""From here on a pixel is class * OFFSET + instance."""
+"""Pixels of at least this value are class * OFFSET + instance."""
 
 CLASSES = (
     (7, "road", False, (128, 64, 128)),
@@ -40,10 +40,10 @@ CLASSES = (
     (32, "motorcycle", True, (0, 0, 230)),
     (33, "bicycle", True, (119, 11, 32)),
 )
-"""Label id, name, thing or not, colour of the 19 classes that are evaluated; the train id is the position."""
+"""Label id, name, isthing and colour of the 19 evaluated classes; the position is the train id."""
 
 IGNORED = frozenset({-1, 0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30})
-"""Label ids that the evaluation ignores (unlabeled, ego vehicle, ..., caravan, trailer, licence plate): void here."""
+"""Label ids that the evaluation ignores (unlabeled, ego vehicle, ..., caravan, trailer, licence plate); void here."""
 
 CITYSCAPES = Categories.of(Category(*row) for row in CLASSES)
 CITYSCAPES_TRAIN_IDS = Categories.of(Category(train, *row[1:]) for train, row in enumerate(CLASSES))
@@ -59,16 +59,16 @@ def is_split(path: Path) -> bool:
     return path.absolute().parent.name == "gtFine"
 
 
-def cityscapes(path: Path | str, split: str | None = None, train_ids: bool = False) -> Listed:
-    """Open one split; photographs are optional (without leftImg8bit/ there are only maps).
+def cityscapes(path: Path | str, split: str | None = None, train_ids: bool = False) -> ListedDataset:
+    """Open one split; without leftImg8bit/ it has maps only.
 
     Args:
-        path: the folder that holds gtFine/ and leftImg8bit/; or gtFine itself; or gtFine/SPLIT.
-        split: train, val or test; by default that of the path, else val.
-        train_ids: categories carry train ids 0..18 instead of label ids 7..33 (`--use-train-id` officially).
+        path: the folder with gtFine/ and leftImg8bit/, or gtFine itself, or gtFine/SPLIT.
+        split: train, val or test; by default that of the path, or else val.
+        train_ids: use train ids 0..18 in place of label ids 7..33 (officially `--use-train-id`).
 
     Raises:
-        FileNotFoundError: no gtFine, no such split, no maps in it, or a photograph is missing.
+        FileNotFoundError: there is no gtFine, no such split or no map in it, or an image is missing.
     """
     root, split = _root_and_split(Path(path), split)
     folder = root / "gtFine" / split
@@ -79,27 +79,27 @@ def cityscapes(path: Path | str, split: str | None = None, train_ids: bool = Fal
             "(DIR/gtFine/train)"
         )
     categories = CITYSCAPES_TRAIN_IDS if train_ids else CITYSCAPES
-    photos = root / "leftImg8bit" / split
-    return Listed(folder, categories, [_entry(file, photos, categories) for file in files])
+    images = root / "leftImg8bit" / split
+    return ListedDataset(folder, categories, [_entry(file, images, categories) for file in files])
 
 
 def cityscapes_map(path: Path, categories: Categories = CITYSCAPES) -> PanopticMap:
-    """The map of one *_instanceIds.png; its pixel values stay the segment ids.
+    """The map of one *_instanceIds.png, whose pixel values become the segment ids.
 
     Raises:
-        FileNotFoundError, ValueError: a missing or damaged file, or a value that stands for no Cityscapes label.
+        FileNotFoundError, ValueError: the file is missing or damaged, or a value is no Cityscapes label.
     """
     by_label = {row[0]: categories[categories.index_of_name[row[1]]] for row in CLASSES}
 
-    def describe(value: int) -> tuple[Category, bool] | None:
+    def class_of(value: int) -> tuple[Category, bool] | None:
         label = value if value < OFFSET else value // OFFSET
         if label in IGNORED:
             return None
         if label not in by_label:
-            raise ValueError(f"{path}: value {value} stands for no Cityscapes label; is this an *_instanceIds.png?")
+            raise ValueError(f"{path}: value {value} is no Cityscapes label; is this an *_instanceIds.png?")
         return by_label[label], by_label[label].isthing and value < OFFSET
 
-    return map_of_keys(read_labels(path), describe, str(path), keep=True)
+    return map_of_keys(read_labels(path), class_of, str(path), keep=True)
 
 
 def _root_and_split(path: Path, split: str | None) -> tuple[Path, str]:
@@ -110,12 +110,21 @@ def _root_and_split(path: Path, split: str | None) -> tuple[Path, str]:
         return path.parent, split or "val"
     if is_split(path):
         return path.parent.parent, split or full.name
-    raise FileNotFoundError(f"{path}: there is no gtFine/ here; give the folder that holds gtFine/ and leftImg8bit/")
+    raise FileNotFoundError(f"{path}: there is no gtFine/ here; give the folder with gtFine/ and leftImg8bit/")
 
 
-def _entry(file: Path, photos: Path, categories: Categories) -> Entry:
+def _entry(file: Path, images: Path, categories: Categories) -> Entry:
     identity = file.name.removesuffix(INSTANCES)
-    photo = photos / file.parent.name / f"{identity}{PHOTO}" if photos.is_dir() else None
-    if photo is not None and not photo.is_file():
-        raise FileNotFoundError(f"{photo}: no such photograph, but {file} has its map; unpack leftImg8bit again")
-    return Entry(identity, f"{identity}{PHOTO}", photo, partial(cityscapes_map, file, categories))
+    image = images / file.parent.name / f"{identity}{IMAGE}" if images.is_dir() else None
+    if image is not None and not image.is_file():
+        raise FileNotFoundError(f"{image}: no such image, but {file} has its map; unpack leftImg8bit again")
+    return Entry(identity, f"{identity}{IMAGE}", image, partial(cityscapes_map, file, categories))
+
+
+FORMAT = Format(
+    "cityscapes",
+    "`gtFine/SPLIT/CITY/*_gtFine_instanceIds.png` and `leftImg8bit/`, as unpacked. Recognised by its `gtFine/`. "
+    "`--split` (val), `--train-ids`",
+    read=lambda path, options: cityscapes(path, options.split, options.train_ids),
+    recognises=is_cityscapes,
+)

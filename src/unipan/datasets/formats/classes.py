@@ -1,69 +1,88 @@
-"""Where formats that hold no classes get them: a JSON beside the pictures, or one given by hand."""
+"""The classes of formats that do not store them: from classes.json beside the pictures, or from a given JSON."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.coco_json import ImageId, Row, load_json, path_inside
 
 CLASSES_FILE = "classes.json"
+VOID_8_BIT = 255
 
 
 @dataclass(frozen=True)
 class ClassesFile:
-    """What a classes file says.
+    """The content of a classes file.
 
     Attributes:
         source: the file.
         categories: things first.
-        listed: the same in the order of the file, which is what contiguous ids count.
-        images: its `images` by id, empty if it lists none.
-        divisor: of 16-bit PNGs, if it names one.
+        listed: the same classes in the order of the file, as contiguous ids count them.
+        images: its `images` by id; empty if it lists none.
+        divisor: of 16-bit PNGs, if it gives one.
     """
 
     source: Path
     categories: Categories
     listed: tuple[Category, ...]
-    images: dict[int | str, dict[str, Any]]
+    images: dict[ImageId, Row]
     divisor: int | None = None
 
     def category(self, number: object, contiguous: bool, where: str) -> Category:
-        """The class of a category id, or of a position in the file if ids are contiguous.
+        """The class with a category id, or at a position in the file if ids are contiguous.
 
         Raises:
-            ValueError: there is none; `where` says what asked for it.
+            ValueError: there is none; `where` is the start of the message.
         """
         if contiguous:
             if isinstance(number, int) and 0 <= number < len(self.listed):
                 return self.listed[number]
-            raise ValueError(f"{where}: class number {number!r} is none of the {len(self.listed)} in {self.source}")
+            raise ValueError(f"{where}: class number {number!r} is not one of the {len(self.listed)} in {self.source}")
         index = self.categories.index_of_id.get(number) if isinstance(number, int) else None
         if index is None:
             raise ValueError(
                 f"{where}: category id {number!r} is not in {self.source}; if ids count the classes of that file from "
-                "0, say --contiguous"
+                "0, add --contiguous"
             )
         return self.categories[index]
 
 
-def read_classes(given: Path | None, folder: Path) -> ClassesFile:
-    """Read `given` or `folder/classes.json`: a list of COCO categories, or any JSON with `categories` in it.
+def class_or_void(classes: ClassesFile, number: int, instance: int, path: Path) -> tuple[Category, bool] | None:
+    """The class of a pixel and whether it is a crowd, which instance 0 of a thing class is; None for void.
+
+    Classes 0 and 255 are void unless they are declared.
 
     Raises:
-        FileNotFoundError: there is none.
+        ValueError: any other class that is not declared.
+    """
+    index = classes.categories.index_of_id.get(number)
+    if index is None:
+        if number in (0, VOID_8_BIT):
+            return None
+        raise ValueError(f"{path}: class {number} is not in {classes.source}; declare it there, or paint it void")
+    category = classes.categories[index]
+    return category, category.isthing and instance == 0
+
+
+def read_classes(given: Path | None, folder: Path) -> ClassesFile:
+    """Read `given` or `folder/classes.json`: a list of COCO categories, or any JSON with `categories`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
         ValueError: it is broken, or a category lacks `isthing`.
     """
     path = given or folder / CLASSES_FILE
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such file, but this format does not hold its classes; give --classes FILE, a JSON with COCO "
+            f"{path}: no such file, but this format does not store its classes; give --classes FILE, a JSON with COCO "
             "`categories` (id, name, isthing)"
         )
     content = load_json(path)
     rows = content.get("categories") if isinstance(content, dict) else content
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path}: no list of categories and no object with `categories`; give another --classes")
+        raise ValueError(
+            f"{path}: neither a list of categories nor an object with `categories`; give another --classes"
+        )
     categories = Categories.from_coco(rows, str(path))
     listed = tuple(categories[categories.index_of_id[row["id"]]] for row in rows)
     more = content if isinstance(content, dict) else {}
@@ -73,16 +92,15 @@ def read_classes(given: Path | None, folder: Path) -> ClassesFile:
     return ClassesFile(path, categories, listed, _images(more.get("images", [])), divisor)
 
 
-def load_json(path: Path) -> Any:
-    """The content of a JSON file, or one sentence that names it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); it may be cut short, copy it again") from error
-
-
-def _images(rows: object) -> dict[int | str, dict[str, Any]]:
+def _images(rows: object) -> dict[ImageId, Row]:
     usable = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     return {row["id"]: row for row in usable if isinstance(row.get("id"), int | str)}
+
+
+def listed_name(row: Row, classes: ClassesFile) -> str:
+    """The file name of an image that a classes file lists. Raises ValueError if it has none or leads outside."""
+    name = row.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{classes.source}: image {row.get('id')!r} has no `file_name`; add it, or leave out `images`")
+    path_inside(classes.source.parent, name, classes.source)
+    return name

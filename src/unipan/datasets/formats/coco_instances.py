@@ -1,32 +1,32 @@
-"""COCO instances (polygons and run-length masks) with stuff, painted into one map by a declared rule.
+"""`coco-instances`, `rle`: COCO instances (polygons or run-length masks) and stuff, merged into one map.
 
-Void lies at the bottom, stuff over it, crowds over stuff, things over crowds; among things `Overlap` decides. Masks are
-decoded by faster-coco-eval (the extra `eval`), as pycocotools decodes them.
+From back to front: void, stuff, crowds, things; `Overlap` decides among things. Masks are decoded by faster-coco-eval
+(the extra `eval`), with the same result as by pycocotools.
 """
 
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int32
 
-from unipan.datasets.formats.classes import load_json, read_classes
-from unipan.datasets.formats.listed import Entry, Listed, find_photo
-from unipan.datasets.formats.pixels import read_labels
+from unipan.arrays import Bool, Int32
+from unipan.datasets.formats.classes import read_classes
+from unipan.datasets.formats.format import Format, FormatOptions, Overlap
+from unipan.datasets.formats.label_picture import read_labels
+from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, find_image
+from unipan.datasets.formats.writing import WrittenImages, stem_of, write_json
 from unipan.panoptic.categories import Categories, Category
-from unipan.panoptic.coco_json import inside, rows_of, unique_rows
+from unipan.panoptic.coco_json import ImageId, Row, load_json, path_inside, rows_of, unique_rows
 from unipan.panoptic.maps import PanopticMap, panoptic_map
-
-Overlap = Literal["refuse", "small", "score", "last"]
-"""Which of two things that overlap lies on top: none (an error), the smaller, the one of higher score, the later."""
+from unipan.panoptic.runs import rles_of_ids
 
 CROWDS, THINGS = 1, 2
-"""Layers over stuff."""
+"""The layers in front of stuff."""
 
 OTHER, OTHER_ID = "other", 183
-"""COCO's stuff class for all that is a thing: void, the things are painted over it."""
+"""COCO's stuff class for everything that is a thing: void, over which the things are painted."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Layers:
 
     Attributes:
         size: height and width.
-        rows: annotations of things, and of stuff where it comes as masks.
+        rows: annotations of things, and of stuff that comes as masks.
         stuff: a picture of class ids, or None.
         where: what error messages call the image.
     """
 
     size: tuple[int, int]
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[Row, ...]
     stuff: Path | None
     where: str
 
@@ -52,16 +52,16 @@ def coco_instances(
     classes: Path | None = None,
     images: Path | None = None,
     overlap: Overlap = "refuse",
-) -> Listed:
-    """Open COCO instances, with stuff from a second JSON of the same kind or from a folder of class pictures.
+) -> ListedDataset:
+    """Open COCO instances, with stuff from a second JSON of that kind or from a folder of class pictures.
 
     Args:
         json_file: `images`, `annotations` (segmentation, category_id, iscrowd), `categories`; classes without
             `isthing` are things. Results (a bare list) need `classes` with `images`.
         stuff: a JSON (stuff_val2017.json; classes without `isthing` are stuff, `other` is void) or a folder of
             NAME.png whose pixels are category ids of stuff; pixels of things, 0 and 255 are void there.
-        classes: a JSON whose `categories` replace those of the two.
-        images: folder of photographs.
+        classes: a JSON whose `categories` replace those of both.
+        images: folder of the images.
         overlap: see `Overlap`.
 
     Raises:
@@ -77,7 +77,7 @@ def coco_instances(
         rows = rows + rows_of(more, "annotations", stuff)
         if classes is None:
             found = _merged(found, _categories(rows_of(more, "categories", stuff), False, stuff), source)
-    by_image: dict[Any, list[dict[str, Any]]] = {key: [] for key in images_of}
+    by_image: dict[Any, list[Row]] = {key: [] for key in images_of}
     for row in rows:
         if not isinstance(row.get("image_id"), int | str) or row["image_id"] not in by_image:
             raise ValueError(
@@ -87,16 +87,16 @@ def coco_instances(
     entries = []
     for image_id, image in images_of.items():
         name, size = _name_and_size(image, source)
-        stem = str(Path(name).with_suffix(""))
+        stem = stem_of(name)
         picture = None if picture_folder is None else picture_folder / f"{stem}.png"
         layers = Layers(size, tuple(by_image[image_id]), picture, f"{source}: image {image_id!r}")
-        photo = find_photo(images, stem, name)
-        entries.append(Entry(image_id, name, photo, partial(layered_map, layers, found, overlap)))
-    return Listed(source, found, entries)
+        read = partial(layered_map, layers, found, overlap)
+        entries.append(Entry(image_id, name, find_image(images, stem, name), read))
+    return ListedDataset(source, found, entries)
 
 
 def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refuse") -> PanopticMap:
-    """Paint one image; a thing that others hide is left out.
+    """Paint one image; a thing that others hide completely is left out.
 
     Raises:
         ValueError: an unknown class, a broken mask, or with `refuse` two masks of one layer that overlap.
@@ -109,14 +109,14 @@ def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refu
     scores: dict[int, float] = {}
     for layer, masks in enumerate(_layers_of(layers, categories)):
         first = len(segments) + 1 if layer else 1
-        # Only things have scores to decide by; of stuff and of crowds the later ones lie on top.
+        # Only things have scores; of stuff and crowds the later ones are in front.
         rule: Overlap = "last" if overlap == "score" and layer < THINGS else overlap
         for row, category, mask in _ordered(masks, rule, layers.where):
             taken = ids[mask][ids[mask] >= first]
             if overlap == "refuse" and len(taken):
                 raise ValueError(
                     f"{layers.where}: annotation {row.get('id')!r} ({category.name}) shares {len(taken)} pixels with a "
-                    f"{segments[int(taken[0])].name}; say which lies on top: --overlap small, score or last"
+                    f"{segments[int(taken[0])].name}; say which is in front: --overlap small, score or last"
                 )
             key = len(segments) + 1
             ids[mask], segments[key] = key, category
@@ -129,7 +129,7 @@ def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refu
     return panoptic_map(ids, segments, scores, crowds, layers.where)
 
 
-def decode_mask(row: dict[str, Any], layers: Layers) -> Bool[np.ndarray, "H W"]:
+def decode_mask(row: Row, layers: Layers) -> Bool[np.ndarray, "H W"]:
     """The mask of an annotation: polygons, or run-length encoding, compressed or not.
 
     Raises:
@@ -155,7 +155,7 @@ def decode_mask(row: dict[str, Any], layers: Layers) -> Bool[np.ndarray, "H W"]:
         ) from error
 
 
-Painted = tuple[dict[str, Any], Category, Bool[np.ndarray, "H W"]]
+Painted = tuple[Row, Category, Bool[np.ndarray, "H W"]]
 
 
 def _layers_of(layers: Layers, categories: Categories) -> list[list[Painted]]:
@@ -170,7 +170,7 @@ def _layers_of(layers: Layers, categories: Categories) -> list[list[Painted]]:
 
 
 def _ordered(masks: list[Painted], overlap: Overlap, where: str) -> list[Painted]:
-    """From the bottom to the top."""
+    """From back to front."""
     if overlap == "small":
         return sorted(masks, key=lambda each: -int(each[2].sum()))
     if overlap == "score":
@@ -200,9 +200,7 @@ def _paint_stuff(
             segments[len(segments) + 1] = categories[index]
 
 
-def _content(
-    content: Any, source: Path, classes: Path | None
-) -> tuple[Categories, dict[int | str, dict[str, Any]], list[dict[str, Any]]]:
+def _content(content: Any, source: Path, classes: Path | None) -> tuple[Categories, dict[ImageId, Row], list[Row]]:
     """Categories, images by id, and annotations of a JSON of instances, or of bare results with a classes file."""
     if isinstance(content, list):
         if classes is None:
@@ -219,7 +217,7 @@ def _content(
     return found, images, rows_of(content, "annotations", source)
 
 
-def _categories(rows: list[dict[str, Any]], things: bool, source: Path) -> Categories:
+def _categories(rows: list[Row], things: bool, source: Path) -> Categories:
     """Categories whose `isthing` may be missing: COCO's instances are all things, its stuff is none."""
     kept = [row for row in rows if things or "isthing" in row or row.get("name") != OTHER]
     return Categories.from_coco([{"isthing": int(things), **row} for row in kept], str(source))
@@ -233,7 +231,7 @@ def _merged(one: Categories, other: Categories, source: Path) -> Categories:
         raise ValueError(f"{source}: its classes and those of the stuff do not fit together: {error}") from error
 
 
-def _category(row: dict[str, Any], categories: Categories, where: str) -> Category | None:
+def _category(row: Row, categories: Categories, where: str) -> Category | None:
     number = row.get("category_id")
     index = categories.index_of_id.get(number) if isinstance(number, int) else None
     if index is None and number != OTHER_ID:
@@ -241,11 +239,54 @@ def _category(row: dict[str, Any], categories: Categories, where: str) -> Catego
     return None if index is None else categories[index]
 
 
-def _name_and_size(image: dict[str, Any], source: Path) -> tuple[str, tuple[int, int]]:
+def _name_and_size(image: Row, source: Path) -> tuple[str, tuple[int, int]]:
     name, height, width = image.get("file_name"), image.get("height"), image.get("width")
     if not isinstance(name, str) or not isinstance(height, int) or not isinstance(width, int):
         raise ValueError(f"{source}: image {image.get('id')!r} needs `file_name`, `height` and `width`")
     if height < 1 or width < 1:
         raise ValueError(f"{source}: image {image['id']!r} is {height} x {width}; it has no pixels")
-    inside(source.parent, name, source)
+    path_inside(source.parent, name, source)
     return name, (height, width)
+
+
+class RleWriter:
+    """Writes `folder/instances.json`: COCO's instance format with a run-length mask for every segment, stuff included.
+
+    Categories have `isthing`. `coco_instances` and pycocotools read it.
+    """
+
+    def __init__(self, folder: Path | str, categories: Categories) -> None:
+        self.folder, self.categories = Path(folder), categories
+        self._images = WrittenImages(self.folder)
+        self._annotations: list[Row] = []
+
+    def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
+        """Encode one map."""
+        self._images.add(name, image_id, panoptic)
+        masks = rles_of_ids(panoptic.ids, [segment.id for segment in panoptic])
+        for segment, mask in zip(panoptic, masks, strict=True):
+            row = {**segment.to_coco(), "id": len(self._annotations) + 1, "image_id": image_id, "segmentation": mask}
+            self._annotations.append(row)
+
+    def close(self) -> Path:
+        """Write the JSON and return its path."""
+        content = {
+            "images": self._images.rows,
+            "annotations": self._annotations,
+            "categories": self.categories.to_coco(),
+        }
+        return write_json(self.folder / "instances.json", content)
+
+
+def _read(path: Path, options: FormatOptions) -> ListedDataset:
+    return coco_instances(path, options.stuff, options.classes, options.images, options.overlap)
+
+
+FORMAT = Format(
+    "coco-instances",
+    "COCO instances: polygons or run-length masks, with or without stuff (`--stuff`, `--overlap`); reading needs "
+    "`unipan[eval]`. Written: `instances.json` with a run-length mask for every segment, stuff included",
+    read=_read,
+    write=lambda folder, categories, _: RleWriter(folder, categories),
+    aliases=("rle",),
+)

@@ -1,172 +1,205 @@
-"""Datasets in COCO panoptic format, for any list of classes (https://cocodataset.org/#format-data, section 4).
+"""`coco`: COCO panoptic format (https://cocodataset.org/#format-data, section 4), read and written.
 
-A folder holds `images/`, `panoptic/` and `panoptic.json`. Class counts, names and colours come from the JSON alone;
-areas and boxes are counted from the PNGs, because stale ones in the JSON falsify every metric.
+A dataset is a folder with `images/`, `panoptic/` and `panoptic.json`. The classes come from the JSON; areas and boxes
+are measured from the PNGs, since wrong ones in the JSON would falsify every metric.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
 
-from unipan.panoptic.categories import Categories
-from unipan.panoptic.coco_json import inside, number, read_json, rows_of, unique_rows
-from unipan.panoptic.images import read_image
+import numpy as np
+
+from unipan.arrays import Int32, UInt8
+from unipan.datasets.formats.format import Format, FormatOptions
+from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
+from unipan.datasets.formats.writing import WrittenImages, write_json
+from unipan.files import make_folder, write_atomically
+from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.coco_json import ImageId, Row, float_or_nan, path_inside, read_json
+from unipan.panoptic.coco_parser import parse_panoptic, parse_segments, raise_first
 from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
-from unipan.panoptic.png import decode_png
+from unipan.panoptic.png import decode_png, encode_png, png_of_rgb
+
+TOLERATED = ("no-images", "name-twice", "png-twice")
+"""Findings of the parser that do no harm to a reader."""
 
 
-class CocoPanoptic:
-    """`dataset[i]` is a `Sample` with image and truth at the image's own size; `truth(i)` leaves the photo closed.
+class CocoPanoptic(ListedDataset):
+    """A dataset in COCO panoptic format: `data[i]` is a `Sample`, `data.truth(i)` reads the map alone.
+
+    It is checked when it is opened, except for the content of the pictures.
 
     Attributes:
-        categories: things first, from the JSON.
+        categories: things first.
         image_ids, file_names: as in the JSON, in its order.
-        names: file names without folders (with them where two files share a name); what error messages say.
+        names: file names without folders, or with them where two would be the same.
     """
 
     def __init__(self, folder: Path | str) -> None:
-        """Open `folder/panoptic.json`, `folder/images`, `folder/panoptic`; see `of` for what is raised."""
+        """Open `folder/panoptic.json`, `folder/images` and `folder/panoptic`; raises as `of`."""
         root = Path(folder)
         self._open(root / "panoptic.json", root / "images", root / "panoptic")
 
     @classmethod
     def of(cls, json_file: Path | str, images: Path | str | None, panoptic: Path | str) -> "CocoPanoptic":
-        """Open a dataset whose parts lie anywhere; `images=None` gives truth only.
+        """Open a dataset whose parts are anywhere; with `images=None` it has maps only.
 
         Raises:
             FileNotFoundError: the JSON, an image or a PNG is missing.
-            ValueError: the JSON is broken, an id is unknown or stands twice, or a file name leaves its folder.
+            ValueError: the JSON is broken, an id is unknown or appears twice, or a file name leads out of its folder.
         """
         dataset = cls.__new__(cls)
         dataset._open(Path(json_file), None if images is None else Path(images), Path(panoptic))
         return dataset
 
     def _open(self, json_file: Path, images: Path | None, panoptic: Path) -> None:
-        self.source = json_file
-        content = read_json(json_file)
-        self.categories = Categories.from_coco(rows_of(content, "categories", json_file), str(json_file))
-        self._by_id = {category.id: category for category in self.categories}
-        self._images = unique_rows(rows_of(content, "images", json_file), "id", "image", json_file)
-        rows = rows_of(content, "annotations", json_file)
-        annotations = unique_rows(rows, "image_id", "annotation of image", json_file)
-        stray = next((key for key in annotations if key not in self._images), None)
-        if stray is not None:
-            raise ValueError(f"{json_file}: image {stray!r} is annotated but is not in `images`")
-        self._annotations = annotations
-        self._folder, self._png_folder = images, panoptic
-        self.image_ids: list[int | str] = list(self._images)
-        self.file_names = [_file_name(image, key, json_file) for key, image in self._images.items()]
-        for index in range(len(self)):
-            self._check(index)
-
-    def _check(self, index: int) -> None:
-        """Everything that can be known without opening a picture, before hours of training start."""
-        image_id = self.image_ids[index]
-        if image_id not in self._annotations:
-            raise ValueError(f"{self.source}: image {image_id!r} ({self.file_names[index]}) has no annotation")
-        seen = set()
-        for segment in rows_of(self._annotations[image_id], "segments_info", self.source, f"image {image_id!r}: "):
-            where = f"{self.source}: image {image_id!r}, segment {segment.get('id')!r}"
-            if not isinstance(segment.get("id"), int):
-                raise ValueError(f"{where}: a segment needs an integer `id`")
-            category = segment.get("category_id")
-            if not isinstance(category, int) or category not in self._by_id:
-                raise ValueError(f"{where}: category id {category!r} is not in `categories`")
-            if not math.isfinite(number(segment.get("score", 1))):
-                raise ValueError(f"{where}: its `score` is {segment['score']!r}; write a number or leave it out")
-            if segment["id"] in seen:
-                raise ValueError(f"{where}: this id stands twice in `segments_info`; ids are unique within an image")
-            seen.add(segment["id"])
-        paths = [self._png(index)] if self._folder is None else [self.image_path(index), self._png(index)]
-        for path in paths:
-            if not path.is_file():
-                raise FileNotFoundError(f"{path}: no such file, but image {image_id!r} of {self.source} needs it")
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
-    @cached_property
-    def names(self) -> list[str]:
-        """What each image is called: unique within the dataset."""
-        short = [PurePosixPath(name).name for name in self.file_names]
-        return short if len(set(short)) == len(short) else self.file_names
-
-    @cached_property
-    def thing_counts(self) -> list[int]:
-        """Things per image, crowds left out, from the JSON alone."""
-        return [
-            sum(self._by_id[s["category_id"]].isthing and not s.get("iscrowd") for s in self._segments(index))
-            for index in range(len(self))
-        ]
-
-    def image_path(self, index: int) -> Path:
-        """Where the photograph lies. Raises ValueError if the dataset was opened without images."""
-        if self._folder is None:
-            raise ValueError(f"{self.source}: opened without an images folder; give one to CocoPanoptic.of")
-        return inside(self._folder, self.file_names[index], self.source)
-
-    def _png(self, index: int) -> Path:
-        image_id = self.image_ids[index]
-        return inside(self._png_folder, _file_name(self._annotations[image_id], image_id, self.source), self.source)
-
-    def _segments(self, index: int) -> list[dict[str, Any]]:
-        segments: list[dict[str, Any]] = self._annotations[self.image_ids[index]]["segments_info"]
-        return segments
-
-    def truth(self, index: int) -> PanopticMap:
-        """The panoptic map of one image; crowds are segments with `iscrowd`.
-
-        Raises:
-            ValueError: a damaged PNG, ids in the PNG that the JSON lacks or the reverse, or another size than the
-                JSON says.
-        """
-        path, image_id, segments = self._png(index), self.image_ids[index], self._segments(index)
-        ids = decode_png(path)
-        image = self._images[image_id]
-        height, width = ids.shape
-        said = (image.get("height", height), image.get("width", width))
-        if said != ids.shape:
-            raise ValueError(
-                f"{path}: it is {_size(ids.shape)} but {self.source} says that image {image_id!r} is {_size(said)} "
-                "(width x height)"
+        if not json_file.is_file():
+            raise FileNotFoundError(
+                f"{json_file}: no such file; a dataset folder has images/, panoptic/, panoptic.json"
             )
-        return panoptic_map(
-            ids,
-            {segment["id"]: self._by_id[segment["category_id"]] for segment in segments},
-            {segment["id"]: segment["score"] for segment in segments if "score" in segment},
-            {segment["id"] for segment in segments if segment.get("iscrowd")},
-            source=f"{path} (image {image_id!r} of {self.source})",
-            # Kept for official PQ alone, which trusts them; `Segment.area` is counted.
-            declared_areas={segment["id"]: number(segment.get("area")) for segment in segments},
+        parsed = parse_panoptic(read_json(json_file), json_file)
+        raise_first(parsed.findings, TOLERATED)
+        categories = Categories.from_coco(parsed.categories, str(json_file))
+        by_id = {category.id: category for category in categories}
+        entries = []
+        for image_id, image in parsed.images.items():
+            rows, findings = parse_segments(parsed.annotations[image_id], by_id, json_file)
+            raise_first(findings)
+            png = path_inside(panoptic, parsed.annotations[image_id]["file_name"], json_file)
+            path = None if images is None else path_inside(images, image["file_name"], json_file)
+            for needed in (png,) if path is None else (path, png):
+                if not needed.is_file():
+                    raise FileNotFoundError(f"{needed}: no such file, but image {image_id!r} of {json_file} needs it")
+            read = partial(_read_map, png, image, rows, by_id, json_file)
+            entries.append(Entry(image_id, image["file_name"], path, read))
+        self._fill(json_file, categories, entries)
+
+
+def _read_map(png: Path, image: Row, rows: dict[int, Row], by_id: dict[int, Category], source: Path) -> PanopticMap:
+    """The map of one image. Raises ValueError for a damaged PNG, or one that does not match the JSON."""
+    ids = decode_png(png)
+    height, width = image.get("height", ids.shape[0]), image.get("width", ids.shape[1])
+    if (height, width) != ids.shape:
+        raise ValueError(
+            f"{png}: it is {ids.shape[1]} x {ids.shape[0]} but {source} says that image {image['id']!r} is "
+            f"{width} x {height} (width x height)"
         )
+    areas = {key: float_or_nan(row.get("area")) for key, row in rows.items()}
+    where = f"{png} (image {image['id']!r} of {source})"
+    return map_of_rows(ids, rows, lambda row: by_id[row["category_id"]], where, areas)
 
-    def __getitem__(self, index: int) -> Sample:
-        """One image with its truth.
+
+def map_of_rows(
+    ids: Int32[np.ndarray, "H W"],
+    rows: dict[int, Row],
+    category_of: Callable[[Row], Category],
+    source: str,
+    declared_areas: dict[int, float] | None = None,
+) -> PanopticMap:
+    """A map from its ids and the rows that `parse_segments` returns; raises as `panoptic_map`."""
+    return panoptic_map(
+        ids,
+        {key: category_of(row) for key, row in rows.items()},
+        {key: row["score"] for key, row in rows.items() if row.get("score") is not None},
+        {key for key, row in rows.items() if row.get("iscrowd")},
+        source,
+        declared_areas,
+    )
+
+
+class PanopticWriter:
+    """Writes a dataset in COCO panoptic format, one image at a time.
+
+    >>> with PanopticWriter("out", categories) as writer:  # doctest: +SKIP
+    ...     writer.add("a.jpg", 1, panoptic_map)
+
+    It leaves `folder/panoptic/*.png`, with `images` also `folder/images/*`, and last `folder/panoptic.json`, which is
+    written by `close` and not at all after an exception inside `with`. Every file is complete or absent.
+    """
+
+    def __init__(self, folder: Path | str, categories: Categories, images: bool = False, scores: bool = False) -> None:
+        """Start a dataset.
+
+        Args:
+            folder: made if missing; files of the same names are replaced.
+            categories: of the dataset; every segment must have one of them.
+            images: `add` is given images, which are written as PNGs whatever their names end in.
+            scores: write the `score` of every segment, as predictions have it; otherwise only scores other than 1.
+        """
+        self.folder, self.categories = Path(folder), categories
+        self._with_images, self._scores = images, scores
+        self._images = WrittenImages(self.folder)
+        self._annotations: list[Row] = []
+        for part in ("images", "panoptic") if images else ("panoptic",):
+            make_folder(self.folder / part)
+
+    def add(
+        self, name: str, image_id: ImageId, panoptic: PanopticMap, image: UInt8[np.ndarray, "H W 3"] | None = None
+    ) -> None:
+        """Write one image's PNG and remember its segments.
+
+        Args:
+            name: the image's file name, which may have folders.
+            image_id: unique within the dataset.
+            panoptic: its map.
+            image: RGB, of the map's size; given if and only if the writer was started with `images`.
 
         Raises:
-            ValueError: as `truth`; also a damaged image or one of another size than its PNG.
-            IndexError: beyond the last image, so that `for sample in dataset` ends.
+            ValueError: a name or id used before, a name that leads out of the folder, an unknown category, an image
+                that is missing, unexpected or of another size, or a score that is not finite.
         """
-        truth, image = self.truth(index), read_image(self.image_path(index))
-        if image.shape[:2] != truth.ids.shape:
-            turned = "; its EXIF turns it, was the PNG drawn on the unturned one?" * (
-                image.shape[:2] == truth.ids.shape[::-1]
-            )
-            raise ValueError(
-                f"{self.image_path(index)}: image {self.image_ids[index]!r} is {_size(image.shape)} but its PNG "
-                f"{self._png(index)} is {_size(truth.ids.shape)} (width x height){turned}"
-            )
-        return Sample(image, truth, self.image_ids[index], self.names[index])
+        stem = self._images.check(name, image_id, panoptic)
+        for segment in panoptic:
+            if segment.category.id not in self.categories.index_of_id:
+                raise ValueError(f"{name}: segment {segment.id} has unknown category id {segment.category.id}")
+        if (image is not None) != self._with_images:
+            raise ValueError(f"{name}: this writer {'needs an image' if self._with_images else 'writes no images'}")
+        if image is not None:
+            if image.shape[:2] != panoptic.ids.shape:
+                raise ValueError(f"{name}: the image is {image.shape[:2]} but its map is {panoptic.ids.shape}")
+            name = f"{stem}.png"
+            write_atomically(self.folder / "images" / name, png_of_rgb(image))
+        write_atomically(self.folder / "panoptic" / f"{stem}.png", encode_png(panoptic.ids))
+        self._images.add(name, image_id, panoptic)
+        rows = [segment.to_coco(self._scores) for segment in panoptic]
+        self._annotations.append({"image_id": image_id, "file_name": f"{stem}.png", "segments_info": rows})
+
+    def close(self) -> Path:
+        """Write `panoptic.json` and return its path."""
+        content = {"images": self._images.rows, "annotations": self._annotations}
+        return write_json(self.folder / "panoptic.json", {**content, "categories": self.categories.to_coco()})
+
+    def __enter__(self) -> "PanopticWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
 
 
-def _file_name(row: Mapping[str, Any], image_id: int | str, source: Path) -> str:
-    name = row.get("file_name")
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{source}: image {image_id!r} has an entry without `file_name`")
-    return name
+def write_coco_panoptic(folder: Path | str, samples: Iterable[Sample], categories: Categories) -> Path:
+    """Write samples with their images as a COCO panoptic dataset; returns the path of the JSON."""
+    writer = PanopticWriter(folder, categories, images=True)
+    for sample in samples:
+        writer.add(sample.name, sample.image_id, sample.truth, sample.image)
+    return writer.close()
 
 
-def _size(shape: Sequence[Any]) -> str:
-    return f"{shape[1]} x {shape[0]}"
+def _read(path: Path, options: FormatOptions) -> CocoPanoptic:
+    if path.is_dir() and options.panoptic is None:
+        images = options.images or (path / "images" if (path / "images").is_dir() else None)
+        return CocoPanoptic.of(path / "panoptic.json", images, path / "panoptic")
+    json_file = path / "panoptic.json" if path.is_dir() else path
+    return CocoPanoptic.of(json_file, options.images, options.panoptic or json_file.with_suffix(""))
+
+
+FORMAT = Format(
+    "coco",
+    "a folder with `images/`, `panoptic/`, `panoptic.json`; or a JSON, whose PNGs are in its path without `.json` "
+    "(`--panoptic DIR`, `--images DIR`). The default.",
+    read=_read,
+    write=lambda folder, categories, _: PanopticWriter(folder, categories),
+    stores_images=True,
+)

@@ -1,40 +1,44 @@
-"""What test servers take: COCO's panoptic test-dev archive, and the panoptic and instance archives of Cityscapes.
+"""What test servers accept: COCO's panoptic test-dev archive, and the panoptic and instance archives of Cityscapes.
 
-COCO (https://cocodataset.org/#upload): `panoptic_SPLIT_ALGORITHM_results.zip` holds a JSON and a folder of PNGs, both
-of that name. Cityscapes: one archive per task, its files as the official evaluation scripts read them. No server has
-been asked whether it takes them.
+COCO (https://cocodataset.org/#upload): `panoptic_SPLIT_ALGORITHM_results.zip` has a JSON and a folder of PNGs, both of
+that name. Cityscapes: one archive per task, with files as the official evaluation scripts read them. This has not
+been tried on the servers.
 """
 
 import os
 import re
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from unipan.datasets.formats.output import write_rows
-from unipan.datasets.formats.writers import CityscapesInstanceWriter, CityscapesPanopticWriter, ImageRows
+import numpy as np
+
+from unipan.datasets.formats.cityscapes import CITYSCAPES
+from unipan.datasets.formats.format import Format
+from unipan.datasets.formats.writing import WrittenImages, write_json, write_png
 from unipan.files import make_folder, write_atomically
-from unipan.panoptic.categories import Categories
+from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.coco_json import Row
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import encode_png
 
 
 class CocoSubmissionWriter:
-    """`folder/panoptic_SPLIT_ALGORITHM_results.json`, the folder of PNGs beside it, and both in a .zip.
+    """Writes `folder/panoptic_SPLIT_ALGORITHM_results.json`, the folder of PNGs beside it, and both in a .zip.
 
-    PNGs are named as their images; category ids are the checkpoint's, so it must have been trained with COCO's.
+    PNGs are named like their images. Category ids are those of `categories`, which must be COCO's.
     """
 
     def __init__(self, folder: Path | str, categories: Categories, split: str, algorithm: str) -> None:
-        """Raises ValueError for a split or algorithm that would make an odd file name."""
+        """Raises ValueError for a split or algorithm that cannot be part of a file name."""
         for option, text in (("split", split), ("--algorithm", algorithm)):
             if re.fullmatch(r"[A-Za-z0-9.-]+", text) is None:
                 raise ValueError(f"{option} {text!r}: it becomes part of a file name; use letters, digits, . and -")
         self.folder, self.stem = Path(folder), f"panoptic_{split}_{algorithm}_results"
         self._known = frozenset(categories.index_of_id)
-        self._images = ImageRows(self.folder)
-        self._annotations: list[dict[str, Any]] = []
+        self._images = WrittenImages(self.folder)
+        self._annotations: list[Row] = []
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one map."""
@@ -47,16 +51,84 @@ class CocoSubmissionWriter:
         self._annotations.append({"image_id": image_id, "file_name": f"{stem}.png", "segments_info": rows})
 
     def close(self) -> Path:
-        """Write the JSON, then the archive; returns the latter."""
+        """Write the JSON, then the archive, and return its path."""
         written = [self.folder / self.stem / row["file_name"] for row in self._annotations]
-        table = write_rows(self.folder / f"{self.stem}.json", {"annotations": self._annotations})
+        table = write_json(self.folder / f"{self.stem}.json", {"annotations": self._annotations})
         return write_zip(self.folder / f"{self.stem}.zip", self.folder, [table, *written])
 
 
-class CityscapesSubmissionWriter:
-    """`folder/panoptic/` and `folder/instance/`, and `panoptic.zip` and `instance.zip` of what this run wrote to them.
+class CityscapesPanopticWriter:
+    """Writes `folder/cityscapes_panoptic_SPLIT.json` and its folder of PNGs, for the official evaluation.
 
-    Files of an earlier run stay in the folders, but are in no archive.
+    Classes are matched by name and get label ids. `CocoPanoptic.of` reads it.
+
+    Attributes:
+        pictures: the PNGs written so far.
+    """
+
+    def __init__(self, folder: Path | str, categories: Categories, split: str = "val") -> None:
+        """Raises ValueError for a class that Cityscapes does not have."""
+        self.folder, self.stem = Path(folder), f"cityscapes_panoptic_{split}"
+        self.pictures: list[Path] = []
+        self._classes = _cityscapes_classes(categories, self.folder)
+        self._images = WrittenImages(self.folder)
+        self._annotations: list[Row] = []
+
+    def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
+        """Write one map."""
+        identity = cityscapes_id(name, image_id)
+        self._images.add(f"{identity}_leftImg8bit.png", identity, panoptic)
+        picture = self.folder / self.stem / f"{identity}_panoptic.png"
+        write_atomically(picture, encode_png(panoptic.ids))
+        self.pictures.append(picture)
+        rows = [replace(each, category=self._classes[each.category.id], score=1.0).to_coco() for each in panoptic]
+        self._annotations.append({"image_id": identity, "file_name": f"{identity}_panoptic.png", "segments_info": rows})
+
+    def close(self) -> Path:
+        """Write the JSON and return its path."""
+        content = {"images": self._images.rows, "annotations": self._annotations, "categories": CITYSCAPES.to_coco()}
+        return write_json(self.folder / f"{self.stem}.json", content)
+
+
+class CityscapesInstanceWriter:
+    """Writes the instance submission: `folder/ID_pred.txt` (mask, label id, score) and `folder/ID_pred/*.png`.
+
+    It has things without crowds, and no stuff, so it cannot be read back.
+
+    Attributes:
+        files: written so far.
+    """
+
+    def __init__(self, folder: Path | str, categories: Categories) -> None:
+        """Raises ValueError for a thing class that Cityscapes does not have."""
+        self.folder = Path(folder)
+        self.files: list[Path] = []
+        self._classes = _cityscapes_classes(categories.things, self.folder)
+        self._images = WrittenImages(self.folder)
+
+    def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
+        """Write one image's masks and its list."""
+        identity = cityscapes_id(name, image_id)
+        self._images.add(f"{identity}_leftImg8bit.png", identity, panoptic)
+        lines: list[str] = []
+        for segment in (each for each in panoptic if each.isthing and not each.iscrowd):
+            file = f"{identity}_pred/{len(lines):03d}.png"
+            write_png(self.folder / file, (panoptic.ids == segment.id).astype(np.uint8) * 255)
+            self.files.append(self.folder / file)
+            lines.append(f"{file} {self._classes[segment.category.id].id} {segment.score:.6f}\n")
+        table = self.folder / f"{identity}_pred.txt"
+        write_atomically(table, "".join(lines).encode())
+        self.files.append(table)
+
+    def close(self) -> Path:
+        """Return the folder; nothing else is written."""
+        return self.folder
+
+
+class CityscapesSubmissionWriter:
+    """Writes `folder/panoptic/`, `folder/instance/`, and archives of both.
+
+    Files of an earlier run stay in the folders, but are not archived.
     """
 
     def __init__(self, folder: Path | str, categories: Categories, split: str = "test") -> None:
@@ -71,23 +143,24 @@ class CityscapesSubmissionWriter:
         self._instance.add(name, image_id, panoptic)
 
     def close(self) -> Path:
-        """Write the JSON, then the archives; returns that of the panoptic task."""
+        """Write the JSON, then the archives, and return that of the panoptic task."""
         panoptic = [self._panoptic.close(), *self._panoptic.pictures]
         write_zip(self.folder / "instance.zip", self._instance.folder, sorted(self._instance.files))
         return write_zip(self.folder / "panoptic.zip", self._panoptic.folder, sorted(panoptic))
 
 
 def write_zip(path: Path, root: Path, files: Iterable[Path]) -> Path:
-    """An archive of files by their names below `root`, written beside its place first; PNGs are compressed already.
+    """Archive files under their names relative to `root`; the archive is complete or as before.
 
     Raises:
-        OSError: it cannot be written, in one sentence.
+        OSError: it cannot be written.
     """
     make_folder(path.parent)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in files:
+                # PNGs are compressed already.
                 kind = zipfile.ZIP_STORED if file.suffix == ".png" else zipfile.ZIP_DEFLATED
                 archive.write(file, file.relative_to(root).as_posix(), compress_type=kind)
         beside.replace(path)
@@ -96,3 +169,35 @@ def write_zip(path: Path, root: Path, files: Iterable[Path]) -> Path:
     finally:
         beside.unlink(missing_ok=True)
     return path
+
+
+def cityscapes_id(name: str, image_id: int | str) -> str:
+    """CITY_123456_123456 of an image, from its id or its name. Raises ValueError if neither has it."""
+    for text in (str(image_id), name.rpartition("/")[2]):
+        found = re.match(r"[A-Za-z0-9-]+_\d{6}_\d{6}(?!\d)", text)
+        if found is not None:
+            return found[0]
+    raise ValueError(
+        f"{name}: neither the name nor image id {image_id!r} is that of a Cityscapes image (CITY_123456_123456)"
+    )
+
+
+def _cityscapes_classes(categories: Iterable[Category], folder: Path) -> dict[int, Category]:
+    """Category id -> the Cityscapes class of that name. Raises ValueError if there is none."""
+    index = CITYSCAPES.index_of_name
+    odd = [category.name for category in categories if category.name not in index]
+    if odd:
+        raise ValueError(f"{folder}: Cityscapes has no class {', '.join(odd[:6])}; rename it, or use another format")
+    return {category.id: CITYSCAPES[index[category.name]] for category in categories}
+
+
+CITYSCAPES_PANOPTIC = Format(
+    "cityscapes-panoptic",
+    "the panoptic submission, `cityscapes_panoptic_SPLIT.json` and its folder; `coco` reads it",
+    write=lambda folder, categories, options: CityscapesPanopticWriter(folder, categories, options.split or "val"),
+)
+CITYSCAPES_INSTANCE = Format(
+    "cityscapes-instance",
+    "the instance submission, `ID_pred.txt` and masks; things only",
+    write=lambda folder, categories, _: CityscapesInstanceWriter(folder, categories),
+)

@@ -1,1 +1,1 @@
-"""`scenes`: procedural street scenes with exact truth, the data that is always there."""
+"""`scenes`: procedural street scenes with exact ground truth, for which nothing needs to be downloaded."""

@@ -1,7 +1,7 @@
-"""`scenes`: procedural street scenes with exact truth, the data that is always there.
+"""Procedural street scenes with exact ground truth.
 
-`draw_scene(seed)` depends on nothing but the seed. The layout is drawn in nominal units (scene_shapes.py), so that
-one seed at two sizes shows the same street.
+`draw_scene(seed)` depends on the seed alone. The layout is drawn in units (see `shapes`), so that one seed at two sizes
+shows the same street.
 """
 
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, Sample, Segment
 
 HELD_OUT = 1_000_000
-"""Training seeds lie below it; this seed and all above are held out for validation and tests."""
+"""Seeds below it are for training; this seed and all above are held out for validation and testing."""
 
 MIN_AREA = 40
-"""Things with fewer visible pixels (at 128 x 256; in proportion at other sizes) are void."""
+"""Things with fewer visible pixels (at 128 x 256; scaled for other sizes) are void."""
 
 MIN_VISIBLE = 0.08
-"""Things of which less than this share of their extent inside the image is visible are void."""
+"""Things of which a smaller share of the pixels inside the image is visible are void."""
 
 SCENE_CATEGORIES = Categories(
     (
@@ -53,10 +53,9 @@ SCENE_CATEGORIES = Categories(
         Category(9, "sidewalk", False, (235, 160, 220)),
     )
 )
-"""The classes of the scenes: a rider is one object with the bicycle."""
+"""The classes; a rider and the bicycle are one object."""
 
-
-_STREAM = 20200  # keeps the scenes' random numbers apart from other users of the same seed
+_STREAM = 20200  # separates the scenes' random numbers from other uses of the same seed
 _TEXTURE = {SKY: 0.012, BUILDING: 0.05, VEGETATION: 0.15, ROAD: 0.06, SIDEWALK: 0.06}
 _THING_TEXTURE = 0.03
 
@@ -65,7 +64,7 @@ _THING_TEXTURE = 0.03
 
 
 def _shadows(street: Street, size: tuple[int, int], strength: float) -> Float32[np.ndarray, "H W"]:
-    """How much light reaches the ground: soft dark patches under the things."""
+    """The light that reaches the ground, 0..1: soft dark patches under the things."""
     light = np.full(size, 255, np.uint8)
     scale, slant = np.array([size[1] / WIDTH, size[0] / HEIGHT]), float(street.rng.uniform(-0.3, 0.3))
     for item in street.items:
@@ -79,7 +78,7 @@ def _shadows(street: Street, size: tuple[int, int], strength: float) -> Float32[
 
 
 def _waves(rng: np.random.Generator, size: tuple[int, int], rows: int) -> Float32[np.ndarray, "H W"]:
-    """Smooth noise of deviation about 1 with `rows` bumps from top to bottom."""
+    """Smooth noise with a standard deviation of about 1 and `rows` bumps from top to bottom."""
     coarse = rng.standard_normal((rows, 2 * rows), np.float32)
     return np.asarray(cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -106,7 +105,7 @@ def _photograph(canvas: Canvas, street: Street, dusk: bool) -> np.ndarray:
 def _haze(
     rgb: Float32[np.ndarray, "H W 3"], ids: np.ndarray, street: Street, strength: float
 ) -> Float32[np.ndarray, "H W 3"]:
-    """What is far fades into the air's colour."""
+    """Distant objects fade into the colour of the air."""
     fade = np.zeros(256, np.float32)
     fade[SKY], fade[BUILDING], fade[VEGETATION] = 0.9, 0.7, 0.6
     for position, item in enumerate(street.items):
@@ -122,7 +121,7 @@ def _haze(
 
 
 def _truth(ids: Int32[np.ndarray, "H W"], items: list[Item]) -> PanopticMap:
-    """Every id of the map as a segment; areas and boxes are counted."""
+    """A map with every id as a segment."""
     segments = []
     things = len(SCENE_CATEGORIES.things)
     areas = np.bincount(ids.ravel())
@@ -138,7 +137,7 @@ def _truth(ids: Int32[np.ndarray, "H W"], items: list[Item]) -> PanopticMap:
 
 
 def draw_with_extents(seed: int, size: tuple[int, int] = (128, 256)) -> tuple[Sample, dict[int, int]]:
-    """`draw_scene` and, for each thing's id, the pixels it would show if nothing stood before it.
+    """`draw_scene` and, for each thing's id, the number of pixels it would have if nothing were in front of it.
 
     Raises:
         ValueError: the seed is negative or the size has no pixels.
@@ -156,7 +155,7 @@ def draw_with_extents(seed: int, size: tuple[int, int] = (128, 256)) -> tuple[Sa
     for label, item in enumerate(street.items, start=FIRST_THING):
         pen = Pen(canvas, item.x, item.y, item.height, item.flip, label)
         VIEWS[item.view][3](pen, rng, *item.colors)
-        extents[label] = int(np.count_nonzero(canvas.ids() == label))  # nothing stands before it yet
+        extents[label] = int(np.count_nonzero(canvas.ids() == label))  # nothing is in front of it yet
     image, ids = _photograph(canvas, street, dusk), canvas.ids().astype(np.int32)
     visible, least = np.bincount(ids.ravel(), minlength=256), MIN_AREA * size[0] * size[1] / (HEIGHT * WIDTH)
     for label, extent in extents.items():
@@ -167,7 +166,7 @@ def draw_with_extents(seed: int, size: tuple[int, int] = (128, 256)) -> tuple[Sa
 
 
 def draw_scene(seed: int, size: tuple[int, int] = (128, 256)) -> Sample:
-    """The street scene of a seed with its exact truth, at (height, width) pixels.
+    """The street scene of a seed with its exact ground truth, at (height, width) pixels.
 
     Raises:
         ValueError: the seed is negative or the size has no pixels.
@@ -176,7 +175,7 @@ def draw_scene(seed: int, size: tuple[int, int] = (128, 256)) -> Sample:
 
 
 class Scenes:
-    """The scenes of a range of seeds as a dataset: `categories`, `len`, `[i]`."""
+    """The scenes of a range of seeds, as a dataset."""
 
     categories = SCENE_CATEGORIES
 

@@ -1,15 +1,15 @@
-"""Which seeds of the scenes are for what, so that nobody scores a network on scenes that it has seen."""
+"""The seeds for training, validation and testing, so that no network is evaluated on scenes it was trained on."""
 
 from unipan.datasets.scenes.generator import HELD_OUT
 
 TRAINING_SEEDS = range(0, 990_000)
 VALIDATION_SEEDS = range(990_000, 990_100)
-"""Cut from the training range (below `HELD_OUT`) but never trained on: what is chosen by them stays honest."""
+"""Below `HELD_OUT`, but never trained on."""
 TEST_SEEDS = range(HELD_OUT, HELD_OUT + 200)
 
 
 def use_in_training(seeds: range) -> str:
-    """What training has done with these seeds (a range of step 1) unless told otherwise, in words."""
+    """How training uses these seeds (a range of step 1) by default, in words."""
     words = []
     for word, used in (("SEEN in training", TRAINING_SEEDS), ("validated on in training", VALIDATION_SEEDS)):
         count = len(range(max(seeds.start, used.start), min(seeds.stop, used.stop)))

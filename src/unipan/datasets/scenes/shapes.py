@@ -1,7 +1,7 @@
-"""The canvas of `scenes` and the things, trees and facades that are drawn on it.
+"""The canvas of a scene, and the things, trees and facades that are drawn on it.
 
-Colour and id live in one four-channel canvas, so that one polygon fill writes both and they cannot disagree.
-Coordinates are nominal: a scene is `WIDTH` x `HEIGHT` units whatever the size in pixels.
+The canvas has four channels, colour and id, so that one polygon fill writes both and they always agree. Coordinates are
+in units: a scene is `WIDTH` x `HEIGHT` units, whatever its size in pixels.
 """
 
 import math
@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 
 WIDTH, HEIGHT = 256, 128
-"""Nominal units of a scene."""
+"""Units of a scene."""
 
 SUPERSAMPLING = 3
-"""Subcells per pixel and axis; odd, so that one subcell lies exactly at each pixel's centre."""
+"""Subcells per pixel and axis; odd, so that one subcell is at the centre of each pixel."""
 
 SHIFT = 4
-"""Fractional bits of the coordinates given to opencv."""
+"""Fractional bits of the coordinates that OpenCV gets."""
 
-Number = int | float  # for beartype, an int is no float
+Number = int | float  # beartype does not accept an int as a float
 Color = tuple[Number, Number, Number]
 Point = tuple[Number, Number]
 
@@ -35,7 +35,7 @@ def shade(color: Color, factor: Number) -> Color:
 
 
 def jitter(rng: np.random.Generator, color: Color, spread: Number) -> Color:
-    """A colour like this one: a common shift of brightness and a smaller one of each channel."""
+    """A similar colour: a random change of brightness and a smaller one of each channel."""
     common, red, green, blue = rng.normal(0.0, spread, 4)
     return color[0] + common + 0.4 * red, color[1] + common + 0.4 * green, color[2] + common + 0.4 * blue
 
@@ -46,7 +46,7 @@ def _value(color: Color, label: int) -> tuple[Number, Number, Number, int]:
 
 
 class Canvas:
-    """RGB and id of each subcell: `cells` is (SUPERSAMPLING H, SUPERSAMPLING W, 4) uint8."""
+    """RGB and id of each subcell; `cells` is (SUPERSAMPLING * H, SUPERSAMPLING * W, 4) uint8."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         height, width = size
@@ -55,8 +55,8 @@ class Canvas:
         self.scale = np.array([width / WIDTH, height / HEIGHT]) * (SUPERSAMPLING << SHIFT)
 
     def polygon(self, points: Sequence[Point] | np.ndarray, color: Color, label: int, convex: bool = True) -> None:
-        """Fill one polygon of nominal coordinates with a colour and an id."""
-        # opencv's integer coordinates are the centres of subcells, ours their edges: half a subcell off
+        """Fill one polygon, given in units, with a colour and an id."""
+        # OpenCV's integer coordinates are centres of subcells, ours are their edges: a shift of half a subcell
         fixed = (np.asarray(points) * self.scale - (1 << SHIFT) / 2).astype(np.int32)
         value = _value(color, label)
         if convex:
@@ -84,7 +84,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws one object: local x in object heights from its middle, local y in object heights above the ground."""
+    """Draws one object; x is in object heights from its middle, y in object heights above the ground."""
 
     canvas: Canvas
     x: Number
@@ -121,18 +121,18 @@ class Pen:
     ) -> None:
         """Part of a quadrilateral (bottom left, bottom right, top right, top left) in its own 0..1 coordinates."""
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
-        self.poly(color, [inside(quad, u, v) for u, v in corners])
+        self.poly(color, [point_in_quad(quad, u, v) for u, v in corners])
 
 
-def inside(quad: Sequence[Point], u: Number, v: Number) -> Point:
-    """The point at (u, v) of a quadrilateral, bilinear."""
+def point_in_quad(quad: Sequence[Point], u: Number, v: Number) -> Point:
+    """The point at (u, v) of a quadrilateral, by bilinear interpolation."""
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad
     a, b, c, d = (1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v
     return a * ax + b * bx + c * cx + d * dx, a * ay + b * by + c * cy + d * dy
 
 
-def bilinear(quad: Sequence[Point], u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """`inside` for arrays of u and v; (..., 2)."""
+def points_in_quad(quad: Sequence[Point], u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """`point_in_quad` for arrays of u and v; (..., 2)."""
     weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], -1)
     points: np.ndarray = weights @ np.asarray(quad)
     return points
@@ -365,7 +365,7 @@ def facade(
 
     def part(color: Color, left: Number, bottom: Number, right: Number, top: Number) -> None:
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
-        canvas.polygon([inside(quad, u, v) for u, v in corners], color, label)
+        canvas.polygon([point_in_quad(quad, u, v) for u, v in corners], color, label)
 
     part(shade(wall, 1.18), 0.0, 0.965, 1.0, 1.0)
     lit = rng.random((floors - 1, columns)) < glow
@@ -373,13 +373,15 @@ def facade(
     row, column = np.mgrid[1:floors, 0:columns]
     left, right = (column + margin) * step, (column + 1 - margin) * step
     low, high = (row + 0.25) / floors, (row + 0.8) / floors * 0.97
-    windows = np.stack([bilinear(quad, u, v) for u, v in ((left, low), (right, low), (right, high), (left, high))], -2)
+    windows = np.stack(
+        [points_in_quad(quad, u, v) for u, v in ((left, low), (right, low), (right, high), (left, high))], -2
+    )
     canvas.polygons(windows[~lit], pane, label)
     canvas.polygons(windows[lit], (250, 214, 130), label)
     ground = min(0.9 / floors, 0.5)
     part(shade(wall, 0.75), 0.0, 0.0, 1.0, ground * 0.12)
     door = float(rng.uniform(0.05, 0.7))
     part(jitter(rng, (96, 66, 50), 20), door, 0.0, door + min(0.2, 9 / wide), ground * 0.8)
-    if rng.random() < 0.5:  # a shop with an awning, coloured like cars and clothes
+    if rng.random() < 0.5:  # a shop with an awning, in colours of cars and clothes
         part(shade(pane, 0.9), 0.3, ground * 0.2, 0.95, ground * 0.75)
         part(jitter(rng, (170, 90, 70), 45), 0.26, ground * 0.75, 0.98, ground)

@@ -1,4 +1,4 @@
-"""The streets of `scenes`: where the things stand, and the ground, houses and trees around them."""
+"""The streets of the scenes: where the things are, and the ground, houses and trees around them."""
 
 import itertools
 from collections.abc import Callable
@@ -50,7 +50,7 @@ VIEWS: dict[str, tuple[int, float, float, _Draw]] = {
 
 @dataclass
 class Item:
-    """A thing to draw; `hidden` estimates from boxes which share of it others cover."""
+    """A thing to draw; `hidden` is the share of it that others cover, estimated from boxes."""
 
     view: str
     x: Number
@@ -62,14 +62,14 @@ class Item:
 
     @property
     def box(self) -> _Box:
-        """Left, top, right, bottom in nominal units."""
+        """Left, top, right, bottom in units."""
         half = self.height * VIEWS[self.view][2] / 2
         return self.x - half, self.y - self.height, self.x + half, self.y
 
 
 @dataclass
 class Street:
-    """The ground: a street along the view runs to `vanish`, one across the view lies between two rows."""
+    """The ground: a street along the view runs to `vanish`, one across the view is between two rows."""
 
     rng: np.random.Generator
     across: bool
@@ -84,7 +84,7 @@ class Street:
     items: list[Item] = field(default_factory=list)
 
     def toward(self, x: Number, y: Number) -> Number:
-        """Where the line from (x, bottom of the image) to the vanishing point has height y."""
+        """The x at row y of the line from (x, bottom of the image) to the vanishing point."""
         return self.vanish + (x - self.vanish) * (y - self.horizon) / (HEIGHT - self.horizon)
 
     def place(self, view: str, x: Number, y: Number, colors: tuple[Color, Color], flip: bool) -> bool:
@@ -134,7 +134,7 @@ def _pick(rng: np.random.Generator, palette: tuple[Color, ...], spread: Number =
     return jitter(rng, palette[int(rng.integers(len(palette)))], spread)
 
 
-def _alike(rng: np.random.Generator, colors: tuple[Color, Color]) -> tuple[Color, Color]:
+def _similar(rng: np.random.Generator, colors: tuple[Color, Color]) -> tuple[Color, Color]:
     return jitter(rng, colors[0], 6), jitter(rng, colors[1], 6)
 
 
@@ -142,7 +142,7 @@ def _alike(rng: np.random.Generator, colors: tuple[Color, Color]) -> tuple[Color
 
 
 def _parked_row(street: Street) -> None:
-    """Cars of like colour one beside or behind the other."""
+    """Cars of similar colour beside or behind each other."""
     rng = street.rng
     color = _pick(rng, _CARS)
     flip = bool(rng.random() < 0.5)
@@ -152,14 +152,14 @@ def _parked_row(street: Street) -> None:
         step = (y - street.horizon) * VIEWS[view][1] * VIEWS[view][2] * float(rng.uniform(0.62, 0.85))
         x, slope = float(rng.uniform(0, 150)), float(rng.uniform(0.02, 0.08)) * (-1 if flip else 1)
         for k in range(int(rng.integers(2, 5))):
-            street.place(view, x + k * step, y + k * step * slope, _alike(rng, (color, color)), flip)
+            street.place(view, x + k * step, y + k * step * slope, _similar(rng, (color, color)), flip)
         return
     depth = float(rng.uniform(0.75, 0.95))
     for _ in range(int(rng.integers(2, 4))):
         y = street.horizon + (HEIGHT - street.horizon) * depth
         half = (y - street.horizon) * 0.62 * 0.95
         x = street.toward(street.right, y) - half * 0.9 if flip else street.toward(street.left, y) + half * 0.9
-        street.place("car_corner", x, y, _alike(rng, (color, color)), not flip)
+        street.place("car_corner", x, y, _similar(rng, (color, color)), not flip)
         depth *= float(rng.uniform(0.72, 0.8))
 
 
@@ -179,7 +179,7 @@ def _traffic(street: Street, view: str, palette: tuple[Color, ...]) -> None:
 
 
 def _group(street: Street) -> None:
-    """Persons of like clothes side by side."""
+    """Persons in similar clothes side by side."""
     rng = street.rng
     colors = (_pick(rng, _CLOTHES), _pick(rng, _CLOTHES))
     y = float(rng.uniform(92, 126))
@@ -190,24 +190,24 @@ def _group(street: Street) -> None:
         x = min(max(kerb + float(rng.uniform(-25, 15)), 14), 230)
     for _ in range(int(rng.integers(2, 5))):
         lower = y + float(rng.uniform(-3, 3))
-        street.place("person", x, min(lower, 128), _alike(rng, colors), bool(rng.random() < 0.5))
+        street.place("person", x, min(lower, 128), _similar(rng, colors), bool(rng.random() < 0.5))
         x += (y - street.horizon) * 0.92 * float(rng.uniform(0.28, 0.44))
 
 
 def _walker(street: Street, view: str) -> None:
-    """One person or rider anywhere."""
+    """A single person or rider anywhere."""
     rng = street.rng
     colors = (_pick(rng, _CLOTHES), _pick(rng, _CLOTHES))
     for _ in range(3):
         x, y = float(rng.uniform(12, 244)), float(rng.uniform(84, 125))
         if street.place(view, x, y, colors, bool(rng.random() < 0.5)):
-            if view == "rider_side" and rng.random() < 0.4:  # a friend beside
-                street.place(view, x + float(rng.uniform(12, 26)), y + 3, _alike(rng, colors), street.items[-1].flip)
+            if view == "rider_side" and rng.random() < 0.4:  # with a second rider
+                street.place(view, x + float(rng.uniform(12, 26)), y + 3, _similar(rng, colors), street.items[-1].flip)
             return
 
 
 def populate(street: Street) -> None:
-    """Choose the things; what others would hide too much is left out."""
+    """Choose and place the things, leaving out those that others would hide too much."""
     rng = street.rng
     bus = ("bus_side", "bus_end", "bus_corner") if street.across else ("bus_end", "bus_corner", "bus_end")
     car = ("car_side", "car_side", "car_corner") if street.across else ("car_end", "car_corner", "car_end")
@@ -239,7 +239,7 @@ def populate(street: Street) -> None:
 
 
 def draw_sky(canvas: Canvas, rng: np.random.Generator, horizon: Number, dusk: bool) -> None:
-    """A gradient from top to horizon, a few clouds."""
+    """A gradient from the top to the horizon, and a few clouds."""
     day: tuple[Color, ...] = ((110, 160, 220), (150, 180, 210), (176, 182, 190))
     above = _pick(rng, ((238, 160, 120), (150, 130, 170)) if dusk else day)
     low = jitter(rng, (250, 200, 150) if dusk else (214, 224, 234), 8)
@@ -260,7 +260,7 @@ def _leaves(rng: np.random.Generator) -> Color:
 
 
 def draw_across(canvas: Canvas, street: Street, glow: Number) -> None:
-    """Ground in bands and a row of houses, gardens and trees behind."""
+    """Ground in bands, and behind it a row of houses, gardens and trees."""
     rng, h = street.rng, street.horizon
     base = street.far - float(rng.uniform(9, 14))
     walk, asphalt = jitter(rng, (158, 152, 146), 12), jitter(rng, (104, 104, 108), 10)
@@ -292,7 +292,7 @@ def draw_across(canvas: Canvas, street: Street, glow: Number) -> None:
 
 
 def draw_along(canvas: Canvas, street: Street, glow: Number) -> None:
-    """Ground that runs to the vanishing point with houses and trees on both sides."""
+    """Ground that runs to the vanishing point, with houses and trees on both sides."""
     rng, h, vanish = street.rng, street.horizon, street.vanish
     walk, asphalt = jitter(rng, (158, 152, 146), 12), jitter(rng, (104, 104, 108), 10)
     canvas.polygon(((0, h), (WIDTH, h), (WIDTH, HEIGHT), (0, HEIGHT)), walk, SIDEWALK)

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-from unipan.config import DetectionConfig
-
 P2_STRIDE = 4
 
 
@@ -38,8 +36,7 @@ class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no
         return anchors
 
 
-def anchor_generator(config: DetectionConfig) -> AnchorGenerator:
-    """One anchor size per level, every ratio at each."""
-    ratios = (config.anchor_ratios,) * len(config.anchor_sizes)
-    kind = ExactAnchors if config.exact_anchors else AnchorGenerator
-    return kind(tuple((size,) for size in config.anchor_sizes), ratios)
+def anchor_generator(*, sizes: Sequence[int], ratios: Sequence[float], exact: bool = False) -> AnchorGenerator:
+    """One anchor size per level, every ratio (height / width) at each; `exact` gives detectron2's anchors."""
+    kind = ExactAnchors if exact else AnchorGenerator
+    return kind(tuple((size,) for size in sizes), (tuple(ratios),) * len(sizes))

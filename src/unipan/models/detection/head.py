@@ -16,10 +16,8 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
-from unipan.config import DetectionConfig
-from unipan.models.criterion import mask_loss
-from unipan.models.detection.pooling import region_pool
-from unipan.models.detection.proposals import Truth, region_proposals, sample_proposals, thin_out, truth_of
+from unipan.models.criterion import Kind, mask_loss
+from unipan.models.detection.proposals import ImagewiseRPN, Truth, sample_proposals, thin_out, truth_of
 from unipan.ops.distributed import mean_count
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
@@ -29,48 +27,68 @@ class DetectionHead(nn.Module):
     """RPN, box head and optional mask head on the FPN levels.
 
     Args:
-        channels: channels of the FPN levels.
+        rpn: of `region_proposals`.
+        box_pool: RoIAlign to 7 x 7 cells.
+        mask_pool: RoIAlign to half the cells of M; None leaves out the mask head.
+        channels: of the FPN levels.
         num_things: T.
-        config: anchors, thresholds and widths.
+        box_features: width of the box head's two fully connected layers.
+        mask_channels: width of the mask head.
+        mask_layers: 3x3 convolutions of the mask head before its deconvolution.
+        roi_batch_size: proposals per image in the box head's loss, a quarter of them foreground.
+        score_threshold: detections below it are dropped before NMS.
+        nms_threshold: of class-wise NMS.
+        max_detections: per image.
         mask_kind: `lovasz` (the paper's), `cross_entropy`, or `both`.
-        feed_truth: in training hand on the ground-truth boxes with score 1, not the predicted ones (Table H).
-        keep: probability of each of those boxes to be handed on; below 1 in UPSNet.
+        use_gt_boxes: in training return the ground-truth boxes with score 1, not the predicted ones (Table H).
+        gt_box_keep_rate: probability of each of those boxes to be kept; below 1 in UPSNet.
     """
 
     def __init__(
         self,
+        *,
+        rpn: ImagewiseRPN,
+        box_pool: nn.Module,
+        mask_pool: nn.Module | None,
         channels: int,
         num_things: int,
-        config: DetectionConfig,
-        mask_kind: str = "lovasz",
-        feed_truth: bool = False,
-        keep: float = 1.0,
+        box_features: int = 1024,
+        mask_channels: int = 256,
+        mask_layers: int = 4,
+        roi_batch_size: int = 512,
+        score_threshold: float = 0.05,
+        nms_threshold: float = 0.5,
+        max_detections: int = 100,
+        mask_kind: Kind = "lovasz",
+        use_gt_boxes: bool = False,
+        gt_box_keep_rate: float = 1.0,
     ) -> None:
         super().__init__()
-        self.config = config
+        self.rpn = rpn
+        self.score_threshold = score_threshold
+        self.nms_threshold = nms_threshold
+        self.max_detections = max_detections
         self.mask_kind = mask_kind
-        self.feed_truth = feed_truth
-        self.keep = keep
-        self.rpn = region_proposals(channels, config)
+        self.use_gt_boxes = use_gt_boxes
+        self.gt_box_keep_rate = gt_box_keep_rate
         # RoIHeads is the container of torchvision's parts; its own forward returns no detections in training.
         self.roi = RoIHeads(
-            region_pool(7, config),
-            TwoMLPHead(channels * 7 * 7, config.box_features),
-            FastRCNNPredictor(config.box_features, num_things + 1),
+            box_pool,
+            TwoMLPHead(channels * 7 * 7, box_features),
+            FastRCNNPredictor(box_features, num_things + 1),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
-            batch_size_per_image=config.roi_batch_size,
+            batch_size_per_image=roi_batch_size,
             positive_fraction=0.25,
             bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
-            score_thresh=config.score_threshold,
-            nms_thresh=config.nms_threshold,
-            detections_per_img=config.max_detections,
+            score_thresh=score_threshold,
+            nms_thresh=nms_threshold,
+            detections_per_img=max_detections,
         )
-        self.mask_pool: nn.Module | None = None
-        if config.masks:
-            self.mask_pool = region_pool(config.mask_size // 2, config)
-            self.mask_head = MaskRCNNHeads(channels, [config.mask_channels] * config.mask_layers, 1)
-            self.mask_predictor = MaskRCNNPredictor(config.mask_channels, config.mask_channels, num_things)
+        self.mask_pool = mask_pool
+        if mask_pool is not None:
+            self.mask_head = MaskRCNNHeads(channels, [mask_channels] * mask_layers, 1)
+            self.mask_predictor = MaskRCNNPredictor(mask_channels, mask_channels, num_things)
 
     def forward(
         self, features: dict[str, Tensor], images: ImageBatch, targets: list[Target] | None = None
@@ -84,7 +102,7 @@ class DetectionHead(nn.Module):
             return self.detect(features, proposals, images.sizes), {}
         losses = {"rpn_objectness": losses["loss_objectness"], "rpn_box": losses["loss_rpn_box_reg"]}
         losses |= self._head_losses(features, proposals, targets, truths)
-        if self.feed_truth:
+        if self.use_gt_boxes:
             return self._truth(features, truths), losses
         return self.detect(features, proposals, images.sizes), losses
 
@@ -115,11 +133,11 @@ class DetectionHead(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Boxes, scores, classes and proposal rows of the detections of one image: the usual post-processing."""
         boxes = clip_boxes_to_image(boxes, size)
-        row, label = (scores > self.config.score_threshold).nonzero(as_tuple=True)
+        row, label = (scores > self.score_threshold).nonzero(as_tuple=True)
         box, score = boxes[row, label], scores[row, label]
         big = remove_small_boxes(box, 1e-2)
         box, score, label, row = box[big], score[big], label[big], row[big]
-        keep = batched_nms(box, score, label, self.config.nms_threshold)[: self.config.max_detections]
+        keep = batched_nms(box, score, label, self.nms_threshold)[: self.max_detections]
         return box[keep], score[keep], label[keep], row[keep]
 
     def _scores(self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]) -> list[Tensor]:
@@ -128,7 +146,9 @@ class DetectionHead(nn.Module):
         return [p.gather(1, label[:, None])[:, 0] for p, label in zip(probabilities, classes, strict=True)]
 
     def _truth(self, features: dict[str, Tensor], truths: list[Truth]) -> list[Detections]:
-        boxes, classes = (list(parts) for parts in zip(*(thin_out(t, self.keep) for t in truths), strict=True))
+        boxes, classes = (
+            list(parts) for parts in zip(*(thin_out(t, self.gt_box_keep_rate) for t in truths), strict=True)
+        )
         masks = self.masks(features, boxes, classes)
         return [
             Detections(box, torch.ones_like(box[:, 0]), label, mask)
@@ -151,7 +171,7 @@ class DetectionHead(nn.Module):
             classes = [label[keep] - 1 for label, keep in zip(labels, positive, strict=True)]
             logits = torch.cat(self._mask_logits(self.mask_pool, features, boxes, classes))
             wanted = [
-                crop_targets(target.instances, box, row[keep], self.config.mask_size)
+                crop_targets(target.instances, box, row[keep], logits.shape[-1])
                 for target, box, row, keep in zip(targets, boxes, rows, positive, strict=True)
             ]
             losses["mask"] = mask_loss(logits.float(), torch.cat(wanted), self.mask_kind)

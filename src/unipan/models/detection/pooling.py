@@ -8,8 +8,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from unipan.config import DetectionConfig
-
 LEVELS = ("p2", "p3", "p4", "p5")
 FIRST, CANONICAL = 2, 4  # p_l has stride 2^l; a box of the canonical side belongs to p4
 
@@ -25,7 +23,7 @@ class AlignedRoIPool(nn.Module):
         canonical: side in pixels of boxes that p4 serves.
     """
 
-    def __init__(self, size: int, sampling_ratio: int, canonical: int) -> None:
+    def __init__(self, size: int, *, sampling_ratio: int, canonical: int) -> None:
         super().__init__()
         self.size = size
         self.sampling_ratio = sampling_ratio
@@ -52,11 +50,9 @@ class AlignedRoIPool(nn.Module):
         return level.floor().clamp(FIRST, FIRST + len(LEVELS) - 1).long()
 
 
-def region_pool(size: int, config: DetectionConfig) -> nn.Module:
-    """RoIAlign to `size` cells: torchvision's, or the aligned one."""
-    if config.roi_aligned:
-        return AlignedRoIPool(size, config.sampling_ratio, config.roi_canonical)
-    pool: nn.Module = MultiScaleRoIAlign(
-        list(LEVELS), size, config.sampling_ratio, canonical_scale=config.roi_canonical
-    )
+def region_pool(size: int, *, sampling_ratio: int, canonical: int, aligned: bool = False) -> nn.Module:
+    """RoIAlign to `size` cells: torchvision's, or the corrected one; the arguments are those of `AlignedRoIPool`."""
+    if aligned:
+        return AlignedRoIPool(size, sampling_ratio=sampling_ratio, canonical=canonical)
+    pool: nn.Module = MultiScaleRoIAlign(list(LEVELS), size, sampling_ratio, canonical_scale=canonical)
     return pool

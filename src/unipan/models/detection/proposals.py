@@ -10,15 +10,13 @@ Legend: N anchors or proposals of one image.
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.models.detection._utils import Matcher
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
-from unipan.config import DetectionConfig
-from unipan.models.detection.anchors import anchor_generator
 from unipan.ops.distributed import mean_count
 from unipan.structures import Target
 
@@ -38,17 +36,26 @@ class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
         return [each.float() for each in logits], [each.float() for each in deltas]
 
 
-class OverlapMatcher(Matcher):  # type: ignore[misc]
-    """torchvision's matcher, in which a true box that no anchor overlaps matches none.
+class AnchorMatcher:
+    """The ground-truth box of every anchor (arXiv 1506.01497, Sec. 3.1.2), in the place of torchvision's matcher.
 
-    A true box also gets the anchors that overlap it most, however little. If that is by 0, because a crop leaves a
-    sliver at the edge, beyond the last small anchor, torchvision's takes all that overlap it by 0: the whole image.
+    An anchor belongs to the box that it overlaps most, if by at least `high`; or by less, if no other anchor overlaps
+    that box more. For torchvision's the latter also holds for an overlap of 0: where a crop leaves a sliver of a box at
+    the edge, beyond the last small anchor, all anchors of the image match it.
     """
 
-    def set_low_quality_matches_(self, matches: Tensor, all_matches: Tensor, match_quality_matrix: Tensor) -> None:
-        """In place, on `matches`."""
-        overlapped = match_quality_matrix.amax(1) > 0
-        super().set_low_quality_matches_(matches, all_matches, match_quality_matrix[overlapped])
+    BELOW_LOW_THRESHOLD, BETWEEN_THRESHOLDS = -1, -2  # for anchors without a box; the RPN knows them by these names
+
+    def __init__(self, *, high: float, low: float) -> None:
+        self.high, self.low = high, low
+
+    def __call__(self, iou: Float[Tensor, "T N"]) -> Int[Tensor, " N"]:
+        """The row of each anchor's box, or why it has none: below `low`, or between `low` and `high`."""
+        overlap, box = iou.max(0)
+        best = iou.amax(1, keepdim=True)
+        matched = (overlap >= self.high) | ((iou == best) & (best > 0)).any(0)
+        without = torch.where(overlap < self.low, self.BELOW_LOW_THRESHOLD, self.BETWEEN_THRESHOLDS)
+        return torch.where(matched, box, without)
 
 
 class ImagewiseRPN(RegionProposalNetwork):  # type: ignore[misc]
@@ -81,14 +88,23 @@ class ImagewiseRPN(RegionProposalNetwork):  # type: ignore[misc]
         return chance / count, box / count
 
 
-def region_proposals(channels: int, config: DetectionConfig) -> ImagewiseRPN:
-    """An RPN on FPN levels of `channels`, one anchor size per level."""
-    anchors = anchor_generator(config)
+def region_proposals(
+    *, channels: int, anchors: AnchorGenerator, pre_nms: tuple[int, int], post_nms: tuple[int, int], batch_size: int
+) -> ImagewiseRPN:
+    """An RPN on FPN levels of `channels`.
+
+    Args:
+        channels: of every level.
+        anchors: the same number at each cell of every level.
+        pre_nms: proposals per level before NMS, in training and at test.
+        post_nms: proposals per image after NMS, in training and at test.
+        batch_size: anchors per image in the loss.
+    """
     phases = ("training", "testing")
-    before, after = (dict(zip(phases, most, strict=True)) for most in (config.rpn_pre_nms, config.rpn_post_nms))
-    head = Float32RPNHead(channels, len(config.anchor_ratios))
-    rpn = ImagewiseRPN(anchors, head, 0.7, 0.3, config.rpn_batch_size, 0.5, before, after, 0.7)
-    rpn.proposal_matcher = OverlapMatcher(0.7, 0.3, allow_low_quality_matches=True)
+    before, after = (dict(zip(phases, most, strict=True)) for most in (pre_nms, post_nms))
+    head = Float32RPNHead(channels, anchors.num_anchors_per_location()[0])
+    rpn = ImagewiseRPN(anchors, head, 0.7, 0.3, batch_size, 0.5, before, after, 0.7)
+    rpn.proposal_matcher = AnchorMatcher(high=0.7, low=0.3)
     return rpn
 
 

@@ -1,0 +1,19 @@
+"""A hook of mkdocs: links to files outside docs/ lead to the repository, where a reader of the site finds them."""
+
+import posixpath
+import re
+from typing import Any
+
+LINK = re.compile(r"(\]\()((?!\w+:|#|/)[^)\s#]+)")
+
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
+    """Rewrite `](../src/...)` and links to files of docs/ that are no pages (records, folders)."""
+    here = posixpath.dirname(page.file.src_uri)
+
+    def absolute(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join("docs", here, found[2]))
+        inside = path.startswith("docs/") and posixpath.splitext(path)[1] in (".md", ".png", ".jpg")
+        return found[0] if inside else f"{found[1]}{config.repo_url}/blob/main/{path}"
+
+    return LINK.sub(absolute, markdown)

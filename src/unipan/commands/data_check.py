@@ -1,0 +1,73 @@
+"""`unipan data check DIR_OR_JSON`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from unipan.commands.options import JsonFile, OptionalFolder
+from unipan.commands.progress import progress_of
+
+CLEAN, FINDINGS, UNREADABLE = 0, 1, 2
+"""Exit codes."""
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run; returns the exit code."""
+    return tyro.cli(check, prog="unipan data check", args=arguments)
+
+
+def check(
+    source: Annotated[Positional[Path], arg(metavar="DIR_OR_JSON")],
+    /,
+    *,
+    fix: Annotated[Path | None, arg(metavar="OUT", help_behavior_hint="")] = None,
+    json_file: JsonFile = None,
+    images: OptionalFolder = None,
+    panoptic: OptionalFolder = None,
+) -> int:
+    """Find everything that is wrong in a COCO panoptic dataset; docs/data.md lists the kinds of findings.
+
+    Exit status: 0 nothing is wrong, 1 there are findings, 2 the dataset cannot be read.
+
+    Args:
+        source: a folder with images/, panoptic/ and panoptic.json, or a JSON (its PNGs are in its path without .json).
+        fix: write a repaired copy to this new folder; the source stays as it is.
+        json_file: write all findings to this file.
+        images: folder of the images, if it is not `images` beside the JSON.
+        panoptic: folder of the PNGs, if it is another.
+    """
+    from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
+    from unipan.datasets.formats.writing import write_json
+    from unipan.files import require_file, require_folder
+
+    if json_file is not None:
+        require_file(json_file, "--json")
+        _require_other_file(json_file, source)
+    if fix is not None:
+        require_folder(fix, "--fix")
+    try:
+        with progress_of("examining") as progress:
+            found = diagnose(source, images, panoptic, progress)
+    except UnreadableError as error:
+        print(f"unipan: {error}", file=sys.stderr)
+        return UNREADABLE
+    print(found.report())
+    if json_file is not None:
+        write_json(json_file, found.to_json(), indent=1)
+    if fix is not None:
+        with progress_of("writing") as progress:
+            path = write_repaired(found, fix, progress)
+        left = sum(not finding.repairable for finding in found.findings)
+        rest = f"; {left} findings that no program can repair are still in it" if left else ""
+        print(f"{path}: a repaired copy, {len(found.kept)} of {found.listed} images{rest}")
+    return FINDINGS if found.findings else CLEAN
+
+
+def _require_other_file(json_file: Path, source: Path) -> None:
+    """Raises ValueError if the report would replace the JSON of the dataset."""
+    path = source / "panoptic.json" if source.is_dir() else source
+    if json_file.exists() and path.exists() and json_file.samefile(path):
+        raise ValueError(f"--json {json_file}: this is the dataset's own JSON; give the report another name")

@@ -1,0 +1,52 @@
+"""`unipan data show [FORMAT:]DATA --out DIR_OR_HTML`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from unipan.commands.options import OptionalFile, OptionalFolder
+
+
+def main(arguments: list[str]) -> int:
+    """Parse and run; returns the exit code."""
+    return tyro.cli(show, prog="unipan data show", args=arguments)
+
+
+def show(
+    source: Annotated[Positional[str], arg(metavar="[FORMAT:]DATA")],
+    /,
+    *,
+    out: Annotated[Path, arg(metavar="DIR_OR_HTML")],
+    count: Annotated[int, arg(metavar="N")] = 12,
+    images: OptionalFolder = None,
+    panoptic: OptionalFolder = None,
+    classes: OptionalFile = None,
+    split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None,
+) -> int:
+    """Draw some images with their panoptic maps on one page that opens offline.
+
+    Args:
+        source: what to read; formats as in `unipan data convert`.
+        out: the page: a file ending in .html, or a folder that gets index.html.
+        count: number of images, evenly spaced.
+        images: folder of the images, if the format does not say where they are.
+        panoptic: folder of a JSON's PNGs, if it is another.
+        classes: a JSON with `categories`, for formats that do not store their classes.
+        split: cityscapes: train, val or test.
+    """
+    from unipan.datasets.doctor.page import dataset_page
+    from unipan.datasets.formats.convert import open_nonempty
+    from unipan.datasets.formats.format import FormatOptions
+    from unipan.files import require_file
+    from unipan.visualization.pages import write_page
+
+    if count < 1:
+        raise ValueError(f"--count {count}: at least one image is needed")
+    path = out if out.suffix == ".html" else out / "index.html"
+    require_file(path, "--out")
+    data = open_nonempty(source, FormatOptions(images, panoptic, classes, split=split))
+    write_page(path, dataset_page(data, count, source))
+    print(f"{path}: {min(count, len(data))} of {len(data)} images")
+    return 0

@@ -1,0 +1,218 @@
+"""The data doctor examines one image: its file, its PNG, and their rows in the JSON."""
+
+import hashlib
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from unipan.arrays import Int32
+from unipan.datasets.doctor.findings import Kept
+from unipan.datasets.formats.label_picture import TRANSPOSED, read_ids
+from unipan.files import read_bytes
+from unipan.panoptic.categories import Category
+from unipan.panoptic.coco_json import Row, short
+from unipan.panoptic.coco_parser import Finding, parse_segments
+from unipan.panoptic.maps import VOID_ID, Segment, panoptic_map
+from unipan.panoptic.png import decode_png
+from unipan.panoptic.runs import MAX_ID, runs
+
+Ids = Int32[np.ndarray, "H W"]
+
+ANY_CLASS = Category(0, "any", True, (0, 0, 0))
+
+
+@dataclass
+class Examined:
+    """What one image showed.
+
+    Attributes:
+        findings: its faults.
+        kept: what --fix keeps of it; None if it leaves the image out.
+        digest: of the image file's bytes.
+        pixels, void: their numbers in the PNG.
+        used: category ids with pixels.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    kept: Kept | None = None
+    digest: bytes | None = None
+    pixels: int = 0
+    void: int = 0
+    used: set[int] = field(default_factory=set)
+
+
+def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: dict[int, bool | None]) -> Examined:
+    """Examine one image.
+
+    Args:
+        image, annotation: their rows of the JSON, with usable ids and names.
+        path: the image file; None if the dataset has none.
+        png: the panoptic PNG.
+        isthing: category id -> whether it is a thing; None if that is not known.
+    """
+    found, key = Examined(), image["id"]
+
+    def say(kind: str, file: Path, text: str) -> None:
+        found.findings.append(Finding(kind, str(file), f"image {short(key)}: {text}", key))
+
+    size = None if path is None else _read_size(path, found, say)
+    read = _read_png(png, say)
+    if read is None:
+        return found
+    ids, encode = read
+    if path is not None and size is not None and size != ids.shape:
+        exif = "; is the image turned by its EXIF?" * (size == ids.shape[::-1])
+        say("size-photo", path, f"it is {_spell(size)} but its PNG {png.name} is {_spell(ids.shape)}{exif}")
+        size = None
+    fixed = dict(image)
+    declared = (image.get("height", ids.shape[0]), image.get("width", ids.shape[1]))
+    if declared != ids.shape:
+        text = f"it is {_spell(ids.shape)} but the JSON says {short(declared[1])} x {short(declared[0])}"
+        say("size-json", png, f"{text} (width x height)")
+        fixed |= {"height": ids.shape[0], "width": ids.shape[1]}
+    rows, paint = _examine_segments(ids, annotation, png, isthing, found)
+    if path is None or size is not None:
+        found.kept = Kept(fixed, {**annotation, "segments_info": rows}, paint, encode or bool(paint))
+    return found
+
+
+def replace_ids(ids: Ids, paint: dict[int, int]) -> Ids:
+    """The map with some ids replaced."""
+    starts, lengths = runs(ids)
+    values = ids.reshape(-1)[starts]
+    present, place = np.unique(values, return_inverse=True)
+    changed = np.array([paint.get(int(value), int(value)) for value in present], np.int32)
+    return np.repeat(changed[place], lengths).reshape(ids.shape)
+
+
+def read_any_png(path: Path) -> tuple[Ids, bool]:
+    """The ids of a PNG, and whether it was not in COCO's format. Raises FileNotFoundError, ValueError."""
+    try:
+        return decode_png(path), False
+    except ValueError:
+        ids = read_ids(path)
+        return np.where((ids < 0) | (ids > MAX_ID), VOID_ID, ids).astype(np.int32), True
+
+
+def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
+    """Height and width of an image; None if it cannot be read."""
+    if not path.is_file():
+        say("photo-missing", path, "no such file")
+        return None
+    try:
+        data = read_bytes(path)
+        found.digest = hashlib.blake2b(data, digest_size=16).digest()
+        with Image.open(BytesIO(data)) as image:
+            image.load()  # an image that is cut short still has a sound header
+            width, height = image.size
+            return (width, height) if image.getexif().get(0x0112) in TRANSPOSED else (height, width)
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        say("photo-unreadable", path, f"it cannot be read ({str(error) or type(error).__name__}); copy it again")
+        return None
+
+
+def _read_png(png: Path, say: Any) -> tuple[Ids, bool] | None:
+    """The ids and whether they were not in COCO's format; None if they cannot be read."""
+    if not png.is_file():
+        say("png-missing", png, "no such file")
+        return None
+    try:
+        ids, odd = read_any_png(png)
+    except Exception as error:  # as above, and OpenCV has exceptions of its own
+        text = " ".join(str(error).split()).removeprefix(f"{png}: ")
+        say("png-unreadable", png, f"it cannot be read ({text or type(error).__name__})")
+        return None
+    if ids.size == 0:
+        say("png-unreadable", png, "it has no pixels")
+        return None
+    if odd:
+        say("png-format", png, "it does not have three 8-bit channels (id = R + 256 G + 65536 B)")
+    return ids, odd
+
+
+def _examine_segments(
+    ids: Ids, annotation: Row, png: Path, isthing: dict[int, bool | None], found: Examined
+) -> tuple[list[Row], dict[int, int]]:
+    """The repaired rows, and the ids to replace in the PNG."""
+    key = annotation["image_id"]
+
+    def say(kind: str, text: str, identity: int) -> None:
+        found.findings.append(Finding(kind, str(png), f"image {short(key)}, segment {identity}: {text}", key, identity))
+
+    starts, lengths = runs(ids)
+    present, place = np.unique(ids.reshape(-1)[starts], return_inverse=True)
+    areas = dict(zip(present.tolist(), np.bincount(place, weights=lengths).astype(int).tolist(), strict=True))
+    usable, findings = parse_segments(annotation, isthing, png)
+    found.findings += findings
+    unknown = {each.segment_id for each in findings if each.kind == "category-unknown"}
+    rows = {identity: dict(row) for identity, row in usable.items() if _has_pixels(identity, row, areas, say)}
+    paint = {}
+    for identity, area in areas.items():
+        if identity != VOID_ID and identity not in rows:
+            paint[identity] = VOID_ID
+            if identity not in unknown:
+                say("id-undeclared", f"{area} pixels but no segment in the JSON", identity)
+    clean = replace_ids(ids, paint) if paint else ids
+    for segment in panoptic_map(clean, dict.fromkeys(rows, ANY_CLASS), source=str(png)):
+        _compare(rows[segment.id], segment, say)
+    found.pixels, found.void = ids.size, int((clean == VOID_ID).sum())
+    found.used = {row["category_id"] for row in rows.values()}
+    merged = _merge_crowds(rows, isthing, say)
+    if merged:
+        paint |= merged
+        rows = {identity: row for identity, row in rows.items() if identity not in merged}
+        for segment in panoptic_map(replace_ids(ids, paint), dict.fromkeys(rows, ANY_CLASS), source=str(png)):
+            rows[segment.id].update(area=segment.area, bbox=list(segment.bbox))
+    return list(rows.values()), paint
+
+
+def _has_pixels(identity: int, row: Row, areas: dict[int, int], say: Any) -> bool:
+    if areas.get(identity):
+        return True
+    if row.get("area") == 0:
+        say("segment-empty", "area 0 and no pixel", identity)
+    else:
+        say("id-absent", f"the JSON says {short(row.get('area'))} pixels, the PNG has none", identity)
+    return False
+
+
+def _compare(row: Row, counted: Segment, say: Any) -> None:
+    """Compare the area and box of a row with the pixels, and correct them in the row."""
+    if row.get("area") is None:
+        say("area-missing", f"it has no `area`; it covers {counted.area} pixels", counted.id)
+    elif row["area"] != counted.area:
+        say("area-stale", f"the JSON says {short(row['area'])} pixels, the PNG has {counted.area}", counted.id)
+    box = row.get("bbox")
+    if box is None:
+        say("bbox-missing", f"it has no `bbox`; it is {list(counted.bbox)}", counted.id)
+    elif not isinstance(box, list) or tuple(box) != counted.bbox:
+        say("bbox-stale", f"the JSON says {short(box)}, the PNG has {list(counted.bbox)}", counted.id)
+    row.update(area=counted.area, bbox=list(counted.bbox))
+
+
+def _merge_crowds(rows: dict[int, Row], isthing: dict[int, bool | None], say: Any) -> dict[int, int]:
+    """Second and further crowds of a class -> the first. Segments of stuff stop being crowds."""
+    first: dict[int, int] = {}
+    merged: dict[int, int] = {}
+    for identity, row in rows.items():
+        number = row["category_id"]
+        if not row.get("iscrowd"):
+            continue
+        if isthing[number] is False:
+            say("crowd-stuff", f"`iscrowd` is {short(row['iscrowd'])}, but category {short(number)} is stuff", identity)
+            row["iscrowd"] = 0
+        elif number in first:
+            merged[identity] = first[number]
+            text = f"a further crowd of category {short(number)}; the first is segment {first[number]}"
+            say("crowds-several", text, identity)
+        else:
+            first[number] = identity
+    return merged
+
+
+def _spell(size: tuple[int, ...]) -> str:
+    return f"{size[1]} x {size[0]}"

@@ -1,0 +1,119 @@
+"""What a format of panoptic datasets is: a name, a reader, a writer, and the line that describes it.
+
+To add one, write a module with a `FORMAT` like those beside this file and list it in `registry.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import PanopticMap, Sample
+
+Overlap = Literal["refuse", "small", "score", "last"]
+"""Which of two overlapping instances is in front: none (an error), the smaller, the one with the higher score, or the
+later one in the file."""
+
+
+@dataclass(frozen=True)
+class FormatOptions:
+    """What a format may need besides a path.
+
+    Attributes:
+        images: folder of the images.
+        panoptic: folder of the PNGs that a JSON names.
+        classes: a JSON with `categories`, for formats that do not store their classes.
+        stuff: for COCO instances, a JSON or a folder.
+        overlap: for COCO instances.
+        contiguous: category ids count the classes from 0.
+        divisor: for 16-bit PNGs.
+        split: for Cityscapes.
+        train_ids: for Cityscapes, train ids in place of label ids.
+    """
+
+    images: Path | None = None
+    panoptic: Path | None = None
+    classes: Path | None = None
+    stuff: Path | None = None
+    overlap: Overlap = "refuse"
+    contiguous: bool = False
+    divisor: int | None = None
+    split: str | None = None
+    train_ids: bool = False
+
+
+@runtime_checkable
+class PanopticDataset(Protocol):
+    """A dataset whose panoptic maps can be read without its images: `data[i]` is a `Sample`, `data.truth(i)` a map.
+
+    Attributes:
+        image_ids, file_names: of all images, in order.
+    """
+
+    image_ids: list[int | str]
+    file_names: list[str]
+
+    @property
+    def categories(self) -> Categories:
+        """Its classes."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def image_path(self, index: int) -> Path:
+        """Where an image is. Raises ValueError if the dataset has no images."""
+        ...
+
+    def truth(self, index: int) -> PanopticMap:
+        """The panoptic map of an image."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...
+
+
+@runtime_checkable
+class DatasetWriter(Protocol):
+    """Writes a dataset, one panoptic map at a time."""
+
+    def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
+        """Write one map. Raises ValueError if the format cannot store it, or for a name or id used before."""
+        ...
+
+    def close(self) -> Path:
+        """Write what comes last, and return its path."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format, for `FORMAT:PATH` on the command line and `open_dataset`.
+
+    Attributes:
+        name: what is written before the colon.
+        help: one line of Markdown, for docs/data.md.
+        read: opens a path; None if the format cannot be read.
+        write: starts a dataset in a folder; None if the format cannot be written.
+        recognises: whether a path without `FORMAT:` is of this format.
+        stores_images: whether `unipan data convert` writes the images too.
+        aliases: other names of the format.
+    """
+
+    name: str
+    help: str
+    read: Callable[[Path, FormatOptions], PanopticDataset] | None = None
+    write: Callable[[Path, Categories, FormatOptions], DatasetWriter] | None = None
+    recognises: Callable[[Path], bool] | None = None
+    stores_images: bool = False
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and its aliases."""
+        return (self.name, *self.aliases)
+
+    @property
+    def table_row(self) -> str:
+        """Its row in the table of docs/data.md."""
+        names = ", ".join(f"`{name}`" for name in self.names)
+        return f"| {names} | {'yes' if self.read else '–'} | {'yes' if self.write else '–'} | {self.help} |"

@@ -1,0 +1,122 @@
+"""`huggingface`: what transformers' `post_process_panoptic_segmentation` returns, saved image by image."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, read_classes
+from unipan.datasets.formats.format import Format
+from unipan.datasets.formats.label_picture import read_ids
+from unipan.datasets.formats.listed_dataset import ListedDataset, list_files
+from unipan.panoptic.coco_json import Row, float_or_nan, load_json
+from unipan.panoptic.images import is_tensor
+from unipan.panoptic.maps import PanopticMap, panoptic_map
+
+
+def huggingface(
+    folder: Path | str, classes: Path | None = None, images: Path | None = None, contiguous: bool = False
+) -> ListedDataset:
+    """Open a folder with one NAME.json per image.
+
+    It holds `segments_info`, and `segmentation` unless that is in NAME.npy or NAME.png; see `huggingface_map`.
+
+    Args:
+        folder: of the files.
+        classes: a JSON with COCO `categories`; by default `folder/classes.json`.
+        images: folder of the images.
+        contiguous: `label_id` counts the classes of `classes` from 0 in its order (MaskFormer, Mask2Former, OneFormer,
+            EoMT on COCO), instead of being a category id (DETR on COCO).
+
+    Raises:
+        FileNotFoundError, ValueError: what is missing or broken, with file and id.
+    """
+    root = Path(folder)
+    found = read_classes(classes, root)
+    files = [path for path in root.rglob("*.json") if path not in (found.source, root / CLASSES_FILE)]
+    read = partial(_read_map, classes=found, contiguous=contiguous)
+    return list_files(root, root, files, found, images, read)
+
+
+def huggingface_map(
+    segmentation: Any,
+    segments_info: list[Row],
+    classes: ClassesFile,
+    contiguous: bool = False,
+    source: str = "segmentation",
+) -> PanopticMap:
+    """A map from what `post_process_panoptic_segmentation` returns for one image.
+
+    Args:
+        segmentation: (H, W) tensor, array or nested list of segment ids. -1 is void, and so is 0 unless a segment has
+            id 0: MaskFormer and its successors count from 1 over a background of 0, EoMT counts from 0 over -1. If
+            there is a segment 0, all ids are increased by one.
+        segments_info: `id`, `label_id` (or `category_id`), and optionally `score`.
+        classes: see `read_classes`.
+        contiguous: see `huggingface`.
+        source: what error messages call the map.
+
+    Raises:
+        ValueError: an id without a segment, an unknown class, or no map at all.
+    """
+    ids = _array(segmentation, source)
+    if ids.ndim != 2 or ids.size == 0 or ids.dtype.kind not in "uif" or (ids != ids.astype(np.int64)).any():
+        raise ValueError(
+            f"{source}: `segmentation` must be H x W whole numbers, found {ids.dtype} of shape {ids.shape}"
+        )
+    ids = ids.astype(np.int64)
+    rows = [row for row in segments_info if isinstance(row, dict) and isinstance(row.get("id"), int)]
+    if len(rows) != len(segments_info) or len({row["id"] for row in rows}) != len(rows):
+        raise ValueError(f"{source}: every segment of `segments_info` needs an integer `id` of its own")
+    shift = int(any(row["id"] == 0 for row in rows))
+    segments, scores = {}, {}
+    for row in rows:
+        key, label = row["id"] + shift, row.get("label_id", row.get("category_id"))
+        segments[key] = classes.category(label, contiguous, f"{source}: segment {row['id']}")
+        if row.get("score") is not None:
+            scores[key] = float_or_nan(row["score"])
+            if np.isnan(scores[key]):
+                raise ValueError(
+                    f"{source}: segment {row['id']}: its `score` is {row['score']!r}; write a number or leave it out"
+                )
+    ids = np.where(ids < 0, 0, ids + shift)
+    # Some post-processors still list a segment whose pixels were all taken by a later one.
+    present = set(np.unique(ids).tolist())
+    segments = {key: category for key, category in segments.items() if key in present}
+    crowds = {row["id"] + shift for row in rows if row.get("iscrowd")}
+    return panoptic_map(ids, segments, scores, crowds, source)
+
+
+def _array(segmentation: Any, source: str) -> np.ndarray:
+    if is_tensor(segmentation):
+        return np.asarray(segmentation.detach().cpu())
+    try:
+        return np.asarray(segmentation)
+    except ValueError as error:
+        raise ValueError(f"{source}: the rows of `segmentation` differ in length ({error})") from error
+
+
+def _read_map(path: Path, classes: ClassesFile, contiguous: bool) -> PanopticMap:
+    content = load_json(path)
+    rows = content.get("segments_info") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise ValueError(
+            f"{path}: `segments_info` must be a list; is this what post_process_panoptic_segmentation gave?"
+        )
+    segmentation = content.get("segmentation")
+    if not isinstance(segmentation, list):
+        beside = [path.with_suffix(suffix) for suffix in (".npy", ".png") if path.with_suffix(suffix).is_file()]
+        if not beside:
+            raise FileNotFoundError(
+                f"{path}: it has no `segmentation`, and there is no .npy or .png of this name beside it"
+            )
+        segmentation = read_ids(beside[0])
+    return huggingface_map(segmentation, rows, classes, contiguous, str(path))
+
+
+FORMAT = Format(
+    "huggingface",
+    "per image a `NAME.json` of `segments_info` and `segmentation` (inline, or `NAME.npy`, or `NAME.png`)",
+    read=lambda path, options: huggingface(path, options.classes, options.images, options.contiguous),
+)

@@ -1,0 +1,143 @@
+"""Label pictures of any depth, panoptic maps from their values, and the size of an image from its header."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from unipan.arrays import Int32, Integer
+from unipan.files import read_bytes
+from unipan.panoptic.categories import Category
+from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
+from unipan.panoptic.png import rgb_to_ids
+from unipan.panoptic.runs import runs
+
+TRANSPOSED = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+
+
+def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
+    """The values of a label picture as stored: palette indices, 8 or 16 bits, one to four channels, or a .npy file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is not a picture, or one of floating-point numbers.
+    """
+    data = read_bytes(path)
+    if path.suffix == ".npy":
+        return _npy(path)
+    try:
+        with Image.open(path) as image:
+            # Only Pillow keeps palette indices, and only OpenCV keeps 16 bits in several channels.
+            pixels = np.asarray(image) if image.mode in ("P", "1", "L", "I", "I;16") else None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(
+            f"{path}: not a readable label picture ({error}); it may be cut short, copy it again"
+        ) from error
+    if pixels is None:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is None:
+            raise ValueError(f"{path}: not a readable label picture; it may be cut short, copy it again")
+        pixels = _rgb_first(pixels, path)
+    if pixels.dtype.kind not in "uib":
+        raise ValueError(f"{path}: labels are whole numbers, this picture holds {pixels.dtype}; save it as a PNG")
+    pixels = pixels.astype(np.int32)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def read_labels(path: Path) -> Int32[np.ndarray, "H W"]:
+    """A label picture of one channel. Raises as `read_label_picture`, and ValueError if it has several channels."""
+    channels = read_label_picture(path)
+    if channels.shape[2] != 1:
+        raise ValueError(f"{path}: one label per pixel is needed, this picture has {channels.shape[2]} channels")
+    return np.ascontiguousarray(channels[..., 0], np.int32)
+
+
+def read_ids(path: Path) -> Int32[np.ndarray, "H W"]:
+    """Segment ids from three 8-bit channels (R + 256 G + 65536 B, as in COCO) or directly from one channel.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_label_picture`; also for two channels, or three of 16 bits.
+    """
+    channels = read_label_picture(path)
+    if channels.shape[2] == 1:
+        return np.ascontiguousarray(channels[..., 0], np.int32)
+    if channels.shape[2] == 2 or channels.max(initial=0) > 255:
+        raise ValueError(
+            f"{path}: segment ids are one number per pixel or three 8-bit channels (id = R + 256 G + 65536 B), this "
+            f"picture has {channels.shape[2]} channels up to {channels.max(initial=0)}"
+        )
+    return rgb_to_ids(channels[..., :3].astype(np.uint8))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image with its EXIF orientation applied, from its header alone.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not an image.
+    """
+    if not path.is_file():
+        read_bytes(path)
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            transposed = image.getexif().get(0x0112) in TRANSPOSED
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
+    return (width, height) if transposed else (height, width)
+
+
+def map_of_keys(
+    keys: Integer[np.ndarray, "H W"],
+    class_of: Callable[[int], tuple[Category, bool] | None],
+    source: str,
+    keep: bool = False,
+) -> PanopticMap:
+    """A panoptic map with one segment for every distinct value.
+
+    Args:
+        keys: any whole numbers.
+        class_of: the class of a value and whether it is a crowd; None for void.
+        source: what error messages call the map.
+        keep: values become ids; otherwise ids count from 1 in the order of the values.
+
+    Raises:
+        ValueError: see `class_of` and `panoptic_map`.
+    """
+    starts, lengths = runs(keys)
+    found, place = np.unique(keys.reshape(-1)[starts], return_inverse=True)
+    classes_found = [class_of(int(key)) for key in found]
+    ids = np.full(len(found), VOID_ID, np.int32)
+    segments: dict[int, tuple[Category, bool]] = {}
+    for row, (key, what) in enumerate(zip(found, classes_found, strict=True)):
+        if what is not None:
+            ids[row] = int(key) if keep else len(segments) + 1
+            segments[int(ids[row])] = what
+    classes = {identity: category for identity, (category, _) in segments.items()}
+    crowds = {identity for identity, (_, crowd) in segments.items() if crowd}
+    return panoptic_map(np.repeat(ids[place], lengths).reshape(keys.shape), classes, crowds=crowds, source=source)
+
+
+def _rgb_first(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """The channels in the file's order; OpenCV gives BGR, and repeats the grey channel of grey + alpha."""
+    if pixels.ndim == 2:
+        return pixels
+    pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+    with Image.open(path) as image:
+        grey = image.mode in ("LA", "La", "PA") and pixels.shape[2] == 4
+    return np.asarray(pixels[..., [0, 3]] if grey else pixels)
+
+
+def _npy(path: Path) -> Integer[np.ndarray, "H W C"]:
+    try:
+        pixels = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path}: not a readable .npy file ({error}); it may be cut short, copy it again") from error
+    if pixels.dtype.kind not in "uib" or pixels.ndim not in (2, 3):
+        raise ValueError(f"{path}: labels are H x W whole numbers, this has {pixels.dtype} of shape {pixels.shape}")
+    return np.asarray(pixels if pixels.ndim == 3 else pixels[..., None], np.int64)

@@ -1,0 +1,160 @@
+"""A dataset as a list of images, each with a function that reads its panoptic map. Most readers return one."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
+
+from unipan.datasets.formats.classes import ClassesFile, listed_name
+from unipan.datasets.formats.writing import stem_of
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.images import read_image
+from unipan.panoptic.maps import PanopticMap, Sample
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a `ListedDataset`.
+
+    Attributes:
+        image_id: unique within the dataset.
+        name: file name, unique too.
+        image: where the image is, if there is one.
+        read: reads the panoptic map.
+    """
+
+    image_id: int | str
+    name: str
+    image: Path | None
+    read: Callable[[], PanopticMap]
+
+
+class ListedDataset:
+    """A `PanopticDataset`: `data[i]` is a `Sample`, `data.truth(i)` reads the map alone.
+
+    Attributes:
+        source: the folder or file it was opened from.
+    """
+
+    def __init__(self, source: Path, categories: Categories, entries: Sequence[Entry]) -> None:
+        """Raises ValueError if there is no image, or if an image id or a name appears twice."""
+        self._fill(source, categories, entries)
+        if not entries:
+            raise ValueError(f"{source}: no image was found; is this the right folder, and the right format?")
+        for what, values in (("image id", self.image_ids), ("file name", self.file_names)):
+            twice = next((value for value, count in Counter(values).items() if count > 1), None)
+            if twice is not None:
+                raise ValueError(f"{source}: {what} {twice!r} appears twice; list every image once")
+
+    def _fill(self, source: Path, categories: Categories, entries: Sequence[Entry]) -> None:
+        self.source, self.categories, self._entries = source, categories, entries
+        self.image_ids: list[int | str] = [entry.image_id for entry in entries]
+        self.file_names = [entry.name for entry in entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What messages call the images: file names, with their folders only where two would be the same."""
+        short = [PurePosixPath(name).name for name in self.file_names]
+        return short if len(set(short)) == len(short) else self.file_names
+
+    def image_path(self, index: int) -> Path:
+        """Where the image is. Raises ValueError if there is none."""
+        path = self._entries[index].image
+        if path is None:
+            raise ValueError(f"{self.source}: there is no image for {self.names[index]}; give --images DIR")
+        return path
+
+    def truth(self, index: int) -> PanopticMap:
+        """The panoptic map; raises what the format's reader raises."""
+        return self._entries[index].read()
+
+    def __getitem__(self, index: int) -> Sample:
+        """One image with its panoptic map.
+
+        Raises:
+            ValueError: the image is missing, damaged, or of another size than its map.
+            IndexError: the index is out of range, which ends `for sample in data`.
+        """
+        truth, path = self.truth(index), self.image_path(index)
+        image = read_image(path)
+        require_size(path, self.image_ids[index], image.shape[:2], truth.ids.shape)
+        return Sample(image, truth, self.image_ids[index], self.names[index])
+
+
+def require_size(path: Path, image_id: int | str, size: Sequence[int], expected: Sequence[int]) -> None:
+    """Raises ValueError if an image is not of the size (height, width) of its map."""
+    if tuple(size) != tuple(expected):
+        exif = "; it is turned by its EXIF, was the map drawn on the unturned image?"
+        hint = exif if tuple(size) == tuple(expected)[::-1] else "; find the right pair"
+        raise ValueError(
+            f"{path}: image {image_id!r} is {size[1]} x {size[0]} but its map is {expected[1]} x {expected[0]} "
+            f"(width x height){hint}"
+        )
+
+
+def find_image(folder: Path | None, stem: str, name: str | None = None) -> Path | None:
+    """An image by name or by stem: `folder/name`, or else the one file `folder/stem.*`; None without a folder.
+
+    Raises:
+        FileNotFoundError: the folder has no such image.
+    """
+    if folder is None:
+        return None
+    if name is not None and (folder / name).is_file():
+        return folder / name
+    for suffix in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".JPG", ".JPEG", ".PNG"):
+        if (folder / f"{stem}{suffix}").is_file():
+            return folder / f"{stem}{suffix}"
+    raise FileNotFoundError(f"{folder / (name or stem + '.*')}: no such image; add it, or leave out --images")
+
+
+def list_files(
+    root: Path,
+    folder: Path,
+    files: Iterable[Path],
+    classes: ClassesFile,
+    images: Path | None,
+    read: Callable[[Path], PanopticMap],
+) -> ListedDataset:
+    """A dataset of one file per image, for formats that do not store their classes.
+
+    Args:
+        root: what messages call the dataset.
+        folder: of the files; their names in it, without suffix, are those of the images.
+        files: the files; images that `classes` lists come first, in its order and with its ids.
+        classes: see `read_classes`.
+        images: folder of the images.
+        read: reads the map of one file.
+
+    Raises:
+        FileNotFoundError, ValueError: there are no files, an image is missing, or a listed name leads outside.
+    """
+    stems = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(files)}
+    known = {stem_of(listed_name(row, classes)): key for key, row in classes.images.items()}
+    entries = []
+    for stem in [*(stem for stem in known if stem in stems), *(stem for stem in stems if stem not in known)]:
+        name = classes.images[known[stem]]["file_name"] if stem in known else None
+        image = find_image(images, stem, name)
+        name = name or (f"{stem}{image.suffix}" if image else f"{stem}.png")
+        entries.append(Entry(known.get(stem, stem), name, image, partial(read, stems[stem])))
+    return ListedDataset(root, classes.categories, entries)
+
+
+def list_label_pictures(
+    root: Path, part: str, classes: ClassesFile, images: Path | None, read: Callable[[Path], PanopticMap]
+) -> ListedDataset:
+    """`list_files` for `root/part/*.png` (or `root/*.png`); the images are in `root/images` unless given.
+
+    Raises:
+        FileNotFoundError, ValueError: see `list_files`.
+    """
+    folder = root / part if (root / part).is_dir() else root
+    files = list(folder.rglob("*.png"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no *.png here; this format keeps its label pictures there")
+    images = images or (root / "images" if (root / "images").is_dir() else None)
+    return list_files(root, folder, files, classes, images, read)

@@ -1,0 +1,25 @@
+"""`unipan demo` and `python -m unipan.demo`: the bundled checkpoint on freshly drawn street scenes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse and run; returns the exit code."""
+    tyro.cli(demo, prog="unipan demo", args=arguments)
+    return 0
+
+
+def demo(out: Path = Path("runs/demo"), count: int = 60, seed0: int = 2_000_000) -> None:
+    """Segment freshly drawn street scenes with the bundled checkpoint: a table here, the pictures in OUT/index.html.
+
+    Args:
+        out: folder of the page.
+        count: how many scenes to draw and score.
+        seed0: seed of the first scene.
+    """
+    from unipan.demo.run import run_demo
+
+    run_demo(out, count, seed0)

@@ -1,0 +1,249 @@
+"""Three fusions of one network on freshly drawn street scenes: one table and one page."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from unipan import __version__
+from unipan.config import Fusion
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.scenes.seeds import use_in_training
+from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS
+from unipan.files import require_file
+from unipan.inference import PanopticResult, Scene, Segmenter
+from unipan.panoptic.maps import PanopticMap, Sample, Segment
+from unipan.structures import Detections
+from unipan.visualization.flat import resize_map
+from unipan.visualization.heatmap import affinity_picture, diverging
+from unipan.visualization.overlay import draw_boxes, enlarge, mark, overlay
+from unipan.visualization.pages import CaptionedImage, GalleryPage, ImageRow, ScoreRow, data_uri, write_page
+from unipan.visualization.palette import colors_like, instance_color, segment_colors
+from unipan.visualization.regions import box_mask, deepest, own_box
+
+FUSIONS: dict[Fusion, tuple[str, str]] = {
+    "heuristic": ("Heuristic fusion", "rules of Panoptic FPN"),
+    "potential": ("Argmax of Ψ", "boxes, masks and classes"),
+    "affinity": ("Argmax of P", "Ψ revised by affinities"),
+}
+"""In the order of the table: the paper's result stands last."""
+
+LEAD = (
+    "The network sees each scene once. Its boxes, masks and classes give a first guess Ψ with one channel for every "
+    "detected object and every stuff class. Its affinities, learned between all pairs of pixels, then revise that "
+    "guess: P = Ψ + AΨ, and the map is the argmax of P. No rule pastes, sorts or trims anything, and the network was "
+    "trained with the same logic.",
+    "Each scene below shows the boxes with one crossed pixel, what this pixel is attracted to and repelled by (the "
+    "paper’s Fig. 1e and 6), and the truth; then three fusions of the same forward pass, as in its Fig. 1 and 7. Look "
+    "at objects that are cut off by their box: the heuristic fusion can only paint inside it, and leaves void (black) "
+    "where masks and classes disagree, while the affinities carry a label across the edge. An object has the same "
+    "colour in every picture.",
+)
+Intervals = dict[str, dict[str, Interval] | None]
+"""Scores of one fusion, by group, then metric."""
+SHOWN_WIDTH = 768
+"""Pictures are enlarged to about this width in pixels, so that boxes and names stay sharp."""
+FEWEST_PIXELS = 12
+"""Fewer pixels outside a box, or under other boxes, are not worth a cross."""
+
+
+@dataclass
+class DemoRun:
+    """What has been collected over the scenes so far."""
+
+    segmenter: Segmenter
+    qualities: dict[Fusion, PanopticQuality]
+    rows: list[ImageRow] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def run_demo(
+    out: Path,
+    count: int = 60,
+    seed0: int = 2_000_000,
+    shown: int = 8,
+    segmenter: Segmenter | None = None,
+) -> Path:
+    """Segment `count` held-out scenes, print the scores of three fusions and write `out/index.html`.
+
+    Args:
+        out: output folder, made if missing.
+        count: how many scenes to score.
+        seed0: the first seed; those from `datasets.scenes.generator.HELD_OUT` on were never used in training.
+        shown: how many scenes are on the page.
+        segmenter: by default the bundled checkpoint `scenes`; it needs masks.
+
+    Returns:
+        the page.
+
+    Raises:
+        ValueError: no scenes, a network without masks, or a folder that cannot be written to.
+    """
+    if seed0 < 0 or count < 1:
+        raise ValueError(f"demo: {count} scenes from seed {seed0} cannot be drawn; give --count from 1, --seed0 from 0")
+    require_file(out / "index.html", "--out")
+    console = Console()
+    segmenter = segmenter or Segmenter.load("scenes")
+    run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in FUSIONS})
+    scenes = Scenes(range(seed0, seed0 + count))
+    for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
+        _score(run, sample, show=number < shown)
+    found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
+    note = _scores_note(run, seed0, count)
+    console.print(score_table(found))
+    console.print(note, highlight=False)
+    page = out / "index.html"
+    write_page(page, _page(run, found, note))
+    console.print(f"pictures: {page}", highlight=False, soft_wrap=True)
+    return page
+
+
+def _score(run: DemoRun, sample: Sample, show: bool) -> None:
+    """Run one scene through the network and count its three maps."""
+    start = time.perf_counter()
+    scene = run.segmenter.scene(sample.image)
+    results = {fusion: scene.result(fusion) for fusion in FUSIONS}
+    run.seconds += time.perf_counter() - start
+    matched = {
+        fusion: len(run.qualities[fusion].update(sample.truth, result, sample.name).truth)
+        for fusion, result in results.items()
+    }
+    if show:
+        run.rows.append(scene_row(sample, scene, results, matched))
+
+
+def score_table(found: Mapping[Fusion, Intervals]) -> Table:
+    """The three groups, each under every fusion."""
+    headers = [metric.upper() for metric in METRICS]
+    table = Table("", "fusion", *headers, title="Panoptic quality in %, with 95% intervals", box=box.SIMPLE_HEAD)
+    for group in GROUPS:
+        for fusion in FUSIONS:
+            each = found[fusion][group]
+            cells = ["-" if each is None else str(each[metric]) for metric in METRICS]
+            table.add_row(group if fusion == "heuristic" else "", fusion, *cells, end_section=fusion == "affinity")
+    return table
+
+
+def _scores_note(run: DemoRun, seed0: int, count: int) -> str:
+    steps = []
+    pairs: tuple[tuple[Fusion, Fusion], ...] = (("affinity", "potential"), ("potential", "heuristic"))
+    for one, other in pairs:
+        step = paired_bootstrap_pq(run.qualities[one], run.qualities[other])["All"]
+        if step is not None:
+            value, low, high = (f"{100 * v:+.1f}".replace("-", "−") for v in (step.value, step.low, step.high))
+            steps.append(f"{one} minus {other} {value} PQ ({low} to {high})")
+    origin = use_in_training(range(seed0, seed0 + count))
+    return (
+        f"{count} scenes, seeds {seed0:,} to {seed0 + count - 1:,}, {origin}. Percent, with 95% bootstrap "
+        f"intervals over the scenes. Paired on the same scenes: {'; '.join(steps)}."
+    )
+
+
+def scene_row(
+    sample: Sample, scene: Scene, results: Mapping[Fusion, PanopticResult], matched: Mapping[Fusion, int]
+) -> ImageRow:
+    """The six pictures of one scene."""
+    factor = max(1, round(SHOWN_WIDTH / sample.image.shape[1]))
+    image = enlarge(sample.image, factor)
+    x, y, reason = pixel_to_mark(sample.truth, scene.detections)
+    place = (x * factor + factor // 2, y * factor + factor // 2)
+    affinity = np.asarray(cv2.resize(scene.affinity(x, y), (image.shape[1], image.shape[0])), np.float32)
+    # The few strongest pixels would leave the rest pale.
+    limit = float(np.quantile(np.abs(affinity), 0.995))
+    size = image.shape[:2]
+    pictures = [
+        ("Image and boxes", mark(_boxes(image, scene.detections, scene, factor), *place), "the cross marks one pixel"),
+        (
+            "Affinities of the crossed pixel",
+            affinity_picture(affinity, place, image, limit),
+            "red attracts, blue repels",
+        ),
+        (
+            "Ground truth",
+            overlay(image, resize_map(sample.truth, size), segment_colors(sample.truth)),
+            f"{len(sample.truth)} segments",
+        ),
+    ]
+    for fusion, (name, _) in FUSIONS.items():
+        result = results[fusion]
+        picture = overlay(image, resize_map(result, size), colors_like(result, sample.truth))
+        detail = f"{matched[fusion]} of {len(sample.truth)} segments found, {100 * np.mean(result.ids == 0):.0f} % void"
+        pictures.append((name, picture, detail))
+    images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]
+    return ImageRow(f"Scene {sample.image_id:,}", images, reason)
+
+
+def _boxes(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> np.ndarray:
+    categories = [scene.categories[index] for index in found.classes.tolist()]
+    labels = [f"{c.name} {score:.2f}" for c, score in zip(categories, found.scores.tolist(), strict=True)]
+    colors = [instance_color(category.color, 0) for category in categories]
+    return draw_boxes(image, found.boxes.cpu().numpy() * factor, labels, colors)
+
+
+def pixel_to_mark(truth: PanopticMap, found: Detections) -> tuple[int, int, str]:
+    """The pixel to mark: x, y, and a sentence that says why.
+
+    The first choice is the thing with most pixels outside its own predicted box, then the one with most pixels under
+    other boxes, then the largest one; within that region it is the pixel farthest from the edge.
+    """
+    things = [segment for segment in truth if segment.isthing]
+    height, width = truth.ids.shape
+    if not things:
+        return width // 2, height // 2, "There is no object here; the cross is in the middle."
+    cover = [box_mask(box, truth.ids.shape) for box in found.boxes.tolist()]
+    own = {segment.id: own_box(segment, found.boxes.cpu().numpy()) for segment in things}
+    outside = {s.id: _beyond(truth, s, cover, own[s.id]) for s in things}
+    shared = {s.id: _under_others(truth, s, cover, own[s.id]) for s in things}
+    for regions, sentence in (
+        (outside, "The crossed pixel belongs to a {} but lies outside its predicted box."),
+        (shared, "The crossed pixel belongs to a {} and lies in the boxes of other objects too."),
+        ({s.id: truth.ids == s.id for s in things}, "The cross is on the largest object, a {}."),
+    ):
+        areas = [int(regions[segment.id].sum()) for segment in things]
+        best = things[int(np.argmax(areas))]
+        if max(areas) >= FEWEST_PIXELS:
+            return *deepest(regions[best.id]), sentence.format(best.category.name)
+    return *deepest(truth.ids == things[0].id), f"The cross is on a {things[0].category.name}."
+
+
+def _beyond(truth: PanopticMap, segment: Segment, cover: list[np.ndarray], own: int | None) -> Bool[np.ndarray, "H W"]:
+    mask = truth.ids == segment.id
+    return mask & ~cover[own] if own is not None else np.zeros_like(mask)
+
+
+def _under_others(
+    truth: PanopticMap, segment: Segment, cover: list[np.ndarray], own: int | None
+) -> Bool[np.ndarray, "H W"]:
+    others = [box for index, box in enumerate(cover) if index != own]
+    mask = truth.ids == segment.id
+    return mask & np.logical_or.reduce(others) if others and own is not None else np.zeros_like(mask)
+
+
+def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> GalleryPage:
+    segmenter = run.segmenter
+    pace = run.seconds / max(len(run.qualities["affinity"]), 1)
+    return GalleryPage(
+        title="Street scenes, one network, three fusions",
+        kicker="unipan · unified panoptic segmentation",
+        lead=LEAD,
+        scores=[ScoreRow(name, what, found[fusion]) for fusion, (name, what) in FUSIONS.items()],
+        scores_note=note,
+        rows=run.rows,
+        legend=[(category.name, category.color) for category in segmenter.categories],
+        scale=data_uri(diverging(np.linspace(-1, 1, 301, dtype=np.float32)[None].repeat(8, 0))),
+        colophon=(
+            f"unipan {__version__}, checkpoint {segmenter.config.name}, {pace:.2f} s a scene for the network and the "
+            "three fusions. The scenes are drawn by a program; there is no photograph on this page. "
+            "After Q. Li, X. Qi, P. H. S. Torr, Unifying Training and Inference for Panoptic Segmentation, CVPR 2020."
+        ),
+    )

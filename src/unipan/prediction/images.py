@@ -1,0 +1,117 @@
+"""Which images to segment, and the name and id that each gets in the JSON. No torch, so that mistakes show at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+"""What counts as an image inside a folder."""
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image to segment: its path, and its name and id in the JSON."""
+
+    path: Path
+    name: str
+    image_id: int | str
+
+    @property
+    def png(self) -> PurePosixPath:
+        """The name of the PNG that is written for it."""
+        return PurePosixPath(self.name).with_suffix(".png")
+
+
+def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJob], Categories | None]:
+    """The images to segment, numbered from 1, or with the ids and names of a ground truth.
+
+    Args:
+        images: files and folders.
+        like: the ground truth's JSON, or None.
+
+    Returns:
+        the jobs, and the ground truth's categories if there is one.
+
+    Raises:
+        FileNotFoundError, ValueError: see `find_images`, `jobs_like` and `check_names`; also a broken ground truth.
+    """
+    found, categories = find_images(images), None
+    if like is None:
+        jobs = [ImageJob(path, name, number) for number, (path, name) in enumerate(found, start=1)]
+    else:
+        truth = read_json(like)
+        categories = Categories.from_coco(rows_of(truth, "categories", like), str(like))
+        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like)
+    check_names(jobs)
+    return jobs, categories
+
+
+def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Each image with its name: its path below the given folder, or its file name.
+
+    Raises:
+        FileNotFoundError: a path that does not exist.
+        ValueError: no path, or a folder without images.
+    """
+    found = []
+    for place in given:
+        if not place.exists():
+            raise FileNotFoundError(f"{place}: no such file or folder")
+        if not place.is_dir():
+            found.append((place, place.name))
+            continue
+        below = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        if not below:
+            raise ValueError(f"{place}: no images in this folder (looked for {', '.join(SUFFIXES)})")
+        found += [(path, path.relative_to(place).as_posix()) for path in below]
+    if not found:
+        raise ValueError("predict: no image was given; name files or folders after the checkpoint")
+    return found
+
+
+def check_names(jobs: Sequence[ImageJob]) -> None:
+    """Raises ValueError if two images would be written to one PNG, or one outside the output folder."""
+    taken: dict[PurePosixPath, Path] = {}
+    for job in jobs:
+        path_inside(Path("panoptic"), job.name, job.path)
+        other = taken.setdefault(job.png, job.path)
+        if other is not job.path:
+            raise ValueError(
+                f"predict: {other} and {job.path} would both be written to {job.png}; rename one of them, or run "
+                "twice with different --out folders"
+            )
+
+
+def jobs_like(
+    found: Iterable[tuple[Path, str]], entries: Mapping[int | str, Mapping[str, object]], like: Path
+) -> list[ImageJob]:
+    """Images with the ids and names that a ground truth gives them.
+
+    Args:
+        found: paths and names, from `find_images`.
+        entries: the ground truth's `images`, by id.
+        like: its path, for errors.
+
+    Raises:
+        ValueError: an image that it does not list, or a file name that it lists twice.
+    """
+    full = {str(entry.get("file_name")): key for key, entry in entries.items()}
+    short: dict[str, list[str]] = {}
+    for name in full:
+        short.setdefault(PurePosixPath(name).name, []).append(name)
+    jobs, missing = [], []
+    for path, name in found:
+        fitting = [name] if name in full else short.get(path.name, [])
+        if len(fitting) > 1:
+            raise ValueError(f"--like {like}: it lists {path.name} {len(fitting)} times; give the folder above instead")
+        if not fitting:
+            missing.append(name)
+            continue
+        jobs.append(ImageJob(path, fitting[0], full[fitting[0]]))
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"--like {like}: it has no image named {missing[0]}{more}; leave out what it does not list")
+    return jobs

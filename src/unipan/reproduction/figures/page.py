@@ -1,0 +1,67 @@
+"""The files of `unipan figures`: a picture for each figure and a page with their captions."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from unipan import __version__
+from unipan.files import write_atomically
+from unipan.panoptic.categories import Categories
+from unipan.reproduction.figures.draw import FigureSheet
+from unipan.visualization.pages import FigureEntry, FiguresPage, write_page
+
+JPEG_QUALITY = 75
+LEAD = (
+    "No example was picked by hand. Each image was measured against its truth, and the figures show the images with "
+    "the largest effect: gains only, except for Figure K, which shows losses too. The counts stand below each picture. "
+    "A pixel of an object is right if it lies in the predicted segment of the object’s class that shares most pixels "
+    "with the object."
+)
+
+
+@dataclass(frozen=True)
+class FigureFolder:
+    """Where the figures go, as PNG or as the smaller JPEG."""
+
+    path: Path
+    jpeg: bool
+
+    def name(self, sheet: FigureSheet) -> str:
+        """File name of a figure's picture."""
+        return f"figure-{sheet.plan.number}.{'jpg' if self.jpeg else 'png'}"
+
+    def write(self, sheet: FigureSheet) -> Path:
+        """Write a figure's picture; returns its path."""
+        buffer, path = io.BytesIO(), self.path / self.name(sheet)
+        options = {"quality": JPEG_QUALITY, "progressive": True} if self.jpeg else {}
+        Image.fromarray(sheet.picture).save(buffer, "JPEG" if self.jpeg else "PNG", optimize=True, **options)
+        write_atomically(path, buffer.getvalue())
+        return path
+
+    def write_page(
+        self, sheets: Sequence[FigureSheet], left_out: Sequence[str], subject: str, categories: Categories
+    ) -> Path:
+        """Write index.html: every figure with its caption, what was left out and why; returns its path."""
+        page = FiguresPage(
+            title="The paper’s figures, from this checkpoint",
+            kicker="unipan figures",
+            lead=(f"Drawn from {subject}. The figures have the paper’s numbers and show the same things.", LEAD),
+            left_out=left_out,
+            figures=[self._entry(sheet) for sheet in sheets],
+            legend=[(category.name, category.color) for category in categories],
+            colophon=(
+                f"Written by unipan {__version__}. The page needs nothing but the pictures beside it. After Q. Li, X. "
+                "Qi, P. H. S. Torr, Unifying Training and Inference for Panoptic Segmentation, CVPR 2020."
+            ),
+        )
+        path = self.path / "index.html"
+        write_page(path, page)
+        return path
+
+    def _entry(self, sheet: FigureSheet) -> FigureEntry:
+        plan, (height, width) = sheet.plan, sheet.picture.shape[:2]
+        rows = [(example.name, example.words.replace("Psi", "Ψ")) for example in sheet.examples]
+        return FigureEntry(plan.number, plan.section, plan.title, plan.text, self.name(sheet), (width, height), rows)

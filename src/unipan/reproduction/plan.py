@@ -1,0 +1,126 @@
+"""How long each training of `unipan reproduce` is: fitted to a time budget once, and kept for later calls."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from unipan.evaluation.folder_quality import available_cores
+from unipan.files import write_atomically
+from unipan.reproduction.ablations import MODELS
+from unipan.reproduction.request import Request, open_experiment
+from unipan.training.launch import launch
+from unipan.training.memory import describe_shortage
+from unipan.training.run_folder import RunRecord
+from unipan.training.trainer import Trainer
+
+LARGEST = "D"
+"""The model that a budget is fitted to."""
+SMOKE_MINUTES = 5.0
+"""A shorter budget makes no table worth comparing."""
+SCORING_MINUTES = 1.0
+"""A rough guess for the first estimate, as long as no record of the data has a measured time."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How long each training is.
+
+    Attributes:
+        iterations: of the models of equal length.
+        seconds: measured time of a step, by model.
+        smoke: too short to compare.
+        lengths: iterations of models of equal time that are finished already; another timing would give other ones.
+        scoring: minutes that it takes to score one network.
+    """
+
+    iterations: int
+    seconds: dict[str, float]
+    smoke: bool
+    lengths: dict[str, int] = field(default_factory=dict)
+    scoring: float = SCORING_MINUTES
+
+    def length(self, model: str) -> int:
+        """Iterations of a model."""
+        other = MODELS[model].as_long_as
+        if other is None:
+            return self.iterations
+        if model in self.lengths:
+            return self.lengths[model]
+        return max(1, round(self.iterations * self.seconds[other] / self.seconds[model]))
+
+    def minutes(self, model: str) -> float:
+        """Of one training, including scoring."""
+        return self.length(model) * self.seconds[model] / 60 + self.scoring
+
+
+def make_plan(request: Request) -> TrainingPlan:
+    """The lengths of the trainings, from a few timed steps and the finished trainings.
+
+    Kept in the folder of the runs, so that a later call has the same lengths. A step is timed alone; two trainings side
+    by side share caches and memory, and take longer.
+    """
+    path = plan_path(request)
+    kept = json.loads(path.read_text()) if path.exists() else {"iterations": request.iterations, "seconds": {}}
+    others = {model: key for model in request.models if (key := MODELS[model].as_long_as)}
+    seconds = with_times(request, kept["seconds"], {LARGEST, *others, *others.values()})
+    iterations = kept["iterations"] or max(10, int(request.budget * 60 / seconds[LARGEST]))
+    minutes = request.budget if request.iterations is None else iterations * seconds[LARGEST] / 60
+    hashes, finished = request.config_hashes(), request.finished()
+    lengths = {
+        each.model: each.iterations
+        for each in finished
+        if each.config_hash == hashes.get(each.model)
+        and MODELS[each.model].as_long_as is not None
+        and each.extra["beside"] == iterations
+    }
+    scoring = [float(each.facts["scoring_minutes"]) for each in finished if "scoring_minutes" in each.facts]
+    mean = sum(scoring) / len(scoring) if scoring else SCORING_MINUTES
+    return _kept(request, TrainingPlan(iterations, seconds, minutes < SMOKE_MINUTES, lengths, mean))
+
+
+def time_models(request: Request, plan: TrainingPlan, models: set[str]) -> TrainingPlan:
+    """The plan with the time of a step of all these models."""
+    return _kept(request, replace(plan, seconds=with_times(request, plan.seconds, models)))
+
+
+def plan_path(request: Request) -> Path:
+    """Where the plan for these options is kept."""
+    return request.runs / f"plan-{request.iterations or f'{request.budget:g}min'}.json"
+
+
+def _kept(request: Request, plan: TrainingPlan) -> TrainingPlan:
+    content = {"iterations": plan.iterations, "seconds": plan.seconds}
+    write_atomically(plan_path(request), json.dumps(content, indent=1).encode())
+    return plan
+
+
+def with_times(request: Request, known: dict[str, float], models: set[str]) -> dict[str, float]:
+    """Seconds of a step by model: the known ones, and the others measured."""
+    return known | {model: round(step_seconds(request, model), 4) for model in sorted(models - known.keys())}
+
+
+def step_seconds(request: Request, model: str) -> float:
+    """Median time of a step of one model, with as many threads as its training will have.
+
+    Raises:
+        ValueError: no such accelerator, or one with too little memory.
+    """
+    torch.set_num_threads(threads_per_job(request.jobs))
+    fabric = launch(request.accelerator)  # first: if there is none, no folder is made
+    config, data = request.config(model, 0, 100), open_experiment(request.data)
+    record = RunRecord(request.runs / "timing", quiet=True)
+    network = request.initial_network(config)
+    try:
+        return Trainer(fabric, config, data.train, data.tuning, record, network).seconds_per_step()
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"reproduce: the GPU has too little memory for a step of {model} ({describe_shortage(error)}); free some, "
+            "or give --accelerator cpu"
+        ) from error
+
+
+def threads_per_job(jobs: int) -> int:
+    """Threads of each of several trainings; more threads than cores would slow all of them down."""
+    return max(1, available_cores() // jobs)

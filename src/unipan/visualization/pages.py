@@ -1,0 +1,265 @@
+"""Pages of HTML that open offline: what each shows, as plain values, and `render`, which fills in its template.
+
+A page is one file: styles, scripts and pictures are inside it (the figures' pictures may lie beside it). Templates
+escape all text.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from unipan.arrays import Integer
+from unipan.files import write_atomically
+from unipan.visualization.flat import IndexedPicture, Picture
+from unipan.visualization.palette import Color
+
+LONGEST_CONFUSION = 40
+"""The confusion matrix shows at most this many classes: those with the most confused pixels."""
+WEBP_QUALITY = 90
+
+
+@runtime_checkable  # for beartype in the tests
+class Estimate(Protocol):
+    """A value with its confidence interval, as fractions; `evaluation.bootstrap.Interval` is one."""
+
+    @property
+    def value(self) -> float:
+        """The value itself."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One method in the table: group ("All", ...) -> metric ("pq", ...) -> estimate; missing ones show as dashes."""
+
+    name: str
+    note: str
+    scores: Mapping[str, Mapping[str, Estimate] | None]
+
+
+@dataclass(frozen=True)
+class CaptionedImage:
+    """An image on a page; `source` is a file's name or a `data_uri`."""
+
+    name: str
+    source: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """Several pictures of one scene or photograph, and a sentence about it."""
+
+    name: str
+    images: Sequence[CaptionedImage]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What all pages have.
+
+    Attributes:
+        title: also the heading.
+        kicker: small line above it.
+        lead: paragraphs below it.
+        colophon: small print at the end.
+    """
+
+    template: ClassVar[str]
+    title: str
+    kicker: str
+    lead: Sequence[str]
+    colophon: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryPage(Page):
+    """Rows of pictures, as of `make demo` and `unipan data show`.
+
+    Attributes:
+        rows: the pictures.
+        legend: names and colours of the classes.
+        scores: the table above the pictures, its last row set off as the result; none without rows.
+        scores_note: what the scores and intervals are.
+        scale: `data_uri` of the affinities' colour scale; empty where nothing is drawn in it.
+    """
+
+    template = "gallery.html"
+    rows: Sequence[ImageRow]
+    legend: Sequence[tuple[str, Color]]
+    scores: Sequence[ScoreRow] = ()
+    scores_note: str = ""
+    scale: str = ""
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure of the paper.
+
+    Attributes:
+        number, section: of the paper.
+        title, text: its caption.
+        file: name of its picture, in the page's folder.
+        size: width and height of the picture.
+        rows: for each row the image and what was measured.
+    """
+
+    number: str
+    section: str
+    title: str
+    text: str
+    file: str
+    size: tuple[int, int]
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiguresPage(Page):
+    """All figures with their captions, and sentences about those that are left out."""
+
+    template = "figures.html"
+    figures: Sequence[FigureEntry]
+    left_out: Sequence[str]
+    legend: Sequence[tuple[str, Color]]
+
+
+@dataclass(frozen=True)
+class ErrorCostRow:
+    """One kind of error: how many segments, and the PQ that repairing it alone would gain (a fraction)."""
+
+    kind: str
+    meaning: str
+    count: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class; PQ, SQ and RQ are fractions, None where the class does not occur."""
+
+    name: str
+    color: Color
+    isthing: bool
+    pq: float | None
+    sq: float | None
+    rq: float | None
+    tp: int
+    fp: int
+    fn: int
+
+
+@dataclass(frozen=True)
+class ConfusionTable:
+    """Where the pixels of each class went.
+
+    Attributes:
+        names: of the classes shown, in the order of rows and columns.
+        rows: the name of a true class, then for each class predicted: its name, share of the pixels in percent, pixels.
+        total: how many classes there are to show.
+    """
+
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[str, float, int]]]]
+    total: int
+
+    @classmethod
+    def of(cls, names: Sequence[str], pixels: Integer[np.ndarray, "N N"]) -> "ConfusionTable":
+        """From pixels of each true class (rows) predicted as each class (columns); classes without pixels are left out.
+
+        At most `LONGEST_CONFUSION` are shown, those with the most confused pixels.
+        """
+        totals = pixels.sum(0) + pixels.sum(1)
+        seen = np.flatnonzero(totals)
+        confused = (totals - 2 * np.diag(pixels))[seen]
+        shown = np.sort(seen[np.argsort(-confused, kind="stable")][:LONGEST_CONFUSION])
+        columns = [names[column] for column in shown.tolist()]
+        rows = []
+        for row in shown[pixels[shown].any(1)].tolist():  # void of the truth is not counted: it has no row
+            shares = 100 * pixels[row, shown] / pixels[row].sum()
+            rows.append((names[row], list(zip(columns, shares.tolist(), pixels[row, shown].tolist(), strict=True))))
+        return cls(columns, rows, len(seen))
+
+
+@dataclass(frozen=True)
+class ImageCard:
+    """One of the worst images.
+
+    Attributes:
+        name: file name.
+        pq: of this image alone, a fraction.
+        tp, fp, fn: segments matched, false positives, false negatives.
+        classes: with an error in this image.
+        images: ground truth, prediction, errors.
+    """
+
+    name: str
+    pq: float
+    tp: int
+    fp: int
+    fn: int
+    classes: Sequence[str]
+    images: Sequence[CaptionedImage]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPage(Page):
+    """What a prediction scores, what its errors cost, and its worst images: the page of `unipan pq --html`."""
+
+    template = "evaluation.html"
+    scores: Sequence[ScoreRow]
+    scores_note: str
+    costs: Sequence[ErrorCostRow]
+    costs_note: str
+    classes: Sequence[ClassRow]
+    confusion: ConfusionTable | None
+    cards: Sequence[ImageCard]
+    cards_note: str
+    legend: Sequence[tuple[str, Color]]
+
+
+def data_uri(picture: Picture | IndexedPicture) -> str:
+    """A picture as a `data:` address: WebP for photographs, a palette PNG for flat maps (a twentieth of the time)."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    if isinstance(picture, IndexedPicture):
+        small = picture.index.dtype == np.uint8
+        image = Image.fromarray(picture.index if small else picture.rgb())
+        if small:
+            image.putpalette(picture.palette.tobytes())
+        kind = "png"
+        image.save(file, kind, compress_level=3)
+    else:
+        kind = "webp"
+        Image.fromarray(picture).save(file, kind, quality=WEBP_QUALITY, method=2)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def render(page: Page) -> str:
+    """The page as HTML."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # 0.1 s, for pages only
+
+    loader = PackageLoader("unipan.visualization")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    return environment.get_template(page.template).render(page=page)
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Write the page, making its folder; an interrupted run leaves an old page as it was. Raises OSError."""
+    write_atomically(path, render(page).encode())
