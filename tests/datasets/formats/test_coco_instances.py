@@ -1,7 +1,6 @@
 """COCO instances and stuff in one map; pycocotools decodes the same masks."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +119,6 @@ def test_scores_order_things_and_not_the_stuff_below(tmp_path: Path) -> None:
     assert [segment.category.name for segment in found] == ["wall", "sky", "door", "door"]
     with pytest.raises(ValueError, match=r"annotation 9 \(sky\) shares 8 pixels with a wall"):
         coco_instances(write(tmp_path, rows), tmp_path / "stuff.json").truth(0)
-
-
-def test_without_a_decoder_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faster_coco_eval.core", None)
-    with pytest.raises(ValueError, match=r"pip install \"unipan\[eval\]\""):
-        decode_mask(thing(1, rectangle(0, 0, 1, 1)), Layers(SIZE, (), None, "x"))
 
 
 def test_hidden_things_are_left_out(tmp_path: Path) -> None:
