@@ -206,3 +206,9 @@ def test_a_photograph_is_segmented_at_its_own_size(segmenter: Segmenter, shared_
     assert scene.result().ids.shape == (height, width)
     assert scene.affinity(width - 1, height - 1).shape == (height, width)
     assert scene.result("heuristic").to_coco(1)["file_name"] == path.with_suffix(".png").name
+
+
+def test_importing_the_segmenter_waits_neither_for_torchvision_nor_for_dynamo() -> None:
+    code = "import sys, unipan; unipan.Segmenter; print({'torchvision', 'torch._dynamo', 'sympy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

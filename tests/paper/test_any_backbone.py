@@ -37,8 +37,9 @@ class MobileNetFPN(nn.Module):
             pixels = block(pixels)
             if index in STAGES:
                 levels[STAGES[index]] = pixels
-        features = self.fpn(levels)
-        return dict(features) | {"p6": features["pool"]}
+        features: dict[str, Tensor] = self.fpn(levels)
+        features["p6"] = features.pop("pool")
+        return features
 
     def load_pretrained(self, weights: str) -> None:
         self.blocks.load_state_dict(torch.load(weights, weights_only=True))
