@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import FrozenBatchNorm2d
-from unipan.interop import torchvision as foreign
 
 from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.transforms import collate
+from unipan.interop import torchvision as foreign
 from unipan.interop.moves import Imported
 from unipan.interop.sources import from_torchvision
 from unipan.interop.torchvision import import_torchvision, model_of
