@@ -11,7 +11,7 @@ from unipan.panoptic.runs import MAX_ID, encode_rle, rles_of_ids, rows_of_ids, r
 def test_runs_are_maximal_and_cover_every_pixel(seed: int, rows: bool) -> None:
     rng = np.random.default_rng(seed)
     a, b = rng.integers(0, 2, (2, *rng.integers(1, 7, 2)))
-    starts, lengths = runs(a, b, rows=rows)
+    starts, lengths = runs(a, b, longest=a.shape[1] if rows else None)
     pairs = [f"{x}{y}" for x, y in zip(a.ravel(), b.ravel(), strict=True)]
     assert lengths.sum() == a.size
     for start, length in zip(starts, lengths, strict=True):
