@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.cases import CLASSES, random_pair
-from tests.metrics.test_matching import same
+from tests.evaluation.test_matching import same
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation import folder_quality
 from unipan.evaluation.folder_quality import FolderScores, score_folders
