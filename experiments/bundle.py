@@ -49,9 +49,7 @@ def search(segmenter: Segmenter, seeds: range) -> list[tuple[HeuristicConfig, di
                 scene.semantic,
                 segmenter.categories,
                 cell,
-                scene.input_size,
-                scene.size,
-                scene.stride,
+                scene.geometry,
             )
             quality.update(sample.truth, merged, sample.name)
     rows = [(cell, percent(quality)) for cell, quality in zip(cells, found, strict=True)]

@@ -38,7 +38,7 @@ COARSE = (14, 7, 4)
 def with_truth(segmenter: Segmenter, scene: Scene, sample: Sample) -> dict[str, Scene]:
     """The scene as it is, with the truth's boxes (masks by the network's own mask head), a true V, and coarse masks."""
     boxes = true_detections(segmenter, scene, sample.truth)
-    perfect, _ = perfect_panoptic(sample.truth, scene.categories, scene.input_size, scene.stride)
+    perfect, _ = perfect_panoptic(sample.truth, scene.categories, scene.geometry)
     v = perfect_semantic(perfect.to(scene.potential), boxes, scene.semantic)
     own = scene.output.candidates[0]
     return {

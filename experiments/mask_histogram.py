@@ -35,9 +35,9 @@ def histogram(segmenter: Segmenter, size: tuple[int, int]) -> dict[str, object]:
         if len(found) == 0:
             continue
         height, width = scene.potential.shape[-2:]
-        masks = paste(found.masks.sigmoid(), found.boxes, height, width, scene.stride)
+        masks = paste(found.masks.sigmoid(), found.boxes, height, width, scene.geometry.stride)
         truth = reduce_labels(target.instances, height, width)
-        box = inside(found.boxes, height, width, scene.stride)
+        box = inside(found.boxes, height, width, scene.geometry.stride)
         own = truth == rows[:, None, None]
         values["inside"].append(masks[box & own].numpy())
         values["outside"].append(masks[box & ~own].numpy())

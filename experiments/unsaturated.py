@@ -33,10 +33,10 @@ def argmax(scene: Scene, things: Callable[[Tensor, Tensor, Tensor], Tensor]) -> 
     """The map whose thing channels `things` makes of s (D, 1, 1), V_k (D, h, w) and M_k (D, h, w)."""
     found, v = scene.network_detections, scene.semantic.softmax(0)
     size = v.shape[-2:]
-    v_k = v[found.classes] * inside(found.boxes, *size, scene.stride)
-    m_k = paste(found.masks.sigmoid(), found.boxes, *size, scene.stride)
+    v_k = v[found.classes] * inside(found.boxes, *size, scene.geometry.stride)
+    m_k = paste(found.masks.sigmoid(), found.boxes, *size, scene.geometry.stride)
     channels = torch.cat([things(found.scores[:, None, None], v_k, m_k), v[len(scene.categories.things) :]])
-    return decode(channels, found, scene.categories, scene.input_size, scene.size, scene.stride)
+    return decode(channels, found, scene.categories, scene.geometry)
 
 
 def trimmed(scene: Scene) -> PanopticMap:

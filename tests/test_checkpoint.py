@@ -344,7 +344,7 @@ def test_transfer_between_other_places_of_the_stride_is_refused(tmp_path: Path) 
     there = replace(base, backbone=replace(base.backbone, depth=50))
     here = replace(there, backbone=replace(there.backbone, stride_in_1x1=True))
     saved(tmp_path / "a.safetensors", there)
-    message = "its ResNet has backbone.stride_in_1x1=False, this experiment True; give the experiment the same"
+    message = "its backbone has backbone.stride_in_1x1=False, this experiment True; give the experiment the same"
     with pytest.raises(ValueError, match=message):
         transfer(tiny_network(here), tmp_path / "a.safetensors", CATEGORIES)
     assert transfer(tiny_network(there, seed=3), tmp_path / "a.safetensors", CATEGORIES).left == []

@@ -445,7 +445,7 @@ def test_two_processes_train_with_the_same_command(start: list[str], tmp_path: P
     ("module", "cure"),
     [
         ("lightning_fabric.plugins", 'this needs lightning_fabric: pip install "unipan[train]"'),
-        ("faster_coco_eval", 'this needs faster_coco_eval: pip install "unipan[eval]"'),
+        ("torch", 'this needs torch: pip install "unipan[torch]"'),
         ("somewhere.else", "this needs somewhere: pip install somewhere"),
         (None, "No module named 'what'"),
     ],
@@ -470,7 +470,7 @@ def test_the_extras_bring_what_the_sentence_says() -> None:
     declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     for extra, packages in EXTRAS.items():
         names = {line.split(">=")[0].replace("-", "_") for line in declared["optional-dependencies"][extra]}
-        assert names == set(packages)
+        assert {name for name in names if not name.startswith("unipan")} == set(packages)
 
 
 @pytest.mark.parametrize(

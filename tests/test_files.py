@@ -1,11 +1,13 @@
 """Files appear whole or not at all, and what stands in the way is said before the work."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 import unipan.files
-from unipan.files import folder_atomically, make_folder, require_file, require_folder, write_atomically
+from unipan.files import folder_atomically, make_folder, read_bytes, require_file, require_folder, write_atomically
 
 
 def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
@@ -71,3 +73,26 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(unipan.files.resources, "files", lambda _: tmp_path)
     assert unipan.files.bundled_checkpoints() == []
+
+
+def test_bytes_of_a_pipe_of_nothing_and_of_what_one_call_does_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, file, pipe = tmp_path / "empty", tmp_path / "file", tmp_path / "pipe"
+    empty.touch()
+    file.write_bytes(bytes(range(256)) * 40)
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"panoptic" * 9,))
+    writer.start()
+    assert (read_bytes(empty), read_bytes(pipe)) == (b"", b"panoptic" * 9)
+    writer.join()
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 100)))
+    assert read_bytes(file) == file.read_bytes()
+
+
+def test_bytes_of_no_file_and_of_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="absent: no such file"):
+        read_bytes(tmp_path / "absent")
+    with pytest.raises(ValueError, match="a folder stands where a file is needed"):
+        read_bytes(tmp_path)

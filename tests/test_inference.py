@@ -109,7 +109,7 @@ def test_detections_lie_in_pixels_of_the_image(image: np.ndarray) -> None:
     config = tiny(scenes())
     doubled = segmenter_of(replace(config, data=replace(config.data, short_side=140, max_side=1000))).scene(image)
     assert len(doubled.detections) > 0
-    assert doubled.input_size == (140, 180)
+    assert doubled.geometry.input_size == (140, 180)
     torch.testing.assert_close(doubled.detections.boxes * 2, doubled.network_detections.boxes)
     assert doubled.result().ids.shape == (70, 90)
     assert doubled.affinity(89, 69).shape == (70, 90)
@@ -206,3 +206,9 @@ def test_a_photograph_is_segmented_at_its_own_size(segmenter: Segmenter, shared_
     assert scene.result().ids.shape == (height, width)
     assert scene.affinity(width - 1, height - 1).shape == (height, width)
     assert scene.result("heuristic").to_coco(1)["file_name"] == path.with_suffix(".png").name
+
+
+def test_importing_the_segmenter_waits_neither_for_torchvision_nor_for_dynamo() -> None:
+    code = "import sys, unipan; unipan.Segmenter; print({'torchvision', 'torch._dynamo', 'sympy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -13,8 +13,8 @@ from unipan.models.detection.head import DetectionHead
 from unipan.models.detection.pooling import region_pool
 from unipan.models.detection.proposals import region_proposals
 from unipan.models.network import PanopticNetwork
+from unipan.models.parts import Backbone
 from unipan.models.potential import DynamicPotential
-from unipan.models.pretrained import load_pretrained
 from unipan.models.semantic import PyramidDecoder
 from unipan.models.semantic_sum import SummingDecoder
 from unipan.panoptic.categories import Categories
@@ -42,7 +42,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
     if pretrained and weights == "checkpoint":
         raise ValueError("backbone: weights=checkpoint are what --init brings; give --init FILE, or other weights")
     if pretrained and weights != "none":
-        load_pretrained(backbone, weights)
+        backbone.load_pretrained(weights)
     network = PanopticNetwork(  # initial weights are drawn in this order
         backbone=backbone,
         affinity=build_affinity(config),
@@ -65,8 +65,8 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
     return network
 
 
-def build_backbone(config: BackboneConfig) -> ResNetFPN:
-    """Features F (Sec. 3.1)."""
+def build_backbone(config: BackboneConfig) -> Backbone:
+    """Features F (Sec. 3.1); another backbone is another `return` here."""
     return ResNetFPN(
         depth=config.depth,
         width=config.width,

@@ -10,7 +10,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from unipan.build import build_network
 from unipan.config import Config
 from unipan.datasets.same_classes import same_classes
 from unipan.files import checkpoint_path, write_atomically
@@ -119,6 +118,8 @@ def load_checkpoint(source: str | Path, device: str | torch.device = "cpu") -> C
         FileNotFoundError: there is no such file.
         ValueError: the file is not a checkpoint of unipan, or its weights do not fit its config.
     """
+    from unipan.build import build_network  # with torchvision, which takes seconds to import
+
     path = checkpoint_path(source)
     config, categories, metrics = read_header(path)
     network = build_network(config, categories)
@@ -200,13 +201,12 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
         fitting = {key: value for key, value in fitting.items() if not key.startswith(f"{part}.")}
     # A frozen batch norm counts no batches; an unfrozen one may start counting at 0.
     left = [key for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
-    # The stride's place shows in no tensor: weights of the one ResNet fit the other and mean nothing in it.
-    strides = (config.backbone.stride_in_1x1, network.backbone.stride_in_1x1)
-    if strides[0] != strides[1]:
-        raise ValueError(
-            f"--init {source}: its ResNet has backbone.stride_in_1x1={strides[0]}, this experiment {strides[1]}; give "
-            "the experiment the same"
-        )
+    for name, value in network.backbone.must_match.items():
+        if (theirs := getattr(config.backbone, name)) != value:
+            raise ValueError(
+                f"--init {source}: its backbone has backbone.{name}={theirs}, this experiment {value}; give the "
+                "experiment the same"
+            )
     if any(key.startswith("backbone.") for key in left):
         raise ValueError(
             f"--init {source}: its backbone is not this experiment's; give a checkpoint of the same depth and width, "

@@ -4,7 +4,7 @@ Every value that the paper leaves open and that we chose is marked (ours); docs/
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
 
@@ -368,8 +368,8 @@ class Config:
         check_fusion(self, self.inference.fusion)
 
 
-def check_fusion(config: Config, fusion: str) -> None:
-    """Whether networks of this config can be read in this way.
+def check_fusion(config: Config, fusion: str) -> Fusion:
+    """The fusion, if networks of this config allow it.
 
     Raises:
         ValueError: an unknown fusion, or one that needs what these networks lack.
@@ -386,3 +386,4 @@ def check_fusion(config: Config, fusion: str) -> None:
             f"fusion upsnet: {config.name} has no {'void channel' if config.detection.masks else 'masks'}; UPSNet's "
             "rules need masks, potential.variant=A and potential.void_channel=True, as in presets that end in _upsnet"
         )
+    return cast(Fusion, fusion)

@@ -20,16 +20,15 @@ from unipan.config import Config, check_fusion
 from unipan.datasets.same_classes import check_classes
 from unipan.datasets.transforms import collate, resize_image
 from unipan.files import write_atomically
-from unipan.fusion import upsnet
-from unipan.fusion.argmax import Grid, decode, upsample
-from unipan.fusion.heuristic import merge
+from unipan.fusion import FUSIONS
+from unipan.fusion.argmax import Grid, upsample
 from unipan.models.affinity import InstanceAffinity
-from unipan.models.network import PanopticNetwork
+from unipan.models.network import PanopticNetwork, crop
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.images import as_rgb, read_image
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import encode_png
-from unipan.structures import Detections, PanopticOutput
+from unipan.structures import Detections, Geometry, PanopticOutput
 from unipan.visualization.overlay import overlay
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ class Scene:
     image: np.ndarray  # (H, W, 3) uint8
     name: str
     output: PanopticOutput
-    input_size: tuple[int, int]
+    geometry: Geometry
     config: Config
     categories: Categories
     head: InstanceAffinity | None
@@ -113,13 +112,7 @@ class Scene:
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) of the image."""
-        height, width = self.image.shape[:2]
-        return height, width
-
-    @property
-    def stride(self) -> int:
-        """Pixels of the network's input per cell of V, Psi, Q and P."""
-        return self.config.decoder.stride
+        return self.geometry.image_size
 
     @property
     def potential(self) -> Float[Tensor, "K h w"]:
@@ -134,8 +127,7 @@ class Scene:
     @property
     def semantic(self) -> Float[Tensor, "L h w"]:
         """V before its softmax, on Psi's grid: what the padding says of itself is left out."""
-        _, rows, columns = self.potential.shape
-        return self.output.semantic[0][:, :rows, :columns]
+        return crop(self.output.semantic[0], self.geometry.input_size, self.geometry.stride)
 
     @property
     def network_detections(self) -> Detections:
@@ -146,9 +138,7 @@ class Scene:
     def detections(self) -> Detections:
         """The same detections, boxes in pixels of the image."""
         found = self.network_detections
-        (height, width), (rows, columns) = self.size, self.input_size
-        scale = found.boxes.new_tensor([width / columns, height / rows] * 2)
-        return replace(found, boxes=found.boxes * scale)
+        return replace(found, boxes=self.geometry.to_image(found.boxes))
 
     @torch.no_grad()
     def affinity(self, x: int, y: int) -> Float32[np.ndarray, "H W"]:
@@ -168,14 +158,9 @@ class Scene:
             )
         if self.head is None or self.output.queries is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
-        row, column = (
-            int((place + 0.5) * cells / pixels / self.stride)
-            for place, cells, pixels in zip((y, x), self.input_size, self.size, strict=True)
-        )
-        _, tall, wide = self.potential.shape
-        affinities = self.head.row(self.output.queries[0][:, :tall, :wide], row, column).float()
-        grid = Grid.of(affinities, self.input_size, self.size, self.stride)
-        return np.asarray(upsample(affinities, grid).cpu().numpy(), np.float32)
+        queries = crop(self.output.queries[0], self.geometry.input_size, self.geometry.stride)
+        affinities = self.head.row(queries, *self.geometry.cell(y, x)).float()
+        return np.asarray(upsample(affinities, Grid.of(affinities, self.geometry)).cpu().numpy(), np.float32)
 
     @torch.no_grad()
     def result(self, fusion: str | None = None) -> PanopticResult:
@@ -187,40 +172,9 @@ class Scene:
         Raises:
             ValueError: an unknown fusion, or one that needs what this network lacks (see `check_fusion`).
         """
-        fusion = fusion or self.config.inference.fusion
-        check_fusion(self.config, fusion)
-        baselines = {"heuristic": self._merged, "upsnet": self._voted}
-        found = baselines[fusion]() if fusion in baselines else self._decoded(fusion)
+        fusion = check_fusion(self.config, fusion or self.config.inference.fusion)
+        found = FUSIONS[fusion](self.output, self.categories, self.geometry, self.config)
         return PanopticResult(found.ids, found.segments, self.image, self.name)
-
-    def _merged(self) -> PanopticMap:
-        # The merger has its own score limit, so it starts from what stands before the cut-off.
-        output = self.output
-        return merge(
-            output.candidates[0], self.semantic, self.categories, self.config.heuristic, self.input_size, self.size,
-            self.stride,
-        )  # fmt: skip
-
-    def _voted(self) -> PanopticMap:
-        # As above; and things compete at the image's size, so Psi is made anew.
-        output = self.output
-        return upsnet.fuse(
-            output.candidates[0], self.semantic, self.categories, self.config.upsnet,
-            self.config.heuristic.min_stuff_area, self.input_size, self.size, self.stride,
-        )  # fmt: skip
-
-    def _decoded(self, fusion: str) -> PanopticMap:
-        return decode(
-            self.panoptic if fusion == "affinity" else self.potential,
-            self.network_detections,
-            self.categories,
-            self.input_size,
-            self.size,
-            self.stride,
-            float(self.output.temperature),
-            log=self.config.affinity.loss == "log",
-            void=self.config.potential.void_channel,
-        )
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -279,7 +233,9 @@ class Segmenter:
             pixels, name = as_rgb(image), "image"
         batch = collate([(resize_image(pixels, self.config.data), name)])
         output = self.network(batch.to(self.device))
-        return Scene(pixels, name, output, batch.sizes[0], self.config, self.categories, self.network.affinity)
+        height, width = pixels.shape[:2]
+        geometry = Geometry((height, width), batch.sizes[0], self.config.decoder.stride)
+        return Scene(pixels, name, output, geometry, self.config, self.categories, self.network.affinity)
 
     def with_categories(self, categories: Categories) -> "Segmenter":
         """The same network with a dataset's classes, matched by name: their ids and colours in the network's order.

@@ -37,6 +37,36 @@ class ImageBatch:
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """How one image, the network's input and the cells of V, Q, Psi and P lie on each other.
+
+    Attributes:
+        image_size: (H, W) of the image.
+        input_size: (height, width) of the resized image that the network sees, before padding.
+        stride: pixels of the input per cell.
+    """
+
+    image_size: tuple[int, int]
+    input_size: tuple[int, int]
+    stride: int
+
+    def to_image(self, boxes: Float[Tensor, "D 4"]) -> Float[Tensor, "D 4"]:
+        """Boxes x0 y0 x1 y1 from pixels of the input to pixels of the image."""
+        (height, width), (rows, columns) = self.image_size, self.input_size
+        return boxes * boxes.new_tensor([width / columns, height / rows] * 2)
+
+    def to_input(self, boxes: Float[Tensor, "D 4"]) -> Float[Tensor, "D 4"]:
+        """Boxes x0 y0 x1 y1 from pixels of the image to pixels of the input."""
+        (height, width), (rows, columns) = self.image_size, self.input_size
+        return boxes * boxes.new_tensor([columns / width, rows / height] * 2)
+
+    def cell(self, y: int, x: int) -> tuple[int, int]:
+        """Row and column of the cell in which the centre of a pixel of the image lies."""
+        (height, width), (rows, columns) = self.image_size, self.input_size
+        return int((y + 0.5) * rows / height / self.stride), int((x + 0.5) * columns / width / self.stride)
+
+
+@dataclass(frozen=True)
 class Detections:
     """B, s, c, M of the paper for one image (Sec. 3.3); `detections[keep]` selects.
 

@@ -12,6 +12,7 @@ from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.fusion.argmax import decode
 from unipan.panoptic.maps import VOID, PanopticMap, Sample, panoptic_map
+from unipan.structures import Geometry
 
 OWN_SIZE = DataConfig(short_side=0)
 
@@ -39,9 +40,10 @@ class Blocks:
 
 
 def through_the_grid(truth: PanopticMap, size: tuple[int, int]) -> PanopticMap:
-    panoptic, detections = perfect_panoptic(truth, CATEGORIES, size, 4)
     height, width = truth.ids.shape
-    return decode(panoptic, detections, CATEGORIES, size, (height, width), 4)
+    geometry = Geometry((height, width), size, 4)
+    panoptic, detections = perfect_panoptic(truth, CATEGORIES, geometry)
+    return decode(panoptic, detections, CATEGORIES, geometry)
 
 
 @pytest.mark.parametrize("shift", [0, 4, 8])
@@ -55,7 +57,7 @@ def test_void_and_crowds_cost_nothing() -> None:
     truth = Drawn([3])[0].truth  # its lowest lines are void
     quality = PanopticQuality(CATEGORIES)
     matches = quality.update(truth, through_the_grid(truth, (64, 96)), "drawn")
-    assert len(matches.missed) == len(matches.spurious) == 0
+    assert len(matches.false_negatives) == len(matches.false_positives) == 0
 
 
 def test_the_grid_is_not_shifted() -> None:
@@ -97,12 +99,12 @@ def test_advice_names_a_size_only_where_one_is_needed() -> None:
 
 def test_every_cell_has_its_channel() -> None:
     truth = Drawn([2])[0].truth
-    panoptic, detections = perfect_panoptic(truth, CATEGORIES, (62, 95), 4)
+    panoptic, detections = perfect_panoptic(truth, CATEGORIES, Geometry((62, 95), (62, 95), 4))
     assert panoptic.shape == (len(detections) + 2, 16, 24)
     assert set(panoptic.sum(0).unique().tolist()) == {0.0, 1.0}  # void has none
     assert detections.classes.tolist() == [CATEGORIES.index_of_id[s.category.id] for s in truth if s.isthing]
     nothing = PanopticMap(np.full((8, 8), VOID + 1, np.int32), ())
-    empty, none = perfect_panoptic(nothing, CATEGORIES, (8, 8), 4)
+    empty, none = perfect_panoptic(nothing, CATEGORIES, Geometry((8, 8), (8, 8), 4))
     assert empty.sum() == 0
     assert len(none) == 0
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.evaluation.cases import CLASSES, of, random_pair
-from unipan.commands.tables import quality_table, write_json
+from unipan.commands.tables import write_json
 from unipan.demo.run import FUSIONS, score_table
 from unipan.evaluation.bootstrap import bootstrap_quality
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.summary import summarize
 
 
 def printed(table: object) -> str:
@@ -24,7 +25,7 @@ def test_evaluate_and_the_demo_print_identical_intervals() -> None:
     for seed in range(12):
         quality.update(*random_pair(seed), str(seed))
     found = bootstrap_quality(quality)
-    tables = printed(quality_table(quality)), printed(score_table(dict.fromkeys(FUSIONS, found)))
+    tables = "\n".join(summarize(quality)), printed(score_table(dict.fromkeys(FUSIONS, found)))
     for each in found.values():
         assert each is not None
         assert [str(interval) in table for interval in each.values() for table in tables] == [True] * 6
@@ -33,7 +34,7 @@ def test_evaluate_and_the_demo_print_identical_intervals() -> None:
 def test_a_group_without_classes_is_a_dash() -> None:
     quality = PanopticQuality(CLASSES)
     quality.update(of(["ss"]), of(["ss"]), "a")
-    things = next(line for line in printed(quality_table(quality)).splitlines() if "Things" in line)
+    things = next(line for line in summarize(quality) if "Things" in line)
     assert things.count("-") == 3
 
 

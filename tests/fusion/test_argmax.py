@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from unipan.fusion import argmax as decoding
 from unipan.fusion.argmax import Grid, argmax, decode, upsample
 from unipan.panoptic.categories import Categories, Category
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry
 
 
 def classes(things: int, stuff: int) -> Categories:
@@ -43,7 +43,7 @@ def test_equals_torch_where_sizes_are_multiples() -> None:
     torch.manual_seed(0)
     channels = torch.randn(9, 8, 12)
     full = F.interpolate(channels[None], scale_factor=4, mode="bilinear", align_corners=False)[0]
-    grid = Grid.of(channels, (32, 48), (32, 48), 4)
+    grid = Grid.of(channels, Geometry((32, 48), (32, 48), 4))
     assert torch.equal(argmax(channels, grid), full.argmax(0))
     torch.testing.assert_close(upsample(channels[0], grid), full[0])
 
@@ -64,7 +64,7 @@ def test_equals_the_definition_at_any_size(
     channels = torch.randn(count, 8, 8, generator=torch.Generator().manual_seed(seed))
     input_size, image_size = (input_height, input_width), (height, width)
     full = naive(channels, input_size, image_size, stride)
-    grid = Grid.of(channels, input_size, image_size, stride)
+    grid = Grid.of(channels, Geometry(image_size, input_size, stride))
     torch.testing.assert_close(upsample(channels[0], grid).double(), full[0], rtol=0, atol=1e-5)
     won = full.gather(0, argmax(channels, grid)[None])[0]
     torch.testing.assert_close(won, full.amax(0), rtol=0, atol=1e-5)
@@ -72,12 +72,12 @@ def test_equals_the_definition_at_any_size(
 
 def test_a_channel_can_win_between_cells_where_it_wins_none() -> None:
     channels = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]], [[0.7, 0.7]]])
-    assert argmax(channels, Grid.of(channels, (1, 2), (1, 6), stride=1)).tolist() == [[0, 0, 2, 2, 1, 1]]
+    assert argmax(channels, Grid.of(channels, Geometry((1, 6), (1, 2), 1))).tolist() == [[0, 0, 2, 2, 1, 1]]
 
 
 def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     channels = torch.randn(5, 8, 8)
-    grid = Grid.of(channels, (32, 32), (37, 41), 4)
+    grid = Grid.of(channels, Geometry((37, 41), (32, 32), 4))
     whole = argmax(channels, grid)
     monkeypatch.setattr(decoding, "TILE", 7)
     assert torch.equal(argmax(channels, grid), whole)
@@ -88,7 +88,7 @@ def test_segments_name_their_channels() -> None:
     panoptic = torch.zeros(4, 4, 4)
     panoptic[1, :, :2] = 5  # the second detection, class 0
     panoptic[3, :, 2:] = 5  # the second stuff class
-    result = decode(panoptic, found([1, 0], [0.9, 0.7]), categories, (16, 16), (16, 16), 4)
+    result = decode(panoptic, found([1, 0], [0.9, 0.7]), categories, Geometry((16, 16), (16, 16), 4))
     assert np.array_equal(result.ids, np.repeat([[1] * 8 + [2] * 8], 16, axis=0))
     thing, stuff = result.segments
     assert (thing.id, thing.category.name, thing.area, thing.bbox) == (1, "class 0", 128, (0, 0, 8, 16))
@@ -98,7 +98,7 @@ def test_segments_name_their_channels() -> None:
 
 def test_a_stuff_score_is_its_mean_winning_probability() -> None:
     panoptic = torch.randn(3, 8, 8)
-    result = decode(panoptic, found([], []), classes(1, 3), (32, 32), (32, 32), 4, temperature=2.0)
+    result = decode(panoptic, found([], []), classes(1, 3), Geometry((32, 32), (32, 32), 4), temperature=2.0)
     winning = F.interpolate((2 * panoptic).softmax(0).amax(0)[None, None], scale_factor=4, mode="bilinear")[0, 0]
     for segment in result:
         inside = torch.from_numpy(result.ids == segment.id)
@@ -108,7 +108,7 @@ def test_a_stuff_score_is_its_mean_winning_probability() -> None:
 def test_where_the_loss_takes_log_p_the_score_is_the_share_of_p() -> None:
     panoptic = torch.rand(3, 8, 8)
     panoptic[2] = 0
-    result = decode(panoptic, found([], []), classes(1, 3), (32, 32), (32, 32), 4, temperature=1.0, log=True)
+    result = decode(panoptic, found([], []), classes(1, 3), Geometry((32, 32), (32, 32), 4), temperature=1.0, log=True)
     assert [segment.category.name for segment in result] == ["class 1", "class 2"]
     share = (panoptic / panoptic.sum(0)).amax(0)
     winning = F.interpolate(share[None, None], scale_factor=4, mode="bilinear")[0, 0]
@@ -118,12 +118,12 @@ def test_where_the_loss_takes_log_p_the_score_is_the_share_of_p() -> None:
 
 
 def test_only_stuff_and_only_things_and_nothing() -> None:
-    stuff = decode(torch.zeros(1, 2, 2), found([], []), classes(1, 1), (8, 8), (5, 7), 4)
+    stuff = decode(torch.zeros(1, 2, 2), found([], []), classes(1, 1), Geometry((5, 7), (8, 8), 4))
     assert stuff.ids.shape == (5, 7)
     assert [(segment.area, segment.isthing) for segment in stuff] == [(35, False)]
-    thing = decode(torch.zeros(1, 2, 2), found([0], [0.5]), classes(1, 0), (8, 8), (5, 7), 4)
+    thing = decode(torch.zeros(1, 2, 2), found([0], [0.5]), classes(1, 0), Geometry((5, 7), (8, 8), 4))
     assert [segment.isthing for segment in thing] == [True]
-    nothing = decode(torch.zeros(0, 2, 2), found([], []), classes(1, 0), (8, 8), (5, 7), 4)
+    nothing = decode(torch.zeros(0, 2, 2), found([], []), classes(1, 0), Geometry((5, 7), (8, 8), 4))
     assert not nothing.ids.any()
     assert not nothing.segments
 
@@ -131,29 +131,29 @@ def test_only_stuff_and_only_things_and_nothing() -> None:
 def test_the_winner_is_the_same_for_one_image_at_two_sizes() -> None:
     panoptic = torch.zeros(2, 8, 8)
     panoptic[1, :, 5:] = 1
-    small = decode(panoptic, found([], []), classes(0, 2), (32, 32), (32, 32), 4)
-    large = decode(panoptic, found([], []), classes(0, 2), (32, 32), (128, 128), 4)
+    small = decode(panoptic, found([], []), classes(0, 2), Geometry((32, 32), (32, 32), 4))
+    large = decode(panoptic, found([], []), classes(0, 2), Geometry((128, 128), (32, 32), 4))
     assert large.segments[0].area == 16 * small.segments[0].area
 
 
 def test_channels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="4 channels for 1 detections and 2 stuff classes"):
-        decode(torch.zeros(4, 2, 2), found([0], [1.0]), classes(1, 2), (8, 8), (8, 8), 4)
+        decode(torch.zeros(4, 2, 2), found([0], [1.0]), classes(1, 2), Geometry((8, 8), (8, 8), 4))
     with pytest.raises(ValueError, match="3 channels for 1 detections and 2 stuff classes and void"):
-        decode(torch.zeros(3, 2, 2), found([0], [1.0]), classes(1, 2), (8, 8), (8, 8), 4, void=True)
+        decode(torch.zeros(3, 2, 2), found([0], [1.0]), classes(1, 2), Geometry((8, 8), (8, 8), 4), void=True)
 
 
 def test_what_the_void_channel_wins_has_no_segment() -> None:
     """A thing in the left column of cells, stuff in the middle, void at the right; stuff 1 wins nowhere."""
     panoptic = torch.zeros(4, 2, 3)
     panoptic[[0, 2, 3], :, [0, 1, 2]] = 1
-    result = decode(panoptic, found([0], [0.7]), classes(1, 2), (2, 3), (2, 3), 1, void=True)
+    result = decode(panoptic, found([0], [0.7]), classes(1, 2), Geometry((2, 3), (2, 3), 1), void=True)
     assert result.ids.tolist() == [[1, 2, 0]] * 2
     assert [(segment.category.name, segment.area) for segment in result] == [("class 0", 2), ("class 2", 2)]
     thing, stuff = result.segments
     assert thing.score == pytest.approx(0.7)
     assert stuff.score == pytest.approx(float(panoptic[:, 0, 1].softmax(0).max()))
-    nothing = decode(torch.ones(1, 2, 3), found([], []), classes(1, 0), (2, 3), (2, 3), 1, void=True)
+    nothing = decode(torch.ones(1, 2, 3), found([], []), classes(1, 0), Geometry((2, 3), (2, 3), 1), void=True)
     assert not nothing.ids.any()
 
 
@@ -170,5 +170,5 @@ def test_no_tensor_of_channels_times_pixels_exists(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(decoding, "_mix", watched)
     monkeypatch.setattr(decoding, "TILE", 100_000)
-    decode(torch.randn(92, 64, 64), found([0] * 90, [0.5] * 90), classes(1, 2), (256, 256), (256, 256), 4)
+    decode(torch.randn(92, 64, 64), found([0] * 90, [0.5] * 90), classes(1, 2), Geometry((256, 256), (256, 256), 4))
     assert largest <= 100_000 < 92 * 256 * 256 / 60

@@ -14,7 +14,7 @@ from unipan.config import HeuristicConfig
 from unipan.fusion.heuristic import merge
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry
 
 CATEGORIES = Categories.of(
     Category(n + 1, name, thing, (n, n, n))
@@ -46,7 +46,7 @@ def names(result: PanopticMap) -> list[str]:
 
 
 def test_things_lie_on_stuff() -> None:
-    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, SIZE, SIZE, 4)
+    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))
     assert names(result) == ["person", "road", "sky"]
     person, road, sky = result.segments
     assert (person.area, person.bbox, person.score) == (128, (8, 8, 8, 16), pytest.approx(0.9))
@@ -56,16 +56,16 @@ def test_things_lie_on_stuff() -> None:
 
 def test_the_confident_one_takes_the_shared_pixels() -> None:
     boxes = [[0.0, 0, 16, 8], [8.0, 0, 32, 8]]
-    result = merge(found(boxes, [0.6, 0.8], [0, 1]), logits(), CATEGORIES, RULES, SIZE, SIZE, 4)
+    result = merge(found(boxes, [0.6, 0.8], [0, 1]), logits(), CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))
     assert [(s.category.name, s.area) for s in result if s.isthing] == [("person", 192), ("car", 64)]
 
 
 def test_an_overlapped_mask_is_skipped_and_takes_nothing() -> None:
     boxes = [[0.0, 0, 16, 8], [4.0, 0, 18, 8]]
     detections = found(boxes, [0.9, 0.8], [0, 0])
-    assert names(merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)) == ["car", "road", "sky"]
+    assert names(merge(detections, logits(), CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))) == ["car", "road", "sky"]
     lenient = replace(RULES, overlap_threshold=0.9)
-    assert names(merge(detections, logits(), CATEGORIES, lenient, SIZE, SIZE, 4))[:2] == ["car", "car"]
+    assert names(merge(detections, logits(), CATEGORIES, lenient, Geometry(SIZE, SIZE, 4)))[:2] == ["car", "car"]
 
 
 def test_unsure_detections_and_empty_masks_are_skipped() -> None:
@@ -73,11 +73,11 @@ def test_unsure_detections_and_empty_masks_are_skipped() -> None:
     empty = found([[0, 0, 8, 8]], [0.9], [0], logit=-9.0)
     outside = found([[40, 40, 48, 48]], [0.9], [0])
     for detections in (unsure, empty, outside):
-        assert names(merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)) == ["road", "sky"]
+        assert names(merge(detections, logits(), CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))) == ["road", "sky"]
 
 
 def test_thing_pixels_that_no_mask_takes_are_void() -> None:
-    result = merge(found([], [], []), logits(top=0), CATEGORIES, RULES, SIZE, SIZE, 4)
+    result = merge(found([], [], []), logits(top=0), CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))
     assert names(result) == ["road"]
     assert not result.ids[:15].any()
 
@@ -87,15 +87,15 @@ def test_small_stuff_is_void() -> None:
     semantic[:, :4] = 0
     semantic[2] = 4
     semantic[3, 0, 0] = 8
-    keep = merge(found([], [], []), semantic, CATEGORIES, RULES, SIZE, SIZE, 4)
-    drop = merge(found([], [], []), semantic, CATEGORIES, replace(RULES, min_stuff_area=0.1), SIZE, SIZE, 4)
+    keep = merge(found([], [], []), semantic, CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))
+    drop = merge(found([], [], []), semantic, CATEGORIES, replace(RULES, min_stuff_area=0.1), Geometry(SIZE, SIZE, 4))
     assert names(keep) == ["road", "sky"]
     assert names(drop) == ["road"]
     assert drop.ids[0, 0] == 0
 
 
 def test_boxes_follow_the_images_size() -> None:
-    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, SIZE, (64, 96), 4)
+    result = merge(found([[8, 8, 16, 24]], [0.9], [1]), logits(), CATEGORIES, RULES, Geometry((64, 96), SIZE, 4))
     assert result.ids.shape == (64, 96)
     assert result.segments[0].bbox == (24, 16, 24, 32)
 
@@ -103,7 +103,7 @@ def test_boxes_follow_the_images_size() -> None:
 def test_a_mask_free_network_is_told_why() -> None:
     detections = replace(found([[0, 0, 8, 8]], [0.9], [0]), masks=None)
     with pytest.raises(ValueError, match="predicts boxes without masks, and the merger paints masks"):
-        merge(detections, logits(), CATEGORIES, RULES, SIZE, SIZE, 4)
+        merge(detections, logits(), CATEGORIES, RULES, Geometry(SIZE, SIZE, 4))
 
 
 def slow(detections: Detections, semantic: Tensor, rules: HeuristicConfig) -> np.ndarray:
@@ -140,7 +140,7 @@ def test_equals_the_slow_form(seed: int, count: int) -> None:
         score_threshold=0.3, overlap_threshold=float(rng.random()), min_stuff_area=float(rng.random()) / 4
     )
     semantic = torch.from_numpy(rng.standard_normal((4, 8, 8)).astype(np.float32))
-    result = merge(detections, semantic, CATEGORIES, rules, SIZE, SIZE, 4)
+    result = merge(detections, semantic, CATEGORIES, rules, Geometry(SIZE, SIZE, 4))
     index = np.full(len(result) + 1, -1)
     index[1:] = [CATEGORIES.index_of_id[segment.category.id] for segment in result]
     assert np.array_equal(index[result.ids], slow(detections, semantic, rules))

@@ -41,7 +41,7 @@ def test_every_preset_becomes_a_baseline(name: str, baseline: str) -> None:
 
 
 def test_the_numbers_of_the_baselines() -> None:
-    """facts.md 4: UPSNet's weights are 1 / .5 on Cityscapes, .2 / .1 on COCO; seven tenths of the boxes are kept."""
+    """UPSNet's published weights: 1 / 0.5 on Cityscapes, 0.2 / 0.1 on COCO; seven tenths of the boxes are kept."""
     for name, semantic, panoptic in (("cityscapes", 1.0, 0.5), ("coco", 0.2, 0.1)):
         config = preset(f"{name}_upsnet")
         assert (config.loss.semantic, config.loss.panoptic) == (semantic, pytest.approx(panoptic))

@@ -17,14 +17,14 @@ from unipan.fusion.argmax import Grid
 from unipan.fusion.upsnet import channels, compete, fuse, prune, vote
 from unipan.models.potential import DynamicPotential
 from unipan.panoptic.maps import PanopticMap
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry
 
 RULES = UpsnetConfig()
 T, ROAD, SKY = 2, 2, 3
 
 
 def read(detections: Detections, semantic: Tensor, stuff_area: float = 0.0, rules: UpsnetConfig = RULES) -> PanopticMap:
-    return fuse(detections, semantic, CATEGORIES, rules, stuff_area, SIZE, SIZE, 4)
+    return fuse(detections, semantic, CATEGORIES, rules, stuff_area, Geometry(SIZE, SIZE, 4))
 
 
 def plain(label: int = ROAD, value: float = 3.0) -> Tensor:
@@ -165,7 +165,7 @@ def test_small_stuff_is_void() -> None:
 
 def test_boxes_follow_the_images_size() -> None:
     v = painted(1, slice(2, 6), slice(2, 4), plain())
-    result = fuse(found([[8, 8, 16, 24]], [0.9], [1]), v, CATEGORIES, RULES, 0.0, SIZE, (64, 96), 4)
+    result = fuse(found([[8, 8, 16, 24]], [0.9], [1]), v, CATEGORIES, RULES, 0.0, Geometry((64, 96), SIZE, 4))
     assert result.ids.shape == (64, 96)
     assert result.segments[0].category.name == "person"
     assert result.segments[0].bbox == (24, 16, 24, 32)
@@ -187,7 +187,7 @@ def test_the_channels_are_psi_at_the_images_size(count: int) -> None:
         found(boxes.tolist(), [0.9] * count, [index % 2 for index in range(count)]),
         masks=torch.randn(count, 28, 28, generator=generator),
     )
-    grid = Grid.of(v, SIZE, SIZE, 4)
+    grid = Grid.of(v, Geometry(SIZE, SIZE, 4))
     made = list(channels(v, detections, grid, T))
     full = F.interpolate(v[None], SIZE, mode="bilinear", align_corners=False)[0]
     expected = DynamicPotential(variant="A", num_things=T, stride=1, void_channel=True)(full, detections)

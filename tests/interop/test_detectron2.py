@@ -20,7 +20,7 @@ from unipan.interop.sources import from_detectron2
 from unipan.models.network import PanopticNetwork
 from unipan.ops.boxes import inside
 from unipan.ops.masks import paste
-from unipan.structures import PanopticOutput
+from unipan.structures import Geometry, PanopticOutput
 
 HEIGHT, WIDTH = 64, 96
 
@@ -144,7 +144,8 @@ def test_the_checkpoint_opens_and_says_that_it_is_unverified(imported: Imported,
     with torch.no_grad():
         run = found.network(collate([(image() / 255, "image")]))
     size = (HEIGHT, WIDTH)
-    scene = Scene(np.ascontiguousarray(pixels), "image", run, size, found.config, found.categories, None)
+    geometry = Geometry(size, size, found.config.decoder.stride)
+    scene = Scene(np.ascontiguousarray(pixels), "image", run, geometry, found.config, found.categories, None)
     result = scene.result()
     assert result.ids.shape == size
     assert len(result) > 0

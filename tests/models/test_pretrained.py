@@ -9,7 +9,6 @@ from torchvision.models import WeightsEnum
 
 from tests.tiny import resnet_state
 from unipan.models.backbone import ResNetFPN
-from unipan.models.pretrained import load_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_fills_the_whole_resnet_and_nothing_else(weights: Path, frozen: bool) -> None:
     backbone = ResNetFPN(depth=18, fpn_channels=16, frozen=frozen)
     fpn = {key: value.clone() for key, value in backbone.fpn.state_dict().items()}
-    load_pretrained(backbone, str(weights))
+    backbone.load_pretrained(str(weights))
     expected = resnet_state(18)
     for key, value in backbone.resnet.state_dict().items():
         if "running" in key:
@@ -42,28 +41,28 @@ def test_every_key_of_a_file_is_accounted_for(tmp_path: Path) -> None:
     backbone = ResNetFPN(depth=18, fpn_channels=16)
     before = backbone.resnet.conv1.weight.clone()
     with pytest.raises(ValueError, match=r"layer3\.0\.conv1\.weight is missing; layer9\.weight is unexpected; conv1"):
-        load_pretrained(backbone, str(tmp_path / "odd.pth"))
+        backbone.load_pretrained(str(tmp_path / "odd.pth"))
     assert torch.equal(backbone.resnet.conv1.weight, before)
 
 
 def test_weights_of_another_depth_are_refused(weights: Path) -> None:
     with pytest.raises(ValueError, match=r"not those of a ResNet-50 of width 64 \(.*; and \d+ more\)"):
-        load_pretrained(ResNetFPN(depth=50), str(weights))
+        ResNetFPN(depth=50).load_pretrained(str(weights))
 
 
 @pytest.mark.parametrize("name", ["broken.pth", "broken.safetensors"])
 def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not weights")
     with pytest.raises(ValueError, match=f"{name}: cannot be read"):
-        load_pretrained(ResNetFPN(depth=18, width=8), str(tmp_path / name))
+        ResNetFPN(depth=18, width=8).load_pretrained(str(tmp_path / name))
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="something else than named tensors"):
-        load_pretrained(ResNetFPN(depth=18, width=8), str(tmp_path / "list.pth"))
+        ResNetFPN(depth=18, width=8).load_pretrained(str(tmp_path / "list.pth"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no file .*nowhere\.pth"):
-        load_pretrained(ResNetFPN(depth=18, width=8), str(tmp_path / "nowhere.pth"))
+        ResNetFPN(depth=18, width=8).load_pretrained(str(tmp_path / "nowhere.pth"))
 
 
 def test_imagenet_weights_come_from_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +73,7 @@ def test_imagenet_weights_come_from_torchvision(monkeypatch: pytest.MonkeyPatch)
         return resnet_state(18)
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", get_state_dict)
-    load_pretrained(ResNetFPN(depth=18, frozen=True), "imagenet")
+    ResNetFPN(depth=18, frozen=True).load_pretrained("imagenet")
     assert asked == ["ResNet18_Weights.IMAGENET1K_V1"]
 
 
@@ -84,9 +83,9 @@ def test_a_failing_download_says_which_file_to_fetch(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", get_state_dict)
     with pytest.raises(FileNotFoundError, match=r"resnet50-0676ba61\.pth failed \(no route to host\).*--init FILE"):
-        load_pretrained(ResNetFPN(depth=50), "imagenet")
+        ResNetFPN(depth=50).load_pretrained("imagenet")
 
 
 def test_narrow_backbones_have_no_imagenet_weights() -> None:
     with pytest.raises(ValueError, match="width 64 only, not 16"):
-        load_pretrained(ResNetFPN(depth=18, width=16), "imagenet")
+        ResNetFPN(depth=18, width=16).load_pretrained("imagenet")

@@ -4,9 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchvision.ops import box_iou as torchvision_iou
 from torchvision.ops import masks_to_boxes
 
-from unipan.ops.boxes import boxes_of, inside
+from unipan.ops.boxes import box_iou, boxes_of, inside
 from unipan.panoptic.maps import VOID
 
 GRID = (6, 9)
@@ -71,3 +72,12 @@ def test_rows_without_pixels_get_zeros() -> None:
     instances[2, 3] = 1
     assert boxes_of(instances, 3).tolist() == [[0, 0, 0, 0], [3, 2, 4, 3], [0, 0, 0, 0]]
     assert boxes_of(instances, 0).shape == (0, 4)
+
+
+def test_box_iou_is_torchvisions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(2, 40, 2, 2, generator=generator).mul(20).round() / 2  # rounded, so that some only touch
+    one, other = (torch.cat([each.amin(1), each.amax(1)], 1) for each in corners)
+    expected = torchvision_iou(one, other)
+    torch.testing.assert_close(box_iou(one, other), expected, rtol=0, atol=0, equal_nan=True)
+    assert box_iou(one, other[:0]).shape == (40, 0)

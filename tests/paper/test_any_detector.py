@@ -15,7 +15,8 @@ from tests.tiny import CATEGORIES, HEIGHT, WIDTH, S, T, image_batch, square_targ
 from unipan.build import build_criterion
 from unipan.fusion.argmax import decode
 from unipan.models.network import PanopticNetwork
-from unipan.structures import Detections, ImageBatch, Target
+from unipan.models.parts import Detector
+from unipan.structures import Detections, Geometry, ImageBatch, Target
 
 
 class Levels(nn.Module):
@@ -49,11 +50,15 @@ class OneStage(nn.Module):
         found = fcos.postprocess_detections(by_level, [list(each.split(counts)) for each in places], images.sizes)
         return [Detections(each["boxes"].detach(), each["scores"], each["labels"], None) for each in found], losses
 
+    def masks(self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]) -> list[None]:
+        return [None] * len(boxes)
+
 
 def network_with_fcos() -> PanopticNetwork:
     base = tiny_config(masks=False)
     network = tiny_network(replace(base, backbone=replace(base.backbone, fpn_channels=Levels.out_channels)))
-    network.detection = OneStage()  # type: ignore[assignment]
+    network.detection = OneStage()
+    assert isinstance(network.detection, Detector)
     return network
 
 
@@ -83,5 +88,5 @@ def test_the_network_segments_with_another_detector() -> None:
     assert len(found) > 1
     assert found.masks is None
     assert output.panoptic[0].shape == (len(found) + S, HEIGHT // 4, WIDTH // 4)
-    result = decode(output.panoptic[0], found, CATEGORIES, (HEIGHT, WIDTH), (HEIGHT, WIDTH), 4)
+    result = decode(output.panoptic[0], found, CATEGORIES, Geometry((HEIGHT, WIDTH), (HEIGHT, WIDTH), 4))
     assert (result.ids > 0).all()

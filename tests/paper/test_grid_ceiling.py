@@ -1,7 +1,7 @@
 """Sec. 3.5 and A.1: P lives on a 1/d grid. True maps go down to it and up again: the best that any network can score.
 
 The ground truth must go down by cell centres; by plain `nearest` it is shifted half a cell against the image, and the
-ceiling sinks (facts.md 9.10).
+ceiling sinks.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from unipan.fusion.argmax import decode
 from unipan.models.criterion import panoptic_loss
 from unipan.models.matching import channel_labels
 from unipan.panoptic.maps import VOID
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry
 
 OWN_SIZE = DataConfig(short_side=0)
 
@@ -53,7 +53,7 @@ def ceilings(
         count = len(rows) + len(data.categories.stuff)
         perfect = (labels == torch.arange(count)[:, None, None]).float()
         found = Detections(target.boxes, torch.ones(len(rows)), target.classes)
-        result = decode(perfect, found, data.categories, (height, width), (height, width), stride)
+        result = decode(perfect, found, data.categories, Geometry((height, width), (height, width), stride))
         quality.update(sample.truth, result, sample.name)
     scores = quality.compute()
     return {group: 100 * q.pq for group in ("All", "Things", "Stuff") if (q := scores[group]) is not None}
@@ -92,7 +92,9 @@ def test_a_shifted_truth_is_noticed(stride: int, loss: float) -> None:
 def test_the_loss_of_a_perfect_p_is_least_unshifted(stride: int, finer: int) -> None:
     """The labels of the loss, `finer` than P or not, lie where P upsampled lies."""
     sample = Scenes(range(HELD_OUT, HELD_OUT + 1))[0]
-    panoptic, found = perfect_panoptic(sample.truth, SCENE_CATEGORIES, sample.truth.ids.shape, stride)
+    height, width = sample.truth.ids.shape
+    geometry = Geometry((height, width), (height, width), stride)
+    panoptic, found = perfect_panoptic(sample.truth, SCENE_CATEGORIES, geometry)
     target = target_of(*index_maps(sample.truth, SCENE_CATEGORIES))
     rows, things = torch.arange(len(found)), len(SCENE_CATEGORIES.things)
     labels = channel_labels(target, rows, things, sample.truth.ids.shape, finer)
@@ -123,7 +125,7 @@ def test_the_commands_ceiling_is_the_same(stride: int) -> None:
 def test_real_photographs(
     folder: str, images: int, least: float, gain: float, shared_data: Path, announce: Callable[[str], None]
 ) -> None:
-    """Over the whole sets (facts.md): nearest / centre, nuclei 62.7 / 77.2, facades 79.2 / 87.4, coco20 73.2 / 84.5."""
+    """Over the whole sets: nearest / centre, nuclei 62.7 / 77.2, facades 79.2 / 87.4, coco20 73.2 / 84.5."""
     data = CocoPanoptic(shared_data / folder)
     by_centre, by_corner = compare(folder, data, range(images), 4, announce)
     assert by_centre["Things"] > least

@@ -34,7 +34,7 @@ from unipan.models.matching import channel_labels, match
 from unipan.models.potential import DynamicPotential
 from unipan.panoptic.maps import VOID
 from unipan.presets import ground_truth_boxes
-from unipan.structures import Detections, Target
+from unipan.structures import Detections, Geometry, Target
 
 ONE = torch.tensor(1.0)
 WHOLE = [0.0, 0.0, float(WIDTH), float(HEIGHT)]
@@ -342,7 +342,7 @@ def test_the_boxes_also_change_what_v_learns() -> None:
 def test_argmax_leaves_no_void_no_overlap_and_one_segment_per_stuff_class(seed: int, count: int) -> None:
     found = random_detections(count, seed=seed)
     psi = potential_of("B")(semantic_logits(seed).float(), found)
-    result = decode(psi, found, CATEGORIES, (HEIGHT, WIDTH), (HEIGHT, WIDTH), 4)
+    result = decode(psi, found, CATEGORIES, Geometry((HEIGHT, WIDTH), (HEIGHT, WIDTH), 4))
     assert (result.ids > 0).all()
     assert sum(segment.area for segment in result) == HEIGHT * WIDTH
     stuff = [segment.category for segment in result if not segment.isthing]

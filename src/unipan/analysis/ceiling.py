@@ -20,7 +20,7 @@ from unipan.models.matching import channel_labels
 from unipan.ops.masks import reduce_labels
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
-from unipan.structures import Detections, Target
+from unipan.structures import Detections, Geometry, Target
 
 ENOUGH = 0.8
 """A ceiling of thing PQ below it is worth a warning."""
@@ -52,19 +52,19 @@ class Ceiling:
 
 
 def perfect_panoptic(
-    truth: PanopticMap, categories: Categories, size: tuple[int, int], stride: int
+    truth: PanopticMap, categories: Categories, geometry: Geometry
 ) -> tuple[Float[Tensor, "K h w"], Detections]:
     """P that is right in every cell (1 for the true channel, else 0), and the detections of its first channels.
 
     Args:
         truth: at the image's own size; a crowd of things gets a channel too, as it has no better place.
         categories: of the dataset.
-        size: height and width of the network's input.
-        stride: pixels of the input per cell of P; the grid is rounded up.
+        geometry: of the image; the grid is rounded up to whole cells.
     """
     counted = replace(truth, segments=tuple(replace(segment, iscrowd=False) for segment in truth))
     instances, semantic, classes = index_maps(counted, categories)
     boxes = torch.zeros(len(classes), 4)
+    size, stride = geometry.input_size, geometry.stride
     target = Target(boxes, classes, reduce_labels(instances, *size), reduce_labels(semantic, *size))
     height, width = (-(-side // stride) * stride for side in size)
     rows = torch.arange(len(classes))
@@ -82,11 +82,11 @@ def ceiling(data: PanopticData, config: DataConfig, stride: int, images: int = 4
         sample = data[int(index)]
         truth = sample.truth
         height, width = truth.ids.shape
-        size = network_size(height, width, config)
-        panoptic, detections = perfect_panoptic(truth, data.categories, size, stride)
-        found = decode(panoptic, detections, data.categories, size, (height, width), stride)
+        geometry = Geometry((height, width), network_size(height, width, config), stride)
+        panoptic, detections = perfect_panoptic(truth, data.categories, geometry)
+        found = decode(panoptic, detections, data.categories, geometry)
         quality.update(truth, found, sample.name)
-        shorts.append(min(size))
+        shorts.append(min(geometry.input_size))
     return Ceiling(int(np.median(shorts)), quality.compute())
 
 

@@ -125,15 +125,14 @@ def evaluate(
 def semantic_map(scene: Scene) -> np.ndarray:
     """The class of every pixel of the image by V alone."""
     semantic = scene.semantic.float()
-    return argmax(semantic, Grid.of(semantic, scene.input_size, scene.size, scene.stride)).cpu().numpy()
+    return argmax(semantic, Grid.of(semantic, scene.geometry)).cpu().numpy()
 
 
 def count_detections(precision: AveragePrecision, scene: Scene, truth: PanopticMap, name: str) -> None:
     """Hand the detections before the cut-off, with their masks at the image's size, to AP."""
     found = scene.output.candidates[0].detach()
-    (height, width), (rows, columns) = scene.size, scene.input_size
-    scale = found.boxes.new_tensor([width / columns, height / rows] * 2)
-    boxes = found.boxes * scale
+    height, width = scene.size
+    boxes = scene.geometry.to_image(found.boxes)
     masks = None
     if found.masks is not None:
         masks = []

@@ -73,7 +73,7 @@ def oracle_swaps(
 def swapped(segmenter: Segmenter, scene: Scene, truth: PanopticMap) -> dict[str, tuple[Tensor, Detections]]:
     """P (K, h, w) under every swap, and the detections of its first channels."""
     network = segmenter.network
-    perfect, _ = perfect_panoptic(truth, scene.categories, scene.input_size, scene.stride)
+    perfect, _ = perfect_panoptic(truth, scene.categories, scene.geometry)
     perfect = perfect.to(scene.potential)
     boxes = true_detections(segmenter, scene, truth)
     v = perfect_semantic(perfect, boxes, scene.semantic)
@@ -101,10 +101,8 @@ def true_detections(segmenter: Segmenter, scene: Scene, truth: PanopticMap) -> D
     """
     network, device = segmenter.network, segmenter.device
     things = [segment for segment in truth if segment.isthing]
-    (height, width), (rows, columns) = scene.size, scene.input_size
     corners = [[x, y, x + w, y + h] for x, y, w, h in (segment.bbox for segment in things)]
-    scale = torch.tensor([columns / width, rows / height] * 2)
-    boxes = (torch.tensor(corners, dtype=torch.float32).reshape(-1, 4) * scale).to(device)
+    boxes = scene.geometry.to_input(torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)).to(device)
     index = segmenter.categories.index_of_id
     classes = torch.tensor([index[segment.category.id] for segment in things], dtype=torch.long, device=device)
     batch = collate([(resize_image(scene.image, segmenter.config.data), scene.name)]).to(device)
@@ -141,7 +139,7 @@ def _decoded(scene: Scene, panoptic: Tensor, detections: Detections) -> Panoptic
     # Scores of stuff do not count in PQ, so the loss's temperature has no say here.
     # Those made from the truth have no void channel, those made by the potential head may have one.
     void = len(panoptic) > len(detections) + len(scene.categories.stuff)
-    return decode(panoptic, detections, scene.categories, scene.input_size, scene.size, scene.stride, void=void)
+    return decode(panoptic, detections, scene.categories, scene.geometry, void=void)
 
 
 def describe_oracles(found: Mapping[str, PanopticQuality]) -> list[str]:

@@ -1,6 +1,5 @@
 """`unipan evaluate CHECKPOINT DATA`."""
 
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import tyro
@@ -55,9 +54,8 @@ def evaluate(
     segmenter = open_segmenter(checkpoint, device)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
-    counted = detections if find_spec("faster_coco_eval") is not None else None
     with progress_bar("evaluating", len(chosen)) as step:
-        found = score(segmenter, images, [fusion], chosen, counted, step)
+        found = score(segmenter, images, [fusion], chosen, detections, step)
     scores = found.to_json(fusion)
     lines = [describe(scores), describe_confusion(scores)]
     if oracles:
@@ -82,8 +80,6 @@ def describe(scores: dict[str, Any]) -> str:
 
     iou, ap = scores["iou"], scores["ap"]
     line = f"mean IoU: {percent(iou['panoptic']['mean'])} of the map, {percent(iou['semantic']['mean'])} of V alone; "
-    if ap is None:
-        return line + 'no AP without faster-coco-eval (pip install "unipan[eval]")'
     return line + f"AP: boxes {percent(ap['box'])}, masks {percent(ap['mask'])}"
 
 

@@ -5,10 +5,7 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as TF
+from torch import Tensor, nn
 
 from unipan.config import DataConfig
 from unipan.ops.boxes import boxes_of
@@ -39,10 +36,16 @@ def network_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
 def resize_image(image: UInt8[np.ndarray, "H W 3"], data: DataConfig) -> Float[Tensor, "3 h w"]:
     """An image at the network's size, RGB in 0..1: what inference feeds, and training without augmentation."""
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    size = network_size(image.shape[0], image.shape[1], data)
-    if size != tuple(pixels.shape[-2:]):
-        pixels = TF.resize(pixels, list(size), antialias=True)
-    return pixels.float() / 255
+    return _resized(pixels, *network_size(image.shape[0], image.shape[1], data)).float() / 255
+
+
+def _resized(pixels: UInt8[Tensor, "3 H W"], height: int, width: int) -> UInt8[Tensor, "3 h w"]:
+    if pixels.shape[-2:] == (height, width):
+        return pixels
+    from torchvision.transforms.v2.functional import resize  # torchvision takes seconds to import
+
+    resized: Tensor = resize(pixels, [height, width], antialias=True)
+    return resized
 
 
 def collate(pairs: list[tuple[Tensor, str]]) -> ImageBatch:
@@ -94,9 +97,11 @@ class TrainingTransform:
     """
 
     def __init__(self, data: DataConfig, categories: Categories) -> None:
+        from torchvision.transforms import v2
+
         self.data = data
         self.categories = categories
-        steps: list[v2.Transform] = []
+        steps: list[nn.Module] = []
         if data.flip:
             steps.append(v2.RandomHorizontalFlip(data.flip))
         if data.vertical_flip:
@@ -107,6 +112,8 @@ class TrainingTransform:
 
     def __call__(self, sample: Sample) -> tuple[Float[Tensor, "3 h w"], Target]:
         """The image in 0..1 and its target, both at the training size."""
+        from torchvision import tv_tensors
+
         instances, semantic, classes = index_maps(sample.truth, self.categories)
         pixels = torch.from_numpy(np.ascontiguousarray(sample.image)).permute(2, 0, 1)
         pixels, maps = self._resize(pixels, torch.stack([instances, semantic]))
@@ -121,7 +128,7 @@ class TrainingTransform:
         low, high = self.data.scale
         factor = low + (high - low) * float(torch.rand(()))
         height, width = max(1, round(height * factor)), max(1, round(width * factor))
-        pixels = TF.resize(pixels, [height, width], antialias=True) if pixels.shape[-2:] != (height, width) else pixels
+        pixels = _resized(pixels, height, width)
         if maps.shape[-2:] != (height, width):
             # By cell centres; plain nearest would shift the truth against the image.
             maps = torch.stack([reduce_labels(each, height, width) for each in maps])
@@ -137,8 +144,10 @@ class TrainingTransform:
         return pixels[window], maps[window]
 
 
-def ssd_color(strength: float = 1.0) -> list[v2.Transform]:
+def ssd_color(strength: float = 1.0) -> list[nn.Module]:
     """SSD's photometric distortion in torchvision's form: each step with probability 1/2, contrast first or last."""
+    from torchvision.transforms import v2
+
     brightness = v2.ColorJitter(brightness=SSD_BRIGHTNESS * strength)
     contrast = v2.ColorJitter(contrast=SSD_CONTRAST * strength)
     colours = [v2.ColorJitter(saturation=SSD_SATURATION * strength), v2.ColorJitter(hue=SSD_HUE * strength)]

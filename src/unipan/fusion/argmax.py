@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unipan.config import Config
 from unipan.models.criterion import scaled
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry, PanopticOutput
 
 TILE = 4_000_000
 """Interpolated values that exist at once, whatever the image's size."""
@@ -45,13 +46,10 @@ class Grid:
     columns: Axis
 
     @classmethod
-    def of(cls, cells: Tensor, input_size: tuple[int, int], image_size: tuple[int, int], stride: int) -> "Grid":
-        """Sampling of `cells`, `stride` pixels each, at an image; `input_size`: (height, width) before padding."""
-        height, width = cells.shape[-2:]
-        return cls(
-            sample_axis(height, input_size[0], image_size[0], stride, cells.device),
-            sample_axis(width, input_size[1], image_size[1], stride, cells.device),
-        )
+    def of(cls, cells: Tensor, geometry: Geometry) -> "Grid":
+        """The sampling of maps of the size of `cells`."""
+        sides = zip(cells.shape[-2:], geometry.input_size, geometry.image_size, strict=True)
+        return cls(*(sample_axis(*each, geometry.stride, cells.device) for each in sides))
 
     def __getitem__(self, window: tuple[slice, slice]) -> "Grid":
         """The sampling at a window of the image's pixels."""
@@ -96,16 +94,38 @@ def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:
     return result
 
 
+def affinity(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
+    """The argmax of P (App. B)."""
+    return _argmax_of(output.panoptic[0], output, categories, geometry, config)
+
+
+def potential(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
+    """The argmax of Psi."""
+    return _argmax_of(output.potentials[0], output, categories, geometry, config)
+
+
+def _argmax_of(
+    channels: Float[Tensor, "K h w"], output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config
+) -> PanopticMap:
+    return decode(
+        channels,
+        output.detections[0],
+        categories,
+        geometry,
+        temperature=float(output.temperature),
+        log=config.affinity.loss == "log",
+        void=config.potential.void_channel,
+    )
+
+
 def decode(
     panoptic: Float[Tensor, "K h w"],
     detections: Detections,
     categories: Categories,
-    input_size: tuple[int, int],
-    image_size: tuple[int, int],
-    stride: int,
+    geometry: Geometry,
+    *,
     temperature: float = 1.0,
     log: bool = False,
-    *,
     void: bool = False,
 ) -> PanopticMap:
     """Read a panoptic map off P (or Psi) at the image's own size.
@@ -113,9 +133,8 @@ def decode(
     Args:
         panoptic: one channel per detection, then one per stuff class, then, with `void`, that of void.
         detections: the D detections of the first channels.
-        input_size: (height, width) of the network's input before padding.
-        image_size: (H, W) of the image.
-        stride: pixels of the input per cell.
+        categories: of the classes.
+        geometry: of the image.
         temperature: what the loss multiplies P by; it only shapes the scores of stuff.
         log: whether the loss takes log P, as above.
         void: whether the last channel is UPSNet's void; the pixels that it wins have no segment.
@@ -135,9 +154,9 @@ def decode(
             "channels"
         )
     if expected == 0:
-        return panoptic_map(np.zeros(image_size, np.int32), {})
+        return panoptic_map(np.zeros(geometry.image_size, np.int32), {})
     panoptic = panoptic.float()
-    grid = Grid.of(panoptic, input_size, image_size, stride)
+    grid = Grid.of(panoptic, geometry)
     channels = argmax(panoptic, grid).cpu().numpy()
     confidence = upsample(scaled(panoptic, temperature, log).softmax(0).amax(0), grid).cpu().numpy()
     return _segments(channels, confidence, detections, categories)

@@ -5,18 +5,24 @@ Nothing here is learned, which is the point of the comparison.
 """
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from unipan.config import HeuristicConfig
+from unipan.config import Config, HeuristicConfig
 from unipan.fusion.argmax import Grid, argmax, upsample
+from unipan.models.network import crop
 from unipan.ops.masks import paste_full
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry, PanopticOutput
 
 Ids = Int32[np.ndarray, "H W"]
+
+
+def heuristic(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
+    """Heuristic fusion; it has a score threshold of its own, so it starts from all candidates."""
+    semantic = crop(output.semantic[0], geometry.input_size, geometry.stride)
+    return merge(output.candidates[0], semantic, categories, config.heuristic, geometry)
 
 
 def merge(
@@ -24,9 +30,7 @@ def merge(
     semantic_logits: Float[Tensor, "L h w"],
     categories: Categories,
     limits: HeuristicConfig,
-    input_size: tuple[int, int],
-    image_size: tuple[int, int],
-    stride: int,
+    geometry: Geometry,
 ) -> PanopticMap:
     """Merge instance and semantic segmentation by rules.
 
@@ -34,9 +38,7 @@ def merge(
         detections: with masks, boxes in pixels of the network's input; not cut yet.
         semantic_logits: V before its softmax, things first.
         limits: its four limits.
-        input_size: (height, width) of the network's input before padding.
-        image_size: (H, W) of the image.
-        stride: pixels of the input per cell of V.
+        geometry: of the image.
 
     Returns:
         things in the order of their scores, then stuff. Pixels that V calls a thing but no mask takes, and stuff
@@ -50,9 +52,9 @@ def merge(
             "heuristic merger: this network predicts boxes without masks, and the merger paints masks; use the fusion "
             "affinity or potential, or a checkpoint with masks"
         )
-    ids = np.full(image_size, VOID_ID, np.int32)
-    found = _paint_things(ids, detections, categories, limits, input_size)
-    grid = Grid.of(semantic_logits, input_size, image_size, stride)
+    ids = np.full(geometry.image_size, VOID_ID, np.int32)
+    found = _paint_things(ids, detections, categories, limits, geometry)
+    grid = Grid.of(semantic_logits, geometry)
     labels = argmax(semantic_logits.float(), grid).cpu().numpy()
     confidence = upsample(semantic_logits.float().softmax(0).amax(0), grid).cpu().numpy()
     found += paint_stuff(ids, labels, confidence, categories, limits.min_stuff_area * ids.size)
@@ -69,11 +71,11 @@ def _paint_things(
     detections: Detections,
     categories: Categories,
     limits: HeuristicConfig,
-    input_size: tuple[int, int],
+    geometry: Geometry,
 ) -> list[tuple[Category, float]]:
     """Paint ids 1.. of the kept masks into `ids`; their categories and scores, in the order of the ids."""
     height, width = ids.shape
-    scale = torch.tensor([width / input_size[1], height / input_size[0]] * 2)
+    boxes = geometry.to_image(detections.boxes.cpu())
     order = detections.scores.argsort(descending=True, stable=True)
     found: list[tuple[Category, float]] = []
     for index in order.tolist():
@@ -82,9 +84,7 @@ def _paint_things(
             break
         assert detections.masks is not None
         probabilities = detections.masks[index].float().sigmoid()
-        window, mask = paste_full(
-            probabilities, detections.boxes[index].cpu() * scale, height, width, limits.mask_threshold
-        )
+        window, mask = paste_full(probabilities, boxes[index], height, width, limits.mask_threshold)
         free = mask & (ids[window] == VOID_ID)
         area = int(mask.sum())
         if area == 0 or not free.any() or (area - int(free.sum())) / area > limits.overlap_threshold:

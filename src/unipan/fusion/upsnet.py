@@ -15,15 +15,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torchvision.ops import nms
 
-from unipan.config import UpsnetConfig
+from unipan.config import Config, UpsnetConfig
 from unipan.fusion.argmax import Grid, argmax, upsample
 from unipan.fusion.heuristic import paint_stuff
+from unipan.models.network import crop
 from unipan.ops.masks import paste_window
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap, panoptic_map
-from unipan.structures import Detections
+from unipan.structures import Detections, Geometry, PanopticOutput
+
+
+def upsnet(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
+    """UPSNet's fusion; it has a score threshold of its own and makes Psi anew at the image's size."""
+    semantic = crop(output.semantic[0], geometry.input_size, geometry.stride)
+    limits, area = config.upsnet, config.heuristic.min_stuff_area
+    return fuse(output.candidates[0], semantic, categories, limits, area, geometry)
 
 
 def fuse(
@@ -31,10 +38,8 @@ def fuse(
     semantic_logits: Float[Tensor, "L h w"],
     categories: Categories,
     limits: UpsnetConfig,
-    stuff_area: float,
-    input_size: tuple[int, int],
-    image_size: tuple[int, int],
-    stride: int,
+    min_stuff_area: float,
+    geometry: Geometry,
 ) -> PanopticMap:
     """Read a panoptic map off a network of variant A with the void channel.
 
@@ -42,10 +47,8 @@ def fuse(
         detections: with masks, boxes in pixels of the network's input; not cut yet.
         semantic_logits: V before its softmax, things first.
         limits: of pruning and voting.
-        stuff_area: stuff regions smaller than this share of the image become void.
-        input_size: (height, width) of the network's input before padding.
-        image_size: (H, W) of the image.
-        stride: pixels of the input per cell of V.
+        min_stuff_area: stuff regions smaller than this share of the image become void.
+        geometry: of the image.
 
     Returns:
         things in the order of their scores, then stuff.
@@ -54,8 +57,8 @@ def fuse(
         ValueError: the detections have no masks.
     """
     things, v = len(categories.things), semantic_logits.detach().float().cpu()
-    kept = prune(_at_image(detections, input_size, image_size), limits, image_size)
-    grid = Grid.of(v, input_size, image_size, stride)
+    kept = prune(_at_image(detections, geometry), limits, geometry.image_size)
+    grid = Grid.of(v, geometry)
     winners = compete(v, kept, grid, things)
     labels = argmax(v, grid).numpy()
     pairs = np.bincount((winners * len(v) + labels).ravel(), minlength=(len(kept) + len(v)) * len(v))
@@ -69,7 +72,7 @@ def fuse(
     ids = numbers[winners]
     found = [(categories[int(kept.classes[row])], float(kept.scores[row])) for row in own]
     confidence = upsample(v.softmax(0).amax(0), grid).numpy()
-    found += paint_stuff(ids, classes[winners], confidence, categories, stuff_area * ids.size)
+    found += paint_stuff(ids, classes[winners], confidence, categories, min_stuff_area * ids.size)
     named = dict(enumerate(found, start=1))
     return panoptic_map(
         ids,
@@ -78,17 +81,16 @@ def fuse(
     )
 
 
-def _at_image(detections: Detections, input_size: tuple[int, int], image_size: tuple[int, int]) -> Detections:
+def _at_image(detections: Detections, geometry: Geometry) -> Detections:
     """On the CPU, boxes in pixels of the image."""
     if detections.masks is None:
         raise ValueError(
             "UPSNet's rules: this network predicts boxes without masks, and they prune masks; use the fusion affinity "
             "or potential, or a checkpoint with masks"
         )
-    scale = torch.tensor([image_size[1] / input_size[1], image_size[0] / input_size[0]] * 2)
     return replace(
         detections.detach(),
-        boxes=detections.boxes.detach().float().cpu() * scale,
+        boxes=geometry.to_image(detections.boxes.detach().float().cpu()),
         scores=detections.scores.detach().float().cpu(),
         classes=detections.classes.cpu(),
         masks=detections.masks.detach().float().cpu(),
@@ -106,6 +108,8 @@ def prune(detections: Detections, limits: UpsnetConfig, image_size: tuple[int, i
         limits: of NMS, score and overlap.
         image_size: (H, W).
     """
+    from torchvision.ops import nms  # torchvision takes seconds to import, which the other fusions need not wait for
+
     assert detections.masks is not None
     taken: dict[int, np.ndarray] = {}
     kept: list[int] = []

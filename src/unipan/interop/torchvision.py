@@ -116,8 +116,8 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
         torch.manual_seed(0)
         network = build_network(config, categories)
     with torch.no_grad():
-        half_excite(network.backbone.excite)
-        reserve(network.semantic.project, len(categories.things))
+        half_excite(network.get_submodule("backbone.excite"))
+        reserve(network.get_parameter("semantic.project.bias"), len(categories.things))
     own = network.state_dict()
     norms = {
         key: each.eps for key, each in model.named_modules() if isinstance(each, nn.BatchNorm2d | FrozenBatchNorm2d)
@@ -136,9 +136,9 @@ def half_excite(excite: nn.Module) -> None:
             nn.init.zeros_(part)
 
 
-def reserve(project: nn.Conv2d, things: int) -> None:
+def reserve(bias: Tensor, things: int) -> None:
     """Let an untrained V prefer things, of which it has the first rows."""
-    nn.init.constant_(project.bias[things:], -RESERVE)  # type: ignore[index]  # it has a bias
+    nn.init.constant_(bias[things:], -RESERVE)
 
 
 def network_moves(

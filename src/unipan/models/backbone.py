@@ -4,6 +4,7 @@ B images, H W their size; level p_l has stride 2^l.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, SqueezeExcitation
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-STANDARD_WIDTH = 64
+from unipan.models.pretrained import STANDARD_WIDTH, load_resnet
 
 BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -92,7 +93,7 @@ class ResNetFPN(nn.Module):
         self.depth = depth
         self.width = width
         self.out_channels = fpn_channels
-        self.stride_in_1x1 = stride_in_1x1
+        self.must_match: Mapping[str, object] = {"stride_in_1x1": stride_in_1x1}
         self.resnet = ResNet(depth=depth, width=width, frozen=frozen, msra=stride_in_1x1)
         top = self.resnet.channels[-1]
         self.excite = SqueezeExcitation(top, max(top // se_reduction, 1)) if se_reduction else nn.Identity()
@@ -104,6 +105,10 @@ class ResNetFPN(nn.Module):
         features = self.fpn(OrderedDict(p2=c2, p3=c3, p4=c4, p5=self.excite(c5)))
         features["p6"] = features.pop("pool")
         return dict(features)
+
+    def load_pretrained(self, weights: str) -> None:
+        """Fill the ResNet, see `load_resnet`; squeeze-and-excite and FPN keep their fresh weights."""
+        load_resnet(self.resnet, weights, depth=self.depth, width=self.width)
 
 
 def _stage(

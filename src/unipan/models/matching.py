@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
+from unipan.ops.boxes import box_iou
 from unipan.ops.masks import reduce_labels
 from unipan.panoptic.maps import VOID
 from unipan.structures import Detections, Target
@@ -17,7 +17,7 @@ from unipan.structures import Detections, Target
 
 def class_gated_iou(detections: Detections, target: Target) -> Float[Tensor, "D N"]:
     """Box IoU, 0 between different classes (below Eq. 5)."""
-    iou: Tensor = box_iou(detections.boxes.detach().float(), target.boxes)
+    iou = box_iou(detections.boxes.detach().float(), target.boxes)
     return iou * (detections.classes[:, None] == target.classes[None, :])
 
 

@@ -9,12 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unipan.models.affinity import InstanceAffinity
-from unipan.models.backbone import ResNetFPN
-from unipan.models.detection.head import DetectionHead
 from unipan.models.matching import channel_labels, match
+from unipan.models.parts import Backbone, Decoder, Detector
 from unipan.models.potential import DynamicPotential
-from unipan.models.semantic import PyramidDecoder
-from unipan.models.semantic_sum import SummingDecoder
 from unipan.panoptic.maps import VOID
 from unipan.structures import IMAGENET_MEAN, IMAGENET_STD, Detections, ImageBatch, PanopticOutput, Target
 
@@ -40,9 +37,9 @@ class PanopticNetwork(nn.Module):
     def __init__(
         self,
         *,
-        backbone: ResNetFPN,
-        semantic: PyramidDecoder | SummingDecoder,
-        detection: DetectionHead,
+        backbone: Backbone,
+        semantic: Decoder,
+        detection: Detector,
         potential: DynamicPotential,
         affinity: InstanceAffinity | None,
         iou_threshold: float = 0.5,

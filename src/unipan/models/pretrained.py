@@ -6,25 +6,26 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
-from torchvision.models import get_model_weights
+from torch import Tensor, nn
 
-from unipan.models.backbone import STANDARD_WIDTH, ResNetFPN
+STANDARD_WIDTH = 64
 
 
-def load_pretrained(backbone: ResNetFPN, weights: str) -> None:
-    """Fill the ResNet of a backbone.
+def load_resnet(resnet: nn.Module, weights: str, *, depth: int, width: int) -> None:
+    """Fill a ResNet.
 
     Args:
-        backbone: changed in place; squeeze-and-excite and FPN keep their fresh weights.
+        resnet: changed in place.
         weights: `imagenet` (torchvision's, downloaded once), or a .pth or .safetensors file with torchvision's names.
+        depth: of the ResNet.
+        width: of its stem.
 
     Raises:
         FileNotFoundError: the file is missing, or the download fails.
         ValueError: the weights are of another network.
     """
-    state = _download(backbone) if weights == "imagenet" else _read(Path(weights))
-    own = backbone.resnet.state_dict()
+    state = _download(depth, width) if weights == "imagenet" else _read(Path(weights))
+    own = resnet.state_dict()
     state = {key: value for key, value in state.items() if not _left_over(key)}
     problems = [f"{key} is missing" for key in own if key not in state and not _left_over(key)]
     problems += [f"{key} is unexpected" for key in state if key not in own]
@@ -35,11 +36,11 @@ def load_pretrained(backbone: ResNetFPN, weights: str) -> None:
     ]
     if problems:
         raise ValueError(
-            f"backbone weights {weights}: not those of a ResNet-{backbone.depth} of width {backbone.width} "
+            f"backbone weights {weights}: not those of a ResNet-{depth} of width {width} "
             f"({'; '.join(problems[:3])}{f'; and {len(problems) - 3} more' if len(problems) > 3 else ''}); "
             "give weights with torchvision's names or change backbone.depth"
         )
-    backbone.resnet.load_state_dict(state, strict=False)
+    resnet.load_state_dict(state, strict=False)
 
 
 def _left_over(key: str) -> bool:
@@ -56,9 +57,11 @@ def check_width(width: int) -> None:
         )
 
 
-def _download(backbone: ResNetFPN) -> dict[str, Tensor]:
-    check_width(backbone.width)
-    enum = get_model_weights(f"resnet{backbone.depth}")["IMAGENET1K_V1"]
+def _download(depth: int, width: int) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights
+
+    check_width(width)
+    enum = get_model_weights(f"resnet{depth}")["IMAGENET1K_V1"]
     try:
         state: dict[str, Tensor] = dict(enum.get_state_dict(progress=True, check_hash=True))
     except (OSError, RuntimeError) as error:

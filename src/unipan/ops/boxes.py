@@ -45,3 +45,12 @@ def boxes_of(instances: Int[Tensor, "H W"], count: int) -> Float[Tensor, "N 4"]:
     start = [empty.scatter_reduce(0, bins, axis, "amin", include_self=False) for axis in (xs, ys)]
     end = [empty.scatter_reduce(0, bins, axis + 1, "amax", include_self=False) for axis in (xs, ys)]
     return torch.stack(start + end, dim=1)[:count].float()
+
+
+def box_iou(one: Float[Tensor, "D 4"], other: Float[Tensor, "N 4"]) -> Float[Tensor, "D N"]:
+    """IoU of every pair of boxes x0 y0 x1 y1, as torchvision computes it; two boxes without area have none (NaN)."""
+    start = torch.maximum(one[:, None, :2], other[None, :, :2])
+    end = torch.minimum(one[:, None, 2:], other[None, :, 2:])
+    shared = (end - start).clamp(min=0).prod(2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (one, other)]
+    return shared / (areas[0][:, None] + areas[1][None, :] - shared)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 Row = dict[str, Any]
 """One object of a COCO JSON: an image, an annotation, a segment or a category."""
 ImageId = int | str
@@ -35,11 +37,7 @@ def read_json(path: Path) -> Row:
 
 
 def _parse(data: bytes) -> Any:
-    """`json.loads`, by way of orjson where it is installed: that takes less than half the time."""
-    try:
-        import orjson
-    except ModuleNotFoundError:
-        return json.loads(data)
+    """`json.loads`, by way of orjson, which takes less than half the time."""
     try:
         content = orjson.loads(data)
     except ValueError:  # json accepts more (NaN, other encodings) and explains errors better

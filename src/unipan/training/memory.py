@@ -18,6 +18,7 @@ from torch import Tensor
 from unipan.config import Config, DataConfig, TrainConfig
 from unipan.datasets.transforms import MULTIPLE, network_size
 from unipan.models.criterion import Criterion
+from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork, crop
 from unipan.panoptic.maps import VOID
 from unipan.structures import Detections, PanopticOutput, Target
@@ -134,6 +135,8 @@ class _Count:
 
     def __init__(self, network: PanopticNetwork, criterion: Criterion, config: Config, bf16: bool) -> None:
         self.network, self.criterion, self.config, self.bf16 = network, criterion, config, bf16
+        # Of another detector the regions are not counted.
+        self.detection = network.detection if isinstance(network.detection, DetectionHead) else None
         self.device = network.mean.device
         self.own = {t.untyped_storage().data_ptr() for t in itertools.chain(network.parameters(), network.buffers())}
 
@@ -167,18 +170,21 @@ class _Count:
         maps = [self.network.semantic(features)]
         if self.network.affinity is not None:
             maps.append(self.network.affinity.extract(features))
-        return maps, self.network.detection.rpn.head([level.float() for level in features.values()])
+        if self.detection is None:
+            return maps
+        return maps, self.detection.rpn.head([level.float() for level in features.values()])
 
     def box(self, regions: int) -> object:
-        roi = self.network.detection.roi
+        if self.detection is None:
+            return None
+        roi = self.detection.roi
         return roi.box_predictor(roi.box_head(self._leaf(regions, self.network.backbone.out_channels, 7, 7)))
 
     def mask(self, regions: int) -> object:
-        detection = self.network.detection
-        if detection.mask_pool is None:
+        if self.detection is None or self.detection.mask_pool is None:
             return None
         pooled = self._leaf(regions, self.network.backbone.out_channels, 14, 14)
-        return detection.mask_predictor(detection.mask_head(pooled))
+        return self.detection.mask_predictor(self.detection.mask_head(pooled))
 
     def losses(self, tiles: int, own: int | None = None) -> object:
         config, network = self.config, self.network

@@ -1,8 +1,9 @@
 """What a run leaves behind: log.csv, TensorBoard events, checkpoints, the state for a resume, lines on the terminal."""
 
 import csv
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from unipan.checkpoint import config_from_dict, save_checkpoint
 from unipan.config import Config
+from unipan.files import write_atomically
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
 
-LOSSES = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask", "semantic", "panoptic", "potential")
-FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff")
-COLUMNS = ("iteration", "lr", "seconds", *LOSSES, *FIGURES)
+FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
+"""Columns of log.csv that a validation fills; the loss terms have columns of their own names."""
 
 
 class Bar:
@@ -90,7 +91,7 @@ class RunRecord:
             return
         row: dict[str, Any] = {"iteration": iteration, "lr": f"{rate:.3g}", "seconds": f"{self._seconds:.1f}"}
         row |= {name: f"{value / self._count:.4f}" for name, value in self._sums.items()}
-        row |= {name: f"{value:.4f}" for name, value in (figures or {}).items() if name in FIGURES}
+        row |= dict.fromkeys(FIGURES, "") | {name: f"{value:.4f}" for name, value in (figures or {}).items()}
         self._write(row)
         self._sums, self._count, self._seconds = {}, 0, 0.0
         if figures:
@@ -100,17 +101,16 @@ class RunRecord:
             )
 
     def _write(self, row: dict[str, Any]) -> None:
-        path = self.folder / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
+        columns, rows = self._read_log()
+        if not row.keys() <= set(columns):  # a new log, or one without a term or figure that there is by now
+            self._write_log([*columns, *(name for name in row if name not in columns)], [*rows, row])
+        else:
+            with (self.folder / "log.csv").open("a", newline="") as file:
+                csv.DictWriter(file, columns, restval="").writerow(row)
         if self._board is None:
             self._board = _tensorboard(self.folder, self._resumed_at)
         for name, value in row.items():
-            if self._board and name != "iteration":
+            if self._board and name != "iteration" and value:
                 self._board.add_scalar(name, float(value), row["iteration"])
         if self._board:
             self._board.flush()
@@ -118,17 +118,25 @@ class RunRecord:
     def cut_log(self, iteration: int) -> None:
         """Drop the rows after an iteration: a resumed run writes them again."""
         self._resumed_at = iteration
+        columns, rows = self._read_log()
+        if columns:
+            self._write_log(columns, [row for row in rows if int(row["iteration"]) <= iteration])
+
+    def _read_log(self) -> tuple[list[str], list[dict[str, str]]]:
+        """Columns and rows of log.csv; none where there is no log yet."""
         path = self.folder / "log.csv"
         if not path.exists():
-            return
+            return [], []
         with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["iteration"]) <= iteration]
-        beside = path.with_suffix(".part")
-        with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        beside.replace(path)
+            reader = csv.DictReader(file)
+            return list(reader.fieldnames or ()), list(reader)
+
+    def _write_log(self, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.folder / "log.csv", text.getvalue().encode())
 
     def save_checkpoints(
         self,

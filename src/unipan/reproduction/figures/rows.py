@@ -92,8 +92,7 @@ def lead(scene: Scene, channels: Float[Tensor, "K h w"], example: Example) -> Fl
     row = example.detection
     others = torch.cat([channels[:row], channels[row + 1 :]])
     ahead = channels[row].float() - (others.float().amax(0) if len(others) else 0)
-    grid = Grid.of(ahead, scene.input_size, scene.size, scene.stride)
-    return np.asarray(upsample(ahead, grid).cpu().numpy(), np.float32)
+    return np.asarray(upsample(ahead, Grid.of(ahead, scene.geometry)).cpu().numpy(), np.float32)
 
 
 def _window(seen: SegmentedImage, example: Example) -> View:

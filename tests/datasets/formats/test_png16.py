@@ -1,4 +1,4 @@
-"""Class and instance in one number, in two channels, in two pictures."""
+"""`png16`, and what all formats of label pictures have in common: classes, void, images."""
 
 import json
 import re
@@ -7,12 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.datasets.maps import CLASSES, parts, write_photo
 from unipan.datasets.formats.png16 import png16
-from unipan.datasets.formats.semantic_masks import semantic_and_masks
-from unipan.datasets.formats.two_channel import two_channel
 from unipan.panoptic.maps import PanopticMap
 
 
@@ -57,58 +54,12 @@ def test_the_divisor_of_the_file_and_that_of_the_caller(tmp_path: Path) -> None:
         png16(tmp_path)
 
 
-def test_two_channels_as_panopticapi_kitti_and_grey_with_alpha(tmp_path: Path) -> None:
-    classes, instances = np.array([[4, 4, 4, 0], [9, 9, 255, 7]]), np.array([[1, 2, 0, 0], [0, 0, 0, 3]])
-    wanted = {
-        ("door", False, (0,)), ("door", False, (1,)), ("door", True, (2,)), ("wall", False, (4, 5)),
-        ("window", False, (7,)),
-    }  # fmt: skip
-    folder = declare(tmp_path) / "panoptic"
-    zero = np.zeros_like(classes)
-    paint(folder / "api.png", np.stack([zero, instances, classes], axis=2), np.uint8)  # opencv writes BGR
-    paint(folder / "kitti.png", np.stack([instances, zero, classes], axis=2), np.uint8)
-    Image.fromarray(np.stack([classes, instances], axis=2).astype(np.uint8), "LA").save(folder / "grey.png")
-    for index in range(3):
-        assert said(two_channel(tmp_path).truth(index)) == wanted
-    paint(folder / "api.png", classes, np.uint8)
-    with pytest.raises(ValueError, match=r"api\.png: it has one channel; two are needed"):
-        two_channel(tmp_path).truth(0)
-
-
 def test_class_0_is_void_unless_declared(tmp_path: Path) -> None:
     paint(tmp_path / "x.png", [[0, 1000]])
     (tmp_path / "classes.json").write_text(
         json.dumps([{"id": 0, "name": "road", "isthing": 0}, {"id": 1, "name": "sky", "isthing": 0}])
     )
     assert said(png16(tmp_path).truth(0)) == {("road", False, (0,)), ("sky", False, (1,))}
-
-
-def test_semantic_picture_with_numbers_and_with_masks(tmp_path: Path) -> None:
-    semantic = [[4, 4, 4, 9], [7, 7, 9, 0]]
-    numbers = [[1, 1, 0, 1], [2, 2, 0, 0]]  # the door strays over the wall, and one door pixel has no instance
-    paint(declare(tmp_path) / "semantic" / "x.png", semantic, np.uint8)
-    paint(tmp_path / "instances" / "x.png", numbers, np.uint8)
-    wanted = {
-        ("door", False, (0, 1, 3)), ("door", True, (2,)), ("window", False, (4, 5)), ("wall", False, (6,)),
-    }  # fmt: skip
-    assert said(semantic_and_masks(tmp_path).truth(0)) == wanted
-    (tmp_path / "instances" / "x.png").unlink()
-    for number in (1, 2):
-        paint(tmp_path / "instances" / "x" / f"{number}.png", np.array(numbers) == number, np.uint8)
-    assert said(semantic_and_masks(tmp_path).truth(0)) == wanted
-
-
-def test_instances_that_fit_no_thing_or_no_size_are_named(tmp_path: Path) -> None:
-    paint(declare(tmp_path) / "semantic" / "x.png", [[9, 4]], np.uint8)
-    paint(tmp_path / "instances" / "x.png", [[5, 0]], np.uint8)
-    with pytest.raises(ValueError, match=r"x\.png: instance 5 lies on no thing class of"):
-        semantic_and_masks(tmp_path).truth(0)
-    paint(tmp_path / "instances" / "x.png", [[5], [0]], np.uint8)
-    with pytest.raises(ValueError, match=r"it is \(2, 1\) but .* is \(1, 2\)"):
-        semantic_and_masks(tmp_path).truth(0)
-    (tmp_path / "instances" / "x.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"instances/x\.png: no such file"):
-        semantic_and_masks(tmp_path).truth(0)
 
 
 def test_photographs_and_listed_images(tmp_path: Path) -> None:
