@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
 
-from tests.evaluation.cases import CAR, CLASSES, PERSON, ROAD, SKY, of, random_pair
+from tests.evaluation.cases import CLASSES, of
 from tests.tiny import CATEGORIES
 from unipan.evaluation.confusion import thing_stuff_counts, thing_stuff_shares
 from unipan.evaluation.semantic_iou import SemanticIoU

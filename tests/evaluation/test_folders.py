@@ -65,7 +65,7 @@ def test_threads_and_memory_give_the_same_bits_and_maps_the_same_pixels(tmp_path
         assert found.quality.to_json() == whole.to_json()
         assert (found.quality.per_image == whole.per_image).all()
     assert len(seen) == 75
-    truth, prediction = folders.maps(3)
+    truth, prediction = folders.maps("3.jpg")
     assert (truth.ids == pairs[3][0].ids).all()
     assert [s.category for s in prediction] == [s.category for s in pairs[3][1]]
 

@@ -64,7 +64,9 @@ def test_images_counted_at_once_count_as_one_by_one(seeds: list[int], refused: i
     assert whole.to_json() == single.to_json()
     assert found.iou.tolist() == [iou for each in alone for iou in each.iou.tolist()]
     starts = np.cumsum([0, *(len(image[1]) for image in images)])
-    expected = [row + start for each, start in zip(alone, starts, strict=False) for row in each.false_negatives.tolist()]
+    expected = [
+        row + start for each, start in zip(alone, starts, strict=False) for row in each.false_negatives.tolist()
+    ]
     assert found.false_negatives.tolist() == expected
 
 
@@ -83,7 +85,8 @@ def test_the_drawn_faults_reach_every_reading() -> None:
 def test_a_batch_equals_the_definition_written_slowly(seeds: list[int]) -> None:
     pairs = [random_pair(seed) for seed in seeds]
     images = [
-        (count_overlaps(*pair), *(SegmentTable.of(side, class_indices(side, CLASSES, "x")) for side in pair)) for pair in pairs
+        (count_overlaps(*pair), *(SegmentTable.of(side, class_indices(side, CLASSES, "x")) for side in pair))
+        for pair in pairs
     ]
     quality = PanopticQuality(CLASSES)
     quality.put(Batch.of(images), [str(number) for number in range(len(pairs))])
@@ -96,7 +99,9 @@ def test_void_and_crowds_of_one_image_do_not_reach_into_another() -> None:
     """Alike maps side by side: what lies on void or on a crowd in one is a false positive in the other."""
     prediction = of(["ccss"])
     truths = [of(["..ss"]), of(["rrss"]), of(["CCss"], crowds="C"), of(["CCss"])]
-    images = [(count_overlaps(truth, prediction), SegmentTable.of(truth), SegmentTable.of(prediction)) for truth in truths]
+    images = [
+        (count_overlaps(truth, prediction), SegmentTable.of(truth), SegmentTable.of(prediction)) for truth in truths
+    ]
     batch = Batch.of(images)
     assert batch.truth_area.tolist() == [2, 2, 2, 2, 2, 2, 2]
     strict, official = match_strict(batch), match_official(batch)
