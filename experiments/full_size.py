@@ -83,7 +83,7 @@ def main() -> None:
     else:
         # 100 detections enter Psi, whatever the random network thinks of them.
         network.score_threshold = 0.0
-        network.detection.score_threshold, network.detection.max_detections = 0.0, 100
+        network.detection.roi.score_thresh, network.detection.roi.detections_per_img = 0.0, 100
         network.eval()
         segmenter = Segmenter(network, config, data.categories, {}, torch.device("cpu"))
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):

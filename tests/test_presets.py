@@ -57,7 +57,7 @@ def test_cityscapes_is_the_papers_network() -> None:
     assert network.backbone.depth == 50
     assert state["semantic.project.weight"].shape == (19, 512, 1, 1)
     assert state["affinity.extractor.project.weight"].shape == (128, 512, 1, 1)
-    assert network.detection.max_detections == 100
+    assert network.detection.roi.detections_per_img == 100
     # The extra parameters of the affinity submodule with two layers.
     assert network.affinity is not None
     assert sum(p.numel() for p in network.affinity.parameters()) == 604_068

@@ -9,6 +9,7 @@ from unipan.models.affinity import InstanceAffinity
 from unipan.models.backbone import ResNetFPN
 from unipan.models.criterion import DETECTION_TERMS, Criterion
 from unipan.models.detection.anchors import anchor_generator
+from unipan.models.detection.box_head import box_heads
 from unipan.models.detection.head import DetectionHead
 from unipan.models.detection.pooling import region_pool
 from unipan.models.detection.proposals import region_proposals
@@ -110,17 +111,21 @@ def build_detection(config: Config, num_things: int) -> DetectionHead:
             post_nms=detection.rpn_post_nms,
             batch_size=detection.rpn_batch_size,
         ),
-        box_pool=pool(7),
+        roi=box_heads(
+            channels=channels,
+            num_things=num_things,
+            pool=pool(7),
+            features=detection.box_features,
+            batch_size=detection.roi_batch_size,
+            score_threshold=detection.score_threshold,
+            nms_threshold=detection.nms_threshold,
+            max_detections=detection.max_detections,
+        ),
         mask_pool=pool(detection.mask_size // 2) if detection.masks else None,
         channels=channels,
         num_things=num_things,
-        box_features=detection.box_features,
         mask_channels=detection.mask_channels,
         mask_layers=detection.mask_layers,
-        roi_batch_size=detection.roi_batch_size,
-        score_threshold=detection.score_threshold,
-        nms_threshold=detection.nms_threshold,
-        max_detections=detection.max_detections,
         mask_kind=config.loss.mask_kind,
         use_gt_boxes=config.matching.use_gt_boxes,
         gt_box_keep_rate=config.matching.gt_box_keep_rate,

@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import unipan
 from tests.evaluation.cases import CLASSES, random_pair
 from tests.evaluation.test_matching import same
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation import folder_quality
-from unipan.evaluation.extra_metrics import extra_metrics
-from unipan.evaluation.folder_quality import score_folders
+from unipan.evaluation.folder_quality import FolderScores, score_folders
 from unipan.evaluation.folders import PanopticFolders
-from unipan.evaluation.image_pair import ImagePair
 
 Row = dict[str, Any]
 
@@ -66,109 +63,98 @@ def test_images_together_count_as_images_alone(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, faults: int, lenient: bool
 ) -> None:
     folders = write(tmp_path_factory.mktemp("together"), seed, count, faults)
-    found = []
+    found: dict[int, FolderScores] = {}
     for together in (1, 4, 16):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(folder_quality, "_TOGETHER", together)
-            found.append(score_folders(folders, lenient, threads=2 if together == 4 else 1))
-    for each in found[1:]:
-        assert each.problems == found[0].problems
-        assert same(each.quality, found[0].quality)
+            found[together] = score_folders(folders, lenient, threads=2 if together == 4 else 1)
+    alone = found.pop(1)
+    for each in found.values():
+        assert each.problems == alone.problems
+        assert same(each.quality, alone.quality)
 
 
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10**6), faults=st.integers(0, 5), threads=st.integers(1, 3))
-def test_extra_metrics_count_what_lenient_maps_give(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, faults: int, threads: int
-) -> None:
-    folders = write(tmp_path_factory.mktemp("extra"), seed, 6, faults)
-    empty = extra_metrics(CLASSES, trim_stuff=5)
-    scores = score_folders(folders, lenient=True, threads=threads, extra=list(empty.values()))
-    from_maps = extra_metrics(CLASSES, trim_stuff=5)
-    for name in scores.quality.names:
-        pair = ImagePair.of(*folders.maps(name), CLASSES, name)
-        for metric in from_maps.values():
-            metric.add(pair)
-    for found, expected in zip(scores.extra, from_maps.values(), strict=True):
-        assert found.to_json() == expected.to_json()
-        assert found.lines() == expected.lines()
-    assert all(metric.to_json() == other.to_json() for metric, other in zip(
-        empty.values(), extra_metrics(CLASSES, trim_stuff=5).values(), strict=True))  # fmt: skip
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_what_is_read_is_what_was_written(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    folders = write(tmp_path_factory.mktemp("tables"), seed, 4, 0)
+    index = folders.categories.index_of_id
+    for number in range(4):
+        for side, panoptic in zip(folders.read(number), random_pair(seed + number, size=8), strict=True):
+            assert side.refusal is None
+            np.testing.assert_array_equal(side.ids, panoptic.ids)
+            assert side.segments.ids.tolist() == [s.id for s in panoptic]
+            assert side.segments.classes.tolist() == [index[s.category.id] for s in panoptic]
+            assert side.segments.crowd.tolist() == [s.iscrowd for s in panoptic]
+            assert side.segments.declared.tolist() == [s.area for s in panoptic]
+
+
+def row_of(folders: PanopticFolders) -> Row:
+    row: Row = folders.truth.annotations[1]["segments_info"][0]
+    return row
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "named"),
     [
-        ({"id": 0}, "segment id 0"),
-        ({"id": 2**24}, "segment id 16777216"),
-        ({"id": 2**70}, "segment id"),
-        ({"id": 1.0}, "segment id 1.0"),
-        ({"id": True}, "segment id True"),
-        ({"id": "1"}, "segment id '1'"),
-        ({"category_id": 3.0}, "category id 3.0"),
+        ({"id": 0}, "id"),
+        ({"id": 2**24}, "id"),
+        ({"id": 2**70}, "id"),
+        ({"id": 1.0}, "id"),
+        ({"id": True}, "id"),
+        ({"id": "1"}, "id"),
+        ({"category_id": 3.0}, "category_id"),
         ({"category_id": 999}, "category id 999"),
-        ({"category_id": [3]}, r"category id \[3\]"),
+        ({"category_id": [3]}, "category id"),
     ],
 )
-def test_a_segment_that_cannot_be_read_is_named(tmp_path: Path, change: Row, words: str) -> None:
+def test_ids_that_are_none_are_named_with_file_and_image(tmp_path: Path, change: Row, named: str) -> None:
     folders = write(tmp_path, 3, 3, 0)
-    folders.truth.annotations[1]["segments_info"][0].update(change)
-    with pytest.raises(ValueError, match=words):
+    row_of(folders).update(change)
+    folders.read(0)
+    with pytest.raises(ValueError, match=rf"truth.panoptic\.json: image 1.*{named}"):
         folders.read(1)
 
 
-@pytest.mark.parametrize("change", [{"area": "4"}, {"area": True}, {"area": 10**400}, {"area": None}])
-def test_an_area_that_is_no_number_is_unknown(tmp_path: Path, change: Row) -> None:
+@pytest.mark.parametrize("area", ["4", True, None, [4], 10**400])
+def test_an_area_that_is_no_number_is_none(tmp_path: Path, area: Any) -> None:
     folders = write(tmp_path, 3, 3, 0)
-    folders.truth.annotations[1]["segments_info"][0].update(change)
-    assert np.isnan(folders.read(1)[0].segments.declared[0])
+    others = folders.read(1)[0].segments
+    row_of(folders).update(area=area)
+    found = folders.read(1)[0].segments
+    assert np.isnan(found.declared[0])
+    assert found.declared[1:].tolist() == others.declared[1:].tolist()
+    assert found.ids.tolist() == others.ids.tolist()
+
+
+def test_no_iscrowd_is_no_crowd_but_refused_by_the_official_tool(tmp_path: Path) -> None:
+    folders = write(tmp_path, 3, 3, 0)
+    row = row_of(folders)
+    for value in (None, 0, False, 1, True):
+        row["iscrowd"] = value
+        found = folders.read(1)[0]
+        assert found.segments.crowd[0] == bool(value)
+        assert found.refusal is None
+    del row["iscrowd"]
+    found = folders.read(1)[0]
+    assert not found.segments.crowd[0]
+    assert found.refusal == f"segment {row['id']} has no `iscrowd`"
+    assert "no `iscrowd`" in str(score_folders(folders).quality.official_reason)
 
 
 @pytest.mark.parametrize("listed", [None, {}, "", [1], ["id"], [[]], [None]])
 def test_what_is_no_list_of_objects_is_named(tmp_path: Path, listed: Any) -> None:
     folders = write(tmp_path, 3, 2, 0)
     folders.truth.annotations[1]["segments_info"] = listed
-    with pytest.raises(ValueError, match="`segments_info` must be a list of objects"):
+    with pytest.raises(ValueError, match=r"panoptic\.json: image 1: .*`segments_info` must be a list of objects"):
         folders.read(1)
 
 
-class Whole:
-    """A metric of a user: the share of images in which every segment was found."""
-
-    def __init__(self, images: int = 0, whole: int = 0) -> None:
-        self.images, self.whole = images, whole
-
-    def add(self, pair: ImagePair) -> None:
-        """Count one image."""
-        found = pair.matches
-        self.images += 1
-        self.whole += not len(found.false_negatives) and not len(found.false_positives)
-
-    def __add__(self, other: "Whole") -> "Whole":
-        return Whole(self.images + other.images, self.whole + other.whole)
-
-    def to_json(self) -> float:
-        """The share."""
-        return self.whole / self.images
-
-    def lines(self) -> list[str]:
-        """The share."""
-        return [f"whole images: {self.to_json():.2f}"]
-
-
-def test_a_metric_of_ones_own_is_one_class(tmp_path: Path) -> None:
-    folders = write(tmp_path, 3, 9, 0)
-    files = tmp_path / "3-9-0/truth/panoptic.json", tmp_path / "3-9-0/prediction"
-    scores = unipan.evaluate_folders(*files, threads=2, extra=lambda _: [Whole()])
-    rows = scores.quality.per_image
-    share = float((rows[:, :, 2:].sum(axis=(1, 2)) == 0).mean())
-    assert scores.extra[0].to_json() == share
-    assert unipan.evaluate_folders(*map(str, files)).quality.to_json() == score_folders(folders).quality.to_json()
-
-
-def test_faults_are_raised(tmp_path: Path) -> None:
-    write(tmp_path, 3, 2, 0)
-    for side in ("truth", "prediction"):
-        (tmp_path / "3-2-0" / side / "panoptic" / "1.png").unlink()
-    with pytest.raises(ValueError, match=r"1\.png"):
-        unipan.evaluate_folders(tmp_path / "3-2-0/truth", tmp_path / "3-2-0/prediction", lenient=True)
+def test_an_id_may_stand_in_two_images_but_not_twice_in_one(tmp_path: Path) -> None:
+    folders = write(tmp_path, 3, 2, 0)
+    one, other = (folders.truth.annotations[key]["segments_info"] for key in (0, 1))
+    other[0]["id"] = one[0]["id"]
+    assert folders.read(1)[0].segments.ids[0] == folders.read(0)[0].segments.ids[0]
+    other.append(dict(other[0]))
+    with pytest.raises(ValueError, match=f"image 1, segment {one[0]['id']}"):
+        folders.read(1)

@@ -11,8 +11,9 @@ from torchvision.ops import box_iou
 
 from tests.models.detection.test_head import features_of, head_of
 from tests.tiny import image_batch, square_target
+from unipan.models.detection.box_head import sample_proposals
 from unipan.models.detection.head import DetectionHead
-from unipan.models.detection.proposals import IGNORED, AnchorMatcher, sample, sample_proposals, truth_of
+from unipan.models.detection.proposals import IGNORED, AnchorMatcher, sample, truth_of
 from unipan.structures import Target
 
 MATCHER = AnchorMatcher(high=0.7, low=0.3)

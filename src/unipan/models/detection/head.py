@@ -10,14 +10,14 @@ classes are offset by one, in this file alone.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from unipan.models.criterion import Kind, mask_loss
-from unipan.models.detection.proposals import ImagewiseRPN, Truth, sample_proposals, thin_out, truth_of
+from unipan.models.detection.box_head import sample_proposals
+from unipan.models.detection.proposals import ImagewiseRPN, Truth, thin_out, truth_of
 from unipan.ops.distributed import mean_count
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
@@ -28,17 +28,12 @@ class DetectionHead(nn.Module):
 
     Args:
         rpn: of `region_proposals`.
-        box_pool: RoIAlign to 7 x 7 cells.
+        roi: of `box_heads`.
         mask_pool: RoIAlign to half the cells of M; None leaves out the mask head.
         channels: of the FPN levels.
         num_things: T.
-        box_features: width of the box head's two fully connected layers.
         mask_channels: width of the mask head.
         mask_layers: 3x3 convolutions of the mask head before its deconvolution.
-        roi_batch_size: proposals per image in the box head's loss, a quarter of them foreground.
-        score_threshold: detections below it are dropped before NMS.
-        nms_threshold: of class-wise NMS.
-        max_detections: per image.
         mask_kind: `lovasz` (the paper's), `cross_entropy`, or `both`.
         use_gt_boxes: in training return the ground-truth boxes with score 1, not the predicted ones (Table H).
         gt_box_keep_rate: probability of each of those boxes to be kept; below 1 in UPSNet.
@@ -48,43 +43,22 @@ class DetectionHead(nn.Module):
         self,
         *,
         rpn: ImagewiseRPN,
-        box_pool: nn.Module,
+        roi: RoIHeads,
         mask_pool: nn.Module | None,
         channels: int,
         num_things: int,
-        box_features: int = 1024,
         mask_channels: int = 256,
         mask_layers: int = 4,
-        roi_batch_size: int = 512,
-        score_threshold: float = 0.05,
-        nms_threshold: float = 0.5,
-        max_detections: int = 100,
         mask_kind: Kind = "lovasz",
         use_gt_boxes: bool = False,
         gt_box_keep_rate: float = 1.0,
     ) -> None:
         super().__init__()
         self.rpn = rpn
-        self.score_threshold = score_threshold
-        self.nms_threshold = nms_threshold
-        self.max_detections = max_detections
+        self.roi = roi
         self.mask_kind = mask_kind
         self.use_gt_boxes = use_gt_boxes
         self.gt_box_keep_rate = gt_box_keep_rate
-        # RoIHeads is the container of torchvision's parts; its own forward returns no detections in training.
-        self.roi = RoIHeads(
-            box_pool,
-            TwoMLPHead(channels * 7 * 7, box_features),
-            FastRCNNPredictor(box_features, num_things + 1),
-            fg_iou_thresh=0.5,
-            bg_iou_thresh=0.5,
-            batch_size_per_image=roi_batch_size,
-            positive_fraction=0.25,
-            bbox_reg_weights=(10.0, 10.0, 5.0, 5.0),
-            score_thresh=score_threshold,
-            nms_thresh=nms_threshold,
-            detections_per_img=max_detections,
-        )
         self.mask_pool = mask_pool
         if mask_pool is not None:
             self.mask_head = MaskRCNNHeads(channels, [mask_channels] * mask_layers, 1)
@@ -133,11 +107,11 @@ class DetectionHead(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Boxes, scores, classes and proposal rows of the detections of one image: the usual post-processing."""
         boxes = clip_boxes_to_image(boxes, size)
-        row, label = (scores > self.score_threshold).nonzero(as_tuple=True)
+        row, label = (scores > self.roi.score_thresh).nonzero(as_tuple=True)
         box, score = boxes[row, label], scores[row, label]
         big = remove_small_boxes(box, 1e-2)
         box, score, label, row = box[big], score[big], label[big], row[big]
-        keep = batched_nms(box, score, label, self.nms_threshold)[: self.max_detections]
+        keep = batched_nms(box, score, label, self.roi.nms_thresh)[: self.roi.detections_per_img]
         return box[keep], score[keep], label[keep], row[keep]
 
     def _scores(self, features: dict[str, Tensor], boxes: list[Tensor], classes: list[Tensor]) -> list[Tensor]:

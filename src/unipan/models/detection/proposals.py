@@ -1,4 +1,4 @@
-"""Sec. 3.3: region proposals, by torchvision's RPN, and what is sampled of anchors and proposals to train on.
+"""Sec. 3.3: region proposals, by torchvision's RPN, and how anchors and proposals are sampled for the losses.
 
 Everything that becomes a box stays in 32 bits. torchvision draws the samples of a batch from the global generator
 and takes means over the local batch; here every image has its own draw and the means are over all processes, so
@@ -14,7 +14,6 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from unipan.ops.distributed import mean_count
@@ -143,21 +142,3 @@ def sample(
         chosen[rows[order]] = True
         left = most - len(order)
     return chosen
-
-
-def sample_proposals(
-    roi: RoIHeads, proposals: list[Tensor], truths: list[Truth]
-) -> tuple[list[Tensor], list[Tensor], list[Tensor], tuple[Tensor, ...]]:
-    """What the box head trains on, per image: boxes (N 4), the thing that each should find, label, box deltas.
-
-    torchvision's `select_training_samples`, drawn image by image.
-    """
-    boxes = [truth["boxes"].to(proposals[0].dtype) for truth in truths]
-    proposals = roi.add_gt_proposals(proposals, boxes)
-    rows, labels = roi.assign_targets_to_proposals(proposals, boxes, [truth["labels"] for truth in truths])
-    most, share = roi.fg_bg_sampler.batch_size_per_image, roi.fg_bg_sampler.positive_fraction
-    chosen = [sample(label, most, share, truth["draw"]) for label, truth in zip(labels, truths, strict=True)]
-    proposals, rows, labels = ([each[c] for each, c in zip(p, chosen, strict=True)] for p in (proposals, rows, labels))
-    # An image without things has only background, whose deltas count nowhere.
-    wanted = [b[row] if len(b) else torch.zeros_like(p) for b, row, p in zip(boxes, rows, proposals, strict=True)]
-    return proposals, rows, labels, roi.box_coder.encode(wanted, proposals)
