@@ -126,11 +126,11 @@ def test_crowds_are_neighbours_and_never_errors() -> None:
 def check_law(truth: PanopticMap, prediction: PanopticMap, found: ImageErrors) -> None:
     matches = match_segments(truth, prediction)
     imperfect = matches.truth[matches.iou < 1]
-    assert set(np.flatnonzero(found.truth_kind != RIGHT)) == {*matches.missed, *imperfect}
+    assert set(np.flatnonzero(found.truth_kind != RIGHT)) == {*matches.false_negatives, *imperfect}
     assert set(np.flatnonzero(found.prediction_kind != RIGHT)) == set(matches.false_positives)
     boundary = KINDS.index("poor boundary")
     assert (found.truth_kind[imperfect] == boundary).all()
-    assert (found.iou[matches.missed] == 0).all()
+    assert (found.iou[matches.false_negatives] == 0).all()
     assert ((found.repaired > 0.5) & (found.repaired <= 1)).all()
     for side, one_sided in ((found.truth_kind, "spurious"), (found.prediction_kind, "missed")):
         assert KINDS.index(one_sided) not in side

@@ -64,7 +64,9 @@ def test_images_counted_at_once_count_as_one_by_one(seeds: list[int], refused: i
     assert whole.to_json() == single.to_json()
     assert found.iou.tolist() == [iou for each in alone for iou in each.iou.tolist()]
     starts = np.cumsum([0, *(len(image[1]) for image in images)])
-    expected = [row + start for each, start in zip(alone, starts, strict=False) for row in each.missed.tolist()]
+    expected = [
+        row + start for each, start in zip(alone, starts, strict=False) for row in each.false_negatives.tolist()
+    ]
     assert found.false_negatives.tolist() == expected
 
 
@@ -103,9 +105,9 @@ def test_void_and_crowds_of_one_image_do_not_reach_into_another() -> None:
     batch = Batch.of(images)
     assert batch.truth_area.tolist() == [2, 2, 2, 2, 2, 2, 2]
     strict, official = match_strict(batch), match_official(batch)
-    assert batch.prediction_image[strict.spurious].tolist() == [1]
-    assert batch.truth_image[strict.missed].tolist() == [1]
-    assert official.spurious.tolist() == strict.spurious.tolist()
+    assert batch.prediction_image[strict.false_positives].tolist() == [1]
+    assert batch.truth_image[strict.false_negatives].tolist() == [1]
+    assert official.false_positives.tolist() == strict.false_positives.tolist()
     assert sorted(batch.truth_image[strict.truth].tolist()) == [0, 1, 2, 3, 3]
 
 
@@ -113,8 +115,8 @@ def test_the_last_crowd_of_a_class_is_that_of_its_image() -> None:
     truth, prediction = of(["CCcc", "rrpp"], crowds="cC"), of(["kk..", "rrpp"])
     images = [(count_overlaps(truth, prediction), SegmentTable.of(truth), SegmentTable.of(prediction))] * 2
     batch = Batch.of(images)
-    assert match_strict(batch).spurious.tolist() == []
-    assert batch.prediction_image[match_official(batch).spurious].tolist() == [0, 1]
+    assert match_strict(batch).false_positives.tolist() == []
+    assert batch.prediction_image[match_official(batch).false_positives].tolist() == [0, 1]
 
 
 def test_a_repeated_name_is_refused_before_anything_is_counted() -> None:

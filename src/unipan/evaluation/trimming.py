@@ -27,8 +27,7 @@ def trim_stuff(prediction: PanopticMap, area: int) -> PanopticMap:
     Raises:
         ValueError: a negative area, or a map that disagrees with its segments.
     """
-    if area < 0:
-        raise ValueError(f"trim stuff: the area is {area} pixels; give 0 or more (4096 on COCO, 2048 on Cityscapes)")
+    _require_area(area)
     starts, lengths = runs(prediction.ids)
     ids = [segment.id for segment in prediction]
     rows = rows_of_ids(prediction.ids.reshape(-1)[starts], ids, "trim stuff")
@@ -88,7 +87,8 @@ class TrimEffect:
 
     @classmethod
     def of(cls, categories: Categories, area: int) -> "TrimEffect":
-        """Nothing counted yet."""
+        """Nothing counted yet. Raises ValueError for a negative area."""
+        _require_area(area)
         return cls(area, Scored.of(categories), Scored.of(categories))
 
     def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:
@@ -128,3 +128,8 @@ class TrimEffect:
             before, after = found["untrimmed"][key], found["trimmed"][key]
             lines.append(f"  {name}: {percent(before)}, trimmed {percent(after)}")
         return lines
+
+
+def _require_area(area: int) -> None:
+    if area < 0:
+        raise ValueError(f"trim stuff: the area is {area} pixels; give 0 or more (4096 on COCO, 2048 on Cityscapes)")
