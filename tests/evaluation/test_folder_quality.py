@@ -13,8 +13,10 @@ from tests.evaluation.cases import CLASSES, random_pair
 from tests.evaluation.test_matching import same
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation import folder_quality
+from unipan.evaluation.extra_metrics import extra_metrics
 from unipan.evaluation.folder_quality import FolderScores, score_folders
 from unipan.evaluation.folders import PanopticFolders
+from unipan.evaluation.image_pair import ImagePair
 
 Row = dict[str, Any]
 
@@ -158,3 +160,23 @@ def test_an_id_may_stand_in_two_images_but_not_twice_in_one(tmp_path: Path) -> N
     other.append(dict(other[0]))
     with pytest.raises(ValueError, match=f"image 1, segment {one[0]['id']}"):
         folders.read(1)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10**6), faults=st.integers(0, 5), threads=st.integers(1, 3))
+def test_extra_metrics_count_what_lenient_maps_give(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, faults: int, threads: int
+) -> None:
+    folders = write(tmp_path_factory.mktemp("extra"), seed, 6, faults)
+    empty = extra_metrics(CLASSES, trim_stuff=5)
+    scores = score_folders(folders, lenient=True, threads=threads, extra=list(empty.values()))
+    from_maps = extra_metrics(CLASSES, trim_stuff=5)
+    for name in scores.quality.names:
+        pair = ImagePair.of(*folders.maps(name), CLASSES, name)
+        for metric in from_maps.values():
+            metric.add(pair)
+    for found, expected in zip(scores.extra, from_maps.values(), strict=True):
+        assert found.to_json() == expected.to_json()
+        assert found.lines() == expected.lines()
+    assert all(metric.to_json() == other.to_json() for metric, other in zip(
+        empty.values(), extra_metrics(CLASSES, trim_stuff=5).values(), strict=True))  # fmt: skip
