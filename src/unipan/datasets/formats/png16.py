@@ -68,7 +68,8 @@ class Png16Writer:
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one map. Raises ValueError if a class has as many things as the divisor, or two crowds."""
         stem = self._images.add(name, image_id, panoptic)
-        numbers = instance_numbers(panoptic, self.categories, self.divisor, name)
+        remedy = "give a larger --divisor, or use coco"
+        numbers = instance_numbers(panoptic, self.categories, self.divisor, name, remedy)
         painted = paint(panoptic, {key: c * self.divisor + n for key, (c, n) in numbers.items()}, self._void)
         write_png(self.folder / "panoptic" / f"{stem}.png", painted.astype(np.uint16))
 

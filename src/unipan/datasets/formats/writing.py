@@ -94,9 +94,19 @@ def paint(panoptic: PanopticMap, values: Mapping[int, int], void: int) -> Intege
 
 
 def instance_numbers(
-    panoptic: PanopticMap, categories: Categories, limit: int, name: str
+    panoptic: PanopticMap, categories: Categories, limit: int, name: str, remedy: str = "use coco"
 ) -> dict[int, tuple[int, int]]:
-    """Segment id -> category id and instance number: things count from 1 within their class, stuff and crowds are 0.
+    """Segment id -> category id and instance number.
+
+    Things count from 1 within their class. A class's first stuff segment and its crowd are 0, further stuff segments
+    count from 1.
+
+    Args:
+        panoptic: the map.
+        categories: those that the format has declared.
+        limit: the first number that does not fit.
+        name: what error messages call the image.
+        remedy: what they suggest if there are too many segments of a class.
 
     Raises:
         ValueError: an unknown category, two crowds of one class (which would merge), or a class of `limit` things or
@@ -122,7 +132,7 @@ def instance_numbers(
         counts[category] += 1
         if number >= limit:
             raise ValueError(
-                f"{name}: more than {limit - 1} {segment.category.name} do not fit; give a larger --divisor, or coco"
+                f"{name}: more than {limit - 1} segments of class {segment.category.name} do not fit; {remedy}"
             )
         numbers[segment.id] = (category, number)
     return numbers
