@@ -103,7 +103,7 @@ def test_what_cannot_work_is_said_before_the_work(folder: Path, tmp_path: Path) 
 def test_what_is_read_is_never_written(folder: Path, option: str, side: str) -> None:
     file = folder / side / "panoptic.json"
     before = file.read_bytes()
-    with pytest.raises(ValueError, match=rf"{option} .*that file is an input"):
+    with pytest.raises(ValueError, match=rf"{option} .*this file is an input"):
         run(folder, option, str(file.parent / "panoptic" / ".." / "panoptic.json"), "--versus", str(folder / "bad"))
     assert file.read_bytes() == before
 

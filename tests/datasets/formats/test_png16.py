@@ -4,31 +4,10 @@ import json
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from tests.datasets.maps import CLASSES, parts, write_photo
+from tests.datasets.maps import declare, paint, parts, said, write_photo
 from unipan.datasets.formats.png16 import png16
-from unipan.panoptic.maps import PanopticMap
-
-
-def declare(folder: Path, **more: object) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classes.json").write_text(json.dumps({"categories": CLASSES.to_coco(), **more}))
-    return folder
-
-
-def paint(path: Path, pixels: object, dtype: type = np.uint16) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.array(pixels, dtype))
-
-
-def said(panoptic: PanopticMap) -> set[tuple[str, bool, tuple[int, ...]]]:
-    """Class, crowd and flat pixel positions of each segment."""
-    return {
-        (s.category.name, s.iscrowd, tuple(np.flatnonzero(panoptic.ids.reshape(-1) == s.id).tolist())) for s in panoptic
-    }
 
 
 def test_16_bits(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from unipan.datasets.formats.format import DatasetWriter, PanopticDataset
 from unipan.datasets.formats.png16 import Png16Writer, png16
 from unipan.datasets.formats.submissions import CityscapesInstanceWriter, CityscapesPanopticWriter, cityscapes_id
 from unipan.datasets.formats.two_channel import TwoChannelWriter, two_channel
-from unipan.datasets.formats.writing import instance_numbers, write_json
+from unipan.datasets.formats.writing import instance_numbers
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.panoptic.png import decode_png
@@ -102,12 +102,6 @@ def test_a_score_is_a_number(write: Write, score: float, tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"ulm.*\.png: the score of segment 7 is (nan|inf), not a number; "):
         writer.add("ulm_000001_000002.png", 1, broken)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
-def test_rows_are_json_that_any_reader_takes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a\.json: it would hold NaN or Infinity"):
-        write_json(tmp_path / "a.json", {"x": [float("inf")]})
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_class_with_more_things_than_the_divisor(tmp_path: Path) -> None:

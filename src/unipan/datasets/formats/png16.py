@@ -9,7 +9,8 @@ from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_
 from unipan.datasets.formats.format import Format
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
-from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint, write_json, write_png
+from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint, write_png
+from unipan.files import write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.datasets.formats.format import Format
-from unipan.datasets.formats.writing import WrittenImages, write_json, write_png
-from unipan.files import make_folder, write_atomically
+from unipan.datasets.formats.writing import WrittenImages, write_png
+from unipan.files import make_folder, write_atomically, write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import Row
 from unipan.panoptic.maps import PanopticMap

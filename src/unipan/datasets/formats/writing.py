@@ -1,23 +1,19 @@
-"""What the writers share: unique ids and names, label pictures, and JSON that every reader accepts."""
+"""What the writers share: unique ids and names, and label pictures."""
 
-import json
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import cv2
 import numpy as np
 
 from unipan.arrays import Integer
-from unipan.files import folder_atomically, write_atomically
+from unipan.files import NAN_HINT, folder_atomically, write_atomically
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import Row, path_inside
 from unipan.panoptic.maps import PanopticMap
-
-NAN_HINT = "`unipan data check --fix` removes such numbers"
 
 
 class WrittenImages:
@@ -66,16 +62,6 @@ class WrittenImages:
 def stem_of(name: str) -> str:
     """A file name without its suffix; folders are kept."""
     return str(PurePosixPath(name).with_suffix(""))
-
-
-def write_json(path: Path, content: dict[str, Any], indent: int | None = None) -> Path:
-    """Write a JSON file, whole or not at all, and return its path. Raises ValueError for NaN and Infinity."""
-    try:
-        text = json.dumps(content, indent=indent, allow_nan=False)
-    except ValueError as error:
-        raise ValueError(f"{path}: it would hold NaN or Infinity, which JSON does not have; {NAN_HINT}") from error
-    write_atomically(path, text.encode())
-    return path
 
 
 def write_png(path: Path, pixels: Integer[np.ndarray, "H W"]) -> None:
@@ -140,7 +126,7 @@ def instance_numbers(
 
 @contextmanager
 def new_folder(path: Path, option: str) -> Generator[Path, None, None]:
-    """`folder_atomically`; errors name `path` instead of the temporary folder beside it."""
+    """`folder_atomically`; errors name `path` instead of the temporary folder."""
     with folder_atomically(path, option) as folder:
         try:
             yield folder
