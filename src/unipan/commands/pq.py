@@ -83,7 +83,7 @@ def _pq(options: argparse.Namespace) -> int:
     other = None if versus is None else _score(PanopticFolders(truth, versus, options.gt_folder), options)
     if found is None or (versus is not None and other is None):
         return 1
-    quality, content, lines = found.quality, found.quality.to_json(), []
+    quality, content, lines = found.quality, found.quality.to_json(), list[str]()
     if other is not None:
         content["difference"], lines = paired_difference(quality, other.quality, f"{predictions} - {versus}")
     metrics = dict(zip(extra, found.extra, strict=True))
