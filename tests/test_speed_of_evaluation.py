@@ -1,4 +1,4 @@
-"""The folder evaluator's time beside bare decoding, in a process of its own: without type checks, as users have it."""
+"""The folder evaluator's time against bare decoding, in a process of its own: without type checks, as users have it."""
 
 import json
 import subprocess

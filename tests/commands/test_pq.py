@@ -24,7 +24,7 @@ def shifted(truth: PanopticMap, by: int, drop: int = 0) -> PanopticMap:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Truth and two predictions of three images, each a JSON with the PNGs beside it."""
+    """Truth and two predictions of three images, each a JSON with the PNGs next to it."""
     root = tmp_path_factory.mktemp("pq")
     for name, by, drop in (("truth", 0, 0), ("good", 1, 0), ("bad", 3, 1)):
         writer = PanopticWriter(root / name, CATEGORIES)

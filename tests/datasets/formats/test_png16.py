@@ -24,7 +24,7 @@ def test_16_bits(tmp_path: Path) -> None:
 
 
 def test_the_divisor_of_the_file_and_that_of_the_caller(tmp_path: Path) -> None:
-    paint(declare(tmp_path, divisor=256) / "x.png", [[4 * 256 + 1, 9 * 256]])  # PNGs beside classes.json will do
+    paint(declare(tmp_path, divisor=256) / "x.png", [[4 * 256 + 1, 9 * 256]])  # PNGs next to classes.json will do
     assert said(png16(tmp_path).truth(0)) == {("door", False, (0,)), ("wall", False, (1,))}
     with pytest.raises(ValueError, match="class 1 is not in"):
         png16(tmp_path, divisor=1000).truth(0)
