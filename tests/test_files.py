@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and what stands in the way is said before the work."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -7,7 +8,16 @@ from pathlib import Path
 import pytest
 
 import unipan.files
-from unipan.files import folder_atomically, make_folder, read_bytes, require_file, require_folder, write_atomically
+from unipan.files import (
+    folder_atomically,
+    make_folder,
+    read_bytes,
+    require_file,
+    require_folder,
+    require_other_file,
+    write_atomically,
+    write_json,
+)
 
 
 def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
@@ -45,6 +55,28 @@ def test_a_look_beforehand_makes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
     with pytest.raises(ValueError, match="--out new: nothing may be written to"):
         require_folder(Path("new"), "--out")
+
+
+def test_an_output_replaces_no_input(tmp_path: Path) -> None:
+    (tmp_path / "in.json").touch()
+    (tmp_path / "link.json").symlink_to(tmp_path / "in.json")
+    inputs = [tmp_path / "missing.json", tmp_path / "in.json"]
+    require_other_file(tmp_path / "out.json", "--json", inputs)
+    for path in (tmp_path / "in.json", tmp_path / "link.json"):
+        with pytest.raises(ValueError, match=rf"--json {path}: this file is an input"):
+            require_other_file(path, "--json", inputs)
+    with pytest.raises(ValueError, match=r"--json .*: a folder of this name is there"):
+        require_other_file(tmp_path, "--json", inputs)
+
+
+def test_json_is_whole_and_any_reader_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    assert write_json(path, {"a": None}) == path
+    assert json.loads(path.read_text()) == {"a": None}
+    assert path.read_text().endswith("}\n")
+    with pytest.raises(ValueError, match=r"b\.json: it would hold NaN or Infinity"):
+        write_json(tmp_path / "b.json", {"x": [float("inf")]})
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -94,5 +126,5 @@ def test_bytes_of_a_pipe_of_nothing_and_of_what_one_call_does_not_read(
 def test_bytes_of_no_file_and_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="absent: no such file"):
         read_bytes(tmp_path / "absent")
-    with pytest.raises(ValueError, match="a folder stands where a file is needed"):
+    with pytest.raises(ValueError, match="this is a folder, a file is needed"):
         read_bytes(tmp_path)

@@ -19,7 +19,7 @@ VERBS = {
     "data": "check, convert and show datasets, COCO panoptic and others",
     "import": "make a checkpoint of detectron2's Panoptic FPN or torchvision's Mask R-CNN",
     "scenes": "draw street scenes with exact truth as a COCO panoptic dataset",
-    "reproduce": "train and print the paper's tables at the size of your data, beside the paper's rows",
+    "reproduce": "train and print the paper's tables at the size of your data, next to the paper's rows",
     "demo": "three fusions of the bundled checkpoint on fresh scenes, as a table and a page",
 }
 """Each verb is a module of `unipan.commands` with a `main(arguments) -> exit code`; `import` is in import_.py, because

@@ -77,7 +77,7 @@ def test_the_page_says_which_of_the_two_stands_in_figure_k(
     assert "With and without parameters: gains and losses" in one
     assert "Ours and UPSNet: gains and losses" not in one
     assert "Ours and UPSNet: gains and losses" in two
-    assert f"in Figure K beside UPSNet, the checkpoint {rival}, on 2 scenes" in two
+    assert f"in Figure K with UPSNet, the checkpoint {rival}, on 2 scenes" in two
 
 
 def test_another_network_than_upsnet_is_refused(

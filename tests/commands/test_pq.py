@@ -24,7 +24,7 @@ def shifted(truth: PanopticMap, by: int, drop: int = 0) -> PanopticMap:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Truth and two predictions of three images, each a JSON with the PNGs beside it."""
+    """Truth and two predictions of three images, each a JSON with the PNGs next to it."""
     root = tmp_path_factory.mktemp("pq")
     for name, by, drop in (("truth", 0, 0), ("good", 1, 0), ("bad", 3, 1)):
         writer = PanopticWriter(root / name, CATEGORIES)
@@ -103,7 +103,7 @@ def test_what_cannot_work_is_said_before_the_work(folder: Path, tmp_path: Path) 
 def test_what_is_read_is_never_written(folder: Path, option: str, side: str) -> None:
     file = folder / side / "panoptic.json"
     before = file.read_bytes()
-    with pytest.raises(ValueError, match=rf"{option} .*that file is an input"):
+    with pytest.raises(ValueError, match=rf"{option} .*this file is an input"):
         run(folder, option, str(file.parent / "panoptic" / ".." / "panoptic.json"), "--versus", str(folder / "bad"))
     assert file.read_bytes() == before
 

@@ -1,13 +1,10 @@
 """The table of pq and evaluate and the one of the demo print the same figures."""
 
-import json
-from pathlib import Path
-
 import pytest
 from rich.console import Console
 
 from tests.evaluation.cases import CLASSES, of, random_pair
-from unipan.commands.tables import print_scores, write_json
+from unipan.commands.tables import print_scores
 from unipan.demo.run import FUSIONS, score_table
 from unipan.evaluation.bootstrap import bootstrap_quality
 from unipan.evaluation.panoptic_quality import PanopticQuality
@@ -54,8 +51,3 @@ def test_the_columns_stand_below_each_other(capsys: pytest.CaptureFixture[str]) 
         *([group, *map(str, each.values()), str(quality.compute()[group].n)]  # type: ignore[union-attr]
           for group in GROUPS if (each := bootstrap_quality(quality)[group]) is not None),
     ]  # fmt: skip
-
-
-def test_json_is_written_whole(tmp_path: Path) -> None:
-    write_json(tmp_path / "new" / "a.json", {"a": None})
-    assert json.loads((tmp_path / "new" / "a.json").read_text()) == {"a": None}

@@ -22,7 +22,7 @@ C, P, S = (ord(letter) * 1000 for letter in "cps")
 
 
 def write(folder: Path, maps: list[PanopticMap]) -> Path:
-    """panoptic.json beside the folder panoptic: the official convention."""
+    """panoptic.json next to the folder panoptic: the official convention."""
     with PanopticWriter(folder, CLASSES) as writer:
         for number, panoptic in enumerate(maps):
             writer.add(f"{number}.jpg", number, panoptic)

@@ -55,9 +55,9 @@ def test_the_numbers_of_the_baselines() -> None:
             0.6,
             0.3,
         )
-    merger = preset("coco_panoptic_fpn")
-    assert (merger.loss.panoptic, merger.inference.fusion) == (0, "heuristic")
-    assert (merger.decoder.channels, merger.decoder.groups, merger.decoder.deformable) == (128, 32, False)
+    baseline = preset("coco_panoptic_fpn")
+    assert (baseline.loss.panoptic, baseline.inference.fusion) == (0, "heuristic")
+    assert (baseline.decoder.channels, baseline.decoder.groups, baseline.decoder.deformable) == (128, 32, False)
 
 
 @pytest.mark.parametrize("name", ["upsnet", "scenes_mask", "scenes_upsnet_upsnet", "scenes_upsnet_panoptic_fpn"])

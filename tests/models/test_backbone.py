@@ -67,7 +67,7 @@ def test_squeeze_and_excite_has_the_papers_size_and_touches_p5s_input_only() -> 
     assert ratio[squeezed > 0].max() < 1
 
 
-def test_frozen_stem_and_res2_learn_nothing_and_statistics_stand_still(tmp_path: Path) -> None:
+def test_frozen_stem_and_res2_learn_nothing_and_statistics_stay(tmp_path: Path) -> None:
     save_file(resnet_state(18), tmp_path / "weights.safetensors")
     backbone = ResNetFPN(depth=18, fpn_channels=16, frozen=True).train()
     backbone.load_pretrained(str(tmp_path / "weights.safetensors"))

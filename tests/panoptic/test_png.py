@@ -184,7 +184,7 @@ def test_bad_pngs_are_named(tmp_path: Path) -> None:
         cv2.imwrite(str(path), grey)
         with pytest.raises(ValueError, match=r"x\.png: a panoptic PNG has three 8-bit channels"):
             decode_png(path)
-    with pytest.raises(ValueError, match="a folder stands where a file is needed"):
+    with pytest.raises(ValueError, match="this is a folder, a file is needed"):
         decode_png(tmp_path)
 
 

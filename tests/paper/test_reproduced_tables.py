@@ -26,7 +26,7 @@ SHOWN = [
 
 
 def our_records(data: str) -> list[ExperimentRecord]:
-    """Those that the repository carries: who ran more in this clone has others beside them."""
+    """Those that the repository carries: who ran more in this clone has others in addition."""
     ours = {path.name for path in tracked_files()}
     return [each for each in load_records(RECORDS) if each.data == data and each.file_name in ours]
 

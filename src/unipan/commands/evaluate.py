@@ -40,9 +40,9 @@ def evaluate(
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
-    from unipan.commands.tables import print_scores, write_json
+    from unipan.commands.tables import print_scores
     from unipan.datasets.sources import open_data
-    from unipan.files import checkpoint_path, require_file
+    from unipan.files import checkpoint_path, require_file, write_json
 
     if json_file is not None:
         require_file(json_file, "--json")
@@ -71,7 +71,7 @@ def evaluate(
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     print_scores(found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent", lines)
     if json_file is not None:
-        write_json(json_file, scores)
+        write_json(json_file, scores, indent=1)
 
 
 def describe(scores: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""AP of boxes and masks (IoU .50:.95), counted by faster-coco-eval: pycocotools' rules, in C++.
+"""AP of boxes and masks (IoU 0.50:0.95), counted by faster-coco-eval: pycocotools' rules, in C++.
 
 Detections count before any fusion; only things count; crowds of the truth absorb detections as pycocotools has it.
 """

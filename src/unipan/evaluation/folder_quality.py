@@ -174,7 +174,7 @@ def evaluate_folders(
         truth, prediction: two JSONs, or folders that hold panoptic.json; images are matched by id.
         gt_folder, pred_folder: their PNGs; by default the JSON's path without .json.
         lenient, threads: see `score_folders`.
-        extra: makes the metrics to be counted beside PQ for the dataset's categories.
+        extra: makes the metrics to be counted in addition to PQ for the dataset's categories.
 
     Raises:
         FileNotFoundError: a JSON is missing.

@@ -133,8 +133,3 @@ class TrimEffect:
             before, after = found["untrimmed"][key], found["trimmed"][key]
             lines.append(f"  {name}: {percent(before)}, trimmed {percent(after)}")
         return lines
-
-
-def _require_area(area: int) -> None:
-    if area < 0:
-        raise ValueError(f"trim stuff: the area is {area} pixels; give 0 or more (4096 on COCO, 2048 on Cityscapes)")

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from unipan.files import read_bytes
+
 Row = dict[str, Any]
 """One object of a COCO JSON: an image, an annotation, a segment or a category."""
 ImageId = int | str
@@ -17,11 +19,9 @@ def load_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        FileNotFoundError, ValueError: it is missing or broken; one sentence that names the file.
+        FileNotFoundError, ValueError: it is missing, a folder or broken; one sentence that names the file.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         return _parse(data)
     except (ValueError, RecursionError) as error:

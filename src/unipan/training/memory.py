@@ -3,7 +3,7 @@
 What autograd keeps for the backward pass is counted with hooks on small inputs of the network itself, of two sizes
 each, and extended linearly: every part is linear in its pixels or in its regions. Weights, gradients and optimiser are
 counted exactly. Regions count as if every limit were reached (512 sampled proposals, 100 detections), so the figure is
-rather high than low early in training. `docs/full_size.md` has it beside measured peaks.
+rather high than low early in training. `docs/full_size.md` compares it with measured peaks.
 """
 
 import itertools

@@ -151,12 +151,12 @@ class RunRecord:
             save_checkpoint(self.folder / f"{name}.safetensors", network.state_dict(), config, categories, metrics)
 
     def save_resume(self, state: dict[str, object], config: Config) -> None:
-        """Everything a resume needs, written beside first."""
+        """Everything a resume needs, written to a temporary file first."""
         folder = self.folder / "resume"
         folder.mkdir(exist_ok=True)
-        beside = folder / "state.part"
-        torch.save(state | {"config": asdict(config), "origin": self.origin}, beside)
-        beside.replace(folder / "state.pt")
+        temporary = folder / "state.part"
+        torch.save(state | {"config": asdict(config), "origin": self.origin}, temporary)
+        temporary.replace(folder / "state.pt")
 
     def load_resume(self) -> tuple[dict[str, object], Config, dict[str, Any]]:
         """State, config and origin of the interrupted run.

@@ -4,31 +4,10 @@ import json
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from tests.datasets.maps import CLASSES, parts, write_photo
+from tests.datasets.maps import declare, paint, parts, said, write_photo
 from unipan.datasets.formats.png16 import png16
-from unipan.panoptic.maps import PanopticMap
-
-
-def declare(folder: Path, **more: object) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "classes.json").write_text(json.dumps({"categories": CLASSES.to_coco(), **more}))
-    return folder
-
-
-def paint(path: Path, pixels: object, dtype: type = np.uint16) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.array(pixels, dtype))
-
-
-def said(panoptic: PanopticMap) -> set[tuple[str, bool, tuple[int, ...]]]:
-    """Class, crowd and flat pixel positions of each segment."""
-    return {
-        (s.category.name, s.iscrowd, tuple(np.flatnonzero(panoptic.ids.reshape(-1) == s.id).tolist())) for s in panoptic
-    }
 
 
 def test_16_bits(tmp_path: Path) -> None:
@@ -45,7 +24,7 @@ def test_16_bits(tmp_path: Path) -> None:
 
 
 def test_the_divisor_of_the_file_and_that_of_the_caller(tmp_path: Path) -> None:
-    paint(declare(tmp_path, divisor=256) / "x.png", [[4 * 256 + 1, 9 * 256]])  # PNGs beside classes.json will do
+    paint(declare(tmp_path, divisor=256) / "x.png", [[4 * 256 + 1, 9 * 256]])  # PNGs next to classes.json will do
     assert said(png16(tmp_path).truth(0)) == {("door", False, (0,)), ("wall", False, (1,))}
     with pytest.raises(ValueError, match="class 1 is not in"):
         png16(tmp_path, divisor=1000).truth(0)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.datasets.formats.test_png16 import declare, paint, said
+from tests.datasets.maps import declare, paint, said
 from unipan.datasets.formats.semantic_masks import semantic_and_masks
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.datasets.formats.test_png16 import declare, paint, said
+from tests.datasets.maps import declare, paint, said
 from unipan.datasets.formats.two_channel import two_channel
 
 

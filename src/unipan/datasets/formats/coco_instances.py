@@ -16,7 +16,8 @@ from unipan.datasets.formats.classes import read_classes
 from unipan.datasets.formats.format import Format, FormatOptions, Overlap
 from unipan.datasets.formats.label_picture import read_labels
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, find_image
-from unipan.datasets.formats.writing import WrittenImages, stem_of, write_json
+from unipan.datasets.formats.writing import WrittenImages, stem_of
+from unipan.files import write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, load_json, path_inside, rows_of, unique_rows
 from unipan.panoptic.maps import PanopticMap, panoptic_map
