@@ -11,7 +11,7 @@ help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
 	@echo "make test       every check and every test"
 	@echo "make test-long  a real training step of each of the paper's recipes at full size (an hour on a laptop)"
-	@echo "make bench      seconds of PQ beside decoding, hotcoco, torchmetrics and panopticapi's algorithm"
+	@echo "make bench      whole processes of unipan pq beside hotcoco: time and memory"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make docs       the documentation site -> site/index.html"
 	@echo "make dist       sdist and wheel -> dist/, and tests run from the unpacked sdist"
@@ -26,8 +26,8 @@ $(VENV)/.uv:
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.uv pyproject.toml constraints.txt
-	@echo "installing unipan and its dependencies (torch is several GB) ..."
-	$(INSTALL) --editable .
+	@echo "installing unipan and what inference needs (torch is several GB) ..."
+	$(INSTALL) --editable '.[torch]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt

@@ -1,50 +1,53 @@
-"""PQ of two folders of PNGs: our evaluator beside panopticapi's algorithm, torchmetrics, hotcoco and bare decoding.
+"""Whole processes of `unipan pq` beside hotcoco, as a user would time them, with their memory.
 
-Everything runs in this one process on the same files, interleaved, so that a busy machine slows all of them; ratios of
-medians are what counts. Maps are drawn: 60 segments in 133 classes, smooth, or noisy with a fifth of the pixels strewn.
+Every candidate runs in a process of its own on the same files, one after the other in turn, so that a busy machine
+slows all of them; ratios of medians are what counts. Maps are drawn: 640 x 480, 60 segments in 133 classes. With more
+than 100 pairs, files repeat (hard links), so 5,000 pairs take few megabytes.
 
-    python benchmarks/evaluation.py [--images 16] [--repeats 5] [--json FILE]
+    python benchmarks/evaluation.py [--pairs 20 400 5000] [--repeats 5] [--old CHECKOUT] [--install] [--json FILE]
 """
 
 import argparse
 import json
+import multiprocessing
 import os
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-
-import cv2
-import numpy as np
-
-from unipan.evaluation.folder_quality import score_folders
-from unipan.evaluation.folders import PanopticFolders
-from unipan.panoptic.png import decode_png
+from typing import Any
 
 CATEGORIES = [{"id": n, "name": f"class {n}", "isthing": int(n <= 80), "color": [n, n, n]} for n in range(1, 134)]
-KINDS = {"640x480 smooth": (480, 640, False), "640x480 noisy": (480, 640, True)}
-KINDS |= {"2048x1024 smooth": (1024, 2048, False), "2048x1024 noisy": (1024, 2048, True)}
 SIDES = ("truth", "prediction")
+DRAWN = 100
+HEIGHT, WIDTH, SEEDS = 480, 640, 60
+ROOT = Path(__file__).resolve().parents[1]
+
+HOTCOCO = "import sys; from hotcoco.panoptic import PanopticEval; e = PanopticEval(*sys.argv[1:]); e.run()"
 
 
-def draw(folder: Path, images: int, height: int, width: int, noisy: bool) -> None:
-    """Write truth.json, prediction.json and their folders."""
+def draw(folder: Path, pairs: int, noisy: bool = False) -> None:
+    """Write truth.json, prediction.json and their folders of PNGs."""
+    import cv2
+    import numpy as np
+
     rng = np.random.default_rng(0)
-    annotations: dict[str, list[dict]] = {side: [] for side in SIDES}
-    for number in range(images):
-        seeds = np.ones((height, width), np.uint8)
-        seeds[rng.integers(0, height, 60), rng.integers(0, width, 60)] = 0
+    annotations: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    for number in range(min(pairs, DRAWN)):
+        seeds = np.ones((HEIGHT, WIDTH), np.uint8)
+        seeds[rng.integers(0, HEIGHT, SEEDS), rng.integers(0, WIDTH, SEEDS)] = 0
         cells = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
         count = int(cells.max())
         ids = np.concatenate([[0], rng.choice(2**24 - 1, count, replace=False) + 1])
         classes = rng.integers(1, 134, count + 1)
         for side, rows in annotations.items():
             labels = np.where(cells == 3, 0, cells) if side == "truth" else np.roll(cells, (5, 9), (0, 1))
-            if noisy:
-                strewn = rng.random((height, width)) < 0.2
+            if noisy:  # a fifth of the pixels strewn
+                strewn = rng.random((HEIGHT, WIDTH)) < 0.2
                 labels[strewn] = rng.integers(1, count + 1, int(strewn.sum()))
             pixels = np.bincount(labels.ravel(), minlength=count + 1)
             colours = (ids[labels][..., None] >> np.array([16, 8, 0])) & 255  # blue, green, red
@@ -57,195 +60,108 @@ def draw(folder: Path, images: int, height: int, width: int, noisy: bool) -> Non
             ]
             rows.append({"image_id": number, "file_name": f"{number}.png", "segments_info": segments})
     for side, rows in annotations.items():
-        listed = [{"id": n, "file_name": f"{n}.jpg", "height": height, "width": width} for n in range(images)]
+        for number in range(DRAWN, pairs):
+            os.link(folder / side / f"{number % DRAWN}.png", folder / side / f"{number}.png")
+            rows.append({**rows[number % DRAWN], "image_id": number, "file_name": f"{number}.png"})
+        listed = [{"id": n, "file_name": f"{n}.jpg", "height": HEIGHT, "width": WIDTH} for n in range(pairs)]
         content = {"images": listed, "annotations": rows, "categories": CATEGORIES}
         (folder / f"{side}.json").write_text(json.dumps(content))
 
 
-def ours(folder: Path) -> float:
-    found = score_folders(PanopticFolders(folder / "truth.json", folder / "prediction.json"))
-    return found.quality.to_json()["strict"]["All"]["pq"]
+def run(command: list[str], source: Path) -> dict[str, float]:
+    """Wall and processor seconds of one process, and the most memory it had, in MB."""
+    environment = {**os.environ, "PYTHONPATH": str(source / "src")}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
+    wall = time.perf_counter() - start
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "MB": used.ru_maxrss / 1024}
 
 
-def decoding(decode: Callable[[str], object]) -> Callable[[Path], None]:
-    """Nothing but reading the PNGs, with as many threads as ours has."""
-
-    def run(folder: Path) -> None:
-        names = [str(path) for path in folder.glob("*/*.png")]
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for _ in pool.map(lambda name: decode(name) is None, names):
-                pass
-
-    return run
-
-
-def by_opencv(name: str) -> object:
-    return cv2.imdecode(np.fromfile(name, np.uint8), cv2.IMREAD_UNCHANGED)
-
-
-def by_torchvision(name: str) -> object:
-    from torchvision.io import decode_image, read_file
-
-    return decode_image(read_file(name))
-
-
-def hotcoco(folder: Path) -> float:
-    from hotcoco.panoptic import PanopticEval
-
-    run = PanopticEval(str(folder / "truth.json"), str(folder / "prediction.json"))
-    run.evaluate()
-    return run.results()["All"]["pq"]
-
-
-def plain(folder: Path) -> float:
-    """The official algorithm as it is published: np.unique over 64-bit pairs of pixels, loops over segments.
-
-    panopticapi itself is in no registry; it spreads images over processes, this does one after the other.
-    """
-    files = {side: json.loads((folder / f"{side}.json").read_text()) for side in SIDES}
-    things = {category["id"]: category["isthing"] for category in files["truth"]["categories"]}
-    sums = {category: np.zeros(4) for category in things}
-    predictions = {each["image_id"]: each for each in files["prediction"]["annotations"]}
-    for truth in files["truth"]["annotations"]:
-        prediction = predictions[truth["image_id"]]
-        pair = {"truth": truth, "prediction": prediction}
-        maps = [decode_png(folder / side / each["file_name"]).astype(np.uint64) for side, each in pair.items()]
-        _count_plainly(*({s["id"]: s for s in each["segments_info"]} for each in pair.values()), *maps, sums)
-    means = {}
-    for kind in (None, 1, 0):
-        present = [each for key, each in sums.items() if kind in (None, things[key]) and each[1:].any()]
-        means[kind] = sum(iou / (tp + fp / 2 + fn / 2) for iou, tp, fp, fn in present) / len(present)
-    return means[None]
-
-
-def _count_plainly(
-    truth: dict[int, dict], prediction: dict[int, dict], gt: np.ndarray, pred: np.ndarray, sums: dict[int, np.ndarray]
-) -> None:
-    """IoU, TP, FP, FN of one image by the published rules; a KeyError where JSON and PNG disagree."""
-    labels, counts = np.unique(pred, return_counts=True)
-    area = dict(zip(labels.tolist(), counts.tolist(), strict=True))
-    odd = (area.keys() - {0}) ^ prediction.keys()
-    if odd:
-        raise KeyError(min(odd))
-    labels, counts = np.unique(gt * np.uint64(256**3) + pred, return_counts=True)
-    shared = {divmod(key, 256**3): n for key, n in zip(labels.tolist(), counts.tolist(), strict=True)}
-    crowds = {row["category_id"]: t for t, row in truth.items() if row["iscrowd"]}
-    hit: tuple[set[int], set[int]] = (set(), set())
-    for (t, p), pixels in shared.items():
-        if t not in truth or p not in prediction or truth[t]["iscrowd"]:
-            continue
-        if truth[t]["category_id"] == prediction[p]["category_id"]:
-            iou = pixels / (truth[t]["area"] + area[p] - pixels - shared.get((0, p), 0))
-            if iou > 0.5:
-                sums[truth[t]["category_id"]] += (iou, 1, 0, 0)
-                hit[0].add(t)
-                hit[1].add(p)
-    for t in truth.keys() - hit[0]:
-        sums[truth[t]["category_id"]] += (0, 0, 0, not truth[t]["iscrowd"])
-    for p in prediction.keys() - hit[1]:
-        category = prediction[p]["category_id"]
-        ignored = shared.get((0, p), 0) + shared.get((crowds.get(category, -1), p), 0)
-        sums[category] += (0, 0, ignored / area[p] <= 0.5, 0)
-
-
-def torchmetrics(folder: Path) -> float:
-    """It knows no files: the maps are decoded and spread to (class, instance) first; void has no place in it."""
-    import torch
-    from torchmetrics.detection import PanopticQuality
-
-    sets = [{c["id"] for c in CATEGORIES if c["isthing"] == flag} for flag in (1, 0)]
-    metric = PanopticQuality(*sets, allow_unknown_preds_category=True)
-    sides = {side: json.loads((folder / f"{side}.json").read_text())["annotations"] for side in SIDES}
-    for truth, prediction in zip(*sides.values(), strict=True):
-        pair = []
-        for side, each in zip(SIDES, (truth, prediction), strict=True):
-            ids = decode_png(folder / side / each["file_name"])
-            known, inverse = np.unique(ids, return_inverse=True)
-            classes = {s["id"]: s["category_id"] for s in each["segments_info"]}
-            labels = np.array([classes.get(int(key), 0) for key in known])[inverse.reshape(ids.shape)]
-            pair.append(torch.from_numpy(np.stack([labels, ids], -1))[None])
-        metric.update(pair[1], pair[0])
-    return float(metric.compute())
-
-
-def candidates(slow: bool) -> dict[str, Callable[[Path], object]]:
-    """What is installed; `slow` takes in what needs seconds an image."""
-    found: dict[str, tuple[str, Callable[[Path], object]]] = {
-        "unipan": ("unipan", ours),
-        "decoding, opencv": ("cv2", decoding(by_opencv)),
-        "decoding, torchvision": ("torchvision", decoding(by_torchvision)),
-        "hotcoco": ("hotcoco", hotcoco),
+def interleaved(candidates: dict[str, tuple[list[str], Path]], repeats: int) -> dict[str, dict[str, float]]:
+    """Medians of each candidate over rounds in which each runs once."""
+    found: dict[str, list[dict[str, float]]] = {label: [] for label in candidates}
+    for _ in range(repeats):
+        for label, (command, source) in candidates.items():
+            found[label].append(run(command, source))
+    return {
+        label: {key: statistics.median(each[key] for each in rows) for key in rows[0]} for label, rows in found.items()
     }
-    if slow:
-        found |= {"panopticapi's algorithm, one core": ("numpy", plain), "torchmetrics": ("torchmetrics", torchmetrics)}
-    return {label: run for label, (module, run) in found.items() if find_spec(module) is not None}
 
 
-def measure(images: int, repeats: int, kinds: list[str], slow: bool) -> dict[str, dict[str, dict[str, float]]]:
-    """Median seconds (wall and processor) per image and candidate, for each kind of maps."""
-    report = {}
-    for kind in kinds:
-        height, width, noisy = KINDS[kind]
+def commands(folder: Path, pairs: int, old: Path | None) -> dict[str, tuple[list[str], Path]]:
+    """What is compared on the files of a folder; the first is what the others' figures are divided into."""
+    files = [str(folder / f"{side}.json") for side in SIDES]
+    python = sys.executable
+    found = {"unipan pq": ([python, "-m", "unipan", "pq", *files], ROOT)}
+    if pairs <= 1000:
+        found["unipan pq --html"] = ([python, "-m", "unipan", "pq", *files, "--html", str(folder / "page")], ROOT)
+    if find_spec("hotcoco"):
+        found["hotcoco"] = ([python, "-c", HOTCOCO, *files], ROOT)
+    if old is not None:
+        found["unipan pq, old"] = ([python, "-m", "unipan", "pq", *files], old)
+    return found
+
+
+def table(title: str, found: dict[str, dict[str, float]]) -> None:
+    """Medians, and the first one's wall and processor time by each."""
+    first = next(iter(found.values()))
+    print(f"\n{title}: seconds wall (processor), MB, and the first one's time divided by this one's")
+    for label, each in found.items():
+        wall, cpu = first["wall"] / each["wall"], first["cpu"] / each["cpu"]
+        print(f"  {label:24}{each['wall']:8.2f} ({each['cpu']:.2f}){each['MB']:8.0f} MB   {wall:5.2f} ({cpu:.2f})")
+
+
+def help_texts(old: Path | None, repeats: int) -> dict[str, dict[str, float]]:
+    """The time that `--help` takes."""
+    found = {}
+    for options in (["--help"], ["pq", "--help"]):
+        for label, source in (("", ROOT), *([(", old", old)] if old else [])):
+            found[f"unipan {' '.join(options)}{label}"] = ([sys.executable, "-m", "unipan", *options], source)
+    return interleaved(found, repeats)
+
+
+def installed() -> dict[str, float]:
+    """MB of site-packages of a fresh environment with each extra."""
+    found = {}
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+    for extra in ("", "[torch]", "[train]", "[all]"):
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            draw(folder, images if width < 1000 else max(2, images // 4), height, width, noisy)
-            count = len(list(folder.glob("truth/*.png")))
-            times: dict[str, list[tuple[float, float]]] = {}
-            figures = {}
-            for _ in range(repeats):
-                for label, run in candidates(slow).items():
-                    start = time.perf_counter(), time.process_time()
-                    figures[label] = run(folder)
-                    took = time.perf_counter() - start[0], time.process_time() - start[1]
-                    times.setdefault(label, []).append(took)
-            exact = [
-                figures[label]
-                for label in ("unipan", "hotcoco", "panopticapi's algorithm, one core")
-                if label in figures
-            ]
-            if max(exact) - min(exact) > 1e-9:
-                raise SystemExit(f"{kind}: the figures differ: {figures}")
-            report[kind] = {
-                label: dict(
-                    zip(
-                        ("wall", "cpu"),
-                        (statistics.median(each) / count for each in zip(*rows, strict=True)),
-                        strict=True,
-                    )
-                )
-                for label, rows in times.items()
-            }
-    return report
-
-
-def ratios(times: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Processor time of ours by each other's, and by the faster decoding."""
-    mine = times["unipan"]["cpu"]
-    found = {label: mine / each["cpu"] for label, each in times.items() if label != "unipan"}
-    found["decoding"] = max(ratio for label, ratio in found.items() if label.startswith("decoding"))
+            subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, name], check=True)
+            install = [uv, "pip", "install", "--quiet", "--link-mode", "copy", "--python", f"{name}/bin/python"]
+            subprocess.run([*install, "--constraint", str(ROOT / "constraints.txt"), f"{ROOT}{extra}"], check=True)
+            files = Path(name, "lib").rglob("*")
+            found[f"unipan{extra}"] = sum(path.lstat().st_size for path in files if path.is_file()) / 1e6
+            print(f"  unipan{extra}: {found[f'unipan{extra}']:.0f} MB installed")
     return found
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=16, help="of 640x480; a quarter of it of 2048x1024")
+    parser.add_argument("--pairs", type=int, nargs="*", default=[20, 400])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--fast", action="store_true", help="leave out what takes seconds an image")
+    parser.add_argument("--noisy", action="store_true", help="a fifth of the pixels strewn")
+    parser.add_argument("--old", type=Path, help="another checkout of unipan to compare with")
+    parser.add_argument("--install", action="store_true", help="also the size of fresh installations, which downloads")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    for module in ("torchvision", "hotcoco", "torchmetrics"):
-        if find_spec(module) is None:
-            print(f"{module} is not installed: not compared")
-    report = measure(args.images, args.repeats, args.kinds, not args.fast)
-    for kind, times in report.items():
-        print(f"\n{kind}: ms per image, wall (processor), and unipan's time by the other's")
-        by = ratios(times)
-        for label, each in times.items():
-            wall = f"{times['unipan']['wall'] / each['wall']:.2f}"
-            note = "" if label == "unipan" else f"   {wall} wall, {by[label]:.2f} processor"
-            print(f"  {label:36}{1000 * each['wall']:8.1f} ({1000 * each['cpu']:.1f}){note}")
+    report: dict[str, Any] = {}
+    for pairs in args.pairs:
+        with tempfile.TemporaryDirectory() as name:
+            # In a process of its own: a child's peak memory counts what its parent held when it was started.
+            drawing = multiprocessing.get_context("spawn").Process(target=draw, args=(Path(name), pairs, args.noisy))
+            drawing.start()
+            drawing.join()
+            report[f"{pairs} pairs"] = interleaved(commands(Path(name), pairs, args.old), args.repeats)
+            table(f"{pairs} pairs", report[f"{pairs} pairs"])
+    report["help"] = help_texts(args.old, args.repeats)
+    table("help", report["help"])
+    if args.install:
+        report["installed"] = installed()
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import hotcoco, plain, torchmetrics
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
 from unipan.evaluation.folder_quality import score_folders
 from unipan.evaluation.folders import PanopticFolders
 from unipan.panoptic.maps import panoptic_map
+from unipan.panoptic.png import decode_png
 
+SIDES = ("truth", "prediction")
 SEEDS = range(2_000_000, 2_000_012)
 Content = dict[str, Any]
 Files = dict[str, Content]
@@ -105,6 +106,86 @@ def ours(folder: Path, kind: str, lenient: bool) -> float | str:
         return "refuses, by file and id"
     scores = found.quality.to_json()[kind]
     return "null" if scores is None else scores["All"]["pq"]
+
+
+def hotcoco(folder: Path) -> float:
+    from hotcoco.panoptic import PanopticEval
+
+    run = PanopticEval(str(folder / "truth.json"), str(folder / "prediction.json"))
+    run.evaluate()
+    return run.results()["All"]["pq"]
+
+
+def plain(folder: Path) -> float:
+    """The official algorithm as it is published: np.unique over 64-bit pairs of pixels, loops over segments.
+
+    panopticapi itself is in no registry; it spreads images over processes, this does one after the other.
+    """
+    files = {side: json.loads((folder / f"{side}.json").read_text()) for side in SIDES}
+    things = {category["id"]: category["isthing"] for category in files["truth"]["categories"]}
+    sums = {category: np.zeros(4) for category in things}
+    predictions = {each["image_id"]: each for each in files["prediction"]["annotations"]}
+    for truth in files["truth"]["annotations"]:
+        prediction = predictions[truth["image_id"]]
+        pair = {"truth": truth, "prediction": prediction}
+        maps = [decode_png(folder / side / each["file_name"]).astype(np.uint64) for side, each in pair.items()]
+        _count_plainly(*({s["id"]: s for s in each["segments_info"]} for each in pair.values()), *maps, sums)
+    means = {}
+    for kind in (None, 1, 0):
+        present = [each for key, each in sums.items() if kind in (None, things[key]) and each[1:].any()]
+        means[kind] = sum(iou / (tp + fp / 2 + fn / 2) for iou, tp, fp, fn in present) / len(present)
+    return means[None]
+
+
+def _count_plainly(
+    truth: dict[int, dict], prediction: dict[int, dict], gt: np.ndarray, pred: np.ndarray, sums: dict[int, np.ndarray]
+) -> None:
+    """IoU, TP, FP, FN of one image by the published rules; a KeyError where JSON and PNG disagree."""
+    labels, counts = np.unique(pred, return_counts=True)
+    area = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    odd = (area.keys() - {0}) ^ prediction.keys()
+    if odd:
+        raise KeyError(min(odd))
+    labels, counts = np.unique(gt * np.uint64(256**3) + pred, return_counts=True)
+    shared = {divmod(key, 256**3): n for key, n in zip(labels.tolist(), counts.tolist(), strict=True)}
+    crowds = {row["category_id"]: t for t, row in truth.items() if row["iscrowd"]}
+    hit: tuple[set[int], set[int]] = (set(), set())
+    for (t, p), pixels in shared.items():
+        if t not in truth or p not in prediction or truth[t]["iscrowd"]:
+            continue
+        if truth[t]["category_id"] == prediction[p]["category_id"]:
+            iou = pixels / (truth[t]["area"] + area[p] - pixels - shared.get((0, p), 0))
+            if iou > 0.5:
+                sums[truth[t]["category_id"]] += (iou, 1, 0, 0)
+                hit[0].add(t)
+                hit[1].add(p)
+    for t in truth.keys() - hit[0]:
+        sums[truth[t]["category_id"]] += (0, 0, 0, not truth[t]["iscrowd"])
+    for p in prediction.keys() - hit[1]:
+        category = prediction[p]["category_id"]
+        ignored = shared.get((0, p), 0) + shared.get((crowds.get(category, -1), p), 0)
+        sums[category] += (0, 0, ignored / area[p] <= 0.5, 0)
+
+
+def torchmetrics(folder: Path) -> float:
+    """It knows no files: the maps are decoded and spread to (class, instance) first; void has no place in it."""
+    import torch
+    from torchmetrics.detection import PanopticQuality
+
+    categories = json.loads((folder / "truth.json").read_text())["categories"]
+    sets = [{c["id"] for c in categories if c["isthing"] == flag} for flag in (1, 0)]
+    metric = PanopticQuality(*sets, allow_unknown_preds_category=True)
+    sides = {side: json.loads((folder / f"{side}.json").read_text())["annotations"] for side in SIDES}
+    for truth, prediction in zip(*sides.values(), strict=True):
+        pair = []
+        for side, each in zip(SIDES, (truth, prediction), strict=True):
+            ids = decode_png(folder / side / each["file_name"])
+            known, inverse = np.unique(ids, return_inverse=True)
+            classes = {s["id"]: s["category_id"] for s in each["segments_info"]}
+            labels = np.array([classes.get(int(key), 0) for key in known])[inverse.reshape(ids.shape)]
+            pair.append(torch.from_numpy(np.stack([labels, ids], -1))[None])
+        metric.update(pair[1], pair[0])
+    return float(metric.compute())
 
 
 TOOLS: dict[str, Callable[[Path], float | str]] = {

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 
 def with_tools() -> dict[str, str]:
-    """The environment, in which the programs beside this Python come first."""
+    """The environment, in which the programs next to this Python come first."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 

@@ -17,9 +17,9 @@ REAL_DATA, ANNOUNCED = "real_data", "announced"
 
 @pytest.fixture
 def shared_data() -> Path:
-    """The folder of real photographs: UNIPAN_SHARED, else ../shared/data beside the checkout."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("UNIPAN_SHARED", beside))
+    """The folder of real photographs: UNIPAN_SHARED, else ../shared/data next to the checkout."""
+    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("UNIPAN_SHARED", shared))
     if not (folder / "coco20").is_dir():
         pytest.skip(f"no real photographs at {folder}; set UNIPAN_SHARED")
     return folder

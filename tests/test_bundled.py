@@ -56,7 +56,7 @@ def test_pq_is_what_was_committed(fusion: Fusion) -> None:
 
 
 def test_the_papers_point_holds() -> None:
-    """PQ of P > of Psi > of a tuned merger, each step clear of zero; P's lead also in things and in stuff."""
+    """PQ of P > of Psi > of tuned heuristic fusion, each step clear of zero; P's lead also in things and in stuff."""
     quality = measured().quality
     affinity = quality["affinity"].compute()["All"]
     assert affinity is not None
@@ -73,7 +73,7 @@ def test_the_papers_point_holds() -> None:
         assert step.high > 0, f"potential - heuristic, {group}: {step}"
 
 
-def test_the_mergers_limits_are_the_best_of_the_committed_grid() -> None:
+def test_the_thresholds_of_heuristic_fusion_are_the_best_of_the_committed_grid() -> None:
     with (FOLDER / "scenes.merger.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 100

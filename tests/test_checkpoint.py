@@ -323,11 +323,11 @@ def test_a_mask_free_network_starts_from_one_with_masks_and_back(tmp_path: Path)
 
 @pytest.mark.parametrize(("before", "now"), [(0, 5), (5, 0), (5, 3)])
 def test_affinities_are_kept_whatever_the_code_of_place(before: int, now: int, tmp_path: Path) -> None:
-    """The code of place widens phi; a phi drawn anew would forget all that affinities have learned."""
+    """The positional encoding widens phi; a phi drawn anew would forget all that affinities have learned."""
     base = tiny_config()
     old, new = (replace(base, affinity=replace(base.affinity, positional_encoding=places)) for places in (before, now))
     stored = saved(tmp_path / "a.safetensors", old)
-    with torch.no_grad():  # so that without its code of place the old network is the same as the new one
+    with torch.no_grad():  # so that without its positional encoding the old network is the same as the new one
         for phi in (stored.affinity.phi0, stored.affinity.phi1):
             phi.weight[:, len(phi.weight) :] = 0
     network = tiny_network(new, seed=3)

@@ -1,9 +1,10 @@
-"""The laws of the house that no linter knows: lengths, what an import costs, what no file may name."""
+"""Conventions that no linter knows: lengths, what an import costs, what no file may name, where the repository is."""
 
 import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,29 @@ def test_the_constraints_pin_versions_and_nothing_else() -> None:
 def test_the_set_up_never_changes_what_is_tracked() -> None:
     ignored = (ROOT / ".gitignore").read_text().split()
     assert {".venv/", "runs/", "__pycache__/"} <= set(ignored)
+
+
+def test_one_address_of_the_repository_and_its_files_exist() -> None:
+    """`project.urls` says where the repository is; README and the site lead there, to files that exist."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    home = project["urls"]["Repository"]
+    assert yaml_value("mkdocs.yml", "repo_url") == yaml_value("CITATION.cff", "repository-code") == home
+    assert yaml_value("CITATION.cff", "version") == project["version"]
+    assert f"## [{project['version']}] - " in (ROOT / "CHANGELOG.md").read_text()
+    owner_and_name = home.removeprefix("https://github.com/")
+    link = re.compile(
+        rf"{re.escape(home)}/blob/main/([^)\s#\"]+)|https://raw\.githubusercontent\.com/{owner_and_name}/main/([^)\s#\"]+)"
+    )
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "pyproject.toml", *(ROOT / "docs").rglob("*.md")]
+    pages += (ROOT / ".github").rglob("*.yml")
+    targets = {target for page in pages for pair in link.findall(page.read_text()) for target in pair if target}
+    assert len(targets) > 15
+    assert {target for target in targets if not (ROOT / target).exists()} == set()
+    # A relative link of README leads nowhere on a page of a package index.
+    assert re.findall(r"\]\((?!https?://|#)[^)]*\)", (ROOT / "README.md").read_text()) == []
+
+
+def yaml_value(file: str, key: str) -> str:
+    """The plain text of a key on the first level."""
+    [found] = re.findall(rf"^{key}: (\S+)", (ROOT / file).read_text(), flags=re.MULTILINE)
+    return str(found)

@@ -1,11 +1,23 @@
 """Files appear whole or not at all, and what stands in the way is said before the work."""
 
+import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 import unipan.files
-from unipan.files import folder_atomically, make_folder, require_file, require_folder, write_atomically
+from unipan.files import (
+    folder_atomically,
+    make_folder,
+    read_bytes,
+    require_file,
+    require_folder,
+    require_other_file,
+    write_atomically,
+    write_json,
+)
 
 
 def test_a_file_is_replaced_whole_and_its_folder_is_made(tmp_path: Path) -> None:
@@ -45,6 +57,28 @@ def test_a_look_beforehand_makes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         require_folder(Path("new"), "--out")
 
 
+def test_an_output_replaces_no_input(tmp_path: Path) -> None:
+    (tmp_path / "in.json").touch()
+    (tmp_path / "link.json").symlink_to(tmp_path / "in.json")
+    inputs = [tmp_path / "missing.json", tmp_path / "in.json"]
+    require_other_file(tmp_path / "out.json", "--json", inputs)
+    for path in (tmp_path / "in.json", tmp_path / "link.json"):
+        with pytest.raises(ValueError, match=rf"--json {path}: this file is an input"):
+            require_other_file(path, "--json", inputs)
+    with pytest.raises(ValueError, match=r"--json .*: a folder of this name is there"):
+        require_other_file(tmp_path, "--json", inputs)
+
+
+def test_json_is_whole_and_any_reader_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    assert write_json(path, {"a": None}) == path
+    assert json.loads(path.read_text()) == {"a": None}
+    assert path.read_text().endswith("}\n")
+    with pytest.raises(ValueError, match=r"b\.json: it would hold NaN or Infinity"):
+        write_json(tmp_path / "b.json", {"x": [float("inf")]})
+    assert not (tmp_path / "b.json").exists()
+
+
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     place = tmp_path / "deep" / "out"
     with folder_atomically(place, "--out") as folder:
@@ -71,3 +105,26 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(unipan.files.resources, "files", lambda _: tmp_path)
     assert unipan.files.bundled_checkpoints() == []
+
+
+def test_bytes_of_a_pipe_of_nothing_and_of_what_one_call_does_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, file, pipe = tmp_path / "empty", tmp_path / "file", tmp_path / "pipe"
+    empty.touch()
+    file.write_bytes(bytes(range(256)) * 40)
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"panoptic" * 9,))
+    writer.start()
+    assert (read_bytes(empty), read_bytes(pipe)) == (b"", b"panoptic" * 9)
+    writer.join()
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 100)))
+    assert read_bytes(file) == file.read_bytes()
+
+
+def test_bytes_of_no_file_and_of_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="absent: no such file"):
+        read_bytes(tmp_path / "absent")
+    with pytest.raises(ValueError, match="this is a folder, a file is needed"):
+        read_bytes(tmp_path)

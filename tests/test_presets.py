@@ -58,7 +58,7 @@ def test_cityscapes_is_the_papers_network() -> None:
     assert state["semantic.project.weight"].shape == (19, 512, 1, 1)
     assert state["affinity.extractor.project.weight"].shape == (128, 512, 1, 1)
     assert network.detection.roi.detections_per_img == 100
-    # facts.md 2: the extra parameters of the affinity submodule with two layers.
+    # The extra parameters of the affinity submodule with two layers.
     assert network.affinity is not None
     assert sum(p.numel() for p in network.affinity.parameters()) == 604_068
     assert sum(p.numel() for p in network.backbone.excite.parameters()) == 526_464
@@ -67,7 +67,7 @@ def test_cityscapes_is_the_papers_network() -> None:
 
 
 def test_the_recipes_are_the_papers() -> None:
-    """facts.md 7."""
+    """The settings that Appendix B states."""
     street, photos = cityscapes(), coco()
     assert (street.train.iterations, street.train.batch_size, street.train.lr) == (65_000, 32, 0.01)
     assert [share * 65_000 for share in street.train.milestones] == pytest.approx([40_000, 55_000])
@@ -88,7 +88,7 @@ def test_the_recipes_are_the_papers() -> None:
     assert (street.train.batch_size, photos.train.batch_size) == (32, 16)
     assert (street.data.color, photos.data.color, photos.data.scale, photos.data.crop) == (1, 0, (1, 1), (0, 0))
     assert (street.decoder.layers, photos.loss.mask_kind) == (2, "lovasz")
-    # The merger's stuff limit, facts.md 9.11: 2048 pixels of 1024 x 2048, 4096 of COCO's 640 x 480.
+    # The stuff limit of heuristic fusion: 2048 pixels of 1024 x 2048, 4096 of COCO's 640 x 480.
     assert street.heuristic.min_stuff_area * 1024 * 2048 == 2048
     assert photos.heuristic.min_stuff_area * 640 * 480 == pytest.approx(4096, rel=1e-2)
     for recipe in (street, photos):
@@ -96,7 +96,7 @@ def test_the_recipes_are_the_papers() -> None:
         assert (recipe.decoder.channels, recipe.decoder.groups, recipe.decoder.stride) == (128, 32, 4)
         assert (recipe.decoder.deformable, recipe.matching.stride) == (True, 4)
         assert recipe.backbone.weights == "imagenet"
-        # facts.md 3, maskrcnn-benchmark's column.
+        # As maskrcnn-benchmark publishes them.
         detection = recipe.detection
         assert detection.anchor_sizes == (32, 64, 128, 256, 512)
         assert detection.anchor_ratios == (0.5, 1, 2)

@@ -1,6 +1,6 @@
 """`unipan VERB ...`: import the command of one verb, run it, and turn an error into one sentence.
 
-torch takes seconds to import, so neither `--help` nor a mistyped option may need it.
+torch takes seconds to import, so neither `--help` nor a mistyped option may need it, and `pq` never does.
 """
 
 import os
@@ -19,17 +19,20 @@ VERBS = {
     "data": "check, convert and show datasets, COCO panoptic and others",
     "import": "make a checkpoint of detectron2's Panoptic FPN or torchvision's Mask R-CNN",
     "scenes": "draw street scenes with exact truth as a COCO panoptic dataset",
-    "reproduce": "train and print the paper's tables at the size of your data, beside the paper's rows",
+    "reproduce": "train and print the paper's tables at the size of your data, next to the paper's rows",
     "demo": "three fusions of the bundled checkpoint on fresh scenes, as a table and a page",
 }
 """Each verb is a module of `unipan.commands` with a `main(arguments) -> exit code`; `import` is in import_.py, because
 Python keeps the word for itself."""
 
 EXTRAS = {
+    "torch": ("torch", "torchvision", "safetensors"),
     "train": ("lightning_fabric", "tensorboard"),
-    "eval": ("faster_coco_eval", "imagecodecs", "numba", "orjson"),
 }
-"""The extra of pyproject.toml that brings a package."""
+"""The packages that each extra of pyproject.toml adds."""
+
+TRAINING = ("train", "reproduce")
+"""The verbs that need the extra `train`, whichever of its packages is missed first."""
 
 HELP = f"""\
 usage: unipan VERB [options]
@@ -58,11 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
-    return guarded(import_module(module).main, rest)
+    extra = "train" if verb in TRAINING else None
+    return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, extra)
 
 
-def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """Run a command; what the user can mend becomes one sentence (UNIPAN_TRACEBACK=1 shows the whole story)."""
+def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: str | None = None) -> int:
+    """Run a command; an error that the user can fix becomes one sentence (UNIPAN_TRACEBACK=1 shows the traceback).
+
+    Args:
+        command: gets the arguments and returns the exit code.
+        arguments: of the command line, after the verb.
+        extra: to be installed if a package of any extra is missing; by default the one that has the package.
+    """
     try:
         return command(arguments)
     except KeyboardInterrupt:
@@ -72,7 +82,7 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if os.environ.get("UNIPAN_TRACEBACK") or (error.name or "").startswith("unipan"):
             raise
-        return complain(str(error) if error.name is None else missing(error.name), 1)
+        return complain(str(error) if error.name is None else missing(error.name, extra), 1)
     except (ValueError, OSError) as error:
         if os.environ.get("UNIPAN_TRACEBACK"):
             raise
@@ -89,11 +99,12 @@ def short_of_memory(error: Exception) -> bool:
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
 
 
-def missing(module: str) -> str:
+def missing(module: str, needed: str | None = None) -> str:
     """How to install what was not found."""
     package = module.split(".", maxsplit=1)[0]
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
-    return f"this needs {package}: pip install " + (package if extra is None else f'"unipan[{extra}]"')
+    wanted = package if extra is None else f'"unipan[{needed or extra}]"'
+    return f"this needs {package}: pip install {wanted}"
 
 
 def complain(sentence: str, code: int) -> int:

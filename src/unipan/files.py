@@ -1,29 +1,48 @@
 """Files are written whole or not at all, and paths are checked before any work begins."""
 
+import json
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
+
+NAN_HINT = "`unipan data check --fix` removes such numbers from a dataset"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside and rename, so that nobody meets half a file.
+    """Write a temporary file in the same folder and rename it, so that no reader meets half a file.
 
     Raises:
         OSError: it cannot be written, in one sentence.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            beside.write_bytes(data)
-            beside.replace(path)
+            temporary.write_bytes(data)
+            temporary.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
+
+
+def write_json(path: Path, content: dict[str, Any], indent: int | None = None) -> Path:
+    """Write a JSON file, whole or not at all, and return its path.
+
+    Raises:
+        ValueError: it would hold NaN or Infinity.
+        OSError: it cannot be written.
+    """
+    try:
+        text = json.dumps(content, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: it would hold NaN or Infinity, which JSON does not have; {NAN_HINT}") from error
+    write_atomically(path, f"{text}\n".encode())
+    return path
 
 
 def make_folder(path: Path) -> None:
@@ -36,7 +55,7 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
-    """Give a folder beside `path` to write to, and rename it to `path` when all went well; else nothing is left.
+    """A temporary folder next to `path`, which is renamed to `path` if all goes well and removed otherwise.
 
     Raises:
         ValueError: something is there already (an empty folder may be); `option` is what gave the path.
@@ -46,15 +65,15 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
     full = path.absolute()
-    beside = full.with_name(f".{full.name}.{os.getpid()}.tmp")
-    make_folder(beside)
+    temporary = full.with_name(f".{full.name}.{os.getpid()}.tmp")
+    make_folder(temporary)
     try:
-        yield beside
+        yield temporary
         if full.is_dir():
             full.rmdir()
-        beside.replace(full)
+        temporary.replace(full)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require_file(path: Path, option: str) -> None:
@@ -66,6 +85,17 @@ def require_file(path: Path, option: str) -> None:
     if path.is_dir():
         raise ValueError(f"{option} {path}: a folder of this name is there; give the name of a file")
     require_folder(path.parent, option)
+
+
+def require_other_file(path: Path, option: str, inputs: Iterable[Path]) -> None:
+    """`require_file` for a file that may not replace any of the files that are read.
+
+    Raises:
+        ValueError: what stands in the way, or `path` is one of `inputs` (which need not exist).
+    """
+    require_file(path, option)
+    if path.exists() and any(given.exists() and path.samefile(given) for given in inputs):
+        raise ValueError(f"{option} {path}: this file is an input and would be overwritten; give another name")
 
 
 def require_folder(path: Path, option: str) -> None:
@@ -98,7 +128,7 @@ def read_bytes(path: Path) -> bytes:
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file") from None
         if not path.is_file():
-            raise ValueError(f"{path}: a folder stands where a file is needed") from None
+            raise ValueError(f"{path}: this is a folder, a file is needed") from None
         raise
 
 

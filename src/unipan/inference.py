@@ -1,6 +1,6 @@
-"""The friendly face: an image goes in, a panoptic map comes out; or a Scene, to look closer.
+"""Inference on single images: `Segmenter` turns an image into a panoptic map, or into a `Scene` for a closer look.
 
-The network runs once per image; fusions, affinities and pictures are read off what it left.
+The network runs once per image; every fusion, affinity map and picture is made from that one forward pass.
 """
 
 from collections import Counter
@@ -164,10 +164,8 @@ class Scene:
 
     @torch.no_grad()
     def result(self, fusion: str | None = None) -> PanopticResult:
-        """The panoptic map by `affinity` (argmax of P), `potential` (argmax of Psi), `heuristic` (the merger of
-        Panoptic FPN) or `upsnet` (UPSNet's pruning and voting).
-
-        Without a fusion the checkpoint's own is taken.
+        """The panoptic map by one fusion: `affinity` (argmax of P), `potential` (argmax of Psi), `heuristic` (the
+        rules of Panoptic FPN) or `upsnet` (UPSNet's pruning and voting); by default the checkpoint's own.
 
         Raises:
             ValueError: an unknown fusion, or one that needs what this network lacks (see `check_fusion`).
@@ -183,12 +181,12 @@ class Scene:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Segmenter:
-    """A trained network that takes images as they come.
+    """A trained network that takes images of any size and kind.
 
     Attributes:
         network: in evaluation mode, on `device`.
         config: how it was built and trained.
-        categories: what it tells apart.
+        categories: the classes that it knows.
         metrics: what it scored when it was saved.
         device: where it runs.
     """

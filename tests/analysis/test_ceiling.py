@@ -57,7 +57,7 @@ def test_void_and_crowds_cost_nothing() -> None:
     truth = Drawn([3])[0].truth  # its lowest lines are void
     quality = PanopticQuality(CATEGORIES)
     matches = quality.update(truth, through_the_grid(truth, (64, 96)), "drawn")
-    assert len(matches.missed) == len(matches.spurious) == 0
+    assert len(matches.false_negatives) == len(matches.false_positives) == 0
 
 
 def test_the_grid_is_not_shifted() -> None:

@@ -60,7 +60,7 @@ def test_scores_are_printed_even_if_they_cannot_be_written(
     def full(*_: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("unipan.commands.tables.write_json", full)
+    monkeypatch.setattr("unipan.files.write_json", full)
     assert main([*command, "--json", str(tmp_path / "a.json")]) == 1
     shown = capsys.readouterr()
     assert shown.err.strip() == "unipan: the disk is full"

@@ -74,10 +74,10 @@ def test_the_page_says_which_of_the_two_stands_in_figure_k(
     assert re.search(r"PQ of this image is [0-9.]+ by P and [0-9.]+ by Psi\n", printed)
     assert re.search(r"PQ of this image is [0-9.]+ by P and [0-9.]+ by UPSNet\n", printed)
     one, two = ((tmp_path / name / "index.html").read_text() for name in ("one", "two"))
-    assert "The argmax of Ψ has no parameters of its own; it stands where the paper shows UPSNet" in one
+    assert "With and without parameters: gains and losses" in one
     assert "Ours and UPSNet: gains and losses" not in one
     assert "Ours and UPSNet: gains and losses" in two
-    assert f"in Figure K beside UPSNet, the checkpoint {rival}, on 2 scenes" in two
+    assert f"in Figure K with UPSNet, the checkpoint {rival}, on 2 scenes" in two
 
 
 def test_another_network_than_upsnet_is_refused(

@@ -1,15 +1,15 @@
-"""The table of evaluate and the one of the demo print the same figures."""
+"""The table of pq and evaluate and the one of the demo print the same figures."""
 
-import json
-from pathlib import Path
-
+import pytest
 from rich.console import Console
 
 from tests.evaluation.cases import CLASSES, of, random_pair
-from unipan.commands.tables import quality_table, write_json
+from unipan.commands.tables import print_scores
 from unipan.demo.run import FUSIONS, score_table
 from unipan.evaluation.bootstrap import bootstrap_quality
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import GROUPS
+from unipan.evaluation.summary import summarize
 
 
 def printed(table: object) -> str:
@@ -24,7 +24,7 @@ def test_evaluate_and_the_demo_print_identical_intervals() -> None:
     for seed in range(12):
         quality.update(*random_pair(seed), str(seed))
     found = bootstrap_quality(quality)
-    tables = printed(quality_table(quality)), printed(score_table(dict.fromkeys(FUSIONS, found)))
+    tables = "\n".join(summarize(quality)), printed(score_table(dict.fromkeys(FUSIONS, found)))
     for each in found.values():
         assert each is not None
         assert [str(interval) in table for interval in each.values() for table in tables] == [True] * 6
@@ -33,10 +33,21 @@ def test_evaluate_and_the_demo_print_identical_intervals() -> None:
 def test_a_group_without_classes_is_a_dash() -> None:
     quality = PanopticQuality(CLASSES)
     quality.update(of(["ss"]), of(["ss"]), "a")
-    things = next(line for line in printed(quality_table(quality)).splitlines() if "Things" in line)
-    assert things.count("-") == 3
+    things = next(line for line in summarize(quality) if line.startswith("Things"))
+    assert things.split() == ["Things", "-", "-", "-", "0"]
 
 
-def test_json_is_written_whole(tmp_path: Path) -> None:
-    write_json(tmp_path / "new" / "a.json", {"a": None})
-    assert json.loads((tmp_path / "new" / "a.json").read_text()) == {"a": None}
+def test_the_columns_stand_below_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    quality = PanopticQuality(CLASSES)
+    for seed in range(12):
+        quality.update(*random_pair(seed), str(seed))
+    print_scores(quality, "title", ["the end"])
+    said = capsys.readouterr().out.splitlines()
+    assert (said[0], said[-1]) == ("title", "the end")
+    table = said[1:6]
+    starts = [place for place, letter in enumerate(table[1]) if letter == "-" and table[1][place - 1 : place] != "-"]
+    assert [[row[start:].split("  ")[0].strip() for start in starts] for row in (table[0], *table[2:])] == [
+        ["", "PQ", "SQ", "RQ", "classes"],
+        *([group, *map(str, each.values()), str(quality.compute()[group].n)]  # type: ignore[union-attr]
+          for group in GROUPS if (each := bootstrap_quality(quality)[group]) is not None),
+    ]  # fmt: skip

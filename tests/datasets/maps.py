@@ -1,7 +1,9 @@
-"""Maps to write and read back, and when two of them are the same but for their ids."""
+"""Maps to write and read back, when two of them are the same but for their ids, and label pictures by hand."""
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
@@ -64,3 +66,23 @@ def write_dataset(folder: Path, images: int = 3, classes: Categories = CLASSES) 
 def write_photo(path: Path, height: int, width: int, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png_of_rgb(np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)))
+
+
+def declare(folder: Path, **more: object) -> Path:
+    """A folder with a classes.json, for formats that do not store their classes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "classes.json").write_text(json.dumps({"categories": CLASSES.to_coco(), **more}))
+    return folder
+
+
+def paint(path: Path, pixels: object, dtype: type = np.uint16) -> None:
+    """A label picture with these values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.array(pixels, dtype))
+
+
+def said(panoptic: PanopticMap) -> set[tuple[str, bool, tuple[int, ...]]]:
+    """Class, crowd and flat pixel positions of each segment."""
+    return {
+        (s.category.name, s.iscrowd, tuple(np.flatnonzero(panoptic.ids.reshape(-1) == s.id).tolist())) for s in panoptic
+    }

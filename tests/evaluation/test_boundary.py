@@ -6,6 +6,7 @@ from scipy.ndimage import binary_erosion
 
 from tests.evaluation.cases import CAR, CLASSES, PERSON, SKY, random_pair
 from unipan.evaluation.boundary import BoundaryQuality, boundary_band, boundary_iou, boundary_width
+from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import match_segments
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.panoptic.maps import PanopticMap, panoptic_map
@@ -48,7 +49,7 @@ def test_boundary_iou_equals_masks_one_by_one(seed: int) -> None:
     truth, prediction = random_pair(seed, size=20)
     found = match_segments(truth, prediction)
     expected = [naive_boundary_iou(truth, prediction, t, p) for t, p in zip(found.truth, found.prediction, strict=True)]
-    assert boundary_iou(truth, prediction, found) == pytest.approx(expected)
+    assert boundary_iou(ImagePair.of(truth, prediction, CLASSES)) == pytest.approx(expected)
 
 
 def square(side: int, shift: int) -> PanopticMap:

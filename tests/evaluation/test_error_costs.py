@@ -103,7 +103,7 @@ def test_repairs_edit_the_counts_of_pq_one_by_one(seed: int) -> None:
     matches = quality.update(truth, prediction, "x")
     for number, kind in enumerate(KINDS):
         counts = quality.per_image[0].copy()
-        for t in matches.missed:
+        for t in matches.false_negatives:
             if errors.truth_kind[t] == number:
                 counts[errors.truth_class[t]] += [errors.repaired[t], 1, 0, -1]
         for t, iou in zip(matches.truth, matches.iou, strict=True):

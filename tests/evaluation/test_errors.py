@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.evaluation.cases import CAR, CLASSES, PERSON, of, random_pair
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.evaluation.errors import KINDS, MEANINGS, RIGHT, ImageErrors, explain
+from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import match_segments
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
@@ -19,7 +20,7 @@ Named = dict[str, str]
 
 def kinds(truth: PanopticMap, prediction: PanopticMap, tiny: float = 0.0) -> tuple[Named, Named]:
     """The kind of each erroneous segment by its letter: of the truth, of the prediction."""
-    found = explain(truth, prediction, CLASSES, tiny)
+    found = explain(ImagePair.of(truth, prediction, CLASSES), tiny)
 
     def named(panoptic: PanopticMap, kind: np.ndarray) -> Named:
         return {chr(s.id // 1000): KINDS[k] for s, k in zip(panoptic, kind, strict=True) if k != RIGHT}
@@ -30,7 +31,7 @@ def kinds(truth: PanopticMap, prediction: PanopticMap, tiny: float = 0.0) -> tup
 def test_a_perfect_map_has_no_errors() -> None:
     truth = of(["ccss", "pprr"])
     assert kinds(truth, truth) == ({}, {})
-    assert explain(truth, truth, CLASSES).classes == []
+    assert explain(ImagePair.of(truth, truth, CLASSES)).classes == []
 
 
 def test_missed() -> None:
@@ -44,7 +45,7 @@ def test_spurious() -> None:
 def test_wrong_class_keeps_the_shape() -> None:
     truth, guess = of(["cccc", "ssss"]), of(["ppp.", "ssss"])
     assert kinds(truth, guess) == ({"c": "wrong class"}, {"p": "wrong class"})
-    found = explain(truth, guess, CLASSES)
+    found = explain(ImagePair.of(truth, guess, CLASSES))
     assert found.repaired.tolist() == [0.75, 1.0]
     assert found.iou.tolist() == [0.0, 1.0]
     assert found.classes == sorted(CLASSES.index_of_id[c.id] for c in (CAR, PERSON))
@@ -118,18 +119,18 @@ def test_crowds_are_neighbours_and_never_errors() -> None:
     truth = of(["CCCCcc", "......"], crowds="C")
     assert kinds(truth, of(["kkkkkk", "......"])) == ({"c": "merged"}, {})  # k is absorbed by the crowd
     assert kinds(truth, of(["......", "......"])) == ({"c": "missed"}, {})
-    assert explain(truth, truth, CLASSES).truth_class.tolist() == [-1, CLASSES.index_of_id[CAR.id]]
+    assert explain(ImagePair.of(truth, truth, CLASSES)).truth_class.tolist() == [-1, CLASSES.index_of_id[CAR.id]]
     assert kinds(of(["..."]), of(["ccc"])) == ({}, {})
 
 
 def check_law(truth: PanopticMap, prediction: PanopticMap, found: ImageErrors) -> None:
     matches = match_segments(truth, prediction)
     imperfect = matches.truth[matches.iou < 1]
-    assert set(np.flatnonzero(found.truth_kind != RIGHT)) == {*matches.missed, *imperfect}
+    assert set(np.flatnonzero(found.truth_kind != RIGHT)) == {*matches.false_negatives, *imperfect}
     assert set(np.flatnonzero(found.prediction_kind != RIGHT)) == set(matches.false_positives)
     boundary = KINDS.index("poor boundary")
     assert (found.truth_kind[imperfect] == boundary).all()
-    assert (found.iou[matches.missed] == 0).all()
+    assert (found.iou[matches.false_negatives] == 0).all()
     assert ((found.repaired > 0.5) & (found.repaired <= 1)).all()
     for side, one_sided in ((found.truth_kind, "spurious"), (found.prediction_kind, "missed")):
         assert KINDS.index(one_sided) not in side
@@ -139,7 +140,7 @@ def check_law(truth: PanopticMap, prediction: PanopticMap, found: ImageErrors) -
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.05, 0.5]))
 def test_every_error_has_one_kind_and_nothing_else_has(seed: int, tiny: float) -> None:
     truth, prediction = random_pair(seed)
-    check_law(truth, prediction, explain(truth, prediction, CLASSES, tiny))
+    check_law(truth, prediction, explain(ImagePair.of(truth, prediction, CLASSES), tiny))
 
 
 def test_every_kind_is_explained_in_words() -> None:
@@ -149,7 +150,7 @@ def test_every_kind_is_explained_in_words() -> None:
 
 def test_unknown_classes_are_named() -> None:
     with pytest.raises(ValueError, match="which is not one of the 2 classes"):
-        explain(of(["cs"]), of(["cs"]), Categories(CLASSES.things))
+        explain(ImagePair.of(of(["cs"]), of(["cs"]), Categories(CLASSES.things)))
 
 
 def largest(truth: PanopticMap, isthing: bool) -> list[Segment]:
@@ -206,7 +207,7 @@ def test_a_mistake_made_on_photographs_is_called_by_its_name(kind: str, shared_d
         prediction = inject(kind, truth, dataset.categories)
         if prediction is None:
             continue
-        found = explain(truth, prediction, dataset.categories, tiny=0.002)
+        found = explain(ImagePair.of(truth, prediction, dataset.categories), tiny=0.002)
         missed = found.truth_kind[(found.truth_kind != RIGHT) & (found.iou == 0)]
         said = {KINDS[k] for k in (*missed, *found.prediction_kind[found.prediction_kind != RIGHT])}
         assert said <= {kind}, dataset.names[index]

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.cases import CLASSES, random_pair
-from tests.metrics.test_matching import same
+from tests.evaluation.test_matching import same
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation import folder_quality
+from unipan.evaluation.extra_metrics import extra_metrics
 from unipan.evaluation.folder_quality import FolderScores, score_folders
 from unipan.evaluation.folders import PanopticFolders
+from unipan.evaluation.image_pair import ImagePair
 
 Row = dict[str, Any]
 
@@ -63,78 +65,118 @@ def test_images_together_count_as_images_alone(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, faults: int, lenient: bool
 ) -> None:
     folders = write(tmp_path_factory.mktemp("together"), seed, count, faults)
-    found: dict[tuple[int, int], FolderScores] = {}
-    for together, pairs in ((1, 1 << 16), (4, 1 << 16), (16, 1 << 16), (16, 30)):
+    found: dict[int, FolderScores] = {}
+    for together in (1, 4, 16):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(folder_quality, "_TOGETHER", together)
-            patch.setattr(folder_quality, "_PAIRS", pairs)
-            found[together, pairs] = score_folders(folders, lenient, threads=2 if together == 4 else 1)
-    alone = found.pop((1, 1 << 16))
+            found[together] = score_folders(folders, lenient, threads=2 if together == 4 else 1)
+    alone = found.pop(1)
     for each in found.values():
         assert each.problems == alone.problems
         assert same(each.quality, alone.quality)
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), faults=st.integers(0, 3))
-def test_tables_read_at_once_equal_those_read_one_by_one(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, faults: int
-) -> None:
-    folders = write(tmp_path_factory.mktemp("tables"), seed, 4, faults)
+@given(seed=st.integers(0, 10**6))
+def test_what_is_read_is_what_was_written(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    folders = write(tmp_path_factory.mktemp("tables"), seed, 4, 0)
     index = folders.categories.index_of_id
-    for side, tables in zip(
-        (folders.truth, folders.prediction), folders.plain_tables(range(len(folders))), strict=True
-    ):
-        assert faults or tables.keys() == side.annotations.keys() & set(folders.image_ids)
-        for key, table in tables.items():
-            expected, refusal = side.table(key, index)
-            assert refusal is None
-            for field in ("ids", "classes", "crowd", "declared"):
-                one, other = getattr(table, field), getattr(expected, field)
-                assert one.dtype == other.dtype
-                np.testing.assert_array_equal(one, other)
+    for number in range(4):
+        for side, panoptic in zip(folders.read(number), random_pair(seed + number, size=8), strict=True):
+            assert side.refusal is None
+            np.testing.assert_array_equal(side.ids, panoptic.ids)
+            assert side.segments.ids.tolist() == [s.id for s in panoptic]
+            assert side.segments.classes.tolist() == [index[s.category.id] for s in panoptic]
+            assert side.segments.crowd.tolist() == [s.iscrowd for s in panoptic]
+            assert side.segments.declared.tolist() == [s.area for s in panoptic]
+
+
+def row_of(folders: PanopticFolders) -> Row:
+    row: Row = folders.truth.annotations[1]["segments_info"][0]
+    return row
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "named"),
     [
-        {"id": 0},
-        {"id": 2**24},
-        {"id": 2**70},
-        {"id": 1.0},
-        {"id": True},
-        {"id": "1"},
-        {"category_id": 3.0},
-        {"category_id": 999},
-        {"category_id": [3]},
-        {"area": "4"},
-        {"area": True},
-        {"iscrowd": None},
+        ({"id": 0}, "id"),
+        ({"id": 2**24}, "id"),
+        ({"id": 2**70}, "id"),
+        ({"id": 1.0}, "id"),
+        ({"id": True}, "id"),
+        ({"id": "1"}, "id"),
+        ({"category_id": 3.0}, "category_id"),
+        ({"category_id": 999}, "category id 999"),
+        ({"category_id": [3]}, "category id"),
     ],
 )
-def test_what_is_odd_is_read_one_by_one(tmp_path: Path, change: Row) -> None:
+def test_ids_that_are_none_are_named_with_file_and_image(tmp_path: Path, change: Row, named: str) -> None:
     folders = write(tmp_path, 3, 3, 0)
-    rows = folders.truth.annotations[1]["segments_info"]
-    assert len(folders.plain_tables(range(3))[0]) == 3
-    rows[0].update(change)
-    tables = folders.plain_tables(range(3))
-    assert tables[0] == {}
-    assert len(tables[1]) == 3
+    row_of(folders).update(change)
+    folders.read(0)
+    with pytest.raises(ValueError, match=rf"truth.panoptic\.json: image 1.*{named}"):
+        folders.read(1)
+
+
+@pytest.mark.parametrize("area", ["4", True, None, [4], 10**400])
+def test_an_area_that_is_no_number_is_none(tmp_path: Path, area: Any) -> None:
+    folders = write(tmp_path, 3, 3, 0)
+    others = folders.read(1)[0].segments
+    row_of(folders).update(area=area)
+    found = folders.read(1)[0].segments
+    assert np.isnan(found.declared[0])
+    assert found.declared[1:].tolist() == others.declared[1:].tolist()
+    assert found.ids.tolist() == others.ids.tolist()
+
+
+def test_no_iscrowd_is_no_crowd_but_refused_by_the_official_tool(tmp_path: Path) -> None:
+    folders = write(tmp_path, 3, 3, 0)
+    row = row_of(folders)
+    for value in (None, 0, False, 1, True):
+        row["iscrowd"] = value
+        found = folders.read(1)[0]
+        assert found.segments.crowd[0] == bool(value)
+        assert found.refusal is None
+    del row["iscrowd"]
+    found = folders.read(1)[0]
+    assert not found.segments.crowd[0]
+    assert found.refusal == f"segment {row['id']} has no `iscrowd`"
+    assert "no `iscrowd`" in str(score_folders(folders).quality.official_reason)
 
 
 @pytest.mark.parametrize("listed", [None, {}, "", [1], ["id"], [[]], [None]])
-def test_what_is_no_list_of_objects_is_read_one_by_one(tmp_path: Path, listed: Any) -> None:
+def test_what_is_no_list_of_objects_is_named(tmp_path: Path, listed: Any) -> None:
     folders = write(tmp_path, 3, 2, 0)
     folders.truth.annotations[1]["segments_info"] = listed
-    assert folders.plain_tables(range(2))[0] == {}
-    with pytest.raises(ValueError, match="must be a list of objects"):
-        folders.read(1, folders.plain_tables(range(2)))
+    with pytest.raises(ValueError, match=r"panoptic\.json: image 1: .*`segments_info` must be a list of objects"):
+        folders.read(1)
 
 
-def test_an_id_in_two_images_is_no_oddity_but_twice_in_one_is(tmp_path: Path) -> None:
+def test_an_id_may_stand_in_two_images_but_not_twice_in_one(tmp_path: Path) -> None:
     folders = write(tmp_path, 3, 2, 0)
     one, other = (folders.truth.annotations[key]["segments_info"] for key in (0, 1))
     other[0]["id"] = one[0]["id"]
-    assert len(folders.plain_tables(range(2))[0]) == 2
+    assert folders.read(1)[0].segments.ids[0] == folders.read(0)[0].segments.ids[0]
     other.append(dict(other[0]))
-    assert folders.plain_tables(range(2))[0] == {}
+    with pytest.raises(ValueError, match=f"image 1, segment {one[0]['id']}"):
+        folders.read(1)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10**6), faults=st.integers(0, 5), threads=st.integers(1, 3))
+def test_extra_metrics_count_what_lenient_maps_give(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, faults: int, threads: int
+) -> None:
+    folders = write(tmp_path_factory.mktemp("extra"), seed, 6, faults)
+    empty = extra_metrics(CLASSES, trim_stuff=5)
+    scores = score_folders(folders, lenient=True, threads=threads, extra=list(empty.values()))
+    from_maps = extra_metrics(CLASSES, trim_stuff=5)
+    for name in scores.quality.names:
+        pair = ImagePair.of(*folders.maps(name), CLASSES, name)
+        for metric in from_maps.values():
+            metric.add(pair)
+    for found, expected in zip(scores.extra, from_maps.values(), strict=True):
+        assert found.to_json() == expected.to_json()
+        assert found.lines() == expected.lines()
+    assert all(metric.to_json() == other.to_json() for metric, other in zip(
+        empty.values(), extra_metrics(CLASSES, trim_stuff=5).values(), strict=True))  # fmt: skip

@@ -22,7 +22,7 @@ C, P, S = (ord(letter) * 1000 for letter in "cps")
 
 
 def write(folder: Path, maps: list[PanopticMap]) -> Path:
-    """panoptic.json beside the folder panoptic: the official convention."""
+    """panoptic.json next to the folder panoptic: the official convention."""
     with PanopticWriter(folder, CLASSES) as writer:
         for number, panoptic in enumerate(maps):
             writer.add(f"{number}.jpg", number, panoptic)
@@ -65,7 +65,7 @@ def test_threads_and_memory_give_the_same_bits_and_maps_the_same_pixels(tmp_path
         assert found.quality.to_json() == whole.to_json()
         assert (found.quality.per_image == whole.per_image).all()
     assert len(seen) == 75
-    truth, prediction = folders.maps(3)
+    truth, prediction = folders.maps("3.jpg")
     assert (truth.ids == pairs[3][0].ids).all()
     assert [s.category for s in prediction] == [s.category for s in pairs[3][1]]
 
@@ -138,8 +138,8 @@ def test_faults_of_the_truth_count_as_the_official_tool_counts_them(files: tuple
     [
         (1, lambda row: row.update(category_id=999), "category id 999"),
         (0, lambda row: row.update(category_id="car"), "category id 'car'"),
-        (1, lambda row: row.update(id=2**24), "segment id 16777216 is no whole number in 1..16777215"),
-        (1, lambda row: row.update(id=P), f"segment id {P} stands twice"),
+        (1, lambda row: row.update(id=2**24), "1..16777215"),
+        (1, lambda row: row.update(id=P), f"segment {P}"),
     ],
 )
 def test_what_no_leniency_pardons(

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 from tests.evaluation.cases import CLASSES, naive_counts, of, random_pair
 from unipan.evaluation.image_pair import class_indices
-from unipan.evaluation.matching import Batch, Overlaps, Table, count_overlaps, match_official, match_strict
+from unipan.evaluation.matching import Batch, Overlaps, SegmentTable, count_overlaps, match_official, match_strict
 from unipan.evaluation.panoptic_quality import PanopticQuality
 
-Image = tuple[Overlaps, Table, Table]
+Image = tuple[Overlaps, SegmentTable, SegmentTable]
 
 
 def tables(seed: int) -> Image:
     """A random image with faults that files can have: stale and missing areas, undeclared ids, no pixels."""
     truth, prediction = random_pair(seed)
     rng = np.random.default_rng(seed)
-    known, given = (Table.of(side, class_indices(side, CLASSES, "x")) for side in (truth, prediction))
+    known, given = (SegmentTable.of(side, class_indices(side, CLASSES, "x")) for side in (truth, prediction))
     overlaps = count_overlaps(truth, prediction)
     pixels = overlaps.pixels
     kind = rng.integers(8)
@@ -64,7 +64,9 @@ def test_images_counted_at_once_count_as_one_by_one(seeds: list[int], refused: i
     assert whole.to_json() == single.to_json()
     assert found.iou.tolist() == [iou for each in alone for iou in each.iou.tolist()]
     starts = np.cumsum([0, *(len(image[1]) for image in images)])
-    expected = [row + start for each, start in zip(alone, starts, strict=False) for row in each.missed.tolist()]
+    expected = [
+        row + start for each, start in zip(alone, starts, strict=False) for row in each.false_negatives.tolist()
+    ]
     assert found.false_negatives.tolist() == expected
 
 
@@ -83,7 +85,8 @@ def test_the_drawn_faults_reach_every_reading() -> None:
 def test_a_batch_equals_the_definition_written_slowly(seeds: list[int]) -> None:
     pairs = [random_pair(seed) for seed in seeds]
     images = [
-        (count_overlaps(*pair), *(Table.of(side, class_indices(side, CLASSES, "x")) for side in pair)) for pair in pairs
+        (count_overlaps(*pair), *(SegmentTable.of(side, class_indices(side, CLASSES, "x")) for side in pair))
+        for pair in pairs
     ]
     quality = PanopticQuality(CLASSES)
     quality.put(Batch.of(images), [str(number) for number in range(len(pairs))])
@@ -96,22 +99,24 @@ def test_void_and_crowds_of_one_image_do_not_reach_into_another() -> None:
     """Alike maps side by side: what lies on void or on a crowd in one is a false positive in the other."""
     prediction = of(["ccss"])
     truths = [of(["..ss"]), of(["rrss"]), of(["CCss"], crowds="C"), of(["CCss"])]
-    images = [(count_overlaps(truth, prediction), Table.of(truth), Table.of(prediction)) for truth in truths]
+    images = [
+        (count_overlaps(truth, prediction), SegmentTable.of(truth), SegmentTable.of(prediction)) for truth in truths
+    ]
     batch = Batch.of(images)
     assert batch.truth_area.tolist() == [2, 2, 2, 2, 2, 2, 2]
     strict, official = match_strict(batch), match_official(batch)
-    assert batch.prediction_image[strict.spurious].tolist() == [1]
-    assert batch.truth_image[strict.missed].tolist() == [1]
-    assert official.spurious.tolist() == strict.spurious.tolist()
+    assert batch.prediction_image[strict.false_positives].tolist() == [1]
+    assert batch.truth_image[strict.false_negatives].tolist() == [1]
+    assert official.false_positives.tolist() == strict.false_positives.tolist()
     assert sorted(batch.truth_image[strict.truth].tolist()) == [0, 1, 2, 3, 3]
 
 
 def test_the_last_crowd_of_a_class_is_that_of_its_image() -> None:
     truth, prediction = of(["CCcc", "rrpp"], crowds="cC"), of(["kk..", "rrpp"])
-    images = [(count_overlaps(truth, prediction), Table.of(truth), Table.of(prediction))] * 2
+    images = [(count_overlaps(truth, prediction), SegmentTable.of(truth), SegmentTable.of(prediction))] * 2
     batch = Batch.of(images)
-    assert match_strict(batch).spurious.tolist() == []
-    assert batch.prediction_image[match_official(batch).spurious].tolist() == [0, 1]
+    assert match_strict(batch).false_positives.tolist() == []
+    assert batch.prediction_image[match_official(batch).false_positives].tolist() == [0, 1]
 
 
 def test_a_repeated_name_is_refused_before_anything_is_counted() -> None:

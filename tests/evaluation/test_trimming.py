@@ -79,4 +79,4 @@ def test_parts_of_table_i_merge() -> None:
     with pytest.raises(ValueError, match="trimmed at 9 and 8 pixels"):
         whole + TrimEffect.of(CLASSES, 8)
     with pytest.raises(ValueError, match="trim stuff: the area is -4 pixels"):
-        TrimEffect.of(CLASSES, -4).update(of(["s"]), of(["s"]), "a")
+        TrimEffect.of(CLASSES, -4)

@@ -41,7 +41,7 @@ def test_every_preset_becomes_a_baseline(name: str, baseline: str) -> None:
 
 
 def test_the_numbers_of_the_baselines() -> None:
-    """facts.md 4: UPSNet's weights are 1 / .5 on Cityscapes, .2 / .1 on COCO; seven tenths of the boxes are kept."""
+    """UPSNet's published weights: 1 / 0.5 on Cityscapes, 0.2 / 0.1 on COCO; seven tenths of the boxes are kept."""
     for name, semantic, panoptic in (("cityscapes", 1.0, 0.5), ("coco", 0.2, 0.1)):
         config = preset(f"{name}_upsnet")
         assert (config.loss.semantic, config.loss.panoptic) == (semantic, pytest.approx(panoptic))
@@ -55,9 +55,9 @@ def test_the_numbers_of_the_baselines() -> None:
             0.6,
             0.3,
         )
-    merger = preset("coco_panoptic_fpn")
-    assert (merger.loss.panoptic, merger.inference.fusion) == (0, "heuristic")
-    assert (merger.decoder.channels, merger.decoder.groups, merger.decoder.deformable) == (128, 32, False)
+    baseline = preset("coco_panoptic_fpn")
+    assert (baseline.loss.panoptic, baseline.inference.fusion) == (0, "heuristic")
+    assert (baseline.decoder.channels, baseline.decoder.groups, baseline.decoder.deformable) == (128, 32, False)
 
 
 @pytest.mark.parametrize("name", ["upsnet", "scenes_mask", "scenes_upsnet_upsnet", "scenes_upsnet_panoptic_fpn"])

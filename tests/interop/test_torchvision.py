@@ -13,7 +13,7 @@ from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.transforms import collate
-from unipan.interop import torchvision as interop
+from unipan.interop import torchvision as foreign
 from unipan.interop.moves import Imported
 from unipan.interop.sources import from_torchvision
 from unipan.interop.torchvision import import_torchvision, model_of
@@ -88,7 +88,7 @@ def test_boxes_scores_classes_and_masks_are_torchvisions(theirs: MaskRCNN, netwo
 
 def test_every_tensor_of_backbone_and_detector_comes_from_there(theirs: nn.Module, imported: Imported) -> None:
     """But squeeze-and-excite, which torchvision lacks."""
-    rows = interop.network_moves(
+    rows = foreign.network_moves(
         theirs.state_dict(), dict.fromkeys(norms_of(theirs), 1e-5), imported.categories, imported.config
     )
     ours = {k for k in imported.state if k.startswith(("backbone.", "detection.")) and ".excite." not in k}

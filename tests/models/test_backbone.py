@@ -11,7 +11,6 @@ from torch import Tensor
 from tests.tiny import resnet_state
 from unipan.config import BackboneConfig
 from unipan.models.backbone import ResNetFPN
-from unipan.models.pretrained import load_pretrained
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
@@ -32,7 +31,7 @@ def test_c5_equals_torchvisions(depth: int, tmp_path: Path) -> None:
     pixels = torch.randn(1, 3, 64, 96)
     for frozen in (False, True):
         backbone = ResNetFPN(depth=depth, frozen=frozen).eval()
-        load_pretrained(backbone, str(tmp_path / "weights.safetensors"))
+        backbone.load_pretrained(str(tmp_path / "weights.safetensors"))
         with torch.no_grad():
             c5, expected = backbone.resnet(pixels)[-1], theirs.eval()(pixels)
         torch.testing.assert_close(c5.flatten(1), expected, rtol=1e-4, atol=1e-4)
@@ -68,10 +67,10 @@ def test_squeeze_and_excite_has_the_papers_size_and_touches_p5s_input_only() -> 
     assert ratio[squeezed > 0].max() < 1
 
 
-def test_frozen_stem_and_res2_learn_nothing_and_statistics_stand_still(tmp_path: Path) -> None:
+def test_frozen_stem_and_res2_learn_nothing_and_statistics_stay(tmp_path: Path) -> None:
     save_file(resnet_state(18), tmp_path / "weights.safetensors")
     backbone = ResNetFPN(depth=18, fpn_channels=16, frozen=True).train()
-    load_pretrained(backbone, str(tmp_path / "weights.safetensors"))
+    backbone.load_pretrained(str(tmp_path / "weights.safetensors"))
     before = {key: value.clone() for key, value in backbone.resnet.state_dict().items()}
     sum(feature.sum() for feature in backbone(torch.randn(2, 3, 64, 64)).values()).backward()
     for name, parameter in backbone.named_parameters():

@@ -148,7 +148,7 @@ def test_a_part_is_missing_in_the_classes() -> None:
 
 @pytest.mark.parametrize("stride", [2, 1])
 def test_a_finer_grid_carries_through_to_the_losses(stride: int) -> None:
-    """d of Sec. 3.2 below 4, and the loss on Psi beside the one on P."""
+    """d of Sec. 3.2 below 4, and the loss on Psi in addition to that on P."""
     config = tiny_config()
     config = replace(
         config,

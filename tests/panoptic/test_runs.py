@@ -7,18 +7,19 @@ from unipan.panoptic.runs import MAX_ID, encode_rle, rles_of_ids, rows_of_ids, r
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.booleans())
-def test_runs_are_maximal_and_cover_every_pixel(seed: int, rows: bool) -> None:
+@given(st.integers(0, 10**6), st.none() | st.integers(1, 8))
+def test_runs_are_maximal_and_cover_every_pixel(seed: int, longest: int | None) -> None:
     rng = np.random.default_rng(seed)
     a, b = rng.integers(0, 2, (2, *rng.integers(1, 7, 2)))
-    starts, lengths = runs(a, b, rows=rows)
+    starts, lengths = runs(a, b, longest=longest)
     pairs = [f"{x}{y}" for x, y in zip(a.ravel(), b.ravel(), strict=True)]
     assert lengths.sum() == a.size
     for start, length in zip(starts, lengths, strict=True):
         assert len(set(pairs[start : start + length])) == 1
         end = start + length
-        at_row_end = rows and end % a.shape[1] == 0
-        assert end == a.size or at_row_end or pairs[end] != pairs[start]
+        at_limit = longest is not None and end % longest == 0
+        assert end == a.size or at_limit or pairs[end] != pairs[start]
+        assert longest is None or start // longest == (end - 1) // longest
 
 
 def test_runs_of_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The paper's numbers that need no data (facts.md 10): what the affinity head costs, counted on our own code."""
+"""The paper's numbers that need no data: what the affinity head costs, counted on our own code."""
 
 import pytest
 import torch
@@ -78,7 +78,7 @@ def test_multiply_adds_sink_by_99_8_percent_to_5_billion_operations() -> None:
 
 
 def test_only_the_applier_is_that_cheap() -> None:
-    """ "lightweight": the affinity feature extractor is not in the 5 G (facts.md 10: 44.0 G with two layers)."""
+    """ "lightweight": the affinity feature extractor is not in the 5 G (44.0 G with two layers)."""
     for layers, billions in ((2, 44.0), (3, 99.0)):
         with torch.device("meta"):
             extractor = PyramidDecoder(
@@ -87,7 +87,7 @@ def test_only_the_applier_is_that_cheap() -> None:
         levels = {f"p{i + 2}": meta(1, 256, 800 // 2 ** (i + 2), 1312 // 2 ** (i + 2)) for i in range(4)}
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             extractor(levels)
-        # The plain form: offsets are left out, which facts.md counts (18 more outputs per 3 x 3 convolution).
+        # The plain form: offsets are left out, which the 44.0 G include (18 more outputs per 3 x 3 convolution).
         offsets = (
             {2: 18 * (256 + 128), 3: 18 * (256 + 256 + 128)}[layers]
             * 9

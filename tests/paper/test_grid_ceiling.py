@@ -1,7 +1,7 @@
 """Sec. 3.5 and A.1: P lives on a 1/d grid. True maps go down to it and up again: the best that any network can score.
 
 The ground truth must go down by cell centres; by plain `nearest` it is shifted half a cell against the image, and the
-ceiling sinks (facts.md 9.10).
+ceiling sinks.
 """
 
 from collections.abc import Callable
@@ -125,7 +125,7 @@ def test_the_commands_ceiling_is_the_same(stride: int) -> None:
 def test_real_photographs(
     folder: str, images: int, least: float, gain: float, shared_data: Path, announce: Callable[[str], None]
 ) -> None:
-    """Over the whole sets (facts.md): nearest / centre, nuclei 62.7 / 77.2, facades 79.2 / 87.4, coco20 73.2 / 84.5."""
+    """Over the whole sets: nearest / centre, nuclei 62.7 / 77.2, facades 79.2 / 87.4, coco20 73.2 / 84.5."""
     data = CocoPanoptic(shared_data / folder)
     by_centre, by_corner = compare(folder, data, range(images), 4, announce)
     assert by_centre["Things"] > least

@@ -141,7 +141,7 @@ ASIDES = (
     "cannot be substituted by directly inserting",  # Sec. 2
     "to ease the learning task",  # Sec. 3.4.2
 )
-"""The paper's words for what it claims beside its equations and tables; easily left out."""
+"""The paper's words for what it claims outside its equations and tables; easily left out."""
 
 
 @pytest.mark.parametrize("words", ASIDES)

@@ -32,7 +32,7 @@ def cell(value: object) -> str:
 
 
 def differences() -> list[str]:
-    """A row for each field in which a recipe of ours is not the preset for Cityscapes; COCO's stands beside it."""
+    """A row for each field in which a recipe of ours is not the preset for Cityscapes; COCO's is in the next column."""
     published, ours = [knobs(make()) for make in (cityscapes, coco)], [knobs(scenes_recipe()), knobs(photos_recipe())]
     rows = []
     for name in published[0]:

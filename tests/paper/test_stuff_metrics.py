@@ -55,8 +55,8 @@ def test_one_wrong_pixel_costs_pq_17_points_and_iou_next_to_nothing() -> None:
     assert trimmed[2] == pytest.approx(spoiled[2], abs=0.02)
 
 
-def test_the_merger_depends_on_its_limits() -> None:
-    """Sec. 1: "quite sensitive to the choice of hyperparameters". The grid that chose the bundled merger, 80 scenes."""
+def test_heuristic_fusion_depends_on_its_thresholds() -> None:
+    """Sec. 1: "quite sensitive to the choice of hyperparameters". The grid of the bundled thresholds, 80 scenes."""
     path = resources.files("unipan") / "checkpoints" / "scenes.merger.csv"
     pq = [float(row["PQ"]) for row in csv.DictReader(path.read_text().splitlines())]
     assert len(pq) >= 100

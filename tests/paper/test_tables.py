@@ -32,8 +32,8 @@ def test_what_each_part_brings() -> None:
     affinity = gain(TABLE_1["B"], TABLE_1["A"])  # without masks
     assert [affinity[name] for name in ("PQ", "PQth", "PQst", "RQ")] == [4.4, 4.2, 4.4, 4.0]
     assert gain(TABLE_1["D2"], TABLE_1["C2"])["PQ"] == 1.8  # with masks
-    assert gain(TABLE_1["D1"], TABLE_1["C1"])["PQ"] == 1.3  # the panoptic loss, under one merger
-    assert gain(TABLE_1["D2"], TABLE_1["D1"])["PQ"] == 0.8  # argmax of P instead of the merger
+    assert gain(TABLE_1["D1"], TABLE_1["C1"])["PQ"] == 1.3  # the panoptic loss, under heuristic fusion
+    assert gain(TABLE_1["D2"], TABLE_1["D1"])["PQ"] == 0.8  # argmax of P instead of heuristic fusion
 
 
 def test_from_a_to_b_every_metric_rises_pq_and_rq_most() -> None:
@@ -54,10 +54,10 @@ def test_pairs_that_are_one_network_share_v_and_the_detections() -> None:
         assert all(TABLE_1[one][name] == TABLE_1[other][name] for name in ("IoU", "APmask", "APbox"))
 
 
-def test_what_argmax_gains_over_the_merger_is_all_in_things() -> None:
+def test_what_argmax_gains_over_heuristic_fusion_is_all_in_things() -> None:
     """D2 "outperforms" D1, and C2 C1: in the mean. Stuff loses a little both times, and C2 recognises less than C1."""
-    for argmax, merger, things in (("C2", "C1", 1.0), ("D2", "D1", 2.3)):
-        step = gain(TABLE_1[argmax], TABLE_1[merger])
+    for argmax, heuristic, things in (("C2", "C1", 1.0), ("D2", "D1", 2.3)):
+        step = gain(TABLE_1[argmax], TABLE_1[heuristic])
         assert step["PQ"] > 0
         assert step["PQth"] == things
         assert step["PQst"] == -0.2

@@ -61,7 +61,7 @@ def test_the_tuned_limits_are_the_best_of_the_grid(finished: tuple[Trainer, Expe
     assert scores[0] > scores[-1]
 
 
-def test_without_masks_there_is_no_merger_and_without_affinity_no_p(tmp_path: Path) -> None:
+def test_without_masks_there_is_no_heuristic_fusion_and_without_affinity_no_p(tmp_path: Path) -> None:
     base = config_of()
     config = replace(
         base,
@@ -77,7 +77,7 @@ def test_without_masks_there_is_no_merger_and_without_affinity_no_p(tmp_path: Pa
 
 
 def test_a_baseline_is_read_with_its_small_stuff_too(tmp_path: Path) -> None:
-    """Table I: what the merger removes by itself is no gain of trimming."""
+    """Table I: what heuristic fusion removes by itself is no gain of trimming."""
     config = panoptic_fpn(config_of(heuristic=replace(tiny_config().heuristic, min_stuff_area=0.5)))
     record = score("Panoptic FPN", trained(config, tmp_path), DATA)
     assert set(record.fusions) == {"heuristic", "heuristic whole", "tuned"}

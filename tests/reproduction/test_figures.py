@@ -53,7 +53,7 @@ def segmented() -> SegmentedImage:
 
 def test_what_is_counted_and_where_the_cross_stands() -> None:
     found = {example.kind: example for example in measure(segmented())}
-    # Right outside the box: columns 50..59 by P, none by the merger; under both boxes: 40..49, of them 42 and 45.
+    # Right outside the box: columns 50..59 by P, none by heuristic fusion; under both boxes: 40..49, of them 42 and 45.
     assert {kind: example.value for kind, example in found.items() if kind != "quality"} == {
         "outside": 100, "shared": 50, "conflict": 80, "revised": 37.5, "void": 4 * 96,
     }  # fmt: skip
@@ -114,9 +114,9 @@ def test_every_row_has_a_panel_for_every_column() -> None:
     assert len(compared(read, found["void"], "heuristic", "affinity")) == columns["7"]
     assert len({panel.picture.shape for panel in first}) == 1
     assert [panel.cross is None for panel in first] == [False, True, False, False, False, False]
-    # The merger's void is striped, ours has none.
-    merger, ours = (panel.picture for panel in compared(read, found["void"], "heuristic", "affinity")[2:])
-    stripes = [(picture == (255, 214, 10)).all(2).sum() for picture in (merger, ours)]
+    # Void of heuristic fusion is striped, ours has none.
+    heuristic, ours = (panel.picture for panel in compared(read, found["void"], "heuristic", "affinity")[2:])
+    stripes = [(picture == (255, 214, 10)).all(2).sum() for picture in (heuristic, ours)]
     assert stripes[0] > 0 == stripes[1]
 
 
@@ -173,14 +173,14 @@ def test_upsnet_is_measured_where_there_is_one() -> None:
 def test_a_network_of_upsnet_stands_in_figure_k_alone() -> None:
     other = segmenter_of(tiny(upsnet(scenes())))
     drawn = draw_figures(SEGMENTER, Scenes(range(3)), rows=2)[0]
-    beside = draw_figures(SEGMENTER, Scenes(range(3)), rows=2, upsnet=other)[0]
-    assert [sheet.plan.number for sheet in drawn] == [sheet.plan.number for sheet in beside]
-    for plain, sheet in zip(drawn[:-1], beside[:-1], strict=True):
+    rival = draw_figures(SEGMENTER, Scenes(range(3)), rows=2, upsnet=other)[0]
+    assert [sheet.plan.number for sheet in drawn] == [sheet.plan.number for sheet in rival]
+    for plain, sheet in zip(drawn[:-1], rival[:-1], strict=True):
         assert plain.plan is sheet.plan
         assert np.array_equal(plain.picture, sheet.picture)
-    assert (drawn[-1].plan.columns[2], beside[-1].plan.columns[2]) == ("(c) Before the affinity", "(c) UPSNet")
-    assert not np.array_equal(drawn[-1].picture, beside[-1].picture)
-    for example in beside[-1].examples:
+    assert (drawn[-1].plan.columns[2], rival[-1].plan.columns[2]) == ("(c) Before the affinity", "(c) UPSNet")
+    assert not np.array_equal(drawn[-1].picture, rival[-1].picture)
+    for example in rival[-1].examples:
         sample = Scenes(range(3))[example.index]
         maps = [SEGMENTER(sample.image, "affinity"), other(sample.image, "upsnet")]
         by_p, by_upsnet = (100 * image_quality(sample.truth, each) for each in maps)

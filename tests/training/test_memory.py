@@ -1,4 +1,4 @@
-"""The memory estimate: its parts by hand, its sum beside what autograd keeps of a real training step."""
+"""The memory estimate: its parts by hand, its sum against what autograd keeps of a real training step."""
 
 import runpy
 from dataclasses import replace

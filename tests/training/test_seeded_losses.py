@@ -1,7 +1,7 @@
 """Proof of value: a change that claims to change no number leaves 20 seeded losses as they are.
 
-The file beside this test was written by the code of 0.1 (f15c49a). On the processor that wrote it every bit must be the
-same; others round convolutions and sums differently, so there the losses agree to a small relative error.
+The file next to this test was written by the code of 0.1 (f15c49a). On the processor that wrote it every bit must be
+the same; others round convolutions and sums differently, so there the losses agree to a small relative error.
 
     python -m tests.training.test_seeded_losses   writes the file anew, for a change that means to change them
 """

@@ -1,1 +1,1 @@
-"""What a trained network does on a dataset: its scores, its ceiling, which part is to blame, how fast it is."""
+"""Measure a trained network on a dataset: scores, ceiling of its grid, oracle swaps, threshold search, speed."""

@@ -1,6 +1,7 @@
-"""The ceiling: what PQ a perfect P reaches, because P lives on a grid of 1/d of the network's input (Sec. 3.5).
+"""The ceiling: the PQ of a perfect P, which is below 100 because P has 1/d of the input's resolution (Sec. 3.5).
 
-Small things cover few cells there, so their outlines, and the things themselves, get lost whatever the network learns.
+Small things cover few cells there, so that their outlines, or the things themselves, are lost whatever the network
+learns.
 """
 
 from dataclasses import dataclass, replace
@@ -23,9 +24,9 @@ from unipan.panoptic.maps import PanopticMap
 from unipan.structures import Detections, Geometry, Target
 
 ENOUGH = 0.8
-"""A ceiling of thing PQ below it is worth a warning."""
+"""A thing PQ of the ceiling below this is worth a warning."""
 ENLARGED = (1.5, 2.0)
-"""Factors on the short side that are tried then."""
+"""Factors on the short side that are tried in that case."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One evaluator for validation, `unipan evaluate` and the demo: what users get from a Segmenter is what is scored."""
+"""Evaluate a network on a dataset, through the Segmenter that users call: for validation and `unipan evaluate`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Evaluation:
         quality: PQ per fusion.
         semantic: IoU of V.
         panoptic: IoU of the panoptic map of the first fusion.
-        precision: AP of the detections before the cut-off; None where it was not asked for.
+        precision: AP of the detections before the score threshold; None if it was not asked for.
     """
 
     quality: dict[Fusion, PanopticQuality]
@@ -129,7 +129,7 @@ def semantic_map(scene: Scene) -> np.ndarray:
 
 
 def count_detections(precision: AveragePrecision, scene: Scene, truth: PanopticMap, name: str) -> None:
-    """Hand the detections before the cut-off, with their masks at the image's size, to AP."""
+    """Give AP the detections before the score threshold, with their masks at the image's size."""
     found = scene.output.candidates[0].detach()
     height, width = scene.size
     boxes = scene.geometry.to_image(found.boxes)

@@ -1,7 +1,7 @@
-"""Which part of a model is to blame: PQ with one part swapped for the truth, the others as they are.
+"""Oracle swaps show which part of a model limits it: PQ with one part replaced by the truth.
 
-Part by part along Fig. 2: the boxes (Sec. 3.3), V (Sec. 3.2), Psi (Sec. 3.4.1), P (Sec. 3.4.2). What a swap gains over
-the model as it is, is what that part costs; what is missing to 100 with a perfect P is the grid's ceiling.
+Part by part along Fig. 2: the boxes (Sec. 3.3), V (Sec. 3.2), Psi (Sec. 3.4.1), P (Sec. 3.4.2). The gain of a swap is
+the cost of that part; what a perfect P lacks to 100 is lost by its grid.
 """
 
 from collections.abc import Callable, Iterable, Mapping

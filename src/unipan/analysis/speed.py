@@ -1,4 +1,4 @@
-"""Time an image takes, of several networks in turn on the same images: a shared machine is noisy, ratios are not."""
+"""Time per image of several networks, in turn on the same images: on a busy machine only ratios are reliable."""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds an image, median over images and rounds.
+    """Milliseconds per image, median over images and rounds.
 
     Attributes:
         network: from the image to detections, V, Psi and P.

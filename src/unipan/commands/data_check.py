@@ -36,16 +36,14 @@ def check(
         source: a folder with images/, panoptic/ and panoptic.json, or a JSON (its PNGs are in its path without .json).
         fix: write a repaired copy to this new folder; the source stays as it is.
         json_file: write all findings to this file.
-        images: folder of the images, if it is not `images` beside the JSON.
+        images: folder of the images, if it is not `images` next to the JSON.
         panoptic: folder of the PNGs, if it is another.
     """
     from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
-    from unipan.datasets.formats.writing import write_json
-    from unipan.files import require_file, require_folder
+    from unipan.files import require_folder, require_other_file, write_json
 
     if json_file is not None:
-        require_file(json_file, "--json")
-        _require_other_file(json_file, source)
+        require_other_file(json_file, "--json", [source / "panoptic.json" if source.is_dir() else source])
     if fix is not None:
         require_folder(fix, "--fix")
     try:
@@ -64,10 +62,3 @@ def check(
         rest = f"; {left} findings that no program can repair are still in it" if left else ""
         print(f"{path}: a repaired copy, {len(found.kept)} of {found.listed} images{rest}")
     return FINDINGS if found.findings else CLEAN
-
-
-def _require_other_file(json_file: Path, source: Path) -> None:
-    """Raises ValueError if the report would replace the JSON of the dataset."""
-    path = source / "panoptic.json" if source.is_dir() else source
-    if json_file.exists() and path.exists() and json_file.samefile(path):
-        raise ValueError(f"--json {json_file}: this is the dataset's own JSON; give the report another name")

@@ -73,5 +73,5 @@ def convert(
         path, count, with_images = write_dataset(
             data, writable()[name], out, options, limit=limit, images=not no_photos, progress=progress
         )
-    print(f"{path}: {count} images as {name}" + (", with their photographs" if with_images else ""))
+    print(f"{path}: {count} image{'s' * (count != 1)} as {name}" + (", with their photographs" if with_images else ""))
     return 0

@@ -1,6 +1,5 @@
 """`unipan evaluate CHECKPOINT DATA`."""
 
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import tyro
@@ -41,9 +40,9 @@ def evaluate(
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
-    from unipan.commands.tables import print_scores, write_json
+    from unipan.commands.tables import print_scores
     from unipan.datasets.sources import open_data
-    from unipan.files import checkpoint_path, require_file
+    from unipan.files import checkpoint_path, require_file, write_json
 
     if json_file is not None:
         require_file(json_file, "--json")
@@ -55,9 +54,8 @@ def evaluate(
     segmenter = open_segmenter(checkpoint, device)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
-    counted = detections if find_spec("faster_coco_eval") is not None else None
     with progress_bar("evaluating", len(chosen)) as step:
-        found = score(segmenter, images, [fusion], chosen, counted, step)
+        found = score(segmenter, images, [fusion], chosen, detections, step)
     scores = found.to_json(fusion)
     lines = [describe(scores), describe_confusion(scores)]
     if oracles:
@@ -73,7 +71,7 @@ def evaluate(
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     print_scores(found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent", lines)
     if json_file is not None:
-        write_json(json_file, scores)
+        write_json(json_file, scores, indent=1)
 
 
 def describe(scores: dict[str, Any]) -> str:
@@ -82,8 +80,6 @@ def describe(scores: dict[str, Any]) -> str:
 
     iou, ap = scores["iou"], scores["ap"]
     line = f"mean IoU: {percent(iou['panoptic']['mean'])} of the map, {percent(iou['semantic']['mean'])} of V alone; "
-    if ap is None:
-        return line + 'no AP without faster-coco-eval (pip install "unipan[eval]")'
     return line + f"AP: boxes {percent(ap['box'])}, masks {percent(ap['mask'])}"
 
 

@@ -64,12 +64,12 @@ def figures(
     with progress_bar("measuring images", measured) as step:
         sheets, left_out = draw_figures(segmenter, source, images, seed, rows, step, other)
     drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
-    beside = "" if upsnet is None else f", in Figure K beside UPSNet, the checkpoint {upsnet},"
+    rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
     folder = FigureFolder(out, jpeg)
     for sheet in sheets:
         print(f"{folder.write(sheet)}: {sheet.plan.title}")
         for example in sheet.examples:
             print(f"  {example.name}: {example.words}")
     print("\n".join(left_out), end="\n" * bool(left_out))
-    page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{beside} on {drawn}", segmenter.categories)
+    page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     print(f"all figures: {page}")

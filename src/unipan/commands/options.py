@@ -15,7 +15,7 @@ FusionChoice = Annotated[
     Fusion | None,
     arg(
         metavar="affinity|potential|heuristic|upsnet",
-        help="Argmax of P, argmax of Psi, the heuristic merger, or UPSNet's rules; by default the checkpoint's own.",
+        help="Argmax of P, argmax of Psi, heuristic fusion, or UPSNet's fusion; by default the checkpoint's own.",
         help_behavior_hint="",
     ),
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unipan.commands.progress import progress_bar
-from unipan.files import require_file
+from unipan.files import require_other_file
 
 if TYPE_CHECKING:
     from unipan.evaluation.extra_metrics import ExtraMetric
@@ -54,35 +54,27 @@ def main(arguments: list[str]) -> int:
         path = getattr(options, name)
         if path is not None and path.is_dir():
             setattr(options, name, path / "panoptic.json")
+    # Whatever cannot work is reported before anything slow is imported.
     inputs = [path for path in (options.truth, options.predictions, options.versus) if path is not None]
-    _check_paths(inputs, {"--json": options.json, "--csv": options.csv, "--html": options.html})
+    for path in inputs:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
+    page = None if options.html is None else options.html / "index.html"
+    for option, path in (("--json", options.json), ("--csv", options.csv), ("--html", page)):
+        if path is not None:
+            require_other_file(path, option, inputs)
     if min(options.trim_stuff or 0, options.threads or 0) < 0:
         raise ValueError("--trim-stuff and --threads: give 0 or more")
     return _pq(options)
 
 
-def _check_paths(inputs: list[Path], outputs: dict[str, Path | None]) -> None:
-    """Whatever cannot work is reported before anything slow is imported, and no input may be overwritten."""
-    for path in inputs:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
-    for option, output in outputs.items():
-        if output is None:
-            continue
-        path = output / "index.html" if option == "--html" else output
-        require_file(path, option)
-        if path.exists() and any(path.samefile(given) for given in inputs):
-            raise ValueError(f"{option} {path}: that file is an input and would be overwritten; give another name")
-
-
 def _pq(options: argparse.Namespace) -> int:
-    from unipan.commands.tables import print_scores, write_json
-    from unipan.evaluation.bootstrap import paired_bootstrap_pq
+    from unipan.commands.tables import print_scores
     from unipan.evaluation.extra_metrics import extra_metrics
     from unipan.evaluation.folders import PanopticFolders
     from unipan.evaluation.per_image import image_scores, to_csv
-    from unipan.evaluation.summary import difference_lines
-    from unipan.files import write_atomically
+    from unipan.evaluation.summary import paired_difference
+    from unipan.files import write_atomically, write_json
 
     truth, predictions, versus = options.truth, options.predictions, options.versus
     folders = PanopticFolders(truth, predictions, options.gt_folder, options.pred_folder)
@@ -91,11 +83,9 @@ def _pq(options: argparse.Namespace) -> int:
     other = None if versus is None else _score(PanopticFolders(truth, versus, options.gt_folder), options)
     if found is None or (versus is not None and other is None):
         return 1
-    quality, content, lines = found.quality, found.quality.to_json(), []
+    quality, content, lines = found.quality, found.quality.to_json(), list[str]()
     if other is not None:
-        difference = paired_bootstrap_pq(quality, other.quality)
-        content["difference"] = {group: None if each is None else vars(each) for group, each in difference.items()}
-        lines += difference_lines(difference, f"{predictions} - {versus}")
+        content["difference"], lines = paired_difference(quality, other.quality, f"{predictions} - {versus}")
     metrics = dict(zip(extra, found.extra, strict=True))
     if (trimmed := metrics.pop("trim_stuff", None)) is not None:
         content["trim_stuff"] = trimmed.to_json()
@@ -110,7 +100,7 @@ def _pq(options: argparse.Namespace) -> int:
         lines.append(f"page: {write_evaluation(options.html, title, quality, metrics, folders.maps)}")
     print_scores(quality, f"{title}, {len(folders)} images; percent", lines)
     if options.json is not None:
-        write_json(options.json, content)
+        write_json(options.json, content, indent=1)
     if options.csv is not None:
         write_atomically(options.csv, to_csv(image_scores(quality)).encode())
     return 0

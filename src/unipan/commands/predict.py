@@ -52,32 +52,27 @@ def predict(
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
-    categories = None
     for folder in (out,) if submission else (out / "panoptic", out / "overlays"):
         require_folder(folder, "--out")
-    if submission is not None:
-        jobs = plan_submission(submission, images, like, _warn)
-    else:
+    if submission is None:
         jobs, categories = plan_images(images, like)
+    else:
+        jobs, categories = plan_submission(submission, images, like, _warn), None
     checkpoint_path(checkpoint)
     from rich.console import Console
     from rich.progress import track
 
-    from unipan.datasets.formats.coco_panoptic import PanopticWriter
     from unipan.inference import open_segmenter
     from unipan.prediction.run import segment_images
 
     segmenter = open_segmenter(checkpoint, device)
-    if categories is not None:
-        segmenter = segmenter.with_categories(categories)
-    if submission is not None:
-        writer = open_writer(submission, out, segmenter.categories, like, algorithm)
-    else:
-        writer = PanopticWriter(out, segmenter.categories, scores=True)
+    segmenter = segmenter if categories is None else segmenter.with_categories(categories)
+    writer = open_writer(submission, out, segmenter.categories, like, algorithm)
     tracked = track(jobs, "segmenting", console=Console(stderr=True), transient=True)
     overlays = None if submission else out / "overlays"
     path, failed = segment_images(segmenter, tracked, writer, fusion, overlays, trim_stuff, _warn)
-    print(f"{path}: {len(jobs) - failed} images" + f", {failed} left out" * bool(failed))
+    count = len(jobs) - failed
+    print(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
     return int(failed > 0)
 
 

@@ -8,7 +8,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import Flag
-from unipan.reproduction.paper_tables import TABLES
+from unipan.reproduction.paper_tables import table_names
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +33,7 @@ def reproduce(
     from_records: Flag = False,
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
 ) -> None:
-    """Train the networks of one of the paper's tables at the size of your data, and print it beside the paper's rows.
+    """Train the networks of one of the paper's tables at the size of your data, and print it next to the paper's rows.
 
     Every finished training leaves a record and is not run again; an interrupted one is continued.
 
@@ -45,7 +45,7 @@ def reproduce(
         iterations: this many instead of a budget.
         panoptic: weight of the panoptic matching loss in the models that have it; the paper's is 1 on Cityscapes, 0.1
             on COCO. A table is made of the records of one weight and of the models without that loss.
-        jobs: trainings side by side, each with its share of the cores.
+        jobs: trainings at the same time, each with its share of the cores.
         runs: folder for checkpoints and logs; runs/reproduce/NAME by default.
         records: folder for the records, a small JSON file for each finished training. Those of the published tables are
             in experiments/reproduce of the repository.
@@ -54,10 +54,7 @@ def reproduce(
         from_records: train nothing; make the tables of what the records hold.
         accelerator: where to train; auto takes a GPU if there is one.
     """
-    names = list(TABLES) if table == "all" else table.split(",")
-    unknown = [name for name in names if name not in TABLES]
-    if unknown:
-        raise ValueError(f"reproduce: there is no table {unknown[0]!r}; choose of {', '.join(TABLES)}, or all")
+    names = table_names(table)
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
     runs = runs or Path("runs/reproduce") / Path(data).name

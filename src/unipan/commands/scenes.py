@@ -50,4 +50,5 @@ def scenes(
     drawn = Scenes(range(seed, seed + count), size)
     path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
-    print(f"{path}: {count} scenes of {size[0]} x {size[1]} pixels, seeds {seed}..{seed + count - 1} ({held})")
+    what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
+    print(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")

@@ -21,7 +21,7 @@ ALIASES = {
     "aeroplane": "airplane",
     "pedestrian": "person",
 }
-"""Normalised name -> the name that stands for both."""
+"""Normalised name -> the name used for both."""
 
 
 def normalised(name: str) -> str:
@@ -35,7 +35,7 @@ def normalised(name: str) -> str:
 def same_classes(old: Categories, new: Categories) -> dict[int, int]:
     """Class index of `new` -> class index of `old` for the classes that both have.
 
-    A name that stands in both is itself; otherwise normalised names decide, where one class of each side has it.
+    Equal names match first; then normalised names, if only one class on each side has them.
     Thing or stuff does not matter here: COCO's traffic lights are things, those of Cityscapes are stuff.
     """
     found = {index: old.index_of_name[c.name] for index, c in enumerate(new) if c.name in old.index_of_name}

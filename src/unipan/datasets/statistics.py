@@ -1,4 +1,4 @@
-"""What a dataset's things look like at the network's size: the numbers that anchors and limits are fitted to."""
+"""Sizes and numbers of a dataset's things at the network's resolution, to which anchors and limits are fitted."""
 
 from dataclasses import dataclass
 

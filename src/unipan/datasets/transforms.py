@@ -17,11 +17,11 @@ from unipan.structures import IMAGENET_MEAN, ImageBatch, Target
 MULTIPLE = 32
 """Images are padded to a multiple of the coarsest stride."""
 
-# SSD's ranges (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation .5 to 1.5, hue +-18 of 180).
+# SSD's ranges (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation 0.5 to 1.5, hue +-18 of 180).
 # The operations are torchvision's, as in its own RandomPhotometricDistort, and not SSD's: SSD adds its brightness, here
-# it is a factor of .875 to 1.125, which changes a mid-grey half as much and black not at all; SSD's contrast multiplies
-# the pixels, which also makes an image darker or brighter, here it blends with the image's mean grey; SSD's saturation
-# multiplies that of HSV, here each pixel is blended with its own grey.
+# it is a factor of 0.875 to 1.125, which changes a mid-grey half as much and black not at all; SSD's contrast
+# multiplies the pixels, which also makes an image darker or brighter, here it blends with the image's mean grey; SSD's
+# saturation multiplies that of HSV, here each pixel is blended with its own grey.
 SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
 
 

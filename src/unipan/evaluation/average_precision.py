@@ -1,4 +1,4 @@
-"""AP of boxes and masks (IoU .50:.95), counted by faster-coco-eval: pycocotools' rules, in C++.
+"""AP of boxes and masks (IoU 0.50:0.95), counted by faster-coco-eval: pycocotools' rules, in C++.
 
 Detections count before any fusion; only things count; crowds of the truth absorb detections as pycocotools has it.
 """
@@ -99,17 +99,14 @@ class AveragePrecision:
         return AveragePrecision(self.categories, self.max_detections, {**self.images, **other.images})
 
     def compute(self) -> dict[str, float | None]:
-        """`{"box": AP, "mask": AP}` as fractions; None without a thing in the truth, or without predicted masks.
-
-        Raises:
-            ModuleNotFoundError: faster-coco-eval is missing; the message says how to install it.
-        """
+        """`{"box": AP, "mask": AP}` as fractions; None without a thing in the truth, or without predicted masks."""
         order = sorted(self.images)
         masks = all(self.images[name]["masks"] for name in order)
         return {"box": self._average(order, "bbox"), "mask": self._average(order, "segm") if masks else None}
 
     def _average(self, order: list[str], kind: str) -> float | None:
-        coco, evaluator, mask = _library()
+        from faster_coco_eval import COCO, COCOeval_faster, mask
+
         truth = _numbered([self.images[name]["truth"] for name in order])
         if all(annotation["iscrowd"] for annotation in truth):
             return None
@@ -123,8 +120,8 @@ class AveragePrecision:
                 row["segmentation"] = mask.frPyObjects(row["segmentation"], *sizes[row["image_id"] - 1])
         images = [{"id": i, "height": height, "width": width} for i, (height, width) in enumerate(sizes, start=1)]
         labels = [{"id": index, "name": category.name} for index, category in enumerate(self.categories.things)]
-        wanted = coco({"info": {}, "images": images, "annotations": truth, "categories": labels})
-        run = evaluator(wanted, wanted.loadRes(detections), kind, print_function=_silent)
+        wanted = COCO({"info": {}, "images": images, "annotations": truth, "categories": labels})
+        run = COCOeval_faster(wanted, wanted.loadRes(detections), kind, print_function=_silent)
         run.params.maxDets = [self.max_detections]
         run.evaluate()
         run.accumulate()
@@ -141,11 +138,3 @@ def _numbered(rows: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 def _silent(*_: object) -> None:
     """Nothing of the library's table reaches the terminal."""
-
-
-def _library() -> tuple[Any, Any, Any]:
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster, mask
-    except ImportError as error:
-        raise ModuleNotFoundError('AP needs faster-coco-eval: pip install "unipan[eval]"') from error
-    return COCO, COCOeval_faster, mask

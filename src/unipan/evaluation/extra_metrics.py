@@ -8,7 +8,7 @@ from unipan.panoptic.categories import Categories
 
 @runtime_checkable
 class ExtraMetric(Protocol):
-    """A metric that is counted beside PQ, from the same overlaps.
+    """A metric that is counted in addition to PQ, from the same overlaps.
 
     Objects that have counted nothing are copied for each thread; the copies are added up in the end.
     """

@@ -69,7 +69,7 @@ class _Counts:
 
     def __init__(self, folders: PanopticFolders, lenient: bool, extra: Sequence[ExtraMetric]) -> None:
         self.quality, self.problems = PanopticQuality(folders.categories), dict[int, list[Problem]]()
-        self.extra = copy.deepcopy(list(extra))
+        self.extra = extra
         self._folders, self._lenient = folders, lenient
         self._names: list[str] = []
         self._overlaps: list[tuple[Overlaps, SegmentTable, SegmentTable]] = []
@@ -130,8 +130,8 @@ def score_folders(
     stop = threading.Event()
     count = max(1, min(threads or available_cores(), len(folders)))
 
-    def work(first: int) -> _Counts:
-        counts = _Counts(folders, lenient, extra)
+    def work(first: int, own: Sequence[ExtraMetric]) -> _Counts:
+        counts = _Counts(folders, lenient, own)
         for index in range(first, len(folders), count):
             if stop.is_set():
                 break
@@ -140,9 +140,10 @@ def score_folders(
         counts.flush()
         return counts
 
+    copies = [copy.deepcopy(extra) for _ in range(count)]  # here: threads would change what is being copied
     with ThreadPoolExecutor(count) as pool:
         try:
-            parts = list(pool.map(work, range(count)))
+            parts = list(pool.map(work, range(count), copies))
         finally:
             stop.set()  # an interrupted command does not finish the dataset first
     problems = {index: listed for part in parts for index, listed in part.problems.items()}
@@ -173,7 +174,7 @@ def evaluate_folders(
         truth, prediction: two JSONs, or folders that hold panoptic.json; images are matched by id.
         gt_folder, pred_folder: their PNGs; by default the JSON's path without .json.
         lenient, threads: see `score_folders`.
-        extra: makes the metrics to be counted beside PQ for the dataset's categories.
+        extra: makes the metrics to be counted in addition to PQ for the dataset's categories.
 
     Raises:
         FileNotFoundError: a JSON is missing.

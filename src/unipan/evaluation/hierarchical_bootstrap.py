@@ -2,7 +2,7 @@
 
 Each resample draws trainings (seeds) with repetition and, independently, images with repetition: both are crossed,
 because every training is scored on the same images. With three seeds there are only ten sets to draw, so the spread
-between trainings is underestimated; the spread itself is printed beside the interval.
+between trainings is underestimated; the spread itself is printed next to the interval.
 Source: Davison and Hinkley 1997, sec. 3.8 (resampling at every level).
 """
 

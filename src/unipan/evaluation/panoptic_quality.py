@@ -201,7 +201,7 @@ class PanopticQuality:
         return self._official()[1]
 
     def to_json(self) -> dict[str, Any]:
-        """`{"official": R or null, "strict": R}`, R as in `PanopticScores`; a null with "official_reason" beside it."""
+        """`{"official": R or null, "strict": R}`, R as in `PanopticScores`; next to a null, "official_reason"."""
         strict = self.compute()
         scores, reason = self._official(strict)
         found = {"official": scores and scores.to_json(), "strict": strict.to_json()}

@@ -103,7 +103,7 @@ def evaluation_page(
         classes=_classes(quality),
         confusion=_confusion(iou),
         cards=cards,
-        cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv beside this page.",
+        cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv next to this page.",
         legend=list(ERROR_COLORS.items()),
         colophon=f"Written by unipan {__version__}. This page works offline.",
     )

@@ -1,8 +1,8 @@
 """PQ and what comes with it as text for a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality
+from unipan.evaluation.bootstrap import METRICS, bootstrap_quality, paired_bootstrap_pq
 from unipan.evaluation.folder_quality import Problem
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS, percent
@@ -61,15 +61,18 @@ def official_line(quality: PanopticQuality) -> str:
     )
 
 
-def difference_lines(found: Mapping[str, Interval | None], what: str) -> list[str]:
-    """PQ of one prediction minus that of another, from `paired_bootstrap_pq`."""
+def paired_difference(
+    quality: PanopticQuality, other: PanopticQuality, what: str
+) -> tuple[dict[str, dict[str, float] | None], list[str]]:
+    """PQ of one prediction minus that of another (`paired_bootstrap_pq`), for a JSON and as lines for the terminal."""
+    found = paired_bootstrap_pq(quality, other)
     lines = [f"{what}, paired over the images (95 % interval):"]
     for group, each in found.items():
         if each is not None:
             value, low, high = (100 * v for v in (each.value, each.low, each.high))
             clear = "clear of zero" if each.excludes_zero else "not clear of zero"
             lines.append(f"  {group}: PQ {value:+.1f} ({low:+.1f} to {high:+.1f}), {clear}")
-    return lines
+    return {group: None if each is None else vars(each) for group, each in found.items()}, lines
 
 
 def problem_lines(problems: Sequence[Problem], lenient: bool) -> list[str]:

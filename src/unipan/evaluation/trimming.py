@@ -27,8 +27,7 @@ def trim_stuff(prediction: PanopticMap, area: int) -> PanopticMap:
     Raises:
         ValueError: a negative area, or a map that disagrees with its segments.
     """
-    if area < 0:
-        raise ValueError(f"trim stuff: the area is {area} pixels; give 0 or more (4096 on COCO, 2048 on Cityscapes)")
+    _check_area(area)
     starts, lengths = runs(prediction.ids)
     ids = [segment.id for segment in prediction]
     rows = rows_of_ids(prediction.ids.reshape(-1)[starts], ids, "trim stuff")
@@ -40,6 +39,11 @@ def trim_stuff(prediction: PanopticMap, area: int) -> PanopticMap:
     table = np.array([*np.where(small, VOID_ID, ids), VOID_ID], np.int32)
     kept = tuple(segment for segment, gone in zip(prediction, small, strict=True) if not gone)
     return PanopticMap(np.repeat(table[rows], lengths).reshape(prediction.ids.shape), kept)
+
+
+def _check_area(area: int) -> None:
+    if area < 0:
+        raise ValueError(f"trim stuff: the area is {area} pixels; give 0 or more (4096 on COCO, 2048 on Cityscapes)")
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class TrimEffect:
 
     @classmethod
     def of(cls, categories: Categories, area: int) -> "TrimEffect":
-        """Nothing counted yet."""
+        """Nothing counted yet. Raises ValueError for a negative area."""
+        _check_area(area)
         return cls(area, Scored.of(categories), Scored.of(categories))
 
     def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> None:

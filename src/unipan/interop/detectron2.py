@@ -9,9 +9,9 @@ What differs there, and what becomes of it:
   anchors are exact (`detection.exact_anchors`);
 - the background is the last class; here, in torchvision's parts, it is the first;
 - V has 54 channels: channel 0 is "some thing", then 53 stuff classes. Here every thing class gets a copy of channel 0.
-  A pixel's winner is stuff exactly when it was there, so the merger does the same, and since Psi's channels share the
-  softmax's denominator, so does argmax of Psi (variant B). V never said which thing it means, and does not now: its
-  IoU of thing classes means nothing, and the scores of stuff, a softmax over all channels, are too low.
+  A pixel's winner is stuff exactly when it was there, so heuristic fusion does the same, and since Psi's channels
+  share the softmax's denominator, so does argmax of Psi (variant B). V never said which thing it means, and does not
+  now: its IoU of thing classes means nothing, and the scores of stuff, a softmax over all channels, are too low.
 """
 
 import re
@@ -135,7 +135,7 @@ def network_moves(config: Config, things: int, stuff: int) -> list[Move]:
 
 
 def resnet_moves(depth: int) -> list[Move]:
-    """The ResNet: res2..res5 are layer1..layer4, a convolution's norm stands beside it, the stem reads RGB."""
+    """The ResNet: res2..res5 are layer1..layer4, a convolution's norm is a module of its own, the stem reads RGB."""
     ours = "backbone.resnet"
     moves = [Move(f"{RESNET}.stem.conv1.weight", f"{ours}.conv1.weight", partial(torch.flip, dims=(1,)))]
     moves += moves_of(f"{RESNET}.stem.conv1.norm", f"{ours}.bn1", NORM)

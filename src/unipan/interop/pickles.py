@@ -20,7 +20,7 @@ from torch import Tensor
 
 NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 NESTED = ("model", "state_dict")
-"""Under which key training programs keep the weights beside the state of their optimiser."""
+"""Under which key training programs keep the weights next to the state of their optimiser."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -6,8 +6,8 @@ The parts are torchvision's own here too, so names and numbers move one to one b
 - its published weights are for a batch norm without epsilon; ours has one, which is taken off the variance;
 - our squeeze-and-excite starts as a factor of one half, and P5's lateral twice as large: together exactly nothing,
   and a gradient for both;
-- the semantic decoder and the affinity head are ours and start afresh. Stuff starts two below things in V, so that the
-  merger leaves the pixels between the objects void, until V has learned something to say of them.
+- the semantic decoder and the affinity head are ours and start afresh. Stuff starts two below things in V, so that
+  heuristic fusion leaves the pixels between the objects void, until V has learned something to say of them.
 
 Tests hold backbone and detector to torchvision's own on random weights; the published files were never at hand, so the
 result says that it is unverified.
@@ -43,7 +43,7 @@ RESERVE = 2.0
 
 
 def config_of(name: str) -> Config:
-    """The paper's COCO network; with Faster R-CNN it is mask-free. Until it is trained the merger reads it."""
+    """The paper's COCO network; with Faster R-CNN it is mask-free. Until it is trained, use heuristic fusion."""
     base = coco()
     masks = name.startswith("mask")
     return replace(

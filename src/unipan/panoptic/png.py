@@ -14,6 +14,8 @@ from unipan.panoptic.runs import MAX_ID
 _RGB, _PALETTE, _RGBA = 2, 3, 6
 """PNG's colour types with three channels; a palette's colours have 8 bits whatever its own depth."""
 _LAST_CHUNK = b"IEND\xaeB`\x82"
+_MOST_PIXELS = 344
+"""For each byte of a file: deflate writes at most 1032 bytes for one, and a pixel has three."""
 
 
 def ids_to_rgb(ids: Integer[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
@@ -74,6 +76,8 @@ def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
             f"of {depth} bits"
         )
     try:
+        if kind == _RGB and width * height > _MOST_PIXELS * len(data):  # kornia would panic when memory runs out
+            raise ValueError("the header claims more pixels than the file can hold")
         # The decoder in Rust takes a quarter of the time of libpng's, but knows plain RGB alone.
         rgb = decode_image_png_u8(data, (height, width), "rgb") if kind == _RGB else _decode_any(data)
     except Exception as error:  # kornia raises nothing more special
@@ -85,5 +89,7 @@ def _decode_any(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
     """The channels of a PNG with a palette or with transparency, which is left out."""
     from PIL import Image
 
+    with Image.open(BytesIO(data)) as image:
+        image.verify()  # the checksums, which reading pixels skips
     with Image.open(BytesIO(data)) as image:
         return np.asarray(image.convert("RGBA"))[..., :3]

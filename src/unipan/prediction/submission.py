@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from unipan.datasets.formats.coco_classes import coco_categories
+from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.datasets.formats.format import DatasetWriter
 from unipan.datasets.formats.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter, cityscapes_id
 from unipan.panoptic.categories import Categories
@@ -53,11 +54,13 @@ def plan_submission(
     return jobs
 
 
-def open_writer(server: Server, out: Path, categories: Categories, like: Path | None, algorithm: str) -> DatasetWriter:
-    """The writer of a submission.
+def open_writer(
+    server: Server | None, out: Path, categories: Categories, like: Path | None, algorithm: str
+) -> DatasetWriter:
+    """The writer of a submission, or of COCO panoptic format with scores.
 
     Args:
-        server: that takes it.
+        server: that takes the submission; None if this is none.
         out: output folder.
         categories: the checkpoint's.
         like: COCO's list of images, or that of another dataset in its format.
@@ -67,6 +70,8 @@ def open_writer(server: Server, out: Path, categories: Categories, like: Path | 
         ValueError: the checkpoint's classes are not those of the server's dataset, or an algorithm name that cannot be
             part of a file name.
     """
+    if server is None:
+        return PanopticWriter(out, categories, scores=True)
     if server == "cityscapes":
         return CityscapesSubmissionWriter(out, categories)
     content = read_json(like) if like is not None else {}

@@ -38,7 +38,7 @@ class AblationModel:
 def variant(config: Config, masks: bool, affinity: bool, panoptic: bool) -> Config:
     """A model of Table 1: with or without a mask head, the affinity head, and the panoptic matching loss.
 
-    With affinities, the recipe's loss on Psi is kept beside the loss on P; without them the two would be the same.
+    With affinities, the recipe's loss on Psi is kept in addition to that on P; without them the two are the same.
     """
     weight = (config.loss.panoptic or 1.0) if panoptic else 0.0
     return replace(
@@ -130,9 +130,9 @@ def photos_recipe() -> Config:
     """What all models on a folder of photographs share: large crops, from the bundled checkpoint.
 
     The crop covers most of an image, because affinities learn to separate as many objects as they see. The positional
-    encoding is RoPE, because the sinusoidal one does not generalise beyond the crop. Masks have a cross entropy beside
-    the Lovasz hinge, which alone leaves them too weak for s V M. Batch norm is frozen as in the paper: the statistics
-    of two very different images are noise.
+    encoding is RoPE, because the sinusoidal one does not generalise beyond the crop. Masks have a cross entropy in
+    addition to the Lovasz hinge, which alone leaves them too weak for s V M. Batch norm is frozen as in the paper: the
+    statistics of two very different images are noise.
     """
     base = finetune()
     return replace(

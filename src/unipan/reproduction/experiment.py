@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,7 @@ def score(
         fusions=found.to_json(),
         semantic=found.semantic.compute().to_json()
         | {"confusion": found.semantic.confusion.tolist(), "sides": found.sides},
-        ap=None if found.precision is None else found.precision.compute(),
+        ap=found.precision.compute(),
         tuned=None if thresholds is None else asdict(thresholds),
         ceiling={group.lower(): round(q.pq, 4) for group in GROUPS if (q := top[group]) is not None},
     )
@@ -124,7 +123,7 @@ class FusionScores:
         self._plain = {name: Scored.of(categories) for name in self._fusions}
         self._trimmed = {name: Scored.of(categories) for name in self._fusions}
         self.semantic = SemanticIoU(categories)
-        self.precision = AveragePrecision(categories, AP_DETECTIONS) if find_spec("faster_coco_eval") else None
+        self.precision = AveragePrecision(categories, AP_DETECTIONS)
         self.sides: list[list[int]] = []
         self.names: list[str] = []
 
@@ -141,8 +140,7 @@ class FusionScores:
         self.semantic.update(sample.truth, semantic_map(scene), sample.name)
         sides = thing_stuff_counts(self.semantic.confusion - before, self.segmenter.categories)
         self.sides.append(sides.reshape(-1).tolist())
-        if self.precision is not None:
-            count_detections(self.precision, scene, sample.truth, sample.name)
+        count_detections(self.precision, scene, sample.truth, sample.name)
         self.names.append(sample.name)
 
     def to_json(self) -> dict[str, dict[str, Any]]:

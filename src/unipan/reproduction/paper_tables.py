@@ -238,3 +238,12 @@ TABLES: dict[str, PaperTable] = {
     "tableI": TABLE_I,
     "speed": TABLE_SPEED,
 }
+
+
+def table_names(text: str) -> list[str]:
+    """The keys of TABLES in a list with commas; `all` is all of them. Raises ValueError for any other name."""
+    names = list(TABLES) if text == "all" else text.split(",")
+    for name in names:
+        if name not in TABLES:
+            raise ValueError(f"reproduce: there is no table {name!r}; choose from {', '.join(TABLES)}, or all")
+    return names

@@ -268,8 +268,8 @@ def render_speed(measured: dict[str, Any]) -> str:
         judged = interval and label != first
         slower = Interval(*(found[key] - 1 for key in ("ratio", "low", "high"))) if judged else None
         lines.append([label, rows[label].text, *cells, f"{found['ratio']:.2f} x{interval}", *paper, _verdict(slower)])
-    head = ["network", "", "network, ms", "fusion, ms", "together", "beside ours"]
-    head += ["paper, ms", "beside ours", "ours faster"]
+    head = ["network", "", "network, ms", "fusion, ms", "together", "relative to ours"]
+    head += ["paper, ms", "relative to ours", "ours faster"]
     facts = measured["facts"]
     note = (
         f"Median per image, the networks in turn on the same images; {facts['threads']} threads of {facts['machine']}, "

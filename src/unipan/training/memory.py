@@ -3,7 +3,8 @@
 What autograd saves for the backward pass is measured with hooks, on small inputs of two sizes, and extrapolated: every
 part is linear in its pixels or regions. Weights, gradients and optimiser state are counted exactly. Regions are counted
 as if every limit were reached (512 sampled proposals, 100 detections), so the estimate is rather high early in
-training. `docs/full_size.md` has it beside measured peaks."""
+training. `docs/full_size.md` compares it with measured peaks.
+"""
 
 import itertools
 import os

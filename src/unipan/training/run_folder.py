@@ -154,9 +154,9 @@ class RunRecord:
         """Save everything that is needed to resume."""
         folder = self.folder / "resume"
         folder.mkdir(exist_ok=True)
-        beside = folder / "state.part"
-        torch.save(state | {"config": asdict(config), "origin": self.origin}, beside)
-        beside.replace(folder / "state.pt")
+        temporary = folder / "state.part"
+        torch.save(state | {"config": asdict(config), "origin": self.origin}, temporary)
+        temporary.replace(folder / "state.pt")
 
     def load_resume(self) -> tuple[dict[str, object], Config, dict[str, Any]]:
         """State, config and origin of the interrupted run.

@@ -1,4 +1,4 @@
-"""What `unipan train` does: look at the data, fit the config to it, build the network, hand both to the engine."""
+"""`unipan train`: look at the data, fit the config to it, build the network, and hand both to the trainer."""
 
 import os
 from dataclasses import fields, replace
@@ -39,7 +39,7 @@ def train(options: TrainOptions) -> None:
 
     out = options.out or Path("runs")
     check_folder(out, options.resume)
-    # What is wrong with --init is said before data is looked at.
+    # Reading --init is quick and looking at the data is not, so its mistakes are reported first.
     begin = None if options.resume else with_init(options.config, options.init)
     data, val, note = open_training(options.data, options.val)
     fabric = launch(options.accelerator, options.devices, options.num_nodes)
@@ -105,7 +105,7 @@ def start(
     val: PanopticData,
     record: "RunRecord",
 ) -> "Trainer":
-    """A trainer at iteration 0 of what `with_init` gave, its schedule fitted to `--minutes`."""
+    """A trainer at iteration 0, from the result of `with_init`, with its schedule fitted to `--minutes`."""
     from unipan.analysis.ceiling import advise
     from unipan.training.schedule import linear_rule
     from unipan.training.trainer import Trainer, check_batch
@@ -136,12 +136,12 @@ def start(
 
 
 def memory(trainer: "Trainer") -> str:
-    """What a step will take, and what there is. Every process counts: losses may wait for each other."""
+    """The memory that a step will take, and that there is. All processes compute it: losses may synchronise them."""
     from unipan.training.memory import describe_memory, device_memory, estimate_memory, training_size
     from unipan.training.step import runs_bf16
 
     config, device, world = trainer.config, trainer.fabric.device, trainer.fabric.world_size
-    # Only where images keep their own size does one have to be looked at.
+    # An image has to be opened only if images keep their own size.
     own = config.data.short_side == 0 and config.data.crop == (0, 0)
     height, width = trainer.data[0].image.shape[:2] if own else (0, 0)
     size = training_size(config.data, (height, width))
@@ -151,11 +151,11 @@ def memory(trainer: "Trainer") -> str:
 
 
 def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "RunRecord") -> "Trainer":
-    """A trainer where the run's last checkpoint was written.
+    """A trainer that continues from the run's last checkpoint.
 
     Raises:
         FileNotFoundError: nothing to resume.
-        ValueError: other data, classes or number of processes than the run had.
+        ValueError: data, classes or number of processes differ from the run's.
     """
     from unipan.training.trainer import Trainer
 
@@ -181,7 +181,7 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
 
 def check_folder(out: Path, resumed: bool) -> None:
     """Raises ValueError rather than write a second run over the first."""
-    # A process of DDP other than the first finds what the first has made.
+    # Other processes of DDP find what the first one has made.
     if resumed or os.environ.get("LOCAL_RANK", "0") != "0":
         return
     if (out / "resume" / "state.pt").exists():
@@ -195,7 +195,7 @@ def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
 
     Raises:
         FileNotFoundError: a file that does not exist.
-        ValueError: ImageNet weights for a network that has none.
+        ValueError: ImageNet weights for a network width that has none.
     """
     if init is None and split_baseline(config.name)[0] == "finetune":
         init = "scenes"
@@ -220,7 +220,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def build(config: Config, categories: Categories, init: str | None) -> tuple[PanopticNetwork, str]:
-    """The network with its initial weights, and one sentence on where they come from."""
+    """The network with its initial weights, and a sentence about their origin."""
     network = build_network(config, categories, pretrained=init is None)
     size = f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} million parameters"
     if init is None:
@@ -230,14 +230,14 @@ def build(config: Config, categories: Categories, init: str | None) -> tuple[Pan
 
 
 def describe_transfer(taken: Transfer, network: PanopticNetwork, categories: Categories, init: str) -> str:
-    """What a network has from a checkpoint, and what starts afresh: tensors, classes, decoders."""
+    """Which tensors, classes and decoders were taken from a checkpoint, and which start afresh."""
     total = len(network.state_dict())
     if not taken.left and len(taken.semantic) == len(categories):
         return f"all from {init}"
     parts = ", ".join(sorted({".".join(name.split(".")[:3]) for name in taken.left}))
     text = f"from {init}: {total - len(taken.left)} of {total} tensors"
     if taken.left:
-        text += f"; {len(taken.left)} start afresh, because their classes or options are others ({parts})"
+        text += f"; {len(taken.left)} start afresh, because their classes or options differ ({parts})"
     things = [category.name for category in categories.things]
     for what, names, kept in (
         ("V", [category.name for category in categories], taken.semantic),
@@ -247,14 +247,14 @@ def describe_transfer(taken: Transfer, network: PanopticNetwork, categories: Cat
         text += f"\nclasses in {what}: kept {', '.join(kept) or 'none'}; afresh {', '.join(afresh) or 'none'}"
     if taken.decoders:
         text += (
-            f"\nthe layers of {' and '.join(taken.decoders)} are others there (or missing), so all on them starts "
-            "afresh; --decoder.layers as in that checkpoint keeps them"
+            f"\nthe layers of {' and '.join(taken.decoders)} differ there (or are missing), so everything on them "
+            "starts afresh; --decoder.layers as in that checkpoint keeps them"
         )
     return text
 
 
 def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
-    """Anchors, RoI scale and limits for these things; published recipes and what the command line set itself stay."""
+    """Fit anchors, RoI scale and limits to the data's things; published recipes and given options are kept."""
     if config.train.reference_batch:
         return config
     default, given = preset(config.name).detection, config.detection
@@ -264,7 +264,7 @@ def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
 
 
 def describe_detection(detection: DetectionConfig, seen: ThingStatistics) -> str:
-    """The numbers that depend on the data, and a warning if they lose things."""
+    """The numbers that depend on the data, and a warning if they would lose things."""
     text = (
         f"detection: anchors {_list(detection.anchor_sizes)} px, height:width {_list(detection.anchor_ratios)}, RoIs "
         f"of {detection.roi_canonical} px pooled from P4, proposals {_list(detection.rpn_post_nms)}, at most "
@@ -280,4 +280,4 @@ def _list(values: tuple[int | float, ...]) -> str:
 
 
 def _silent(_: str) -> None:
-    """Only the first process speaks."""
+    """Only the first process prints."""

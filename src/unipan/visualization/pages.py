@@ -1,7 +1,7 @@
 """Pages of HTML that open offline: what each shows, as plain values, and `render`, which fills in its template.
 
-A page is one file: styles, scripts and pictures are inside it (the figures' pictures may lie beside it). Templates
-escape all text.
+A page is one file: styles, scripts and pictures are inside it (the figures' pictures may be files next to it).
+Templates escape all text.
 """
 
 import base64

@@ -1,7 +1,6 @@
 """COCO instances and stuff in one map; pycocotools decodes the same masks."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +121,6 @@ def test_scores_order_things_and_not_the_stuff_below(tmp_path: Path) -> None:
         coco_instances(write(tmp_path, rows), tmp_path / "stuff.json").truth(0)
 
 
-def test_without_a_decoder_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faster_coco_eval.core", None)
-    with pytest.raises(ValueError, match=r"pip install \"unipan\[eval\]\""):
-        decode_mask(thing(1, rectangle(0, 0, 1, 1)), Layers(SIZE, (), None, "x"))
-
-
 def test_hidden_things_are_left_out(tmp_path: Path) -> None:
     rows = [thing(1, rectangle(1, 1, 2, 2)), thing(2, rectangle(0, 0, 5, 5))]
     assert len(coco_instances(write(tmp_path, rows), overlap="last").truth(0)) == 1
@@ -149,7 +142,7 @@ def test_results_without_images_need_classes(tmp_path: Path) -> None:
     [
         (
             [thing(1, rectangle(0, 0, 3, 3)), thing(5, rectangle(2, 2, 3, 3))],
-            r"image 1: annotation 5 \(door\) shares 1 pixels with a door; --overlap small",
+            r"image 1: annotation 5 \(door\) shares 1 pixels with a door; .*--overlap small",
         ),
         ([thing(1, rectangle(0, 0, 3, 3), 77)], "annotation 1 has unknown category id 77"),
         (

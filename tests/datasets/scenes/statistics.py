@@ -84,7 +84,7 @@ def scene_statistics(count: int = 200, seed0: int = 0) -> SceneStatistics:
 
 
 def touching_things(truth: PanopticMap) -> set[int]:
-    """The ids of the things with a pixel beside (not diagonally) one of another thing of the same class."""
+    """The ids of the things with a pixel next to (not diagonally) one of another thing of the same class."""
     ids, classes = truth.ids, class_map(truth, SCENE_CATEGORIES)
     found: set[int] = set()
     for a, b in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):

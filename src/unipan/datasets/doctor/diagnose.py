@@ -10,8 +10,8 @@ from typing import Any
 
 from unipan.datasets.doctor.examine import Examined, examine, read_any_png, replace_ids
 from unipan.datasets.doctor.findings import Diagnosis, Kept
-from unipan.datasets.formats.writing import new_folder, write_json
-from unipan.files import read_bytes, write_atomically
+from unipan.datasets.formats.writing import new_folder
+from unipan.files import read_bytes, write_atomically, write_json
 from unipan.panoptic.coco_json import Row, read_json, short
 from unipan.panoptic.coco_parser import LISTS, Finding, parse_panoptic
 from unipan.panoptic.png import encode_png

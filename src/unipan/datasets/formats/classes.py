@@ -1,4 +1,4 @@
-"""The classes of formats that do not store them: from classes.json beside the pictures, or from a given JSON."""
+"""The classes of formats that do not store them: from classes.json next to the pictures, or from a given JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ def read_classes(given: Path | None, folder: Path) -> ClassesFile:
         ValueError: it is broken, or a category lacks `isthing`.
     """
     path = given or folder / CLASSES_FILE
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"{path}: no such file, but this format does not store its classes; give --classes FILE, a JSON with COCO "
             "`categories` (id, name, isthing)"

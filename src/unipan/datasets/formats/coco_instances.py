@@ -16,7 +16,8 @@ from unipan.datasets.formats.classes import read_classes
 from unipan.datasets.formats.format import Format, FormatOptions, Overlap
 from unipan.datasets.formats.label_picture import read_labels
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, find_image
-from unipan.datasets.formats.writing import WrittenImages, stem_of, write_json
+from unipan.datasets.formats.writing import WrittenImages, stem_of
+from unipan.files import write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, load_json, path_inside, rows_of, unique_rows
 from unipan.panoptic.maps import PanopticMap, panoptic_map
@@ -133,12 +134,10 @@ def decode_mask(row: Row, layers: Layers) -> Bool[np.ndarray, "H W"]:
     """The mask of an annotation: polygons, or run-length encoding, compressed or not.
 
     Raises:
-        ValueError: it is none of these, or of another size than the image; or faster-coco-eval is not installed.
+        ValueError: it is none of these, or of another size than the image.
     """
-    try:
-        from faster_coco_eval.core import mask as decoder
-    except ModuleNotFoundError as error:
-        raise ValueError('COCO instances: faster-coco-eval decodes them; pip install "unipan[eval]"') from error
+    from faster_coco_eval.core import mask as decoder
+
     height, width = layers.size
     shape, where = row.get("segmentation"), f"{layers.where}: annotation {row.get('id')!r}"
     size = shape.get("size") if isinstance(shape, dict) else [height, width]
@@ -284,8 +283,8 @@ def _read(path: Path, options: FormatOptions) -> ListedDataset:
 
 FORMAT = Format(
     "coco-instances",
-    "COCO instances: polygons or run-length masks, with or without stuff (`--stuff`, `--overlap`); reading needs "
-    "`unipan[eval]`. Written: `instances.json` with a run-length mask for every segment, stuff included",
+    "COCO instances: polygons or run-length masks, with or without stuff (`--stuff`, `--overlap`). "
+    "Written: `instances.json` with a run-length mask for every segment, stuff included",
     read=_read,
     write=lambda folder, categories, _: RleWriter(folder, categories),
     aliases=("rle",),

@@ -14,8 +14,8 @@ import numpy as np
 from unipan.arrays import Int32, UInt8
 from unipan.datasets.formats.format import Format, FormatOptions
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
-from unipan.datasets.formats.writing import WrittenImages, write_json
-from unipan.files import make_folder, write_atomically
+from unipan.datasets.formats.writing import WrittenImages
+from unipan.files import make_folder, write_atomically, write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, float_or_nan, path_inside, read_json
 from unipan.panoptic.coco_parser import parse_panoptic, parse_segments, raise_first

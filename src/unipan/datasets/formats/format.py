@@ -1,6 +1,6 @@
 """What a format of panoptic datasets is: a name, a reader, a writer, and the line that describes it.
 
-To add one, write a module with a `FORMAT` like those beside this file and list it in `registry.py`.
+To add one, write a module with a `FORMAT` like those in this folder and list it in `registry.py`.
 """
 
 from collections.abc import Callable

@@ -106,12 +106,12 @@ def _read_map(path: Path, classes: ClassesFile, contiguous: bool) -> PanopticMap
         )
     segmentation = content.get("segmentation")
     if not isinstance(segmentation, list):
-        beside = [path.with_suffix(suffix) for suffix in (".npy", ".png") if path.with_suffix(suffix).is_file()]
-        if not beside:
+        arrays = [path.with_suffix(suffix) for suffix in (".npy", ".png") if path.with_suffix(suffix).is_file()]
+        if not arrays:
             raise FileNotFoundError(
-                f"{path}: it has no `segmentation`, and there is no .npy or .png of this name beside it"
+                f"{path}: it has no `segmentation`, and there is no .npy or .png of this name next to it"
             )
-        segmentation = read_ids(beside[0])
+        segmentation = read_ids(arrays[0])
     return huggingface_map(segmentation, rows, classes, contiguous, str(path))
 
 

@@ -145,9 +145,16 @@ def list_files(
 
 
 def list_label_pictures(
-    root: Path, part: str, classes: ClassesFile, images: Path | None, read: Callable[[Path], PanopticMap]
+    root: Path,
+    part: str,
+    classes: ClassesFile,
+    images: Path | None,
+    read: Callable[[Path], PanopticMap],
+    images_part: str = "images",
 ) -> ListedDataset:
-    """`list_files` for `root/part/*.png` (or `root/*.png`); the images are in `root/images` unless given.
+    """`list_files` for `root/part/*.png` (or `root/*.png`).
+
+    `images` is the folder of the images; None takes `root/images_part`, if there is one.
 
     Raises:
         FileNotFoundError, ValueError: see `list_files`.
@@ -156,5 +163,6 @@ def list_label_pictures(
     files = list(folder.rglob("*.png"))
     if not files:
         raise FileNotFoundError(f"{folder}: no *.png here; this format keeps its label pictures there")
-    images = images or (root / "images" if (root / "images").is_dir() else None)
+    if images is None and (root / images_part).is_dir():
+        images = root / images_part
     return list_files(root, folder, files, classes, images, read)

@@ -35,7 +35,7 @@ def panoptic_json(
     Args:
         json_file: the JSON.
         classes: a JSON with `categories` and possibly `images`, such as the ground truth; by default json_file itself,
-            or classes.json beside it if that has no categories.
+            or classes.json next to it if that has no categories.
         images: folder of the images.
         panoptic: folder of the PNGs, by default the JSON's path without .json. They have three 8-bit channels, or one
             of 8 or 16 bits that is the id itself.

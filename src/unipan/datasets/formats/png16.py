@@ -9,7 +9,8 @@ from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_
 from unipan.datasets.formats.format import Format
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
-from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint, write_json, write_png
+from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint, write_png
+from unipan.files import write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
 
@@ -68,7 +69,8 @@ class Png16Writer:
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one map. Raises ValueError if a class has as many things as the divisor, or two crowds."""
         stem = self._images.add(name, image_id, panoptic)
-        numbers = instance_numbers(panoptic, self.categories, self.divisor, name)
+        remedy = "give a larger --divisor, or use coco"
+        numbers = instance_numbers(panoptic, self.categories, self.divisor, name, remedy)
         painted = paint(panoptic, {key: c * self.divisor + n for key, (c, n) in numbers.items()}, self._void)
         write_png(self.folder / "panoptic" / f"{stem}.png", painted.astype(np.uint16))
 

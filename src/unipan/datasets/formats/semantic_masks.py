@@ -70,7 +70,7 @@ def _read_instances(path: Path) -> Int32[np.ndarray, "H W"]:
         if numbers is None:
             numbers = np.zeros(mask.shape, np.int32)
         if mask.shape != numbers.shape:
-            raise ValueError(f"{file}: it is {mask.shape} but the masks beside it are {numbers.shape} (height, width)")
+            raise ValueError(f"{file}: it is {mask.shape} but the masks before it are {numbers.shape} (height, width)")
         numbers[mask] = number
     if numbers is None:
         raise ValueError(f"{folder}: no mask (*.png) is in this folder; write {path.name} of zeros for an empty image")

@@ -16,8 +16,8 @@ import numpy as np
 
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.datasets.formats.format import Format
-from unipan.datasets.formats.writing import WrittenImages, write_json, write_png
-from unipan.files import make_folder, write_atomically
+from unipan.datasets.formats.writing import WrittenImages, write_png
+from unipan.files import make_folder, write_atomically, write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import Row
 from unipan.panoptic.maps import PanopticMap
@@ -25,7 +25,7 @@ from unipan.panoptic.png import encode_png
 
 
 class CocoSubmissionWriter:
-    """Writes `folder/panoptic_SPLIT_ALGORITHM_results.json`, the folder of PNGs beside it, and both in a .zip.
+    """Writes `folder/panoptic_SPLIT_ALGORITHM_results.json`, the folder of PNGs next to it, and both in a .zip.
 
     PNGs are named like their images. Category ids are those of `categories`, which must be COCO's.
     """
@@ -156,18 +156,18 @@ def write_zip(path: Path, root: Path, files: Iterable[Path]) -> Path:
         OSError: it cannot be written.
     """
     make_folder(path.parent)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in files:
                 # PNGs are compressed already.
                 kind = zipfile.ZIP_STORED if file.suffix == ".png" else zipfile.ZIP_DEFLATED
                 archive.write(file, file.relative_to(root).as_posix(), compress_type=kind)
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -13,8 +13,8 @@ from unipan.datasets.formats.classes import CLASSES_FILE, VOID_8_BIT, ClassesFil
 from unipan.datasets.formats.format import Format
 from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
-from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint, write_json
-from unipan.files import write_atomically
+from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint
+from unipan.files import write_atomically, write_json
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import png_of_rgb

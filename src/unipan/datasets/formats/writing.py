@@ -1,23 +1,19 @@
-"""What the writers share: unique ids and names, label pictures, and JSON that every reader accepts."""
+"""What the writers share: unique ids and names, and label pictures."""
 
-import json
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import cv2
 import numpy as np
 
 from unipan.arrays import Integer
-from unipan.files import folder_atomically, write_atomically
+from unipan.files import NAN_HINT, folder_atomically, write_atomically
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import Row, path_inside
 from unipan.panoptic.maps import PanopticMap
-
-NAN_HINT = "`unipan data check --fix` removes such numbers"
 
 
 class WrittenImages:
@@ -68,16 +64,6 @@ def stem_of(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def write_json(path: Path, content: dict[str, Any], indent: int | None = None) -> Path:
-    """Write a JSON file, whole or not at all, and return its path. Raises ValueError for NaN and Infinity."""
-    try:
-        text = json.dumps(content, indent=indent, allow_nan=False)
-    except ValueError as error:
-        raise ValueError(f"{path}: it would hold NaN or Infinity, which JSON does not have; {NAN_HINT}") from error
-    write_atomically(path, text.encode())
-    return path
-
-
 def write_png(path: Path, pixels: Integer[np.ndarray, "H W"]) -> None:
     """Write a picture of one 8- or 16-bit channel. Raises ValueError if it cannot be encoded."""
     done, data = cv2.imencode(".png", pixels)
@@ -94,9 +80,19 @@ def paint(panoptic: PanopticMap, values: Mapping[int, int], void: int) -> Intege
 
 
 def instance_numbers(
-    panoptic: PanopticMap, categories: Categories, limit: int, name: str
+    panoptic: PanopticMap, categories: Categories, limit: int, name: str, remedy: str = "use coco"
 ) -> dict[int, tuple[int, int]]:
-    """Segment id -> category id and instance number: things count from 1 within their class, stuff and crowds are 0.
+    """Segment id -> category id and instance number.
+
+    Things count from 1 within their class. A class's first stuff segment and its crowd are 0, further stuff segments
+    count from 1.
+
+    Args:
+        panoptic: the map.
+        categories: those that the format has declared.
+        limit: the first number that does not fit.
+        name: what error messages call the image.
+        remedy: what they suggest if there are too many segments of a class.
 
     Raises:
         ValueError: an unknown category, two crowds of one class (which would merge), or a class of `limit` things or
@@ -122,7 +118,7 @@ def instance_numbers(
         counts[category] += 1
         if number >= limit:
             raise ValueError(
-                f"{name}: more than {limit - 1} {segment.category.name} do not fit; give a larger --divisor, or coco"
+                f"{name}: more than {limit - 1} segments of class {segment.category.name} do not fit; {remedy}"
             )
         numbers[segment.id] = (category, number)
     return numbers
@@ -130,7 +126,7 @@ def instance_numbers(
 
 @contextmanager
 def new_folder(path: Path, option: str) -> Generator[Path, None, None]:
-    """`folder_atomically`; errors name `path` instead of the temporary folder beside it."""
+    """`folder_atomically`; errors name `path` instead of the temporary folder."""
     with folder_atomically(path, option) as folder:
         try:
             yield folder

@@ -142,7 +142,7 @@ def _similar(rng: np.random.Generator, colors: tuple[Color, Color]) -> tuple[Col
 
 
 def _parked_row(street: Street) -> None:
-    """Cars of similar colour beside or behind each other."""
+    """Cars of similar colour next to or behind each other."""
     rng = street.rng
     color = _pick(rng, _CARS)
     flip = bool(rng.random() < 0.5)

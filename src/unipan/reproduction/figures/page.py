@@ -53,7 +53,7 @@ class FigureFolder:
             figures=[self._entry(sheet) for sheet in sheets],
             legend=[(category.name, category.color) for category in categories],
             colophon=(
-                f"Written by unipan {__version__}. The page needs nothing but the pictures beside it. After Q. Li, X. "
+                f"Written by unipan {__version__}. The page needs nothing but the pictures next to it. After Q. Li, X. "
                 "Qi, P. H. S. Torr, Unifying Training and Inference for Panoptic Segmentation, CVPR 2020."
             ),
         )

@@ -1,4 +1,4 @@
-"""The rows of the paper's figures: what stands in each column for one example."""
+"""The rows of the paper's figures: the panels of one example."""
 
 from dataclasses import replace
 

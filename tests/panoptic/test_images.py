@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unipan.panoptic.images import as_rgb, read_image
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (6, 4, 3)).astype(np.uint8)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    upright = Image.fromarray(PHOTO)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "x.png", exif=exif)
+    assert (read_image(tmp_path / "x.png") == PHOTO).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "YCbCr", "I;16"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("x.tif" if mode in ("CMYK", "YCbCr") else "x.png")
+    if mode == "I;16":
+        Image.fromarray(PHOTO[..., 0].astype(np.uint16) * 257).save(path)
+        expected = np.repeat(PHOTO[..., :1], 3, axis=2)
+    else:
+        Image.fromarray(PHOTO).convert(mode).save(path)
+        expected = np.asarray(Image.fromarray(PHOTO).convert(mode).convert("RGB"))
+    found = read_image(path)
+    assert found.dtype == np.uint8
+    assert found.shape == (6, 4, 3)
+    np.testing.assert_allclose(found.astype(int), expected.astype(int), atol=2)
+
+
+def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
+    layer = np.zeros((1, 2, 4), np.uint8)
+    layer[0, 0] = (10, 20, 30, 255)
+    Image.fromarray(layer, "RGBA").save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png")[0].tolist() == [[10, 20, 30], [255, 255, 255]]
+    palette = Image.new("P", (1, 1), 0)
+    palette.putpalette([200, 0, 0])
+    palette.save(tmp_path / "p.png", transparency=0)
+    assert read_image(tmp_path / "p.png")[0, 0].tolist() == [255, 255, 255]
+
+
+def test_bad_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.jpg"
+    with pytest.raises(FileNotFoundError, match=r"x\.jpg: no such file"):
+        read_image(path)
+    Image.fromarray(np.tile(PHOTO, (40, 40, 1))).save(path)
+    whole = path.read_bytes()
+    for data in (b"", b"nonsense", whole[: len(whole) // 2]):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"x\.jpg: not a readable image"):
+            read_image(path)
+    path.write_bytes(whole)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"x\.jpg: too many pixels"):
+        read_image(path)
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(ValueError, match=r"f\.tif: floating-point pixels"):
+        read_image(tmp_path / "f.tif")
+    Image.fromarray(np.full((2, 2), 10**6, np.int32)).save(tmp_path / "i.tif")
+    with pytest.raises(ValueError, match=r"i\.tif: pixels of 1000000"):
+        read_image(tmp_path / "i.tif")
+
+
+def test_as_rgb_takes_what_it_promises() -> None:
+    planes = torch.from_numpy(PHOTO).permute(2, 0, 1)
+    for image in (Image.fromarray(PHOTO), PHOTO, PHOTO[::-1][::-1], planes, planes / 255, (planes / 255).double()):
+        found = as_rgb(image)
+        assert (found == PHOTO).all()
+        assert found.flags.c_contiguous
+    assert as_rgb(PHOTO) is PHOTO
+
+
+def test_as_rgb_may_always_be_written() -> None:
+    frozen = np.frombuffer(PHOTO.tobytes(), np.uint8).reshape(PHOTO.shape)
+    found = as_rgb(frozen)
+    assert (found == PHOTO).all()
+    assert found.flags.writeable  # torch.from_numpy warns otherwise
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (PHOTO.astype(float), "HxWx3 uint8"),
+        (PHOTO[..., 0], "HxWx3 uint8"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        (torch.zeros(1, 4, 4), "3xHxW"),
+        (torch.zeros(4, 4, 3), "3xHxW"),
+        (torch.full((3, 2, 2), 1.5), "must lie in 0..1"),
+        (torch.full((3, 2, 2), -0.1), "must lie in 0..1"),
+        (torch.full((3, 2, 2), float("nan")), "without NaN"),
+        (torch.zeros(3, 2, 2, dtype=torch.int64), "uint8"),
+        (torch.zeros(3, 0, 2), "no pixels"),
+        ([[1, 2]], "a list is not an image"),
+        (None, "a NoneType is not an image"),
+    ],
+)
+def test_as_rgb_refuses_everything_else(image: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        as_rgb(image)
