@@ -159,7 +159,7 @@ def test_cityscapes_knows_its_images_by_name(tmp_path: Path, capsys: pytest.Capt
     assert [job.image_id for job in jobs] == ["berlin_000000_000019", "bonn_000000_000019"]
     write_photo(folder / "odd.png", 64, 96)
     assert predict(folder, "--submission", "cityscapes", "--out", tmp_path / "out") == 1
-    assert "odd.png: neither it nor image id" in capsys.readouterr().err
+    assert "odd.png: " in capsys.readouterr().err
 
 
 def test_names_that_are_no_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
