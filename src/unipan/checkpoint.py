@@ -208,8 +208,9 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
                 "experiment the same"
             )
     if any(key.startswith("backbone.") for key in left):
+        there = ", ".join(f"{name} {getattr(config.backbone, name)}" for name in ("depth", "width", "fpn_channels"))
         raise ValueError(
-            f"--init {source}: its backbone is not this experiment's; give a checkpoint of the same depth and width, "
+            f"--init {source}: its backbone is not this experiment's ({there} there); give the experiment the same, "
             "or --init none"
         )
     network.load_state_dict(fitting, strict=False)
