@@ -4,7 +4,7 @@ Unlike `CocoPanoptic`, which refuses a dataset with a fault, this reads what is 
 evaluator should list all faults, and may be asked to ignore some.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -90,7 +90,7 @@ class Listing:
         return table, None if bare is None else f"segment {bare} has no `iscrowd`"
 
 
-def sound_table(rows: Sequence[Mapping[str, Any]], index: Mapping[int, int]) -> SegmentTable | None:
+def sound_table(rows: list[Any], index: Mapping[int, int]) -> SegmentTable | None:
     """The table of segments with nothing odd about them, in a quarter of the parser's time; None for others."""
     try:
         ids, categories, areas, crowd = zip(*map(_FIELDS, rows), strict=True)
