@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.evaluation.cases import CLASSES, of, random_pair
-from unipan.evaluation.bootstrap import Interval, bootstrap_pq, bootstrap_quality, paired_bootstrap_pq
+from unipan.evaluation.bootstrap import Interval, bootstrap_pq, bootstrap_quality, paired_bootstrap_pq, percentile
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.panoptic.categories import Categories
 
@@ -89,3 +91,10 @@ def test_refusals() -> None:
         paired_bootstrap_pq(counted(range(3)), counted(range(4)))
     with pytest.raises(ValueError, match="different categories"):
         paired_bootstrap_pq(PanopticQuality(CLASSES), PanopticQuality(Categories(CLASSES.things)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.sampled_from([0.0, 2.5, 5.0, 33.3, 50.0, 97.5, 100.0]))
+def test_percentiles_are_numpys(seed: int, count: int, percent: float) -> None:
+    values = np.random.default_rng(seed).random((count, 3))
+    np.testing.assert_array_equal(percentile(values, percent), np.percentile(values, percent, axis=0))

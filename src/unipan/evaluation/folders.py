@@ -4,8 +4,9 @@ Unlike `CocoPanoptic`, which refuses a dataset with a fault, this reads what is 
 evaluator should list all faults, and may be asked to ignore some.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +19,7 @@ from unipan.panoptic.coco_json import float_or_nan, path_inside, read_json, rows
 from unipan.panoptic.coco_parser import parse_segments, raise_first
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import decode_png
-from unipan.panoptic.runs import runs
+from unipan.panoptic.runs import MAX_ID, runs
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,11 @@ class Listing:
         Raises:
             ValueError: a segment is broken: see `parse_segments`.
         """
-        rows_of(self.annotations[image_id], "segments_info", self.source, f"image {image_id!r}: ")
-        rows, findings = parse_segments(self.annotations[image_id], index, self.source)
+        annotation = self.annotations[image_id]
+        listed = rows_of(annotation, "segments_info", self.source, f"image {image_id!r}: ")
+        if (table := sound_table(listed, index)) is not None:
+            return table, None
+        rows, findings = parse_segments(annotation, index, self.source)
         for finding in findings:
             if finding.kind == "category-unknown":
                 raise ValueError(f"{finding} of the ground truth; predict its {len(index)} classes, by its ids")
@@ -83,6 +87,25 @@ class Listing:
             np.array([float_or_nan(row.get("area")) for row in rows.values()], np.float64),
         )
         return table, None if bare is None else f"segment {bare} has no `iscrowd`"
+
+
+def sound_table(rows: Sequence[Mapping[str, Any]], index: Mapping[int, int]) -> SegmentTable | None:
+    """The table of segments with nothing odd about them, in a quarter of the parser's time; None for others."""
+    try:
+        ids, categories, areas, crowd = zip(*map(_FIELDS, rows), strict=True)
+        classes = [index[key] for key in categories]
+        declared = np.array(areas, np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError):  # also if there are none
+        return None
+    types = ({*map(type, ids), *map(type, categories)}, {*map(type, areas)}, {*map(type, crowd)})
+    if not (types[0] == {int} and types[1] <= {int, float} and types[2] <= {int, bool}):
+        return None
+    if min(ids) < 1 or max(ids) > MAX_ID or len({*ids}) < len(ids):
+        return None
+    return SegmentTable(np.array(ids, np.int64), np.array(classes, np.int64), np.array(crowd, bool), declared)
+
+
+_FIELDS = itemgetter("id", "category_id", "area", "iscrowd")
 
 
 class PanopticFolders:
