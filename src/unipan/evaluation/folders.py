@@ -71,9 +71,10 @@ class Listing:
             ValueError: a segment is broken: see `parse_segments`.
         """
         annotation = self.annotations[image_id]
-        listed = rows_of(annotation, "segments_info", self.source, f"image {image_id!r}: ")
-        if (table := sound_table(listed, index)) is not None:
+        listed = annotation.get("segments_info")
+        if isinstance(listed, list) and (table := sound_table(listed, index)) is not None:
             return table, None
+        rows_of(annotation, "segments_info", self.source, f"image {image_id!r}: ")
         rows, findings = parse_segments(annotation, index, self.source)
         for finding in findings:
             if finding.kind == "category-unknown":
