@@ -109,6 +109,7 @@ def test_help_is_quick() -> None:
         ["train", "finetune"],
         ["train", "cityscapes"],
         ["predict", "scenes", "a.png"],
+        ["scenes"],
     ],
 )
 def test_a_senseless_command_line_ends_with_2(arguments: list[str]) -> None:
@@ -129,7 +130,6 @@ def test_a_senseless_command_line_ends_with_2(arguments: list[str]) -> None:
         (["predict", "NET", "OUT", "--out", "OUT"], "no such file"),
         (["affinity", "NET", "IMAGE", "--pixel", "96", "0", "--out", "a.png"], "outside"),
         (["affinity", "NET", "IMAGE", "--pixel", "9", "0", "--out", "a.txt"], ".png"),
-        (["scenes"], "--out"),
         (["scenes", "--count", "0", "--out", "OUT"], "--count"),
         (["pq", "nowhere.json", "nowhere.json"], "nowhere.json"),
         (["train", "scenes", "--data", "scenes:999990-1000001", "--out", "OUT"], "held out"),

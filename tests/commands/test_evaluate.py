@@ -57,7 +57,7 @@ def test_a_folder_for_json_is_said_before_the_work(
 def test_scores_are_printed_even_if_they_cannot_be_written(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError("the disk is full")
 
     monkeypatch.setattr("unipan.files.write_json", full)

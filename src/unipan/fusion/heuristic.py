@@ -58,12 +58,14 @@ def merge(
     labels = argmax(semantic_logits.float(), grid).cpu().numpy()
     confidence = upsample(semantic_logits.float().softmax(0).amax(0), grid).cpu().numpy()
     found += paint_stuff(ids, labels, confidence, categories, limits.min_stuff_area * ids.size)
-    named = dict(enumerate(found, start=1))
-    return panoptic_map(
-        ids,
-        {key: category for key, (category, _) in named.items()},
-        {key: score for key, (_, score) in named.items()},
-    )
+    return numbered_map(ids, found)
+
+
+def numbered_map(ids: Ids, found: list[tuple[Category, float]]) -> PanopticMap:
+    """The map of segments 1, 2, ... with these categories and scores."""
+    segments = dict(enumerate(found, start=1))
+    categories = {key: category for key, (category, _) in segments.items()}
+    return panoptic_map(ids, categories, {key: score for key, (_, score) in segments.items()})
 
 
 def _paint_things(

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from unipan.config import Config, UpsnetConfig
 from unipan.fusion.argmax import Grid, argmax, upsample
-from unipan.fusion.heuristic import paint_stuff
+from unipan.fusion.heuristic import numbered_map, paint_stuff
 from unipan.models.network import crop
 from unipan.ops.masks import paste_window
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import PanopticMap, panoptic_map
+from unipan.panoptic.maps import PanopticMap
 from unipan.structures import Detections, Geometry, PanopticOutput
 
 
@@ -72,12 +72,7 @@ def fuse(
     found = [(categories[int(kept.classes[row])], float(kept.scores[row])) for row in own]
     confidence = upsample(v.softmax(0).amax(0), grid).numpy()
     found += paint_stuff(ids, classes[winners], confidence, categories, min_stuff_area * ids.size)
-    named = dict(enumerate(found, start=1))
-    return panoptic_map(
-        ids,
-        {key: category for key, (category, _) in named.items()},
-        {key: score for key, (_, score) in named.items()},
-    )
+    return numbered_map(ids, found)
 
 
 def _at_image(detections: Detections, geometry: Geometry) -> Detections:
