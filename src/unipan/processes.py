@@ -31,3 +31,19 @@ def peak_memory() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, kilobytes elsewhere
     return getrusage(RUSAGE_SELF).ru_maxrss * unit
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep memory that it frees, for its next pictures; does nothing where the C library is not glibc.
+
+    By default glibc returns large blocks to the system at once, and asking for them again costs a page fault for every
+    4 KB: about 800 for a pair of 640 x 480 maps, which doubles the time that counting takes.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # malloc.h: M_MMAP_THRESHOLD is -3, M_TRIM_THRESHOLD -1
+    if mallopt is not None:
+        mallopt(-3, 1 << 24)  # what is larger, as a whole JSON, goes back
+        mallopt(-1, 1 << 27)

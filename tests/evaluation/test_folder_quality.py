@@ -1,6 +1,9 @@
 """Images that wait for each other: whatever is wrong with some of them, every image counts as if it were alone."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,12 @@ from hypothesis import strategies as st
 from tests.evaluation.cases import CLASSES, random_pair
 from tests.evaluation.test_matching import same
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
-from unipan.evaluation import folder_quality
+from unipan.evaluation import folder_quality, listing
 from unipan.evaluation.extra_metrics import extra_metrics
 from unipan.evaluation.folder_quality import FolderScores, score_folders
-from unipan.evaluation.folders import PanopticFolders, sound_table
+from unipan.evaluation.folders import PanopticFolders
 from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.listing import Listing, read_outline
 
 Row = dict[str, Any]
 
@@ -91,9 +95,18 @@ def test_what_is_read_is_what_was_written(tmp_path_factory: pytest.TempPathFacto
             assert side.segments.declared.tolist() == [s.area for s in panoptic]
 
 
-def row_of(folders: PanopticFolders) -> Row:
-    row: Row = folders.truth.annotations[1]["segments_info"][0]
-    return row
+def edited(folders: PanopticFolders, change: Callable[[list[Row]], object]) -> PanopticFolders:
+    """Opened again after a change of the truth's annotations."""
+    path = folders.truth.source
+    content = json.loads(path.read_text())
+    change(content["annotations"])
+    path.write_text(json.dumps(content))
+    return PanopticFolders(path, folders.prediction.source)
+
+
+def edited_row(folders: PanopticFolders, change: Row) -> PanopticFolders:
+    """With a change of the first segment of image 1."""
+    return edited(folders, lambda rows: rows[1]["segments_info"][0].update(change))
 
 
 @pytest.mark.parametrize(
@@ -111,8 +124,7 @@ def row_of(folders: PanopticFolders) -> Row:
     ],
 )
 def test_ids_that_are_none_are_named_with_file_and_image(tmp_path: Path, change: Row, named: str) -> None:
-    folders = write(tmp_path, 3, 3, 0)
-    row_of(folders).update(change)
+    folders = edited_row(write(tmp_path, 3, 3, 0), change)
     folders.read(0)
     with pytest.raises(ValueError, match=rf"truth.panoptic\.json: image 1.*{named}"):
         folders.read(1)
@@ -122,8 +134,7 @@ def test_ids_that_are_none_are_named_with_file_and_image(tmp_path: Path, change:
 def test_an_area_that_is_no_number_is_none(tmp_path: Path, area: Any) -> None:
     folders = write(tmp_path, 3, 3, 0)
     others = folders.read(1)[0].segments
-    row_of(folders).update(area=area)
-    found = folders.read(1)[0].segments
+    found = edited_row(folders, {"area": area}).read(1)[0].segments
     assert np.isnan(found.declared[0])
     assert found.declared[1:].tolist() == others.declared[1:].tolist()
     assert found.ids.tolist() == others.ids.tolist()
@@ -131,34 +142,32 @@ def test_an_area_that_is_no_number_is_none(tmp_path: Path, area: Any) -> None:
 
 def test_no_iscrowd_is_no_crowd_but_refused_by_the_official_tool(tmp_path: Path) -> None:
     folders = write(tmp_path, 3, 3, 0)
-    row = row_of(folders)
-    for value in (None, 0, False, 1, True):
-        row["iscrowd"] = value
-        found = folders.read(1)[0]
+    for value in (None, 0, False, 1, True, 2):
+        found = edited_row(folders, {"iscrowd": value}).read(1)[0]
         assert found.segments.crowd[0] == bool(value)
         assert found.refusal is None
-    del row["iscrowd"]
+    folders = edited(folders, lambda rows: rows[1]["segments_info"][0].pop("iscrowd"))
     found = folders.read(1)[0]
     assert not found.segments.crowd[0]
-    assert found.refusal == f"segment {row['id']} has no `iscrowd`"
+    assert found.refusal == f"segment {found.segments.ids[0]} has no `iscrowd`"
     assert "no `iscrowd`" in str(score_folders(folders).quality.official_reason)
 
 
 @pytest.mark.parametrize("listed", [None, {}, "", [1], ["id"], [[]], [None]])
 def test_what_is_no_list_of_objects_is_named(tmp_path: Path, listed: Any) -> None:
     folders = write(tmp_path, 3, 2, 0)
-    folders.truth.annotations[1]["segments_info"] = listed
+    folders = edited(folders, lambda rows: rows[1].update(segments_info=listed))
     with pytest.raises(ValueError, match=r"panoptic\.json: image 1: .*`segments_info` must be a list of objects"):
         folders.read(1)
 
 
 def test_an_id_may_stand_in_two_images_but_not_twice_in_one(tmp_path: Path) -> None:
     folders = write(tmp_path, 3, 2, 0)
-    one, other = (folders.truth.annotations[key]["segments_info"] for key in (0, 1))
-    other[0]["id"] = one[0]["id"]
+    key = int(folders.read(0)[0].segments.ids[0])
+    folders = edited_row(folders, {"id": key})
     assert folders.read(1)[0].segments.ids[0] == folders.read(0)[0].segments.ids[0]
-    other.append(dict(other[0]))
-    with pytest.raises(ValueError, match=f"image 1, segment {one[0]['id']}"):
+    folders = edited(folders, lambda rows: rows[1]["segments_info"].append(rows[1]["segments_info"][0]))
+    with pytest.raises(ValueError, match=f"image 1, segment {key}"):
         folders.read(1)
 
 
@@ -184,22 +193,61 @@ def test_extra_metrics_count_what_lenient_maps_give(
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), faults=st.integers(0, 3))
-def test_tables_of_sound_rows_are_those_of_the_parser(
+def test_a_json_is_read_quickly_as_it_is_read_carefully(
     tmp_path_factory: pytest.TempPathFactory, seed: int, faults: int
 ) -> None:
     folders = write(tmp_path_factory.mktemp("tables"), seed, 4, faults)
-    side, index = folders.truth, folders.categories.index_of_id
-    for key, annotation in side.annotations.items():
-        rows = annotation["segments_info"]
-        table = sound_table(rows, index)
-        assert faults or table is not None or not rows
-        if table is None:
+    index = folders.categories.index_of_id
+    for side in (folders.truth, folders.prediction):
+        _, annotations = read_outline(side.source)
+        assert annotations is not None
+        quick = listing._quickly(annotations, index)
+        assert faults or quick is not None
+        careful = Listing.of(side.source, None, None, index)
+        if quick is None:
             continue
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("unipan.evaluation.folders.sound_table", lambda *_: None)
-            expected, refusal = side.segments(key, index)
-        assert refusal is None
+        assert (quick.files, quick.rows, quick.faults) == (careful.files, careful.rows, {})
+        assert quick.refusals == careful.refusals
         for field in ("ids", "classes", "crowd", "declared"):
-            one, other = getattr(table, field), getattr(expected, field)
+            one, other = getattr(quick.table(), field), getattr(careful.segments, field)
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"annotations": [{"image_id": 1, "file_name": "a", "segments_info": [}]}', "[1]", "{"]
+)
+def test_an_outline_that_cannot_be_read_is_told_as_by_any_other_reader(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"a\.json"):
+        Listing.of(path, None, read_outline(path)[1], {})
+
+
+def test_forked_processes_give_the_same_bits(tmp_path: Path) -> None:
+    """In an interpreter of its own, as pytest's has threads: then none is forked."""
+    folders = write(tmp_path, 3, 60, 4)
+    script = """
+import json, os, sys, threading
+from unipan.evaluation.extra_metrics import extra_metrics
+from unipan.evaluation.folder_quality import score_folders
+from unipan.evaluation.folders import PanopticFolders
+folders = PanopticFolders(*map(__import__("pathlib").Path, sys.argv[1:]))
+empty = list(extra_metrics(folders.categories, trim_stuff=5).values())
+seen = []
+runs = []
+for workers in (1, 3):
+    found = score_folders(folders, True, workers, lambda: seen.append(os.getpid()), empty)
+    runs.append([found.quality.to_json(), found.quality.per_image.tolist(), [m.to_json() for m in found.extra],
+                 [problem.text for problem in found.problems]])
+assert runs[0] == runs[1], "the two differ"
+assert len(seen) == 120 and {*seen} == {os.getpid()}
+assert threading.active_count() == 1
+print(len(found.problems), "multiprocessing.popen_fork" in sys.modules)
+"""
+    command = [sys.executable, "-c", script, str(folders.truth.source), str(folders.prediction.source)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    problems, forked = found.stdout.split()
+    assert int(problems) >= 1
+    assert forked == str(sys.platform == "linux")

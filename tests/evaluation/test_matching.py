@@ -43,8 +43,8 @@ def same(one: PanopticQuality, other: PanopticQuality) -> bool:
         assert mine.keys() == theirs.keys()
         for name, each in mine.items():
             assert each.classes.tolist() == theirs[name].classes.tolist()
-            np.testing.assert_array_equal(each.sums, theirs[name].sums)  # NaN equals NaN
-            assert each.sums.dtype == theirs[name].sums.dtype
+            np.testing.assert_array_equal(each.values, theirs[name].values)  # NaN equals NaN
+            assert each.values.dtype == theirs[name].values.dtype
     return one.refusals == other.refusals
 
 

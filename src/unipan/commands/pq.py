@@ -75,7 +75,9 @@ def _pq(options: argparse.Namespace) -> int:
     from unipan.evaluation.per_image import image_scores, to_csv
     from unipan.evaluation.summary import paired_difference
     from unipan.files import write_atomically, write_json
+    from unipan.processes import keep_freed_memory
 
+    keep_freed_memory()
     truth, predictions, versus = options.truth, options.predictions, options.versus
     folders = PanopticFolders(truth, predictions, options.gt_folder, options.pred_folder)
     extra = extra_metrics(folders.categories, options.explain, options.html is not None, options.trim_stuff)

@@ -1,13 +1,16 @@
 """Progress bars on standard error that disappear when the work is done."""
 
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+
+_REFRESH = 0.1  # seconds
 
 
 @contextmanager
 def progress_bar(label: str, total: int) -> Generator[Callable[..., None], None, None]:
-    """Give a function that counts one step, whatever it is called with and from any thread."""
+    """Give a function that counts one step, whatever it is called with."""
     with progress_of(label, total) as update:
         done = 0
 
@@ -31,6 +34,17 @@ def progress_of(label: str, total: int | None = None) -> Generator[Callable[[int
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    # Without rich's own thread, beside which no process may be forked (see unipan.parallel).
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
         task = progress.add_task(label, total=total)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        progress.refresh()
+        shown = time.monotonic()
+
+        def update(done: int, total: int) -> None:
+            nonlocal shown
+            progress.update(task, completed=done, total=total)
+            if time.monotonic() - shown > _REFRESH:
+                progress.refresh()
+                shown = time.monotonic()
+
+        yield update

@@ -1,14 +1,10 @@
-"""PQ and any extra metrics of two folders, over all cores: each thread reads images and keeps counts of its own.
+"""PQ and any extra metrics of two folders, over all cores: images are counted in parts, and the counts added up.
 
-An image lives only while a thread looks at it, so memory does not grow with the dataset; decoding PNGs and numpy's
-larger steps let the other threads run.
+An image lives only while it is counted, so memory does not grow with the dataset.
 """
 
 import copy
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -25,6 +21,7 @@ from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID
 from unipan.panoptic.pair_counts import count_pairs
+from unipan.parallel import in_chunks
 
 _LISTED = 5  # ids or names that one sentence holds
 _TOGETHER = 16  # images that are matched at once: a call of numpy takes microseconds whatever it is called for
@@ -64,12 +61,12 @@ class FolderScores:
         return all(lenient and problem.pardonable for problem in self.problems)
 
 
-class _Counts:
-    """The images that one thread has counted."""
+class _Part:
+    """Some of the images, counted."""
 
     def __init__(self, folders: PanopticFolders, lenient: bool, extra: Sequence[ExtraMetric]) -> None:
         self.quality, self.problems = PanopticQuality(folders.categories), dict[int, list[Problem]]()
-        self.extra = extra
+        self.extra = copy.deepcopy(extra)
         self._folders, self._lenient = folders, lenient
         self._names: list[str] = []
         self._overlaps: list[tuple[Overlaps, SegmentTable, SegmentTable]] = []
@@ -118,8 +115,8 @@ def score_folders(
         folders: truth and predictions.
         lenient: ids that a JSON does not declare are void, segments without pixels are ignored, a missing prediction
             is an empty map; otherwise such an image is not counted. A damaged file is never pardoned.
-        threads: as many as there are cores unless given; the result is the same to the last bit.
-        each: called after every image, from any thread.
+        threads: how many images at once, one per core unless given; the result is the same to the last bit.
+        each: called for every image when it is counted.
         extra: metrics that have counted nothing yet; copies of them see every image that PQ counts.
 
     Raises:
@@ -127,30 +124,20 @@ def score_folders(
     """
     if len(folders) == 0:
         raise ValueError(f"{folders.truth.source}: it has no annotations; nothing can be scored")
-    stop = threading.Event()
-    count = max(1, min(threads or available_cores(), len(folders)))
 
-    def work(first: int, own: Sequence[ExtraMetric]) -> _Counts:
-        counts = _Counts(folders, lenient, own)
-        for index in range(first, len(folders), count):
-            if stop.is_set():
-                break
-            counts.take(index)
-            each()
-        counts.flush()
-        return counts
+    def work(indices: range) -> tuple[PanopticQuality, dict[int, list[Problem]], Sequence[ExtraMetric]]:
+        part = _Part(folders, lenient, extra)
+        for index in indices:
+            part.take(index)
+        part.flush()
+        return part.quality, part.problems, part.extra
 
-    copies = [copy.deepcopy(extra) for _ in range(count)]  # here: threads would change what is being copied
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            parts = list(pool.map(work, range(count), copies))
-        finally:
-            stop.set()  # an interrupted command does not finish the dataset first
-    problems = {index: listed for part in parts for index, listed in part.problems.items()}
+    qualities, faults, metrics = zip(*in_chunks(work, len(folders), threads, each), strict=True)
+    problems = (problem for part in faults for listed in part.values() for problem in listed)
     return FolderScores(
-        reduce(add, (part.quality for part in parts)),
-        (*_missing(folders), *(problem for index in sorted(problems) for problem in problems[index])),
-        tuple(reduce(add, metrics) for metrics in zip(*(part.extra for part in parts), strict=True)),
+        reduce(add, qualities),
+        (*_missing(folders), *problems),
+        tuple(reduce(add, parts) for parts in zip(*metrics, strict=True)),
     )
 
 
@@ -187,11 +174,6 @@ def evaluate_folders(
     if not found.usable(lenient):
         raise ValueError("; ".join(each.text for each in found.problems if not (lenient and each.pardonable)))
     return found
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _compare(

@@ -4,22 +4,20 @@ Unlike `CocoPanoptic`, which refuses a dataset with a fault, this reads what is 
 evaluator should list all faults, and may be asked to ignore some.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from unipan.arrays import Int32
+from unipan.evaluation.listing import Listing, read_outline
 from unipan.evaluation.matching import SegmentTable
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.coco_json import float_or_nan, path_inside, read_json, rows_of, unique_rows
-from unipan.panoptic.coco_parser import parse_segments, raise_first
+from unipan.panoptic.coco_json import ImageId, Row, rows_of, unique_rows
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import decode_png
-from unipan.panoptic.runs import MAX_ID, runs
+from unipan.panoptic.runs import runs
 
 
 @dataclass(frozen=True)
@@ -37,76 +35,6 @@ class SegmentedImage:
     ids: Int32[np.ndarray, "H W"] | None
     segments: SegmentTable
     refusal: str | None = None
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One side: the annotations of a JSON by image id, and where their PNGs lie."""
-
-    source: Path
-    folder: Path
-    annotations: Mapping[int | str, dict[str, Any]]
-
-    @classmethod
-    def of(cls, content: Mapping[str, Any], source: Path, folder: Path | None) -> "Listing":
-        """From a JSON's content; the folder is the JSON's path without .json unless given (the official convention)."""
-        rows = unique_rows(rows_of(content, "annotations", source), "image_id", "annotation of image", source)
-        return cls(source, source.with_suffix("") if folder is None else folder, rows)
-
-    def png(self, image_id: int | str) -> Path:
-        """Where the PNG of an image lies. Raises ValueError for a name that leads out of the folder."""
-        name = self.annotations[image_id].get("file_name")
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"{self.source}: the annotation of image {image_id!r} has no `file_name`")
-        return path_inside(self.folder, name, self.source)
-
-    def segments(self, image_id: int | str, index: Mapping[int, int]) -> tuple[SegmentTable, str | None]:
-        """The segments of an image, and why the official tool cannot read them.
-
-        Args:
-            image_id: of an annotation.
-            index: class index by category id.
-
-        Raises:
-            ValueError: a segment is broken: see `parse_segments`.
-        """
-        annotation = self.annotations[image_id]
-        listed = annotation.get("segments_info")
-        if isinstance(listed, list) and (table := sound_table(listed, index)) is not None:
-            return table, None
-        rows_of(annotation, "segments_info", self.source, f"image {image_id!r}: ")
-        rows, findings = parse_segments(annotation, index, self.source)
-        for finding in findings:
-            if finding.kind == "category-unknown":
-                raise ValueError(f"{finding} of the ground truth; predict its {len(index)} classes, by its ids")
-        raise_first(findings, tolerated=("score-broken",))
-        bare = next((key for key, row in rows.items() if "iscrowd" not in row), None)
-        table = SegmentTable(
-            np.array([*rows], np.int64),
-            np.array([index[row["category_id"]] for row in rows.values()], np.int64),
-            np.array([bool(row.get("iscrowd")) for row in rows.values()], bool),
-            np.array([float_or_nan(row.get("area")) for row in rows.values()], np.float64),
-        )
-        return table, None if bare is None else f"segment {bare} has no `iscrowd`"
-
-
-def sound_table(rows: list[Any], index: Mapping[int, int]) -> SegmentTable | None:
-    """The table of segments with nothing odd about them, in a quarter of the parser's time; None for others."""
-    try:
-        ids, categories, areas, crowd = zip(*map(_FIELDS, rows), strict=True)
-        classes = [index[key] for key in categories]
-        declared = np.array(areas, np.float64)
-    except (KeyError, TypeError, ValueError, OverflowError):  # also if there are none
-        return None
-    types = ({*map(type, ids), *map(type, categories)}, {*map(type, areas)}, {*map(type, crowd)})
-    if not (types[0] == {int} and types[1] <= {int, float} and types[2] <= {int, bool}):
-        return None
-    if min(ids) < 1 or max(ids) > MAX_ID or len({*ids}) < len(ids):
-        return None
-    return SegmentTable(np.array(ids, np.int64), np.array(classes, np.int64), np.array(crowd, bool), declared)
-
-
-_FIELDS = itemgetter("id", "category_id", "area", "iscrowd")
 
 
 class PanopticFolders:
@@ -129,36 +57,32 @@ class PanopticFolders:
             FileNotFoundError: a JSON is missing.
             ValueError: a JSON is broken, or the predictions declare other categories.
         """
-        content, found = read_json(truth), read_json(prediction)
-        self.categories = Categories.from_coco(rows_of(content, "categories", truth), str(truth))
-        self.truth = Listing.of(content, truth, gt_folder)
-        self.prediction = Listing.of(found, prediction, pred_folder)
-        self.image_ids = list(self.truth.annotations)
+        self.truth, self.categories, content = _listed(truth, gt_folder)
+        self.prediction, _, found = _listed(prediction, pred_folder, self.categories)
+        self.image_ids = list(self.truth.files)
         images = unique_rows(rows_of(content, "images", truth), "id", "image", truth) if "images" in content else {}
-        files = {
-            key: _file_name(images.get(key), self.truth.annotations.get(key), key) for key in [*images, *self.image_ids]
-        }
+        files = {key: _file_name(images.get(key), self.truth.files.get(key), key) for key in [*images, *self.image_ids]}
         short = {key: PurePosixPath(name).name for key, name in files.items()}
         names = short if len(set(short.values())) == len(short) else files
         if len(set(names.values())) < len(names):
             names = {key: f"{name} (image {key!r})" for key, name in files.items()}
         self.names = [names[key] for key in self.image_ids]
-        self.unannotated = [names[key] for key in images if key not in self.truth.annotations]
+        self.unannotated = [names[key] for key in images if key not in self.truth.files]
         _check_categories(self.categories, found.get("categories"), truth, prediction)
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
     @property
-    def surplus(self) -> list[int | str]:
+    def surplus(self) -> list[ImageId]:
         """Image ids that are predicted but not in the truth: it may be a part, or the ids are of another kind."""
-        return [key for key in self.prediction.annotations if key not in self.truth.annotations]
+        return [key for key in self.prediction.files if key not in self.truth.files]
 
     @property
     def unpredicted(self) -> list[str]:
         """Names of images without a prediction."""
         pairs = zip(self.names, self.image_ids, strict=True)
-        return [name for name, key in pairs if key not in self.prediction.annotations]
+        return [name for name, key in pairs if key not in self.prediction.files]
 
     def read(self, index: int) -> tuple[SegmentedImage, SegmentedImage]:
         """Truth and prediction of an image.
@@ -169,7 +93,7 @@ class PanopticFolders:
         """
         key = self.image_ids[index]
         truth = self._segmented(self.truth, key)
-        if key not in self.prediction.annotations:
+        if key not in self.prediction.files:
             none = SegmentTable.of(())
             return truth, SegmentedImage(str(self.prediction.source), None, none, "it has no prediction")
         prediction = self._segmented(self.prediction, key)
@@ -180,10 +104,10 @@ class PanopticFolders:
             )
         return truth, prediction
 
-    def _segmented(self, side: Listing, key: int | str) -> SegmentedImage:
-        segments, refusal = side.segments(key, self.categories.index_of_id)
+    def _segmented(self, side: Listing, key: ImageId) -> SegmentedImage:
+        segments, refusal = side.table(key)
         path = side.png(key)
-        return SegmentedImage(str(path), decode_png(path), segments, refusal if side is self.truth else None)
+        return SegmentedImage(path, decode_png(path), segments, refusal if side is self.truth else None)
 
     def maps(self, name: str) -> tuple[PanopticMap, PanopticMap]:
         """Truth and prediction of the image of this name, read leniently: see `unipan.evaluation.folder_quality`."""
@@ -209,8 +133,16 @@ class PanopticFolders:
         )
 
 
-def _file_name(image: Mapping[str, Any] | None, annotation: Mapping[str, Any] | None, key: int | str) -> str:
-    names = [row.get("file_name") for row in (image, annotation) if row is not None]
+def _listed(source: Path, folder: Path | None, categories: Categories | None = None) -> tuple[Listing, Categories, Row]:
+    """A JSON's annotations, its categories unless they are given, and what else is in it."""
+    content, annotations = read_outline(source)
+    if categories is None:
+        categories = Categories.from_coco(rows_of(content, "categories", source), str(source))
+    return Listing.of(source, folder, annotations, categories.index_of_id), categories, content
+
+
+def _file_name(image: Row | None, png: str | None, key: ImageId) -> str:
+    names = [None if image is None else image.get("file_name"), png]
     return next((name for name in names if isinstance(name, str) and name), f"image {key!r}")
 
 

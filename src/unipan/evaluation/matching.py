@@ -87,7 +87,7 @@ class SegmentTable:
             np.array(declared, np.float64),
         )
 
-    def __getitem__(self, rows: Bool[np.ndarray, " N"]) -> "SegmentTable":
+    def __getitem__(self, rows: Bool[np.ndarray, " N"] | slice) -> "SegmentTable":
         return SegmentTable(self.ids[rows], self.classes[rows], self.crowd[rows], self.declared[rows])
 
     @classmethod

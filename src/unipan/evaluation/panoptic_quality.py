@@ -6,7 +6,7 @@ with `official_reason` where it raises. The two readings are told apart in `unip
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unipan.arrays import Float64, Int64
+from unipan.arrays import Float64, Int32, Int64
 from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import Batch, Matches, match_official, match_strict
 from unipan.evaluation.pq_scores import GROUPS, PanopticScores
@@ -27,17 +27,20 @@ SIZES = ("small", "medium", "large")
 _BOUNDS = np.array([32**2, 96**2])
 
 
+_CELLS = 12  # of a class: 3 sizes, each with IoU sum, TP, FP, FN
+
+
 @dataclass(frozen=True)
 class ImageCounts:
-    """One image's counts of the C classes that occur in them.
+    """One image's counts, without the zeros: a class has one or two segments of one size in an image.
 
     Attributes:
-        classes: their indices, ascending.
-        sums: by class, by SIZES: IoU sum, TP, FP, FN.
+        cells: 12 class + 4 size + column, ascending; sizes as in SIZES, columns are IoU sum, TP, FP, FN.
+        values: of these cells.
     """
 
-    classes: Int64[np.ndarray, " C"]
-    sums: Float64[np.ndarray, "C 3 4"]
+    cells: Int32[np.ndarray, " N"]
+    values: Float64[np.ndarray, " N"]
 
     @classmethod
     def of(cls, found: Matches, batch: Batch, truth_area: np.ndarray, images: int, classes: int) -> "list[ImageCounts]":
@@ -50,29 +53,31 @@ class ImageCounts:
             images, classes: how many there are.
         """
         hits, wrong, lost = len(found.truth), len(found.false_positives), len(found.false_negatives)
-        rows = (batch.truth_image * classes + batch.truth.classes, batch.prediction_image * classes)
-        rows = (rows[0], rows[1] + batch.prediction.classes)
-        hit = rows[0][found.truth]
-        cells = np.concatenate([hit, hit, rows[1][found.false_positives], rows[0][found.false_negatives]])
-        hit = truth_area[found.truth]
-        sizes = _size_of(
-            np.concatenate([hit, hit, batch.prediction_area[found.false_positives], truth_area[found.false_negatives]])
-        )
+        rows = batch.truth_image * classes + batch.truth.classes
+        others = batch.prediction_image * classes + batch.prediction.classes
+        hit, hit_area = rows[found.truth], truth_area[found.truth]
+        row = np.concatenate([hit, hit, others[found.false_positives], rows[found.false_negatives]])
+        area = [hit_area, hit_area, batch.prediction_area[found.false_positives], truth_area[found.false_negatives]]
         columns = np.repeat(np.arange(4), [hits, hits, wrong, lost])
-        weights = np.concatenate([found.iou, np.ones(hits + wrong + lost)])
-        occurs = np.bincount(cells, minlength=images * classes) > 0
-        there, row_of = np.flatnonzero(occurs), np.cumsum(occurs) - 1
-        counted = np.bincount(12 * row_of[cells] + 4 * sizes + columns, weights=weights, minlength=12 * len(there))
+        keys, cell = np.unique(_CELLS * row + 4 * _size_of(np.concatenate(area)) + columns, return_inverse=True)
+        counted = np.bincount(cell, weights=np.concatenate([found.iou, np.ones(hits + wrong + lost)]))
         # bincount of nothing is integer, whatever its weights
-        sums = counted.astype(np.float64, copy=False).reshape(-1, 3, 4)
-        ends = np.searchsorted(there, classes * np.arange(images + 1)).tolist()
-        labels = there % classes
-        return [cls(labels[start:end], sums[start:end]) for start, end in pairwise(ends)]
+        values, width = counted.astype(np.float64, copy=False), _CELLS * classes
+        ends = np.searchsorted(keys, width * np.arange(images + 1)).tolist()
+        cells = (keys % width).astype(np.int32)
+        return [cls(cells[start:end], values[start:end]) for start, end in pairwise(ends)]
+
+    @property
+    def classes(self) -> Int64[np.ndarray, " C"]:
+        """Indices of the classes that occur, ascending."""
+        return np.unique(self.cells // _CELLS).astype(np.int64)
 
     @property
     def total(self) -> Float64[np.ndarray, "C 4"]:
-        """Over all sizes."""
-        return np.asarray(self.sums.sum(axis=1))
+        """IoU sum, TP, FP, FN of each of `classes`, over all sizes."""
+        classes, row = np.unique(self.cells // _CELLS, return_inverse=True)
+        counted = np.bincount(4 * row + self.cells % 4, weights=self.values, minlength=4 * len(classes))
+        return counted.astype(np.float64, copy=False).reshape(-1, 4)
 
     def equals(self, other: "ImageCounts") -> bool:
         """Whether PQ is the same, sizes aside."""
@@ -94,6 +99,7 @@ class PanopticQuality:
     counts: dict[str, ImageCounts] = field(default_factory=dict)
     official_counts: dict[str, ImageCounts] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
+    _computed: dict[int, PanopticScores] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> Matches:
         """Count one image.
@@ -174,22 +180,19 @@ class PanopticQuality:
     @property
     def per_image(self) -> Float64[np.ndarray, "I L 4"]:
         """IoU sum, TP, FP, FN per image (in the order of `names`) and class, by the strict rules."""
-        found = np.zeros((len(self.counts), len(self.categories), 4))
-        for row, name in enumerate(self.names):
-            found[row, self.counts[name].classes] = self.counts[name].total
-        return found
+        return self._dense([self.counts[name] for name in self.names])
 
     def compute(self) -> PanopticScores:
         """Strict PQ, SQ, RQ over all images counted so far."""
-        return self._scores([(each.classes, each.total) for each in self.counts.values()])
+        count = len(self.counts)  # images are never taken away
+        if count not in self._computed:
+            self._computed.clear()
+            self._computed[count] = self._scores(self.counts.values())
+        return self._computed[count]
 
     def by_size(self) -> dict[str, PanopticScores]:
         """Strict PQ, SQ, RQ by SIZES: as if the segments of one size were all that is there."""
-        rows = self.counts.values()
-        return {
-            size: self._scores([(each.classes, each.sums[:, column]) for each in rows])
-            for column, size in enumerate(SIZES)
-        }
+        return {size: self._scores(self.counts.values(), number) for number, size in enumerate(SIZES)}
 
     def official(self) -> PanopticScores | None:
         """What panopticapi prints; None where it raises (see `official_reason`)."""
@@ -203,19 +206,19 @@ class PanopticQuality:
     def to_json(self) -> dict[str, Any]:
         """`{"official": R or null, "strict": R}`, R as in `PanopticScores`; next to a null, "official_reason"."""
         strict = self.compute()
-        scores, reason = self._official(strict)
+        scores, reason = self._official()
         found = {"official": scores and scores.to_json(), "strict": strict.to_json()}
         return found if reason is None else {**found, "official_reason": reason}
 
-    def _official(self, strict: PanopticScores | None = None) -> tuple[PanopticScores | None, str | None]:
+    def _official(self) -> tuple[PanopticScores | None, str | None]:
         if self.refusals:
             first = min(self.refusals)
             more = f" (and {len(self.refusals) - 1} more images)" if len(self.refusals) > 1 else ""
             return None, f"{first}: {self.refusals[first]}{more}"
-        scores = strict or self.compute()
+        scores = self.compute()
         if self.official_counts:
             counts = {**self.counts, **self.official_counts}
-            scores = self._scores([(each.classes, each.total) for each in counts.values()])
+            scores = self._scores(counts.values())
         empty = [group for group in GROUPS if scores[group] is None]
         if empty:
             return None, f"no class of {' and '.join(empty)} occurs, and the official tool divides by zero"
@@ -223,19 +226,21 @@ class PanopticQuality:
             return None, "the areas that the truth's JSON declares lead to a union of no pixels"
         return scores, None
 
-    def _scores(self, rows: list[tuple[np.ndarray, np.ndarray]]) -> PanopticScores:
-        """From the classes and counts of each image."""
-        sums = np.zeros((len(self.categories), 4))
-        if rows:
-            classes = np.concatenate([each for each, _ in rows])
-            values = np.concatenate([each for _, each in rows])
-            order = np.argsort(classes, kind="stable")
-            found, starts = np.unique(classes[order], return_index=True)
-            parts = np.split(values[order], starts[1:])
-            for label, part in zip(found.tolist(), parts, strict=True) if len(found) else ():
-                # fsum rounds once, so the parts of a merge may come in any order and give the same bits.
-                sums[label] = [math.fsum(column) for column in part.T.tolist()]
-        return PanopticScores.of(self.categories, sums)
+    def _scores(self, counts: Collection[ImageCounts], size: int | None = None) -> PanopticScores:
+        """Over all images; by one of SIZES, or by all."""
+        columns = self._dense(counts, size).reshape(len(counts), 4 * len(self.categories)).T
+        # fsum rounds once, so the parts of a merge may come in any order and give the same bits.
+        sums = [math.fsum(column[column != 0].tolist()) for column in columns]
+        return PanopticScores.of(self.categories, np.array(sums).reshape(-1, 4))
+
+    def _dense(self, counts: Collection[ImageCounts], size: int | None = None) -> Float64[np.ndarray, "I L 4"]:
+        """With all zeros; of one of SIZES, or added up over all."""
+        found = np.zeros((len(counts), 4 * len(self.categories)))
+        for row, each in zip(found, counts, strict=True):
+            wanted = slice(None) if size is None else each.cells // 4 % 3 == size
+            cells = each.cells[wanted]
+            row[:] = np.bincount(cells // _CELLS * 4 + cells % 4, weights=each.values[wanted], minlength=len(row))
+        return found.reshape(len(counts), len(self.categories), 4)
 
 
 def _size_of(area: np.ndarray) -> Int64[np.ndarray, " N"]:

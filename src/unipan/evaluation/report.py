@@ -11,7 +11,6 @@ from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality
 from unipan.evaluation.error_costs import ErrorDecomposition
 from unipan.evaluation.errors import MEANINGS
 from unipan.evaluation.extra_metrics import ExtraMetric
-from unipan.evaluation.folder_quality import available_cores
 from unipan.evaluation.matching import match_segments
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.per_image import ImageScore, image_scores, to_csv
@@ -19,6 +18,7 @@ from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.files import write_atomically
 from unipan.panoptic.maps import PanopticMap
+from unipan.parallel import available_cores
 from unipan.visualization.flat import ERROR_COLORS, error_map, indexed_map, resize_map
 from unipan.visualization.pages import (
     CaptionedImage,

@@ -30,16 +30,18 @@ def count_pairs(one: Int32[np.ndarray, "H W"], other: Int32[np.ndarray, "I J"]) 
         raise ValueError(f"pair counts: one map is {one.shape}, the other {other.shape}")
     starts, lengths = runs(one, other, longest=_LONGEST)
     ids, other_ids = (values.reshape(-1)[starts].astype(np.int64) for values in (one, other))
-    for each in (ids, other_ids):
-        if each.size and (each.min() < 0 or each.max() > MAX_ID):
-            raise ValueError(
-                f"segment ids run from 0 (void) to {MAX_ID}, found {each.min()}..{each.max()}; renumber them"
-            )
+    if ids.size and (ids | other_ids).view(np.uint64).max() > MAX_ID:
+        found = np.concatenate([ids, other_ids])
+        raise ValueError(
+            f"segment ids run from 0 (void) to {MAX_ID}, found {found.min()}..{found.max()}; renumber them"
+        )
     # One number holds both ids (24 bits each) and the length (16 bits): sorting numbers is faster than sorting indices.
     packed = (ids.view(np.uint64) << 40) | (other_ids.view(np.uint64) << 16) | lengths.view(np.uint64)
     packed.sort()
     pairs = (packed >> 16).view(np.int64)
-    first = np.flatnonzero(np.diff(pairs, prepend=-1))
+    begins = np.ones(len(pairs), bool)
+    np.not_equal(pairs[1:], pairs[:-1], out=begins[1:])
+    first = np.flatnonzero(begins)
     packed &= np.uint64(_LONGEST)
     pixels = np.add.reduceat(packed, first).view(np.int64) if len(first) else lengths
     return pairs[first] >> 24, pairs[first] & MAX_ID, pixels

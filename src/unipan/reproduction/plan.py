@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from unipan.evaluation.folder_quality import available_cores
 from unipan.files import write_atomically
+from unipan.parallel import available_cores
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.request import Request, open_experiment
 from unipan.training.launch import launch

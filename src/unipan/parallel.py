@@ -1,0 +1,98 @@
+"""Work on many items over several cores: in forked processes where that is safe and pays, otherwise in threads.
+
+Threads of Python hardly gain from a second core when items take milliseconds, since much of each holds the
+interpreter's lock; kornia-rs decodes a PNG without letting go of it. Processes begun in another way than by fork would
+import everything once more each, and run the user's script again where it has no `if __name__ == "__main__"`.
+"""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from multiprocessing import current_process, get_context
+from typing import Any, TypeVar
+
+from unipan.processes import end_with_parent, keep_freed_memory
+
+R = TypeVar("R")
+
+_LARGEST = 32  # items whose result one process sends at once
+_FORK_FROM = 48  # items: below, beginning the processes takes longer than they save
+
+
+def in_chunks(
+    work: Callable[[range], R],
+    count: int,
+    workers: int | None = None,
+    each: Callable[[], object] = lambda: None,
+) -> list[R]:
+    """`work` of consecutive ranges that together are `range(count)`, in order.
+
+    Args:
+        work: of one range; what it returns can be pickled. An exception ends everything.
+        count: of all items.
+        workers: as many as there are cores unless given.
+        each: called once per item when its range is done, in this process and thread.
+
+    Raises:
+        MemoryError: a process was killed, most likely because memory ran out.
+    """
+    workers = max(1, min(workers or available_cores(), count))
+    size = max(1, min(_LARGEST, -(-count // (4 * workers))))
+    chunks = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    if workers == 1:
+        return [_counted(work(chunk), chunk, each) for chunk in chunks]
+    pool, call = _executor(work, count, workers)
+    try:
+        futures = [pool.submit(call, chunk) for chunk in chunks]
+        return [_counted(future.result(), chunk, each) for future, chunk in zip(futures, chunks, strict=True)]
+    except BrokenProcessPool as error:
+        raise MemoryError(
+            "a process that scored images was killed; if memory ran out, fewer at once need less (--threads 1)"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted command does not finish the dataset first
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _counted(result: R, chunk: range, each: Callable[[], object]) -> R:
+    for _ in chunk:
+        each()
+    return result
+
+
+def _executor(work: Callable[[range], Any], count: int, workers: int) -> tuple[Executor, Callable[[range], Any]]:
+    """The pool, and what to submit to it."""
+    if count < _FORK_FROM or not _may_fork():
+        return ThreadPoolExecutor(workers), work
+    # A forked process has `work` already: it and all that it refers to are neither copied nor pickled.
+    return ProcessPoolExecutor(workers, get_context("fork"), _begin, (work,)), _work_of
+
+
+def _may_fork() -> bool:
+    """Linux alone forks safely, a program without other threads that might hold a lock, and no pool's process may."""
+    return sys.platform == "linux" and threading.active_count() == 1 and not current_process().daemon
+
+
+_inherited: Callable[[range], Any]
+
+
+def _begin(work: Callable[[range], Any]) -> None:
+    global _inherited  # noqa: PLW0603  a pool's process serves one piece of work
+    _inherited = work
+    gc.freeze()  # the collector would touch, and so copy, every page that the processes share
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+    end_with_parent()
+    keep_freed_memory()
+
+
+def _work_of(chunk: range) -> Any:
+    return _inherited(chunk)
