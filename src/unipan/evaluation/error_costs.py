@@ -101,14 +101,15 @@ class ErrorDecomposition:
     def compute(self) -> ErrorCosts:
         """PQ, the cost of every kind, and PQ with all repaired."""
         segments = _Segments.of(list(self.images.values()))
-        before = self._pq(segments, ())
+        now = self._means(segments, ())
+        before = _figures(now, now)
         kinds = {}
         for number, kind in enumerate(KINDS):
-            after = self._pq(segments, (number,))
+            after = _figures(now, self._means(segments, (number,)))
             cost = {group: _difference(after[group], before[group]) for group in GROUPS}
             truths, predictions = segments.truth_kind == number, segments.prediction_kind == number
             kinds[kind] = KindCost(int(truths.sum()), int(predictions.sum()), cost)
-        return ErrorCosts(before, kinds, self._pq(segments, range(len(KINDS))))
+        return ErrorCosts(before, kinds, _figures(now, self._means(segments, range(len(KINDS)))))
 
     def to_json(self) -> dict[str, Any]:
         """As `ErrorCosts.to_json`."""
@@ -134,20 +135,14 @@ class ErrorDecomposition:
         unknown = sorted(set(kinds) - set(KINDS))
         if unknown:
             raise ValueError(f"error kinds: {unknown[0]!r} is none of {', '.join(KINDS)}")
-        return self._pq(_Segments.of(list(self.images.values())), [KINDS.index(kind) for kind in kinds])
+        segments = _Segments.of(list(self.images.values()))
+        after = self._means(segments, [KINDS.index(kind) for kind in kinds])
+        return _figures(self._means(segments, ()), after)
 
-    def _pq(self, segments: "_Segments", repair: Collection[int]) -> Figures:
-        def mean(kinds: Collection[int]) -> dict[str, float]:
-            each = class_qualities(segments.counts(kinds, len(self.categories)))
-            return {group: float(values[0]) for group, values in group_means(self.categories, each).items()}
-
-        now, after = mean(()), mean(repair)
-        figures: Figures = {}
-        for group in GROUPS:
-            # A group whose only errors were false positives is left with no class, and with no error.
-            perfect = 1.0 if math.isnan(after[group]) else after[group]
-            figures[group] = None if math.isnan(now[group]) else perfect
-        return figures
+    def _means(self, segments: "_Segments", repair: Collection[int]) -> dict[str, float]:
+        """PQ of each group after repairing some kinds; NaN for a group without a class."""
+        each = class_qualities(segments.counts(repair, len(self.categories)))
+        return {group: float(values[0]) for group, values in group_means(self.categories, each).items()}
 
 
 @dataclass(frozen=True)
@@ -197,6 +192,15 @@ class _Segments:
     @cached_property
     def _spurious(self) -> np.ndarray:
         return self.prediction_kind >= 0
+
+
+def _figures(now: dict[str, float], after: dict[str, float]) -> Figures:
+    figures: Figures = {}
+    for group in GROUPS:
+        # A group whose only errors were false positives is left with no class, and with no error.
+        perfect = 1.0 if math.isnan(after[group]) else after[group]
+        figures[group] = None if math.isnan(now[group]) else perfect
+    return figures
 
 
 def _difference(after: float | None, before: float | None) -> float | None:

@@ -28,8 +28,8 @@ from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import areas
 
 MEANINGS = {
-    "missed": "nothing of the kind stands there",
-    "spurious": "predicted where there is nothing of the kind",
+    "missed": "a false negative: no prediction of the kind is there",
+    "spurious": "a false positive where nothing of the kind is",
     "merged": "swallowed by a neighbour of its class",
     "split": "in several pieces",
     "wrong class": "found under another name of its side (things or stuff)",

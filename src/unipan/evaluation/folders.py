@@ -118,11 +118,17 @@ class PanopticFolders:
     def _map(self, side: SegmentedImage, ids: Int32[np.ndarray, "H W"] | None) -> PanopticMap:
         """A map in which undeclared ids are void and segments without pixels are left out."""
         assert ids is not None
+        try:
+            return self._sound_map(side, ids, side.segments)
+        except ValueError:
+            pass
         present = np.unique(ids.reshape(-1)[runs(ids)[0]])
         stray = np.setdiff1d(present, [*side.segments.ids.tolist(), VOID_ID])
         if len(stray):
             ids = np.where(np.isin(ids, stray), VOID_ID, ids).astype(np.int32)
-        segments = side.segments[np.isin(side.segments.ids, present)]
+        return self._sound_map(side, ids, side.segments[np.isin(side.segments.ids, present)])
+
+    def _sound_map(self, side: SegmentedImage, ids: Int32[np.ndarray, "H W"], segments: SegmentTable) -> PanopticMap:
         keys = segments.ids.tolist()
         return panoptic_map(
             ids,

@@ -1,7 +1,6 @@
 """The folder that `unipan pq --html` writes: `index.html` to look at, `images.csv` with the PQ of every image."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.files import write_atomically
 from unipan.panoptic.maps import PanopticMap
-from unipan.parallel import available_cores
+from unipan.parallel import in_chunks
 from unipan.visualization.flat import ERROR_COLORS, error_map, indexed_map, resize_map
 from unipan.visualization.pages import (
     CaptionedImage,
@@ -38,7 +37,7 @@ WIDTH = 480
 """Pixels: pictures on the page are at most this wide, so that a page of 150 opens at once."""
 
 Maps = Callable[[str], tuple[PanopticMap, PanopticMap]]
-"""Ground truth and prediction of an image by its name; called from several threads."""
+"""Ground truth and prediction of an image by its name; called from several threads or processes."""
 
 SCORES_NOTE = (
     "In percent, with 95 % bootstrap intervals over the images. Strict takes areas from the PNGs and lets every crowd "
@@ -81,8 +80,9 @@ def evaluation_page(
     assert isinstance(iou, SemanticIoU)
     categories, costs = quality.categories, errors.compute()
     worst = [row for row in rows if row.pq is not None and row.fp + row.fn + row.tp > 0][:WORST]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        cards = list(pool.map(lambda row: _card(row, errors, *maps(row.image)), worst))
+    cards = in_chunks(
+        lambda chunk: [_card(row, errors, *maps(row.image)) for row in worst[chunk.start : chunk.stop]], len(worst)
+    )
     kinds = [
         ErrorCostRow(kind, MEANINGS[kind], each.truths + each.predictions, each.cost["All"] or 0.0)
         for kind, each in costs.kinds.items()
@@ -102,7 +102,7 @@ def evaluation_page(
         costs_note=COSTS_NOTE.format(repaired=100 * (costs.repaired["All"] or 0.0)),
         classes=_classes(quality),
         confusion=_confusion(iou),
-        cards=cards,
+        cards=[card for part in cards for card in part],
         cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv next to this page.",
         legend=list(ERROR_COLORS.items()),
         colophon=f"Written by unipan {__version__}. This page works offline.",
