@@ -1,8 +1,10 @@
 """Whole processes of `unipan pq` beside hotcoco, as a user would time them, with their memory.
 
 Every candidate runs in a process of its own on the same files, one after the other in turn, so that a busy machine
-slows all of them; ratios of medians are what counts. Maps are drawn: 640 x 480, 60 segments in 133 classes. With more
-than 100 pairs, files repeat (hard links), so 5,000 pairs take few megabytes.
+slows all of them; ratios of medians are what counts. The first round is not counted: in it Python writes its bytecode.
+Maps are drawn: 640 x 480, 60 segments in 133 classes. With more than 100 pairs, files repeat (hard links), so 5,000
+pairs take few megabytes. Two figures of memory: the most that one process held, and (Linux) that of the process with
+all its children at one time, pages that they share counted once.
 
     python benchmarks/evaluation.py [--pairs 20 400 5000] [--repeats 5] [--old CHECKOUT] [--install] [--json FILE]
 """
@@ -68,27 +70,46 @@ def draw(folder: Path, pairs: int, noisy: bool = False) -> None:
         (folder / f"{side}.json").write_text(json.dumps(content))
 
 
-def run(command: list[str], source: Path) -> dict[str, float]:
-    """Wall and processor seconds of one process, and the most memory it had, in MB."""
-    environment = {**os.environ, "PYTHONPATH": str(source / "src")}
+def run(command: list[str], source: Path, watched: bool = False) -> dict[str, float]:
+    """Wall and processor seconds of one process, and the most memory it had, in MB; that of its family if watched."""
+    environment = {**os.environ, "PYTHONPATH": str(source / "src"), "PYTHONPYCACHEPREFIX": tempfile.gettempdir()}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     start = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    family = 0.0
+    while watched and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        family = max(family, megabytes(process.pid))
+        time.sleep(0.01)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
     wall = time.perf_counter() - start
-    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "MB": used.ru_maxrss / 1024}
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "MB": used.ru_maxrss / 1024, "family MB": family}
+
+
+def megabytes(pid: int) -> float:
+    """Resident memory of a process and its children, where each page counts by its share (Linux)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0.0
+    own = next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+    return own + sum(megabytes(int(child)) for child in children)
 
 
 def interleaved(candidates: dict[str, tuple[list[str], Path]], repeats: int) -> dict[str, dict[str, float]]:
-    """Medians of each candidate over rounds in which each runs once."""
+    """Medians of each candidate over rounds in which each runs once; memory is watched in the first, uncounted one."""
+    watched = {label: run(command, source, True) for label, (command, source) in candidates.items()}
     found: dict[str, list[dict[str, float]]] = {label: [] for label in candidates}
     for _ in range(repeats):
         for label, (command, source) in candidates.items():
             found[label].append(run(command, source))
     return {
-        label: {key: statistics.median(each[key] for each in rows) for key in rows[0]} for label, rows in found.items()
+        label: {key: statistics.median(each[key] for each in rows) for key in rows[0]}
+        | {"family MB": watched[label]["family MB"]}
+        for label, rows in found.items()
     }
 
 
@@ -109,10 +130,11 @@ def commands(folder: Path, pairs: int, old: Path | None) -> dict[str, tuple[list
 def table(title: str, found: dict[str, dict[str, float]]) -> None:
     """Medians, and the first one's wall and processor time by each."""
     first = next(iter(found.values()))
-    print(f"\n{title}: seconds wall (processor), MB, and the first one's time divided by this one's")
+    print(f"\n{title}: seconds wall (processor), MB (with children), and the first one's time divided by this one's")
     for label, each in found.items():
         wall, cpu = first["wall"] / each["wall"], first["cpu"] / each["cpu"]
-        print(f"  {label:24}{each['wall']:8.2f} ({each['cpu']:.2f}){each['MB']:8.0f} MB   {wall:5.2f} ({cpu:.2f})")
+        memory = f"{each['MB']:8.0f} ({each['family MB']:.0f}) MB"
+        print(f"  {label:24}{each['wall']:8.2f} ({each['cpu']:.2f}){memory}   {wall:5.2f} ({cpu:.2f})")
 
 
 def help_texts(old: Path | None, repeats: int) -> dict[str, dict[str, float]]:
