@@ -2,7 +2,7 @@
 # orjson 3.11.4 and Python's json.
 # Guess: an integer that does not fit 64 bits is either exact, as with json, or refused: orjson.dumps refuses it.
 # Seen: orjson.loads returns a float without a word, so that two category ids of a labelling tool that exports hashes
-# of 77 digits become one. unipan reads such a file again with json.
+# of 77 digits become one. unipan reads JSON with msgspec, which is exact.
 # Output seen: "json keeps 2 ids; orjson.loads keeps 1, as float; orjson.dumps refuses"
 set -euo pipefail
 folder=$(mktemp -d)

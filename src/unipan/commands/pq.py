@@ -100,7 +100,7 @@ def _pq(options: argparse.Namespace) -> int:
         from unipan.evaluation.report import write_evaluation
 
         lines.append(f"page: {write_evaluation(options.html, title, quality, metrics, folders.maps)}")
-    print_scores(quality, f"{title}, {len(folders)} images; percent", lines)
+    print_scores(quality, f"{title}, {len(folders)} image{'s' * (len(folders) != 1)}; percent", lines)
     if options.json is not None:
         write_json(options.json, content, indent=1)
     if options.csv is not None:
