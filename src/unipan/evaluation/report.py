@@ -91,8 +91,9 @@ def evaluation_page(
         title=title,
         kicker="unipan pq",
         lead=[
-            f"{len(quality):,} image{'s' * (len(quality) != 1)}, {len(categories.things)} thing and {len(categories.stuff)} stuff classes. A "
-            "predicted segment matches a ground-truth segment of its class if their IoU is above 0.5.",
+            f"{len(quality):,} image{'s' * (len(quality) != 1)}, {len(categories.things)} thing and "
+            f"{len(categories.stuff)} stuff classes. A predicted segment matches a ground-truth segment of its class "
+            "if their IoU is above 0.5.",
             "PQ is averaged over classes. For each class it is SQ, the mean IoU of matched segments, times RQ, the F1 "
             "score of finding them.",
         ],
