@@ -3,18 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, OptionalFile
+from unipan.commands.options import Flag, OptionalFile, entry
 
 SOURCES = ("detectron2", "torchvision")
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    tyro.cli(import_, prog="unipan import", args=arguments)
-    return 0
 
 
 def import_(
@@ -52,3 +45,6 @@ def import_(
         f"{out}: {found.config.name}, {len(found.categories.things)} things + {len(found.categories.stuff)} stuff of "
         f"COCO; {found.moved} tensors of {source} taken, none left over, none missing\n{found.metrics['status']}"
     )
+
+
+main = entry(import_, "import")
