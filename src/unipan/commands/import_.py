@@ -37,7 +37,8 @@ def import_(
         raise ValueError(f"--file {file}: goes with torchvision:NAME; for detectron2 give detectron2:{file}")
     require_file(out, "--out")
     from unipan.checkpoint import save_checkpoint
-    from unipan.interop.sources import from_detectron2, from_torchvision
+    from unipan.interop.detectron2 import from_detectron2
+    from unipan.interop.torchvision import from_torchvision
 
     found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
     save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)

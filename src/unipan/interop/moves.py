@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unipan.config import Config
+from unipan.models.pretrained import first_of, misfits
 from unipan.panoptic.categories import Categories
 
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -78,18 +79,11 @@ def translate(
     """
     named = {move.source: move for move in moves}
     shapes = {name: move.shape or tuple(own[move.target].shape) for name, move in named.items()}
-    problems = [f"{name} is missing" for name in named if name not in tensors]
-    problems += [f"{name} is left over" for name in tensors if name not in named]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {shape}"
-        for name, shape in shapes.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
+    problems = misfits(shapes, tensors)
     if not problems:  # only then is it worth looking at every number
         problems = [problem for name, tensor in tensors.items() if (problem := _not_numbers(name, tensor))]
     if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ValueError(f"{origin}: not {kind} ({'; '.join(problems[:3])}{more}); give the file as it was published")
+        raise ValueError(f"{origin}: not {kind} ({first_of(problems)}); give the file as it was published")
     return {move.target: move.change(tensors[name].float()) for name, move in named.items()}
 
 
