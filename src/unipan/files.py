@@ -57,6 +57,8 @@ def make_folder(path: Path) -> None:
 def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     """A temporary folder next to `path`, which is renamed to `path` if all goes well and removed otherwise.
 
+    Errors raised inside that name the temporary folder name `path` instead.
+
     Raises:
         ValueError: something is there already (an empty folder may be); `option` is what gave the path.
         OSError: it cannot be made, in one sentence.
@@ -72,6 +74,11 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
         if full.is_dir():
             full.rmdir()
         temporary.replace(full)
+    except (ValueError, OSError) as error:
+        if str(temporary) not in str(error):
+            raise
+        kind = ValueError if isinstance(error, ValueError) else OSError
+        raise kind(str(error).replace(str(temporary), str(path))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
