@@ -5,10 +5,11 @@ import os
 import shutil
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+"""The folder of those that the package carries."""
 NAN_HINT = "`unipan data check --fix` removes such numbers from a dataset"
 
 
@@ -141,10 +142,7 @@ def read_bytes(path: Path) -> bytes:
 
 def bundled_checkpoints() -> list[str]:
     """Names of the checkpoints that the package carries."""
-    folder = resources.files("unipan") / "checkpoints"
-    if not folder.is_dir():
-        return []
-    return sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir() if f.name.endswith(".safetensors"))
+    return sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
 
 
 def checkpoint_path(source: str | Path) -> Path:
@@ -155,7 +153,7 @@ def checkpoint_path(source: str | Path) -> Path:
     """
     bundled = bundled_checkpoints()
     if str(source) in bundled:
-        return Path(str(resources.files("unipan") / "checkpoints" / f"{source}.safetensors"))
+        return CHECKPOINTS / f"{source}.safetensors"
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(

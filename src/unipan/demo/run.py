@@ -25,7 +25,7 @@ from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.structures import Detections
 from unipan.visualization.flat import resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
-from unipan.visualization.overlay import draw_boxes, enlarge, mark, overlay
+from unipan.visualization.overlay import draw_boxes, mark, overlay
 from unipan.visualization.pages import CaptionedImage, GalleryPage, ImageRow, ScoreRow, data_uri, write_page
 from unipan.visualization.palette import colors_like, instance_color, segment_colors
 from unipan.visualization.regions import box_mask, deepest, own_box
@@ -153,7 +153,7 @@ def scene_row(
 ) -> ImageRow:
     """The six pictures of one scene."""
     factor = max(1, round(SHOWN_WIDTH / sample.image.shape[1]))
-    image = enlarge(sample.image, factor)
+    image = np.asarray(cv2.resize(sample.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
     x, y, reason = pixel_to_mark(sample.truth, scene.detections)
     place = (x * factor + factor // 2, y * factor + factor // 2)
     affinity = np.asarray(cv2.resize(scene.affinity(x, y), (image.shape[1], image.shape[0])), np.float32)

@@ -16,11 +16,6 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 LAYER = ("weight", "bias")
 
 
-def same(tensor: Tensor) -> Tensor:
-    """The change of a move that changes nothing."""
-    return tensor
-
-
 @dataclass(frozen=True)
 class Move:
     """One tensor's way.
@@ -28,13 +23,13 @@ class Move:
     Attributes:
         source: its name there.
         target: its name in our network.
-        change: what becomes of it.
+        change: what becomes of it in 32 bits; by default nothing else.
         shape: what it must have there; None where it is the target's.
     """
 
     source: str
     target: str
-    change: Callable[[Tensor], Tensor] = same
+    change: Callable[[Tensor], Tensor] = Tensor.float
     shape: tuple[int, ...] | None = None
 
 

@@ -178,8 +178,9 @@ def sheet(columns: Sequence[str], rows: Sequence[Sequence[Panel]], signed: Seque
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"sheet: {len(row)} panels under {len(columns)} labels; give one for each")
-    least = [_text_width(text) + (SCALE + 20) * (column in signed) for column, text in enumerate(columns)]
-    widths = [max(words, *(row[column].picture.shape[1] for row in rows)) for column, words in enumerate(least)]
+    words = [int(ImageFont.load_default(TEXT).getlength(text)) + 1 for text in columns]
+    least = [width + (SCALE + 20) * (column in signed) for column, width in enumerate(words)]
+    widths = [max(label, *(row[column].picture.shape[1] for row in rows)) for column, label in enumerate(least)]
     lefts = [MARGIN + sum(widths[:column]) + column * GUTTER for column in range(len(columns))]
     heights = [max(panel.picture.shape[0] for panel in row) for row in rows]
     tall = MARGIN + LABEL + sum(heights) + GUTTER * (len(rows) - 1) + MARGIN
@@ -208,10 +209,6 @@ def stack(sheets: Sequence[AnyPicture]) -> AnyPicture:
     width = max(sheet.shape[1] for sheet in sheets)
     parts = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets]
     return np.asarray(np.concatenate(parts), np.uint8)
-
-
-def _text_width(text: str) -> int:
-    return int(ImageFont.load_default(TEXT).getlength(text)) + 1
 
 
 def _label(page: Picture, text: str, left: int) -> Picture:
