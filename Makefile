@@ -38,7 +38,7 @@ $(VENV)/.dev: $(VENV)/.uv pyproject.toml constraints.txt
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
-	$(BIN)/python -m unipan.demo --out runs/demo
+	$(BIN)/unipan demo --out runs/demo
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -103,7 +103,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(unipan.files.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(unipan.files, "CHECKPOINTS", tmp_path / "none")
     assert unipan.files.bundled_checkpoints() == []
 
 

@@ -5,10 +5,11 @@ import os
 import shutil
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+"""The folder of those that the package carries."""
 NAN_HINT = "`unipan data check --fix` removes such numbers from a dataset"
 
 
@@ -57,6 +58,8 @@ def make_folder(path: Path) -> None:
 def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     """A temporary folder next to `path`, which is renamed to `path` if all goes well and removed otherwise.
 
+    Errors raised inside that name the temporary folder name `path` instead.
+
     Raises:
         ValueError: something is there already (an empty folder may be); `option` is what gave the path.
         OSError: it cannot be made, in one sentence.
@@ -72,6 +75,11 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
         if full.is_dir():
             full.rmdir()
         temporary.replace(full)
+    except (ValueError, OSError) as error:
+        if str(temporary) not in str(error):
+            raise
+        kind = ValueError if isinstance(error, ValueError) else OSError
+        raise kind(str(error).replace(str(temporary), str(path))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -131,10 +139,7 @@ def read_bytes(path: Path | str) -> bytes:
 
 def bundled_checkpoints() -> list[str]:
     """Names of the checkpoints that the package carries."""
-    folder = resources.files("unipan") / "checkpoints"
-    if not folder.is_dir():
-        return []
-    return sorted(f.name.removesuffix(".safetensors") for f in folder.iterdir() if f.name.endswith(".safetensors"))
+    return sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
 
 
 def checkpoint_path(source: str | Path) -> Path:
@@ -145,7 +150,7 @@ def checkpoint_path(source: str | Path) -> Path:
     """
     bundled = bundled_checkpoints()
     if str(source) in bundled:
-        return Path(str(resources.files("unipan") / "checkpoints" / f"{source}.safetensors"))
+        return CHECKPOINTS / f"{source}.safetensors"
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(

@@ -59,7 +59,14 @@ class PanopticResult(PanopticMap):
 
     def save(self, path: str | Path) -> None:
         """Write the overlay as a picture (.png, .jpg, ...). The ids themselves are `save_ids`'s."""
-        _write_picture(Path(path), self.overlay())
+        suffix = Path(path).suffix
+        try:
+            done, encoded = cv2.imencode(suffix, np.ascontiguousarray(self.overlay()[:, :, ::-1]))
+        except cv2.error:
+            done = False
+        if not done:
+            raise ValueError(f"save: no picture format is known for {suffix!r}; use a name that ends in .png or .jpg")
+        write_atomically(Path(path), encoded.tobytes())
 
     def png_bytes(self) -> bytes:
         """The ids as a COCO panoptic PNG: id = R + 256 G + 65536 B."""
@@ -74,17 +81,7 @@ class PanopticResult(PanopticMap):
         return {
             "image_id": image_id,
             "file_name": Path(self.name).with_suffix(".png").name,
-            "segments_info": [
-                {
-                    "id": segment.id,
-                    "category_id": segment.category.id,
-                    "iscrowd": 0,
-                    "area": segment.area,
-                    "bbox": list(segment.bbox),
-                    "score": round(segment.score, 4),
-                }
-                for segment in self.segments
-            ],
+            "segments_info": [{**each.to_coco(), "score": round(each.score, 4)} for each in self.segments],
         }
 
     def __repr__(self) -> str:
@@ -205,9 +202,8 @@ class Segmenter:
             FileNotFoundError: neither a file nor a bundled name.
             ValueError: a file that is no checkpoint of ours.
         """
-        checkpoint = load_checkpoint(path)
-        network = checkpoint.network.to(device).eval()
-        return cls(network, checkpoint.config, checkpoint.categories, checkpoint.metrics, torch.device(device))
+        found = load_checkpoint(path, device)
+        return cls(found.network, found.config, found.categories, found.metrics, torch.device(device))
 
     def __call__(self, image: "ImageLike", fusion: str | None = None) -> PanopticResult:
         """Segment one image.
@@ -248,20 +244,6 @@ class Segmenter:
     def __repr__(self) -> str:
         things, stuff = len(self.categories.things), len(self.categories.stuff)
         return f"Segmenter({self.config.name}, {things} things + {stuff} stuff classes, on {self.device})"
-
-
-def _write_picture(path: Path, picture: np.ndarray) -> None:
-    write_atomically(path, _encode(path.suffix, picture))
-
-
-def _encode(suffix: str, picture: np.ndarray) -> bytes:
-    try:
-        done, encoded = cv2.imencode(suffix, np.ascontiguousarray(picture[:, :, ::-1]))
-    except cv2.error:
-        done = False
-    if not done:
-        raise ValueError(f"save: no picture format is known for {suffix!r}; use a name that ends in .png or .jpg")
-    return encoded.tobytes()
 
 
 def open_segmenter(checkpoint: str, device: str) -> Segmenter:

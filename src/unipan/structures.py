@@ -89,11 +89,6 @@ class Detections:
         masks = None if self.masks is None else self.masks[keep]
         return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], masks)
 
-    def detach(self) -> "Detections":
-        """Without gradients."""
-        masks = None if self.masks is None else self.masks.detach()
-        return Detections(self.boxes.detach(), self.scores.detach(), self.classes, masks)
-
 
 @dataclass(frozen=True)
 class Target:

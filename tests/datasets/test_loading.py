@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.tiny import CATEGORIES, Drawn
 from unipan.config import DataConfig
-from unipan.datasets.loading import RankPositions, TrainingStream, training_loader
+from unipan.datasets.loading import TrainingStream, rank_positions, training_loader
 from unipan.datasets.transforms import TrainingTransform
 
 DATA = DataConfig(short_side=0, scale=(0.8, 1.2), crop=(48, 64), color=1.0)
@@ -21,8 +21,8 @@ def stream(images: int = 5, seed: int = 0, data: DataConfig = DATA) -> TrainingS
 @given(st.integers(0, 20), st.integers(0, 10), st.integers(1, 4), st.integers(1, 4))
 def test_ranks_split_every_global_batch(start: int, length: int, world: int, share: int) -> None:
     batch = world * share
-    parts = [list(RankPositions(start, start + length, batch, rank, world)) for rank in range(world)]
-    assert all(len(part) == len(RankPositions(start, start + length, batch, 0, world)) for part in parts)
+    parts = [list(rank_positions(start, start + length, batch, rank, world)) for rank in range(world)]
+    assert all(len(part) == length * share for part in parts)
     together = [p for step in range(length) for part in parts for p in part[step * share : (step + 1) * share]]
     assert together == list(range(start * batch, (start + length) * batch))
 
@@ -52,8 +52,8 @@ def test_a_position_is_the_same_sample_whatever_came_before() -> None:
 
 
 def test_one_process_and_two_see_the_same_images() -> None:
-    alone = list(training_loader(stream(), RankPositions(2, 5, 4, 0, 1), 4, 0))
-    pairs = [list(training_loader(stream(), RankPositions(2, 5, 4, rank, 2), 2, 0)) for rank in range(2)]
+    alone = list(training_loader(stream(), rank_positions(2, 5, 4, 0, 1), 4, 0))
+    pairs = [list(training_loader(stream(), rank_positions(2, 5, 4, rank, 2), 2, 0)) for rank in range(2)]
     for step, (images, targets) in enumerate(alone):
         names = [name for part in pairs for name in part[step][0].names]
         assert names == images.names
@@ -62,14 +62,14 @@ def test_one_process_and_two_see_the_same_images() -> None:
 
 
 def test_accumulation_cuts_the_same_batch() -> None:
-    whole = [b.names for b, _ in training_loader(stream(), RankPositions(0, 2, 4, 0, 1), 4, 0)]
-    parts = [b.names for b, _ in training_loader(stream(), RankPositions(0, 2, 4, 0, 1), 2, 0)]
+    whole = [b.names for b, _ in training_loader(stream(), rank_positions(0, 2, 4, 0, 1), 4, 0)]
+    parts = [b.names for b, _ in training_loader(stream(), rank_positions(0, 2, 4, 0, 1), 2, 0)]
     assert [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)] == whole
 
 
 def test_worker_processes_change_nothing() -> None:
-    alone = list(training_loader(stream(), RankPositions(0, 3, 2, 0, 1), 2, 0))
-    helped = list(training_loader(stream(), RankPositions(0, 3, 2, 0, 1), 2, 2))
+    alone = list(training_loader(stream(), rank_positions(0, 3, 2, 0, 1), 2, 0))
+    helped = list(training_loader(stream(), rank_positions(0, 3, 2, 0, 1), 2, 2))
     for (a, wanted_a), (b, wanted_b) in zip(alone, helped, strict=True):
         assert a.names == b.names
         assert torch.equal(a.pixels, b.pixels)

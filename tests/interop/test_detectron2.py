@@ -14,9 +14,8 @@ from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.transforms import collate
 from unipan.inference import Scene
-from unipan.interop.detectron2 import UNVERIFIED, import_detectron2
+from unipan.interop.detectron2 import UNVERIFIED, from_detectron2, import_detectron2
 from unipan.interop.moves import Imported
-from unipan.interop.sources import from_detectron2
 from unipan.models.network import PanopticNetwork
 from unipan.ops.boxes import inside
 from unipan.ops.masks import paste

@@ -15,8 +15,7 @@ from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.transforms import collate
 from unipan.interop import torchvision as foreign
 from unipan.interop.moves import Imported
-from unipan.interop.sources import from_torchvision
-from unipan.interop.torchvision import import_torchvision, model_of
+from unipan.interop.torchvision import from_torchvision, import_torchvision, model_of
 from unipan.models.network import PanopticNetwork
 
 HEIGHT, WIDTH = 128, 160
@@ -170,7 +169,7 @@ def test_what_cannot_be_imported_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
     with pytest.raises(
-        FileNotFoundError, match=r"download failed \(no route to host\); fetch .*coco.*pth.* with --file"
+        FileNotFoundError, match=r"download of .*pth failed \(no route to host\); fetch .*coco.*pth.* with --file"
     ):
         from_torchvision("maskrcnn_resnet50_fpn")
 

@@ -40,7 +40,7 @@ def test_every_key_of_a_file_is_accounted_for(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "odd.pth")
     backbone = ResNetFPN(depth=18, fpn_channels=16)
     before = backbone.resnet.conv1.weight.clone()
-    with pytest.raises(ValueError, match=r"layer3\.0\.conv1\.weight is missing; layer9\.weight is unexpected; conv1"):
+    with pytest.raises(ValueError, match=r"layer3\.0\.conv1\.weight is missing; layer9\.weight is left over; conv1"):
         backbone.load_pretrained(str(tmp_path / "odd.pth"))
     assert torch.equal(backbone.resnet.conv1.weight, before)
 

@@ -5,7 +5,7 @@ import pytest
 
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
-from unipan.visualization.overlay import draw_boxes, enlarge, mark, overlay, shrink
+from unipan.visualization.overlay import draw_boxes, mark, overlay, shrink
 
 CAR = Category(3, "car", True, (30, 80, 200))
 ROAD = Category(7, "road", False, (130, 70, 130))
@@ -33,7 +33,6 @@ def test_the_overlay_refuses_another_images_map() -> None:
 
 
 def test_sizes() -> None:
-    assert enlarge(np.zeros((4, 6, 3), np.uint8), 3).shape == (12, 18, 3)
     assert shrink(np.zeros((40, 60, 3), np.uint8), 30).shape == (20, 30, 3)
     assert shrink(np.zeros((4, 6, 3), np.uint8), 30).shape == (4, 6, 3)
 

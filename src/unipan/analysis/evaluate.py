@@ -130,7 +130,7 @@ def semantic_map(scene: Scene) -> np.ndarray:
 
 def count_detections(precision: AveragePrecision, scene: Scene, truth: PanopticMap, name: str) -> None:
     """Give AP the detections before the score threshold, with their masks at the image's size."""
-    found = scene.output.candidates[0].detach()
+    found = scene.output.candidates[0]
     height, width = scene.size
     boxes = scene.geometry.to_image(found.boxes)
     masks = None

@@ -16,6 +16,7 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import collate, resize_image
 from unipan.evaluation.bootstrap import Interval, bootstrap_pq, paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.pq_scores import percent
 from unipan.fusion.argmax import decode
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap
@@ -152,14 +153,10 @@ def describe_oracles(found: Mapping[str, PanopticQuality]) -> list[str]:
     lines = []
     for swap, quality in found.items():
         scores = bootstrap_pq(quality)
-        figures = ", ".join(f"{group.lower()} {_percent(scores[group])}" for group in scores)
+        figures = ", ".join(f"{group.lower()} {percent(q.value if q else None)}" for group, q in scores.items())
         gain = "" if swap == OWN else f"; gains {_gain(paired_bootstrap_pq(quality, found[OWN])['All'])}"
         lines.append(f"{swap:<{width}}  PQ {figures}{gain}")
     return lines
-
-
-def _percent(score: Interval | None) -> str:
-    return "-" if score is None else f"{100 * score.value:.1f}"
 
 
 def _gain(difference: Interval | None) -> str:

@@ -3,16 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    tyro.cli(affinity, prog="unipan affinity", args=arguments)
-    return 0
+from unipan.commands.options import Checkpoint, Device, Flag, entry
 
 
 def affinity(
@@ -51,3 +44,6 @@ def affinity(
     picture = affinity_picture(values, pixel, None if plain else scene.image, limit)
     write_atomically(out, png_of_rgb(picture))
     print(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")
+
+
+main = entry(affinity, "affinity")

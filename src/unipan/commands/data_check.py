@@ -4,19 +4,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import JsonFile, OptionalFolder
+from unipan.commands.options import JsonFile, OptionalFolder, entry
 from unipan.commands.progress import progress_of
 
 CLEAN, FINDINGS, UNREADABLE = 0, 1, 2
 """Exit codes."""
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    return tyro.cli(check, prog="unipan data check", args=arguments)
 
 
 def check(
@@ -62,3 +56,6 @@ def check(
         rest = f"; {left} findings that no program can repair are still in it" if left else ""
         print(f"{path}: a repaired copy, {len(found.kept)} of {found.listed} images{rest}")
     return FINDINGS if found.findings else CLEAN
+
+
+main = entry(check, "data check")

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, OptionalFile, OptionalFolder
+from unipan.commands.options import Flag, OptionalFile, OptionalFolder, entry
 from unipan.commands.progress import progress_of
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
 from unipan.datasets.formats.format import FormatOptions, Overlap
@@ -17,11 +16,6 @@ READABLE, WRITABLE = (
 )
 RECOGNISED = ", ".join(each.name for each in FORMATS if each.recognises)
 Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    return tyro.cli(convert, prog="unipan data convert", args=arguments)
 
 
 def convert(
@@ -43,7 +37,7 @@ def convert(
     train_ids: Flag = False,
     no_photos: Flag = False,
     limit: Annotated[int, arg(metavar="N")] = 0,
-) -> int:
+) -> None:
     """Read one format and write another; TO is complete afterwards, or does not exist.
 
     Args:
@@ -74,4 +68,6 @@ def convert(
             data, writable()[name], out, options, limit=limit, images=not no_photos, progress=progress
         )
     print(f"{path}: {count} image{'s' * (count != 1)} as {name}" + (", with their photographs" if with_images else ""))
-    return 0
+
+
+main = entry(convert, "data convert")

@@ -3,15 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import OptionalFile, OptionalFolder
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    return tyro.cli(show, prog="unipan data show", args=arguments)
+from unipan.commands.options import OptionalFile, OptionalFolder, entry
 
 
 def show(
@@ -24,7 +18,7 @@ def show(
     panoptic: OptionalFolder = None,
     classes: OptionalFile = None,
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None,
-) -> int:
+) -> None:
     """Draw some images with their panoptic maps on one page that opens offline.
 
     Args:
@@ -49,4 +43,6 @@ def show(
     data = open_nonempty(source, FormatOptions(images, panoptic, classes, split=split))
     write_page(path, dataset_page(data, count, source))
     print(f"{path}: {min(count, len(data))} of {len(data)} images")
-    return 0
+
+
+main = entry(show, "data show")

@@ -1,5 +1,21 @@
-"""`unipan demo`: the options are in `unipan.demo`, which `python -m unipan.demo` shares."""
+"""`unipan demo`."""
 
-from unipan.demo import main
+from pathlib import Path
 
-__all__ = ["main"]
+from unipan.commands.options import entry
+
+
+def demo(out: Path = Path("runs/demo"), count: int = 60, seed0: int = 2_000_000) -> None:
+    """Segment freshly drawn street scenes with the bundled checkpoint: a table here, the pictures in OUT/index.html.
+
+    Args:
+        out: folder of the page.
+        count: how many scenes to draw and score.
+        seed0: seed of the first scene.
+    """
+    from unipan.demo.run import run_demo
+
+    run_demo(out, count, seed0)
+
+
+main = entry(demo, "demo")

@@ -2,16 +2,9 @@
 
 from typing import Annotated, Any
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag, FusionChoice, JsonFile
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    tyro.cli(evaluate, prog="unipan evaluate", args=arguments)
-    return 0
+from unipan.commands.options import Checkpoint, Device, Flag, FusionChoice, JsonFile, entry
 
 
 def evaluate(
@@ -92,3 +85,6 @@ def describe_confusion(scores: dict[str, Any]) -> str:
         for side, shares in scores["thing_stuff"].items()
     ]
     return f"things and stuff confused by V (Table G): {'; '.join(parts)}"
+
+
+main = entry(evaluate, "evaluate")

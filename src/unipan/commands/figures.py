@@ -3,16 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag, Folder
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    tyro.cli(figures, prog="unipan figures", args=arguments)
-    return 0
+from unipan.commands.options import Checkpoint, Device, Flag, Folder, entry
 
 
 def figures(
@@ -73,3 +66,6 @@ def figures(
     print("\n".join(left_out), end="\n" * bool(left_out))
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     print(f"all figures: {page}")
+
+
+main = entry(figures, "figures")

@@ -3,18 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, OptionalFile
+from unipan.commands.options import Flag, OptionalFile, entry
 
 SOURCES = ("detectron2", "torchvision")
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    tyro.cli(import_, prog="unipan import", args=arguments)
-    return 0
 
 
 def import_(
@@ -44,7 +37,8 @@ def import_(
         raise ValueError(f"--file {file}: goes with torchvision:NAME; for detectron2 give detectron2:{file}")
     require_file(out, "--out")
     from unipan.checkpoint import save_checkpoint
-    from unipan.interop.sources import from_detectron2, from_torchvision
+    from unipan.interop.detectron2 import from_detectron2
+    from unipan.interop.torchvision import from_torchvision
 
     found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
     save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)
@@ -52,3 +46,6 @@ def import_(
         f"{out}: {found.config.name}, {len(found.categories.things)} things + {len(found.categories.stuff)} stuff of "
         f"COCO; {found.moved} tensors of {source} taken, none left over, none missing\n{found.metrics['status']}"
     )
+
+
+main = entry(import_, "import")

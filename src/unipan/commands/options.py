@@ -1,8 +1,10 @@
-"""Options that several verbs share, as types for tyro."""
+"""Options that several verbs share, as types for tyro, and what makes a command of a function with options."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unipan.config import Fusion
@@ -27,3 +29,12 @@ OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")
 OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Folder = Annotated[Path, arg(metavar="DIR")]
 Flag = Annotated[bool, FlagCreatePairsOff]
+
+
+def entry(command: Callable[..., int | None], verb: str) -> Callable[[list[str]], int]:
+    """The `main` of a command: it parses arguments into the function's parameters, and returns its exit code or 0."""
+
+    def main(arguments: list[str]) -> int:
+        return tyro.cli(command, prog=f"unipan {verb}", args=arguments) or 0
+
+    return main

@@ -4,15 +4,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Folder, FusionChoice
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    return tyro.cli(predict, prog="unipan predict", args=arguments)
+from unipan.commands.options import Checkpoint, Device, Folder, FusionChoice, entry
 
 
 def predict(
@@ -78,3 +72,6 @@ def predict(
 
 def _warn(sentence: str) -> None:
     print(f"unipan: {sentence}", file=sys.stderr)
+
+
+main = entry(predict, "predict")

@@ -4,17 +4,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag
+from unipan.commands.options import Flag, entry
 from unipan.reproduction.paper_tables import table_names
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    tyro.cli(reproduce, prog="unipan reproduce", args=arguments)
-    return 0
 
 
 def reproduce(
@@ -75,3 +68,6 @@ def reproduce(
     if out is not None:
         write_atomically(out, page_with(out, tables).encode())
         print(f"written to {out}", file=sys.stderr)
+
+
+main = entry(reproduce, "reproduce")

@@ -2,16 +2,9 @@
 
 from typing import Annotated
 
-import tyro
 from tyro.conf import arg
 
-from unipan.commands.options import Folder
-
-
-def main(arguments: list[str]) -> int:
-    """Parse and run; returns the exit code."""
-    tyro.cli(scenes, prog="unipan scenes", args=arguments)
-    return 0
+from unipan.commands.options import Folder, entry
 
 
 def scenes(
@@ -52,3 +45,6 @@ def scenes(
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     print(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")
+
+
+main = entry(scenes, "scenes")

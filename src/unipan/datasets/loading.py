@@ -1,13 +1,13 @@
 """From a dataset to batches, in an order that depends on the seed and the position alone, so that a run resumes
 exactly and any number of processes sees the same images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import TrainingTransform, collate
@@ -50,24 +50,15 @@ class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
         return self._order
 
 
-class RankPositions(Sampler[int]):
+def rank_positions(start: int, end: int, batch: int, rank: int, world: int) -> Iterator[int]:
     """The positions of one process: slice `rank` of every global batch, from iteration `start` on."""
-
-    def __init__(self, start: int, end: int, batch: int, rank: int, world: int) -> None:
-        self.start, self.end = start, end
-        self.batch, self.rank, self.world = batch, rank, world
-
-    def __iter__(self) -> Iterator[int]:
-        share = self.batch // self.world
-        for iteration in range(self.start, self.end):
-            first = iteration * self.batch + self.rank * share
-            yield from range(first, first + share)
-
-    def __len__(self) -> int:
-        return (self.end - self.start) * (self.batch // self.world)
+    share = batch // world
+    for iteration in range(start, end):
+        first = iteration * batch + rank * share
+        yield from range(first, first + share)
 
 
-def training_loader(stream: TrainingStream, positions: RankPositions, batch: int, workers: int) -> "DataLoader[Any]":
+def training_loader(stream: TrainingStream, positions: Iterable[int], batch: int, workers: int) -> "DataLoader[Any]":
     """Batches of `batch` images (of this process and this backward pass)."""
     return DataLoader(
         stream,

@@ -11,7 +11,7 @@ from unipan.config import DataConfig
 from unipan.ops.boxes import boxes_of
 from unipan.ops.masks import reduce_labels
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import VOID, PanopticMap, Sample
+from unipan.panoptic.maps import VOID, VOID_ID, PanopticMap, Sample
 from unipan.structures import IMAGENET_MEAN, ImageBatch, Target
 
 MULTIPLE = 32
@@ -62,15 +62,9 @@ def collate(pairs: list[tuple[Tensor, str]]) -> ImageBatch:
 def index_maps(truth: PanopticMap, categories: Categories) -> tuple[Tensor, Tensor, Tensor]:
     """Instance map, semantic map and the class of each instance row, at the map's own size."""
     things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
-    ids = np.array([segment.id for segment in truth], dtype=np.int64)
-    order = np.argsort(ids)
-    ids = ids[order]
     row_of = {segment.id: row for row, segment in enumerate(things)}
-    rows = np.array([row_of.get(segment.id, VOID) for segment in truth], dtype=np.int64)[order]
-    classes = np.array([categories.index_of_id[segment.category.id] for segment in truth], dtype=np.int64)[order]
-    if len(ids) == 0:
-        nothing = torch.full(truth.ids.shape, VOID, dtype=torch.long)
-        return nothing, nothing.clone(), torch.zeros(0, dtype=torch.long)
+    listed = [(s.id, row_of.get(s.id, VOID), categories.index_of_id[s.category.id]) for s in truth]
+    ids, rows, classes = np.array(sorted([(VOID_ID, VOID, VOID), *listed]), dtype=np.int64).T
     place = np.searchsorted(ids, truth.ids).clip(max=len(ids) - 1)
     known = ids[place] == truth.ids
     instances = torch.from_numpy(np.where(known, rows[place], VOID))

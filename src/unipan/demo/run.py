@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool
 from rich import box
 from rich.console import Console
 from rich.progress import track
@@ -22,11 +21,11 @@ from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.files import require_file
 from unipan.inference import PanopticResult, Scene, Segmenter
-from unipan.panoptic.maps import PanopticMap, Sample, Segment
+from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.structures import Detections
 from unipan.visualization.flat import resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
-from unipan.visualization.overlay import draw_boxes, enlarge, mark, overlay
+from unipan.visualization.overlay import draw_boxes, mark, overlay
 from unipan.visualization.pages import CaptionedImage, GalleryPage, ImageRow, ScoreRow, data_uri, write_page
 from unipan.visualization.palette import colors_like, instance_color, segment_colors
 from unipan.visualization.regions import box_mask, deepest, own_box
@@ -154,7 +153,7 @@ def scene_row(
 ) -> ImageRow:
     """The six pictures of one scene."""
     factor = max(1, round(SHOWN_WIDTH / sample.image.shape[1]))
-    image = enlarge(sample.image, factor)
+    image = np.asarray(cv2.resize(sample.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
     x, y, reason = pixel_to_mark(sample.truth, scene.detections)
     place = (x * factor + factor // 2, y * factor + factor // 2)
     affinity = np.asarray(cv2.resize(scene.affinity(x, y), (image.shape[1], image.shape[0])), np.float32)
@@ -200,33 +199,24 @@ def pixel_to_mark(truth: PanopticMap, found: Detections) -> tuple[int, int, str]
     height, width = truth.ids.shape
     if not things:
         return width // 2, height // 2, "There is no object here; the cross is in the middle."
-    cover = [box_mask(box, truth.ids.shape) for box in found.boxes.tolist()]
-    own = {segment.id: own_box(segment, found.boxes.cpu().numpy()) for segment in things}
-    outside = {s.id: _beyond(truth, s, cover, own[s.id]) for s in things}
-    shared = {s.id: _under_others(truth, s, cover, own[s.id]) for s in things}
+    cover = np.array([box_mask(box, truth.ids.shape) for box in found.boxes.tolist()], bool)
+    whole = [truth.ids == segment.id for segment in things]
+    outside, shared = ([np.zeros_like(mask) for mask in whole] for _ in range(2))
+    for place, segment in enumerate(things):
+        own = own_box(segment, found.boxes.cpu().numpy())
+        if own is not None:
+            outside[place] = whole[place] & ~cover[own]
+            shared[place] = whole[place] & np.delete(cover, own, axis=0).any(axis=0)
     for regions, sentence in (
         (outside, "The crossed pixel belongs to a {} but lies outside its predicted box."),
         (shared, "The crossed pixel belongs to a {} and lies in the boxes of other objects too."),
-        ({s.id: truth.ids == s.id for s in things}, "The cross is on the largest object, a {}."),
+        (whole, "The cross is on the largest object, a {}."),
     ):
-        areas = [int(regions[segment.id].sum()) for segment in things]
-        best = things[int(np.argmax(areas))]
-        if max(areas) >= FEWEST_PIXELS:
-            return *deepest(regions[best.id]), sentence.format(best.category.name)
+        areas = [int(region.sum()) for region in regions]
+        best = int(np.argmax(areas))
+        if areas[best] >= FEWEST_PIXELS:
+            return *deepest(regions[best]), sentence.format(things[best].category.name)
     return *deepest(truth.ids == things[0].id), f"The cross is on a {things[0].category.name}."
-
-
-def _beyond(truth: PanopticMap, segment: Segment, cover: list[np.ndarray], own: int | None) -> Bool[np.ndarray, "H W"]:
-    mask = truth.ids == segment.id
-    return mask & ~cover[own] if own is not None else np.zeros_like(mask)
-
-
-def _under_others(
-    truth: PanopticMap, segment: Segment, cover: list[np.ndarray], own: int | None
-) -> Bool[np.ndarray, "H W"]:
-    others = [box for index, box in enumerate(cover) if index != own]
-    mask = truth.ids == segment.id
-    return mask & np.logical_or.reduce(others) if others and own is not None else np.zeros_like(mask)
 
 
 def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> GalleryPage:

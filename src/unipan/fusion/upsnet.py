@@ -8,7 +8,6 @@ Legend: D detections, S stuff classes, K = D + S + 1 channels, L = T + S classes
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -82,13 +81,10 @@ def _at_image(detections: Detections, geometry: Geometry) -> Detections:
             "UPSNet's fusion: this network predicts no masks; use the fusion affinity or potential, or a checkpoint "
             "with masks"
         )
-    return replace(
-        detections.detach(),
-        boxes=geometry.to_image(detections.boxes.detach().float().cpu()),
-        scores=detections.scores.detach().float().cpu(),
-        classes=detections.classes.cpu(),
-        masks=detections.masks.detach().float().cpu(),
+    boxes, scores, masks = (
+        each.detach().float().cpu() for each in (detections.boxes, detections.scores, detections.masks)
     )
+    return Detections(geometry.to_image(boxes), scores, detections.classes.cpu(), masks)
 
 
 def prune(detections: Detections, limits: UpsnetConfig, image_size: tuple[int, int]) -> Detections:

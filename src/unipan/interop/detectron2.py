@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -28,6 +29,7 @@ from unipan.build import build_anchors, build_network
 from unipan.config import Config, PotentialConfig
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.interop.moves import NORM, Imported, Move, background_first, moves_of, translate, without_background
+from unipan.interop.pickles import read_tensors
 from unipan.models.backbone import BLOCKS
 from unipan.presets import coco, panoptic_fpn
 
@@ -60,6 +62,16 @@ def config_of(depth: Depth) -> Config:
     )
 
 
+def from_detectron2(path: Path) -> Imported:
+    """A Panoptic FPN of detectron2's model zoo.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not one of those, or cannot be read safely.
+    """
+    return import_detectron2(read_tensors(path), f"detectron2:{path.name}")
+
+
 def import_detectron2(tensors: Mapping[str, Tensor], origin: str) -> Imported:
     """Our checkpoint of a Panoptic FPN.
 
@@ -74,7 +86,9 @@ def import_detectron2(tensors: Mapping[str, Tensor], origin: str) -> Imported:
     with torch.device("meta"):
         own = build_network(config, categories).state_dict()
     given = filled(without_constants(tensors, config, origin))
-    moves = network_moves(config, len(categories.things), len(categories.stuff))
+    things, stuff = len(categories.things), len(categories.stuff)
+    moves = resnet_moves(config.backbone.depth) + fpn_moves() + detection_moves(config, things)
+    moves += semantic_moves(config, things, stuff)
     state = translate(moves, given, own, origin, KIND)
     state["mean"] = torch.tensor(MEAN_BGR[::-1]).view(3, 1, 1) / 255
     state["std"] = torch.full((3, 1, 1), 1 / 255)
@@ -122,16 +136,6 @@ def filled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 complete[f"{layer}running_mean"] = torch.zeros_like(scale)
                 complete[f"{layer}running_var"] = torch.ones_like(scale)
     return complete
-
-
-def network_moves(config: Config, things: int, stuff: int) -> list[Move]:
-    """Every tensor's way."""
-    return [
-        *resnet_moves(config.backbone.depth),
-        *fpn_moves(),
-        *detection_moves(config, things),
-        *semantic_moves(config, things, stuff),
-    ]
 
 
 def resnet_moves(depth: int) -> list[Move]:

@@ -9,15 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unipan.config import Config
+from unipan.models.pretrained import first_of, misfits
 from unipan.panoptic.categories import Categories
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 LAYER = ("weight", "bias")
-
-
-def same(tensor: Tensor) -> Tensor:
-    """The change of a move that changes nothing."""
-    return tensor
 
 
 @dataclass(frozen=True)
@@ -27,13 +23,13 @@ class Move:
     Attributes:
         source: its name there.
         target: its name in our network.
-        change: what becomes of it.
+        change: what becomes of it in 32 bits; by default nothing else.
         shape: what it must have there; None where it is the target's.
     """
 
     source: str
     target: str
-    change: Callable[[Tensor], Tensor] = same
+    change: Callable[[Tensor], Tensor] = Tensor.float
     shape: tuple[int, ...] | None = None
 
 
@@ -78,18 +74,11 @@ def translate(
     """
     named = {move.source: move for move in moves}
     shapes = {name: move.shape or tuple(own[move.target].shape) for name, move in named.items()}
-    problems = [f"{name} is missing" for name in named if name not in tensors]
-    problems += [f"{name} is left over" for name in tensors if name not in named]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {shape}"
-        for name, shape in shapes.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
+    problems = misfits(shapes, tensors)
     if not problems:  # only then is it worth looking at every number
         problems = [problem for name, tensor in tensors.items() if (problem := _not_numbers(name, tensor))]
     if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ValueError(f"{origin}: not {kind} ({'; '.join(problems[:3])}{more}); give the file as it was published")
+        raise ValueError(f"{origin}: not {kind} ({first_of(problems)}); give the file as it was published")
     return {move.target: move.change(tensors[name].float()) for name, move in named.items()}
 
 

@@ -9,6 +9,7 @@ import math
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"weights {path}: there is no such file; give a .pkl, .pth or .safetensors file")
     readers: dict[str, Callable[[Path], Any]] = {
-        ".pkl": _read_pickle,
-        ".pth": _read_torch,
-        ".pt": _read_torch,
+        ".pkl": lambda path: load_pickle(path.read_bytes()),
+        ".pth": partial(torch.load, map_location="cpu", weights_only=True),
+        ".pt": partial(torch.load, map_location="cpu", weights_only=True),
         ".safetensors": load_file,
     }
     if path.suffix not in readers:
@@ -62,14 +63,6 @@ def load_pickle(data: bytes) -> Any:
         pickle.UnpicklingError: the pickle asks for something else. (Broken pickles raise what pickle raises.)
     """
     return _finished(_ArrayUnpickler(io.BytesIO(data), encoding="latin1").load())
-
-
-def _read_pickle(path: Path) -> Any:
-    return load_pickle(path.read_bytes())
-
-
-def _read_torch(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:

@@ -16,17 +16,20 @@ result says that it is unverified.
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights
+from torchvision.models import get_model
 from torchvision.ops import FrozenBatchNorm2d
 
 from unipan.build import build_network
 from unipan.config import Config
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.interop.moves import Imported, Move, moves_of, translate
+from unipan.interop.pickles import read_tensors
+from unipan.models.pretrained import download
 from unipan.panoptic.categories import Categories
 from unipan.presets import coco
 
@@ -54,30 +57,21 @@ def config_of(name: str) -> Config:
     )
 
 
-def require_known(name: str) -> None:
-    """Raises ValueError for a model whose layers our detector does not have."""
-    if name not in NAMES:
-        raise ValueError(
-            f"torchvision:{name}: only {' and '.join(NAMES)} have our detector's layers (the _v2 models have batch "
-            "norm in the FPN and four convolutions in the box head); give one of them"
-        )
-
-
-def download(name: str) -> dict[str, Tensor]:
-    """torchvision's published weights, from its cache or the internet.
+def from_torchvision(name: str, file: Path | None = None) -> Imported:
+    """A detector of torchvision with the weights that it publishes, from `file` or downloaded.
 
     Raises:
-        FileNotFoundError: the download fails.
+        FileNotFoundError: there is no such file, or the download fails.
+        ValueError: a model whose layers our detector does not have, or weights of another one.
     """
-    weights = get_model_weights(name)["COCO_V1"]
-    try:
-        state: dict[str, Tensor] = dict(weights.get_state_dict(progress=True, check_hash=True))
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"torchvision:{name}: the download failed ({error}); fetch {weights.url} on another machine and give the "
-            "file with --file"
-        ) from error
-    return state
+    origin = f"torchvision:{name}"
+    if name not in NAMES:
+        raise ValueError(
+            f"{origin}: only {' and '.join(NAMES)} have our detector's layers (the _v2 models have batch norm in the "
+            "FPN and four convolutions in the box head); give one of them"
+        )
+    tensors = download(name, "COCO_V1", origin, "with --file") if file is None else read_tensors(file)
+    return import_torchvision(model_of(name, tensors, origin), name, origin)
 
 
 def model_of(name: str, tensors: Mapping[str, Tensor], origin: str) -> nn.Module:
@@ -116,8 +110,10 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
         torch.manual_seed(0)
         network = build_network(config, categories)
     with torch.no_grad():
-        half_excite(network.get_submodule("backbone.excite"))
-        reserve(network.get_parameter("semantic.project.bias"), len(categories.things))
+        for part in ("weight", "bias"):  # the squeeze-and-excite is sigmoid(0) = 1/2, whatever comes in
+            nn.init.zeros_(network.get_parameter(f"backbone.excite.fc2.{part}"))
+        # An untrained V prefers things, of which it has the first rows.
+        nn.init.constant_(network.get_parameter("semantic.project.bias")[len(categories.things) :], -RESERVE)
     own = network.state_dict()
     norms = {
         key: each.eps for key, each in model.named_modules() if isinstance(each, nn.BatchNorm2d | FrozenBatchNorm2d)
@@ -127,18 +123,6 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
         network_moves(tensors, norms, categories, config), tensors, own, origin, f"torchvision's {name}"
     )
     return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
-
-
-def half_excite(excite: nn.Module) -> None:
-    """Make a squeeze-and-excite a factor of sigmoid(0) = 1/2, whatever comes in."""
-    for name, part in excite.named_parameters():
-        if name.startswith("fc2."):
-            nn.init.zeros_(part)
-
-
-def reserve(bias: Tensor, things: int) -> None:
-    """Let an untrained V prefer things, of which it has the first rows."""
-    nn.init.constant_(bias[things:], -RESERVE)
 
 
 def network_moves(

@@ -75,7 +75,8 @@ class Criterion(nn.Module):
         if output.labels is None:
             raise ValueError("criterion: the network's output has no labels; call the network with targets")
         terms = dict(output.detection_losses)
-        labels = [_padded(target.semantic, output.semantic, self.stride) for target in targets]
+        height, width = (side * self.stride for side in output.semantic.shape[-2:])
+        labels = [_pad(target.semantic, height, width) for target in targets]
         terms["semantic"] = semantic_loss(
             output.semantic, torch.stack(labels), self.semantic_kind, self.semantic_stride, labelled
         )
@@ -171,10 +172,6 @@ def scaled(panoptic: Float[Tensor, "*shape"], temperature: Tensor | float, log: 
 
 def _counted(labels: Tensor) -> int:
     return int((labels != VOID).sum())
-
-
-def _padded(labels: Tensor, grid: Tensor, stride: int) -> Tensor:
-    return _pad(labels, grid.shape[-2] * stride, grid.shape[-1] * stride)
 
 
 def _pad(labels: Tensor, height: int, width: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Sec. 4: ResNet weights from elsewhere, ImageNet's or a file's, before any training of ours."""
 
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,20 +25,16 @@ def load_resnet(resnet: nn.Module, weights: str, *, depth: int, width: int) -> N
         FileNotFoundError: the file is missing, or the download fails.
         ValueError: the weights are of another network.
     """
-    state = _download(depth, width) if weights == "imagenet" else _read(Path(weights))
-    own = resnet.state_dict()
+    if weights == "imagenet":
+        check_width(width)
+        state = download(f"resnet{depth}", "IMAGENET1K_V1", "backbone weights", "as --init FILE (backbone.weights)")
+    else:
+        state = _read(Path(weights))
     state = {key: value for key, value in state.items() if not _left_over(key)}
-    problems = [f"{key} is missing" for key in own if key not in state and not _left_over(key)]
-    problems += [f"{key} is unexpected" for key in state if key not in own]
-    problems += [
-        f"{key} has shape {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in state.items()
-        if key in own and value.shape != own[key].shape
-    ]
-    if problems:
+    shapes = {key: value.shape for key, value in resnet.state_dict().items() if not _left_over(key)}
+    if problems := misfits(shapes, state):
         raise ValueError(
-            f"backbone weights {weights}: not those of a ResNet-{depth} of width {width} "
-            f"({'; '.join(problems[:3])}{f'; and {len(problems) - 3} more' if len(problems) > 3 else ''}); "
+            f"backbone weights {weights}: not those of a ResNet-{depth} of width {width} ({first_of(problems)}); "
             "give weights with torchvision's names or change backbone.depth"
         )
     resnet.load_state_dict(state, strict=False)
@@ -57,18 +54,45 @@ def check_width(width: int) -> None:
         )
 
 
-def _download(depth: int, width: int) -> dict[str, Tensor]:
+def misfits(shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) -> list[str]:
+    """What is wrong with named tensors: those that are missing, left over, or not of the shape that they must have."""
+    problems = [f"{name} is missing" for name in shapes if name not in given]
+    problems += [f"{name} is left over" for name in given if name not in shapes]
+    return problems + [
+        f"{name} has shape {tuple(given[name].shape)} instead of {tuple(shape)}"
+        for name, shape in shapes.items()
+        if name in given and tuple(given[name].shape) != tuple(shape)
+    ]
+
+
+def first_of(problems: Sequence[str]) -> str:
+    """The first three, and how many more there are."""
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return "; ".join(problems[:3]) + more
+
+
+def download(model: str, version: str, what: str, option: str) -> dict[str, Tensor]:
+    """Weights that torchvision publishes, from its cache or the internet.
+
+    Args:
+        model: its name there.
+        version: of the weights.
+        what: what error messages call them.
+        option: how a file can be given instead, for the same.
+
+    Raises:
+        FileNotFoundError: the download fails.
+    """
     from torchvision.models import get_model_weights
 
-    check_width(width)
-    enum = get_model_weights(f"resnet{depth}")["IMAGENET1K_V1"]
+    weights = get_model_weights(model)[version]
     try:
-        state: dict[str, Tensor] = dict(enum.get_state_dict(progress=True, check_hash=True))
+        state: dict[str, Tensor] = dict(weights.get_state_dict(progress=True, check_hash=True))
     except (OSError, RuntimeError) as error:
-        name = str(enum.url).rsplit("/", 1)[-1]
+        name = str(weights.url).rsplit("/", 1)[-1]
         raise FileNotFoundError(
-            f"backbone weights: the download of {name} failed ({error}); fetch {enum.url} on another machine "
-            "and give the file as --init FILE (backbone.weights)"
+            f"{what}: the download of {name} failed ({error}); fetch {weights.url} on another machine and give the "
+            f"file {option}"
         ) from error
     return state
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,27 +13,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from unipan.checkpoint import config_from_dict, save_checkpoint
+from unipan.checkpoint import config_from_dict
 from unipan.config import Config
 from unipan.files import write_atomically
-from unipan.models.network import PanopticNetwork
-from unipan.panoptic.categories import Categories
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
 """Columns of log.csv that a validation fills; every loss term has a column of its name."""
-
-
-class Bar:
-    """The progress bar's moving part, with the losses of the last step."""
-
-    def __init__(self, progress: Progress | None, task: Any) -> None:
-        self._progress, self._task = progress, task
-
-    def advance(self, losses: dict[str, float]) -> None:
-        """One iteration on."""
-        if self._progress is not None:
-            shown = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in losses.items())
-            self._progress.update(self._task, advance=1, losses=shown)
 
 
 class RunRecord:
@@ -64,14 +49,18 @@ class RunRecord:
             file.write(text + "\n")
 
     @contextmanager
-    def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Bar]:
-        """A progress bar with losses and remaining time; nothing if the output is not a terminal."""
-        if not (wanted and self.console.is_terminal):
-            yield Bar(None, None)
-            return
+    def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Callable[[dict[str, float]], None]]:
+        """A bar with losses and remaining time, which the given function moves; none if there is no terminal."""
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
-        with Progress(*columns, console=self.console) as progress:
-            yield Bar(progress, progress.add_task("train", total=total, completed=done, losses=""))
+        hidden = not (wanted and self.console.is_terminal)
+        with Progress(*columns, console=self.console, disable=hidden) as progress:
+            task = progress.add_task("train", total=total, completed=done, losses="")
+
+            def advance(losses: dict[str, float]) -> None:
+                shown = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in losses.items())
+                progress.update(task, advance=1, losses=shown)
+
+            yield advance
 
     def log(
         self,
@@ -137,18 +126,6 @@ class RunRecord:
         writer.writeheader()
         writer.writerows(rows)
         write_atomically(self.folder / "log.csv", text.getvalue().encode())
-
-    def save_checkpoints(
-        self,
-        names: list[str],
-        network: PanopticNetwork,
-        config: Config,
-        categories: Categories,
-        metrics: dict[str, Any],
-    ) -> None:
-        """`last.safetensors` and, after a better validation, `best.safetensors`; each opens with Segmenter.load."""
-        for name in names:
-            save_checkpoint(self.folder / f"{name}.safetensors", network.state_dict(), config, categories, metrics)
 
     def save_resume(self, state: dict[str, object], config: Config) -> None:
         """Save everything that is needed to resume."""

@@ -10,8 +10,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from unipan.build import build_criterion, build_network
+from unipan.checkpoint import save_checkpoint
 from unipan.config import Config
-from unipan.datasets.loading import RankPositions, TrainingStream, training_loader
+from unipan.datasets.loading import TrainingStream, rank_positions, training_loader
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import TrainingTransform
 from unipan.models.network import PanopticNetwork
@@ -126,16 +127,16 @@ class Trainer:
         batches = self._batches(first, end)
         every = max(1, train.iterations // max(train.validations, 1))
         figures: dict[str, float] = {}
-        with self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero) as bar:
+        with self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero) as advance:
             for iteration in range(first, end):
                 start = time.perf_counter()
                 losses, rate = self._iteration(iteration, batches)
                 self.progress.iteration = iteration + 1
                 self.progress.seconds += time.perf_counter() - start
-                bar.advance(losses)
+                advance(losses)
                 due = (iteration + 1) % every == 0 or iteration + 1 == train.iterations
                 if due:
-                    figures = self._validate()
+                    figures = validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)
                 if self.fabric.is_global_zero:
                     seconds = time.perf_counter() - start
                     self.record.log(iteration + 1, rate, losses, seconds, figures if due else None, last=due)
@@ -146,7 +147,7 @@ class Trainer:
     def _batches(self, start: int, end: int) -> Batches:
         train = self.config.train
         stream = TrainingStream(self.data, TrainingTransform(self.config.data, self.data.categories), train.seed)
-        positions = RankPositions(start, end, train.batch_size, self.fabric.global_rank, self.fabric.world_size)
+        positions = rank_positions(start, end, train.batch_size, self.fabric.global_rank, self.fabric.world_size)
         share = train.batch_size // self.fabric.world_size // train.accumulation_steps
         return iter(training_loader(stream, positions, share, train.num_workers))
 
@@ -194,17 +195,15 @@ class Trainer:
         count = sum(self.criterion.labelled(some) for some in targets)
         return mean_count(count, self.fabric.device) / len(targets)
 
-    def _validate(self) -> dict[str, float]:
-        return validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)
-
     def _save(self, figures: dict[str, float]) -> None:
         better = figures["pq"] >= self.progress.best
         self.progress.best = max(self.progress.best, figures["pq"])
         if not self.fabric.is_global_zero:
             return
         metrics = figures | {"iteration": self.progress.iteration, "seconds": round(self.progress.seconds, 1)}
-        names = ["last", "best"] if better else ["last"]
-        self.record.save_checkpoints(names, self.evaluated, self.config, self.data.categories, metrics)
+        for name in ("last", "best") if better else ("last",):
+            path = self.record.folder / f"{name}.safetensors"
+            save_checkpoint(path, self.evaluated.state_dict(), self.config, self.data.categories, metrics)
         self.record.save_resume(self.state(), self.config)
 
     def state(self) -> dict[str, object]:

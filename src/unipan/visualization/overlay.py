@@ -41,11 +41,6 @@ def overlay(
     return np.asarray(mixed, np.uint8)
 
 
-def enlarge(image: Picture, factor: int) -> UInt8[np.ndarray, "tall wide 3"]:
-    """An image enlarged by an integer factor, with smooth (cubic) interpolation."""
-    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
 def shrink(image: Picture, longest: int) -> UInt8[np.ndarray, "tall wide 3"]:
     """The image with its longer side reduced to `longest` pixels; smaller images stay as they are."""
     factor = longest / max(image.shape[:2])

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unipan.panoptic.maps import VOID_ID, PanopticMap
 from unipan.visualization.flat import Picture, resize_map
-from unipan.visualization.heatmap import affinity_picture, diverging
+from unipan.visualization.heatmap import diverging
 from unipan.visualization.overlay import INK, WHITE, overlay
 from unipan.visualization.palette import Color
 
@@ -48,24 +48,22 @@ class View:
     wide: int
 
     @classmethod
-    def whole(cls, shape: tuple[int, int], cell: tuple[int, int] = SQUARE) -> "View":
-        """A whole image of `shape` (H, W), enlarged by an integer factor or shrunk to fit the cell."""
+    def whole(cls, shape: tuple[int, int]) -> "View":
+        """A whole image of `shape` (H, W), enlarged by an integer factor or shrunk to fit SQUARE."""
         height, width = shape
-        factor = min(cell[0] // width, cell[1] // height)
+        factor = min(SQUARE[0] // width, SQUARE[1] // height)
         if factor >= 1:
             return cls(0, 0, width, height, factor * height, factor * width)
-        scale = min(cell[0] / width, cell[1] / height)
+        scale = min(SQUARE[0] / width, SQUARE[1] / height)
         return cls(0, 0, width, height, max(1, round(scale * height)), max(1, round(scale * width)))
 
     @classmethod
-    def around(
-        cls, box: tuple[float, float, float, float], shape: tuple[int, int], cell: tuple[int, int] = CELL
-    ) -> "View":
+    def around(cls, box: tuple[float, float, float, float], shape: tuple[int, int]) -> "View":
         """The crop around a box (x0 y0 x1 y1), enlarged by the largest factor up to 6 that leaves a margin."""
         height, width = shape
         x0, y0, x1, y1 = box
         for factor in (6, 5, 4, 3, 2, 1):
-            wide, tall = min(cell[0] // factor, width), min(cell[1] // factor, height)
+            wide, tall = min(CELL[0] // factor, width), min(CELL[1] // factor, height)
             if wide >= min(1.6 * (x1 - x0), width) and tall >= min(1.3 * (y1 - y0), height):
                 x = min(max(round((x0 + x1 - wide) / 2), 0), width - wide)
                 y = min(max(round((y0 + y1 - tall) / 2), 0), height - tall)
@@ -116,13 +114,6 @@ def hatch(picture: Picture, region: Bool[np.ndarray, "H W"]) -> Picture:
     hatched[region] = VOID_GROUND
     hatched[region & stripes] = VOID_STRIPE
     return hatched
-
-
-def signed_panel(
-    view: View, image: Picture, field: Float[np.ndarray, "H W"], limit: float
-) -> UInt8[np.ndarray, "tall wide 3"]:
-    """A signed field over its greyed image: red above zero, blue below, full strength at `limit`."""
-    return affinity_picture(view.values(field), None, view.photo(image), limit)
 
 
 def boxes_panel(
@@ -187,8 +178,9 @@ def sheet(columns: Sequence[str], rows: Sequence[Sequence[Panel]], signed: Seque
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"sheet: {len(row)} panels under {len(columns)} labels; give one for each")
-    least = [_text_width(text) + (SCALE + 20) * (column in signed) for column, text in enumerate(columns)]
-    widths = [max(words, *(row[column].picture.shape[1] for row in rows)) for column, words in enumerate(least)]
+    words = [int(ImageFont.load_default(TEXT).getlength(text)) + 1 for text in columns]
+    least = [width + (SCALE + 20) * (column in signed) for column, width in enumerate(words)]
+    widths = [max(label, *(row[column].picture.shape[1] for row in rows)) for column, label in enumerate(least)]
     lefts = [MARGIN + sum(widths[:column]) + column * GUTTER for column in range(len(columns))]
     heights = [max(panel.picture.shape[0] for panel in row) for row in rows]
     tall = MARGIN + LABEL + sum(heights) + GUTTER * (len(rows) - 1) + MARGIN
@@ -217,10 +209,6 @@ def stack(sheets: Sequence[AnyPicture]) -> AnyPicture:
     width = max(sheet.shape[1] for sheet in sheets)
     parts = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets]
     return np.asarray(np.concatenate(parts), np.uint8)
-
-
-def _text_width(text: str) -> int:
-    return int(ImageFont.load_default(TEXT).getlength(text)) + 1
 
 
 def _label(page: Picture, text: str, left: int) -> Picture:

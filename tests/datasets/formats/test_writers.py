@@ -88,9 +88,11 @@ def test_what_a_format_cannot_hold_is_refused(name: str, tmp_path: Path) -> None
         writer.add("b.png", 2, small_map())
     with pytest.raises(ValueError, match="leads out of"):
         writer.add("../b.png", 3, small_map())
+    assert not list(tmp_path.iterdir())
+    writer = write(tmp_path, CLASSES)
+    writer.add("b.png", 2, small_map())
     with pytest.raises(ValueError, match="written already"):
         writer.add("b.jpg", 4, small_map())
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("write", [*(write for write, _ in PAIRS.values()), CityscapesInstanceWriter])
@@ -110,13 +112,13 @@ def test_a_class_with_more_things_than_the_divisor(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.png: more than 3 .* window .*--divisor"):
         Png16Writer(tmp_path, CLASSES, divisor=4).add("a.png", 1, windows)
     with pytest.raises(ValueError, match=r"a\.png: more than 3 .* window (?!.*--divisor)"):  # it may not have one
-        instance_numbers(windows, CLASSES, 4, "a.png")
+        instance_numbers(windows, 4, "a.png")
 
 
 def test_stuff_counts_from_0_and_things_from_1() -> None:
     ids = np.arange(1, 7, dtype=np.int32)[None]
     panoptic = panoptic_map(ids, {1: WALL, 2: WALL, 3: DOOR, 4: DOOR, 5: DOOR, 6: SKY}, crowds={4})
-    numbers = instance_numbers(panoptic, CLASSES, 9, "a.png")
+    numbers = instance_numbers(panoptic, 9, "a.png")
     assert [numbers[key][1] for key in range(1, 7)] == [0, 1, 1, 0, 2, 0]
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from unipan.datasets.doctor.examine import Examined, examine, read_any_png, replace_ids
 from unipan.datasets.doctor.findings import Diagnosis, Kept
-from unipan.datasets.formats.writing import new_folder
-from unipan.files import read_bytes, write_atomically, write_json
+from unipan.files import folder_atomically, read_bytes, write_atomically, write_json
 from unipan.panoptic.coco_json import Row, read_json, short
 from unipan.panoptic.coco_parser import LISTS, Finding, parse_panoptic
 from unipan.panoptic.png import encode_png
@@ -71,7 +70,7 @@ def write_repaired(found: Diagnosis, out: Path, progress: Progress = lambda *_: 
     for noun, rows in (("image", found.kept), ("category", found.categories)):
         if not rows:
             raise ValueError(f"{found.source}: not one {noun} can be kept, so there is nothing to write to {out}")
-    with new_folder(out, "--fix") as folder:
+    with folder_atomically(out, "--fix") as folder:
         for done, image in enumerate(found.kept, start=1):
             _copy(found, image, folder)
             progress(done, len(found.kept))

@@ -105,7 +105,7 @@ def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refu
     ids = np.zeros(layers.size, np.int32)
     segments: dict[int, Category] = {}
     if layers.stuff is not None:
-        _paint_stuff(ids, segments, layers, categories)
+        _paint_stuff(layers.stuff, ids, segments, layers, categories)
     crowds: set[int] = set()
     scores: dict[int, float] = {}
     for layer, masks in enumerate(_layers_of(layers, categories)):
@@ -181,12 +181,9 @@ def _ordered(masks: list[Painted], overlap: Overlap, where: str) -> list[Painted
 
 
 def _paint_stuff(
-    ids: Int32[np.ndarray, "H W"], segments: dict[int, Category], layers: Layers, categories: Categories
+    path: Path, ids: Int32[np.ndarray, "H W"], segments: dict[int, Category], layers: Layers, categories: Categories
 ) -> None:
     """Paint a class picture into `ids` and add its segments."""
-    path = layers.stuff
-    if path is None:
-        return
     picture = read_labels(path)
     if picture.shape != ids.shape:
         raise ValueError(f"{path}: it is {picture.shape} but {layers.where} is {ids.shape} (height, width)")
@@ -256,7 +253,7 @@ class RleWriter:
 
     def __init__(self, folder: Path | str, categories: Categories) -> None:
         self.folder, self.categories = Path(folder), categories
-        self._images = WrittenImages(self.folder)
+        self._images = WrittenImages(self.folder, categories)
         self._annotations: list[Row] = []
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:

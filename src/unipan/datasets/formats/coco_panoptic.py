@@ -130,7 +130,7 @@ class PanopticWriter:
         """
         self.folder, self.categories = Path(folder), categories
         self._with_images, self._scores = images, scores
-        self._images = WrittenImages(self.folder)
+        self._images = WrittenImages(self.folder, categories)
         self._annotations: list[Row] = []
         for part in ("images", "panoptic") if images else ("panoptic",):
             make_folder(self.folder / part)
@@ -151,9 +151,6 @@ class PanopticWriter:
                 that is missing, unexpected or of another size, or a score that is not finite.
         """
         stem = self._images.check(name, image_id, panoptic)
-        for segment in panoptic:
-            if segment.category.id not in self.categories.index_of_id:
-                raise ValueError(f"{name}: segment {segment.id} has unknown category id {segment.category.id}")
         if (image is not None) != self._with_images:
             raise ValueError(f"{name}: this writer {'needs an image' if self._with_images else 'writes no images'}")
         if image is not None:

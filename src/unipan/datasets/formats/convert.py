@@ -7,8 +7,7 @@ from unipan.datasets.formats.format import Format, FormatOptions, PanopticDatase
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.listed_dataset import require_size
 from unipan.datasets.formats.registry import open_dataset
-from unipan.datasets.formats.writing import new_folder
-from unipan.files import read_bytes, write_atomically
+from unipan.files import folder_atomically, read_bytes, write_atomically
 
 
 def open_nonempty(source: str, options: FormatOptions) -> PanopticDataset:
@@ -58,7 +57,7 @@ def write_dataset(
         raise ValueError(f"{target.name}: this format cannot be written; choose another")
     count = min(limit, len(data)) if limit > 0 else len(data)
     images = images and target.stores_images and has_images(data)
-    with new_folder(out, "TO") as folder:
+    with folder_atomically(out, "TO") as folder:
         writer = target.write(folder, data.categories, options)
         for index in range(count):
             truth, name, image_id = data.truth(index), data.file_names[index], data.image_ids[index]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import PanopticMap, Sample
+from unipan.panoptic.maps import PanopticMap
 
 Overlap = Literal["refuse", "small", "score", "last"]
 """Which of two overlapping instances is in front: none (an error), the smaller, the one with the higher score, or the
@@ -44,7 +45,7 @@ class FormatOptions:
 
 
 @runtime_checkable
-class PanopticDataset(Protocol):
+class PanopticDataset(PanopticData, Protocol):
     """A dataset whose panoptic maps can be read without its images: `data[i]` is a `Sample`, `data.truth(i)` a map.
 
     Attributes:
@@ -54,13 +55,6 @@ class PanopticDataset(Protocol):
     image_ids: list[int | str]
     file_names: list[str]
 
-    @property
-    def categories(self) -> Categories:
-        """Its classes."""
-        ...
-
-    def __len__(self) -> int: ...
-
     def image_path(self, index: int) -> Path:
         """Where an image is. Raises ValueError if the dataset has no images."""
         ...
@@ -68,8 +62,6 @@ class PanopticDataset(Protocol):
     def truth(self, index: int) -> PanopticMap:
         """The panoptic map of an image."""
         ...
-
-    def __getitem__(self, index: int, /) -> Sample: ...
 
 
 @runtime_checkable
@@ -111,9 +103,3 @@ class Format:
     def names(self) -> tuple[str, ...]:
         """The name and its aliases."""
         return (self.name, *self.aliases)
-
-    @property
-    def table_row(self) -> str:
-        """Its row in the table of docs/data.md."""
-        names = ", ".join(f"`{name}`" for name in self.names)
-        return f"| {names} | {'yes' if self.read else '–'} | {'yes' if self.write else '–'} | {self.help} |"

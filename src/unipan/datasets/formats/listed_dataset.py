@@ -150,11 +150,10 @@ def list_label_pictures(
     classes: ClassesFile,
     images: Path | None,
     read: Callable[[Path], PanopticMap],
-    images_part: str = "images",
 ) -> ListedDataset:
     """`list_files` for `root/part/*.png` (or `root/*.png`).
 
-    `images` is the folder of the images; None takes `root/images_part`, if there is one.
+    `images` is the folder of the images; None takes `root/images`, if there is one.
 
     Raises:
         FileNotFoundError, ValueError: see `list_files`.
@@ -163,6 +162,6 @@ def list_label_pictures(
     files = list(folder.rglob("*.png"))
     if not files:
         raise FileNotFoundError(f"{folder}: no *.png here; this format keeps its label pictures there")
-    if images is None and (root / images_part).is_dir():
-        images = root / images_part
+    if images is None and (root / "images").is_dir():
+        images = root / "images"
     return list_files(root, folder, files, classes, images, read)

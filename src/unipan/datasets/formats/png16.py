@@ -57,7 +57,7 @@ class Png16Writer:
     def __init__(self, folder: Path | str, categories: Categories, divisor: int = DIVISOR) -> None:
         """Raises ValueError if a category id times the divisor does not fit into 16 bits."""
         self.folder, self.categories, self.divisor = Path(folder), categories, divisor
-        self._images = WrittenImages(self.folder)
+        self._images = WrittenImages(self.folder, categories)
         self._void = VOID_16_BIT if 0 in categories.index_of_id else 0
         largest = max(category.id for category in categories)
         if (largest + 1) * divisor > VOID_16_BIT:
@@ -70,7 +70,7 @@ class Png16Writer:
         """Write one map. Raises ValueError if a class has as many things as the divisor, or two crowds."""
         stem = self._images.add(name, image_id, panoptic)
         remedy = "give a larger --divisor, or use coco"
-        numbers = instance_numbers(panoptic, self.categories, self.divisor, name, remedy)
+        numbers = instance_numbers(panoptic, self.divisor, name, remedy)
         painted = paint(panoptic, {key: c * self.divisor + n for key, (c, n) in numbers.items()}, self._void)
         write_png(self.folder / "panoptic" / f"{stem}.png", painted.astype(np.uint16))
 

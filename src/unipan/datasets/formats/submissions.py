@@ -36,16 +36,12 @@ class CocoSubmissionWriter:
             if re.fullmatch(r"[A-Za-z0-9.-]+", text) is None:
                 raise ValueError(f"{option} {text!r}: it becomes part of a file name; use letters, digits, . and -")
         self.folder, self.stem = Path(folder), f"panoptic_{split}_{algorithm}_results"
-        self._known = frozenset(categories.index_of_id)
-        self._images = WrittenImages(self.folder)
+        self._images = WrittenImages(self.folder, categories)
         self._annotations: list[Row] = []
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one map."""
         stem = self._images.add(name, image_id, panoptic)
-        for segment in panoptic:
-            if segment.category.id not in self._known:
-                raise ValueError(f"{name}: segment {segment.id} has unknown category id {segment.category.id}")
         write_atomically(self.folder / self.stem / f"{stem}.png", encode_png(panoptic.ids))
         rows = [{"id": segment.id, "category_id": segment.category.id} for segment in panoptic]
         self._annotations.append({"image_id": image_id, "file_name": f"{stem}.png", "segments_info": rows})
@@ -71,7 +67,7 @@ class CityscapesPanopticWriter:
         self.folder, self.stem = Path(folder), f"cityscapes_panoptic_{split}"
         self.pictures: list[Path] = []
         self._classes = _cityscapes_classes(categories, self.folder)
-        self._images = WrittenImages(self.folder)
+        self._images = WrittenImages(self.folder, categories)
         self._annotations: list[Row] = []
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
@@ -104,7 +100,7 @@ class CityscapesInstanceWriter:
         self.folder = Path(folder)
         self.files: list[Path] = []
         self._classes = _cityscapes_classes(categories.things, self.folder)
-        self._images = WrittenImages(self.folder)
+        self._images = WrittenImages(self.folder, categories)
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one image's masks and its list."""

@@ -52,7 +52,7 @@ class TwoChannelWriter:
     def __init__(self, folder: Path | str, categories: Categories) -> None:
         """Raises ValueError for a category id above 254."""
         self.folder, self.categories = Path(folder), categories
-        self._images = WrittenImages(self.folder)
+        self._images = WrittenImages(self.folder, categories)
         self._void = VOID_8_BIT if 0 in categories.index_of_id else 0
         largest = max(category.id for category in categories)
         if largest >= VOID_8_BIT:
@@ -61,7 +61,7 @@ class TwoChannelWriter:
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one map. Raises ValueError if a class has two crowds."""
         stem = self._images.add(name, image_id, panoptic)
-        numbers = instance_numbers(panoptic, self.categories, INSTANCES, name)
+        numbers = instance_numbers(panoptic, INSTANCES, name)
         classes = paint(panoptic, {key: number for key, (number, _) in numbers.items()}, self._void)
         instances = paint(panoptic, {key: number for key, (_, number) in numbers.items()}, 0)
         rgb = np.stack([classes, instances % 256, instances // 256], axis=2).astype(np.uint8)

@@ -1,8 +1,7 @@
 """What the writers share: unique ids and names, and label pictures."""
 
 from collections import Counter
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path, PurePosixPath
 
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 
 from unipan.arrays import Integer
-from unipan.files import NAN_HINT, folder_atomically, write_atomically
+from unipan.files import NAN_HINT, write_atomically
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import Row, path_inside
 from unipan.panoptic.maps import PanopticMap
@@ -23,8 +22,8 @@ class WrittenImages:
         rows: one for each image.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, categories: Categories) -> None:
+        self.folder, self.categories = folder, categories
         self.rows: list[Row] = []
         self._stems: set[str] = set()
         self._ids: set[int | str] = set()
@@ -33,8 +32,8 @@ class WrittenImages:
         """The file name of an image without its suffix.
 
         Raises:
-            ValueError: the id or the name was written before, the name leads out of the folder, or a score is not
-                finite.
+            ValueError: the id or the name was written before, the name leads out of the folder, a category is unknown,
+                or a score is not finite.
         """
         path_inside(self.folder, name, self.folder)
         stem = stem_of(name)
@@ -43,6 +42,8 @@ class WrittenImages:
                 f"{self.folder}: image {image_id!r} ({name}) was written already; ids and names must be unique"
             )
         for segment in panoptic:
+            if segment.category.id not in self.categories.index_of_id:
+                raise ValueError(f"{name}: segment {segment.id} has unknown category id {segment.category.id}")
             if not isfinite(segment.score):
                 raise ValueError(
                     f"{name}: the score of segment {segment.id} is {segment.score}, not a number; {NAN_HINT}"
@@ -80,7 +81,7 @@ def paint(panoptic: PanopticMap, values: Mapping[int, int], void: int) -> Intege
 
 
 def instance_numbers(
-    panoptic: PanopticMap, categories: Categories, limit: int, name: str, remedy: str = "use coco"
+    panoptic: PanopticMap, limit: int, name: str, remedy: str = "use coco"
 ) -> dict[int, tuple[int, int]]:
     """Segment id -> category id and instance number.
 
@@ -89,22 +90,18 @@ def instance_numbers(
 
     Args:
         panoptic: the map.
-        categories: those that the format has declared.
         limit: the first number that does not fit.
         name: what error messages call the image.
         remedy: what they suggest if there are too many segments of a class.
 
     Raises:
-        ValueError: an unknown category, two crowds of one class (which would merge), or a class of `limit` things or
-            more.
+        ValueError: two crowds of one class (which would merge), or a class of `limit` things or more.
     """
     counts: Counter[int] = Counter()
     crowds: set[int] = set()
     numbers = {}
     for segment in panoptic:
         category = segment.category.id
-        if category not in categories.index_of_id:
-            raise ValueError(f"{name}: segment {segment.id} has unknown category id {category}")
         if segment.iscrowd:
             if category in crowds:
                 raise ValueError(
@@ -122,16 +119,3 @@ def instance_numbers(
             )
         numbers[segment.id] = (category, number)
     return numbers
-
-
-@contextmanager
-def new_folder(path: Path, option: str) -> Generator[Path, None, None]:
-    """`folder_atomically`; errors name `path` instead of the temporary folder."""
-    with folder_atomically(path, option) as folder:
-        try:
-            yield folder
-        except (ValueError, OSError) as error:
-            if str(folder) not in str(error):
-                raise
-            kind = ValueError if isinstance(error, ValueError) else OSError
-            raise kind(str(error).replace(str(folder), str(path))) from error

@@ -11,6 +11,7 @@ from unipan.config import Fusion
 from unipan.fusion.argmax import Grid, upsample
 from unipan.inference import Scene
 from unipan.reproduction.figures.examples import Example, SegmentedImage
+from unipan.visualization.heatmap import affinity_picture
 from unipan.visualization.palette import Color, colors_like, segment_colors
 from unipan.visualization.panels import (
     AnyPicture,
@@ -20,7 +21,6 @@ from unipan.visualization.panels import (
     contour,
     corners,
     panoptic_panel,
-    signed_panel,
 )
 from unipan.visualization.regions import own_box
 
@@ -144,5 +144,5 @@ def _affinity(view: View, seen: SegmentedImage, example: Example) -> AnyPicture:
 
 
 def _signed(view: View, seen: SegmentedImage, values: Float32[np.ndarray, "H W"]) -> AnyPicture:
-    limit = float(np.quantile(np.abs(view.values(values)), STRONGEST))
-    return signed_panel(view, seen.sample.image, values, limit)
+    part = view.values(values)
+    return affinity_picture(part, None, view.photo(seen.sample.image), float(np.quantile(np.abs(part), STRONGEST)))

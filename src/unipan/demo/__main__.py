@@ -1,8 +1,0 @@
-"""`python -m unipan.demo`."""
-
-import sys
-
-from unipan.demo import main
-
-if __name__ == "__main__":
-    sys.exit(main())
