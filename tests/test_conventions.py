@@ -47,6 +47,49 @@ def test_there_are_no_drawers_for_everything() -> None:
     assert [path for path in SOURCES if "from __future__ import annotations" in path.read_text()] == []
 
 
+SHARED_NAMES = {
+    "main": "the entry point of a command",
+    "VERBS": "of `unipan` and of `unipan data`",
+    "HELP": "of `unipan` and of `unipan data`",
+    "FORMAT": "of each data format",
+    "WIDTH": "of a scene, of a boundary, of a picture on the report",
+    "_confusion": "of evaluation/",
+    "_pq": "of evaluation/ and `unipan pq`",
+    "_size": "of evaluation/",
+}
+"""The names that more than one module may define, with what they are there."""
+
+
+def defined_names(path: Path) -> set[str]:
+    """What a module defines at its top level: functions, classes, constants and type aliases."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return {name for name in names if not name.startswith("__")}
+
+
+def vague(name: str) -> bool:
+    """Whether a private name is a single word, as `_read`; two modules may well have a `_read_map` each."""
+    return name.startswith("_") and name.islower() and "_" not in name[1:]
+
+
+def test_a_name_means_one_thing() -> None:
+    """No two modules define the same public name, nor the same private function of a single word."""
+    modules: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for name in defined_names(path):
+            modules.setdefault(name, []).append(str(path.relative_to(ROOT / "src" / "unipan")))
+    twice = {name: where for name, where in modules.items() if len(where) > 1}
+    assert {n: where for n, where in twice.items() if n not in SHARED_NAMES and (vague(n) or n[0] != "_")} == {}
+    assert set(SHARED_NAMES) - set(twice) == set()  # an exception that is no longer needed goes
+
+
 def modules_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT / "src")

@@ -88,7 +88,7 @@ def test_boxes_scores_classes_and_masks_are_torchvisions(theirs: MaskRCNN, netwo
 
 def test_every_tensor_of_backbone_and_detector_comes_from_there(theirs: nn.Module, imported: Imported) -> None:
     """But squeeze-and-excite, which torchvision lacks."""
-    rows = foreign.network_moves(
+    rows = foreign.torchvision_moves(
         theirs.state_dict(), dict.fromkeys(norms_of(theirs), 1e-5), imported.categories, imported.config
     )
     ours = {k for k in imported.state if k.startswith(("backbone.", "detection.")) and ".excite." not in k}

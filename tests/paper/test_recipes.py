@@ -15,7 +15,7 @@ import torch
 from unipan.build import build_criterion, build_network
 from unipan.cli import main
 from unipan.config import Config
-from unipan.datasets.formats.cityscapes import CITYSCAPES, OFFSET, cityscapes
+from unipan.datasets.formats.cityscapes import CITYSCAPES, OFFSET, cityscapes_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.scenes.generator import Scenes
@@ -107,7 +107,7 @@ def take_steps(config: Config, data: PanopticData) -> None:
 @pytest.mark.parametrize("name", [*BASES["cityscapes"], *[f"cityscapes_{baseline}" for baseline in BASELINES]])
 def test_steps_on_the_layout_of_cityscapes(name: str, street: Path) -> None:
     config = narrow(preset(name))
-    data = cityscapes(street, "train")
+    data = cityscapes_split(street, "train")
     image, target = TrainingTransform(config.data, data.categories)(data[0])
     assert image.shape[1] <= CROP[0]
     assert target.semantic.shape == image.shape[1:]

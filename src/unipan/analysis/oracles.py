@@ -152,13 +152,13 @@ def describe_oracles(found: Mapping[str, PanopticQuality]) -> list[str]:
     lines = []
     for swap, quality in found.items():
         scores = bootstrap_pq(quality)
-        figures = ", ".join(f"{group.lower()} {_percent(scores[group])}" for group in scores)
+        figures = ", ".join(f"{group.lower()} {_percent_of_score(scores[group])}" for group in scores)
         gain = "" if swap == OWN else f"; gains {_gain(paired_bootstrap_pq(quality, found[OWN])['All'])}"
         lines.append(f"{swap:<{width}}  PQ {figures}{gain}")
     return lines
 
 
-def _percent(score: Interval | None) -> str:
+def _percent_of_score(score: Interval | None) -> str:
     return "-" if score is None else f"{100 * score.value:.1f}"
 
 

@@ -6,17 +6,17 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag
+from unipan.commands.options import CheckpointChoice, Device, Flag
 
 
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
-    tyro.cli(affinity, prog="unipan affinity", args=arguments)
+    tyro.cli(draw_affinity, prog="unipan affinity", args=arguments)
     return 0
 
 
-def affinity(
-    checkpoint: Checkpoint,
+def draw_affinity(
+    checkpoint: CheckpointChoice,
     image: Annotated[Positional[Path], arg(metavar="IMAGE")],
     /,
     pixel: Annotated[tuple[int, int], arg(metavar="X Y")],
@@ -27,7 +27,7 @@ def affinity(
     """Draw the affinities of one pixel to all others: red attracts, blue repels, white says nothing.
 
     Args:
-        checkpoint: see `options.Checkpoint`.
+        checkpoint: see `options.CheckpointChoice`.
         image: a photograph.
         pixel: X and Y, counted from the upper left corner.
         out: the picture to write, a .png.

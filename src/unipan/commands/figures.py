@@ -6,17 +6,17 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag, Folder
+from unipan.commands.options import CheckpointChoice, Device, Flag, Folder
 
 
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
-    tyro.cli(figures, prog="unipan figures", args=arguments)
+    tyro.cli(write_figures, prog="unipan figures", args=arguments)
     return 0
 
 
-def figures(
-    checkpoint: Checkpoint,
+def write_figures(
+    checkpoint: CheckpointChoice,
     data: Annotated[Positional[str], arg(metavar="DATA")] = "scenes",
     /,
     *,
@@ -33,7 +33,7 @@ def figures(
     Examples are chosen by counting pixels against the truth, never by hand; the counts are printed.
 
     Args:
-        checkpoint: see `options.Checkpoint`.
+        checkpoint: see `options.CheckpointChoice`.
         data: images with their truth, see `unipan evaluate --help`.
         out: output folder, made if missing.
         images: how many images to measure; if DATA has more, a random sample.

@@ -10,11 +10,11 @@ from unipan.commands.options import Folder
 
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
-    tyro.cli(scenes, prog="unipan scenes", args=arguments)
+    tyro.cli(write_scenes, prog="unipan scenes", args=arguments)
     return 0
 
 
-def scenes(
+def write_scenes(
     *,
     out: Folder,
     count: Annotated[int, arg(metavar="N")] = 100,

@@ -37,15 +37,15 @@ class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
     def __getitem__(self, position: int) -> tuple[Tensor, str, Target]:
         epoch, place = divmod(position, len(self.data))
         sample = self.data[int(self._permutation(epoch)[place])]
-        seed = _mix(self.seed, position)
+        seed = _mixed_seed(self.seed, position)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             image, target = self.transform(sample)
-        return image, sample.name, replace(target, seed=_mix(seed, 1))
+        return image, sample.name, replace(target, seed=_mixed_seed(seed, 1))
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(_mix(self.seed, -1 - epoch))
+            generator = torch.Generator().manual_seed(_mixed_seed(self.seed, -1 - epoch))
             self._epoch, self._order = epoch, torch.randperm(len(self.data), generator=generator)
         return self._order
 
@@ -84,7 +84,7 @@ def collate_training(parts: list[tuple[Tensor, str, Target]]) -> tuple[ImageBatc
     return collate([(image, name) for image, name, _ in parts]), [target for _, _, target in parts]
 
 
-def _mix(seed: int, position: int) -> int:
+def _mixed_seed(seed: int, position: int) -> int:
     """One 63-bit seed from two numbers (splitmix64's finaliser), so that neighbours are unrelated."""
     z = (seed * 0x9E3779B97F4A7C15 + position * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64

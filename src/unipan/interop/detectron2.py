@@ -33,7 +33,9 @@ from unipan.presets import coco, panoptic_fpn
 
 KIND = "a Panoptic FPN of detectron2 (panoptic_fpn_R_50 or R_101 on COCO)"
 MEAN_BGR = (103.53, 116.28, 123.675)
-UNVERIFIED = "unverified numerically: made from detectron2's public documentation, never compared with its own output"
+UNVERIFIED_DETECTRON2 = (
+    "unverified numerically: made from detectron2's public documentation, never compared with its own output"
+)
 Depth = Literal[50, 101]
 DEPTHS: dict[int, Depth] = {BLOCKS[50][1][2]: 50, BLOCKS[101][1][2]: 101}
 """Blocks of res4 -> depth."""
@@ -41,7 +43,7 @@ RESNET = "backbone.bottom_up"
 ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
 
 
-def config_of(depth: Depth) -> Config:
+def detectron2_config(depth: Depth) -> Config:
     """Our Panoptic FPN with detectron2's conventions."""
     base = panoptic_fpn(coco())
     return replace(
@@ -70,16 +72,16 @@ def import_detectron2(tensors: Mapping[str, Tensor], origin: str) -> Imported:
     Raises:
         ValueError: another network, or tensors that are missing, left over or of another shape.
     """
-    categories, config = coco_categories(), config_of(depth_of(tensors, origin))
+    categories, config = coco_categories(), detectron2_config(depth_of(tensors, origin))
     with torch.device("meta"):
         own = build_network(config, categories).state_dict()
     given = filled(without_constants(tensors, config, origin))
-    moves = network_moves(config, len(categories.things), len(categories.stuff))
+    moves = detectron2_moves(config, len(categories.things), len(categories.stuff))
     state = translate(moves, given, own, origin, KIND)
     state["mean"] = torch.tensor(MEAN_BGR[::-1]).view(3, 1, 1) / 255
     state["std"] = torch.full((3, 1, 1), 1 / 255)
     state["temperature"] = torch.tensor(1.0)
-    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
+    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED_DETECTRON2}, len(tensors))
 
 
 def depth_of(tensors: Mapping[str, Tensor], origin: str) -> Depth:
@@ -124,7 +126,7 @@ def filled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return complete
 
 
-def network_moves(config: Config, things: int, stuff: int) -> list[Move]:
+def detectron2_moves(config: Config, things: int, stuff: int) -> list[Move]:
     """Every tensor's way."""
     return [
         *resnet_moves(config.backbone.depth),

@@ -31,7 +31,7 @@ from unipan.panoptic.categories import Categories
 from unipan.presets import coco
 
 NAMES = ("maskrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn")
-UNVERIFIED = (
+UNVERIFIED_TORCHVISION = (
     "unverified numerically: the published file was never at hand; backbone and detector are as torchvision's own on "
     "random weights (tests); the semantic decoder, squeeze-and-excite and the affinity head are untrained"
 )
@@ -42,7 +42,7 @@ RESERVE = 2.0
 """By how much an untrained V prefers things; its random logits differ by some tenths."""
 
 
-def config_of(name: str) -> Config:
+def torchvision_config(name: str) -> Config:
     """The paper's COCO network; with Faster R-CNN it is mask-free. Until it is trained, use heuristic fusion."""
     base = coco()
     masks = name.startswith("mask")
@@ -111,7 +111,7 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
     Raises:
         ValueError: tensors that are missing, left over or of another shape.
     """
-    categories, config = coco_categories(), config_of(name)
+    categories, config = coco_categories(), torchvision_config(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(config, categories)
@@ -124,9 +124,9 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
     }
     tensors = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
     state = own | translate(
-        network_moves(tensors, norms, categories, config), tensors, own, origin, f"torchvision's {name}"
+        torchvision_moves(tensors, norms, categories, config), tensors, own, origin, f"torchvision's {name}"
     )
-    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
+    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED_TORCHVISION}, len(tensors))
 
 
 def half_excite(excite: nn.Module) -> None:
@@ -141,7 +141,7 @@ def reserve(bias: Tensor, things: int) -> None:
     nn.init.constant_(bias[things:], -RESERVE)
 
 
-def network_moves(
+def torchvision_moves(
     tensors: Mapping[str, Tensor], norms: Mapping[str, float], categories: Categories, config: Config
 ) -> list[Move]:
     """Every tensor's way."""

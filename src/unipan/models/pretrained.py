@@ -24,7 +24,7 @@ def load_resnet(resnet: nn.Module, weights: str, *, depth: int, width: int) -> N
         FileNotFoundError: the file is missing, or the download fails.
         ValueError: the weights are of another network.
     """
-    state = _download(depth, width) if weights == "imagenet" else _read(Path(weights))
+    state = _download(depth, width) if weights == "imagenet" else _read_weights(Path(weights))
     own = resnet.state_dict()
     state = {key: value for key, value in state.items() if not _left_over(key)}
     problems = [f"{key} is missing" for key in own if key not in state and not _left_over(key)]
@@ -73,7 +73,7 @@ def _download(depth: int, width: int) -> dict[str, Tensor]:
     return state
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"backbone weights: there is no file {path}; give imagenet, none or a weight file")
     try:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unipan.models.semantic import LEVELS, P2_STRIDE
+from unipan.models.parts import LEVELS, P2_STRIDE
 
 
 class SummingDecoder(nn.Module):
@@ -59,13 +59,13 @@ class SummingDecoder(nn.Module):
 def _climb(in_channels: int, channels: int, groups: int, doublings: int) -> nn.Sequential:
     stages: list[nn.Module] = []
     for index in range(max(1, doublings)):
-        stages.append(_stage(in_channels if index == 0 else channels, channels, groups))
+        stages.append(_convolution_stage(in_channels if index == 0 else channels, channels, groups))
         if doublings:
             stages.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
     return nn.Sequential(*stages)
 
 
-def _stage(in_channels: int, channels: int, groups: int) -> nn.Sequential:
+def _convolution_stage(in_channels: int, channels: int, groups: int) -> nn.Sequential:
     convolution = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
     return nn.Sequential(convolution, nn.GroupNorm(groups, channels), nn.ReLU(inplace=True))

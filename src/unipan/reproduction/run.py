@@ -20,7 +20,7 @@ from unipan.reproduction.paper_tables import TABLE_SPEED, TABLES
 from unipan.reproduction.plan import TrainingPlan, make_plan, threads_per_job, time_models
 from unipan.reproduction.records import ExperimentRecord, environment
 from unipan.reproduction.request import Request, open_experiment
-from unipan.reproduction.tables import FinishedTrainings, render, render_speed
+from unipan.reproduction.tables import FinishedTrainings, render_speed, render_table
 from unipan.training.launch import launch
 from unipan.training.trainer import spell_time
 
@@ -65,7 +65,7 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
     length = longest(request) if plan is None else plan.iterations
     finished = FinishedTrainings.of(request.finished(), request.data_name, request.config_hashes(), length)
     return {
-        name: speed_table(request, length, plan) if name == "speed" else render(TABLES[name], finished)
+        name: speed_table(request, length, plan) if name == "speed" else render_table(TABLES[name], finished)
         for name in request.tables
     }
 
@@ -155,10 +155,10 @@ def run_job(job: TrainingJob) -> str:
     record = score(job.model, trainer, data)
     record.extra.update(beside=job.plan.iterations, smoke=job.plan.smoke)
     record.save(request.records)
-    return describe(record)
+    return describe_record(record)
 
 
-def describe(record: ExperimentRecord) -> str:
+def describe_record(record: ExperimentRecord) -> str:
     """PQ of every fusion, and the time."""
     figures = []
     for fusion in record.fusions:

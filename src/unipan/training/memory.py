@@ -260,7 +260,7 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     share = train.batch_size // world // train.accumulation_steps
     total, each = estimate.total(share), estimate.per_image(share)
     text = (
-        f"memory: about {total / GIB:.1f} GiB a process for passes of {_spell(share, estimate.size)} "
+        f"memory: about {total / GIB:.1f} GiB a process for passes of {_describe_images(share, estimate.size)} "
         f"({estimate.fixed / GIB:.1f} for weights and optimiser, {each / GIB:.2f} an image), counted on "
         f"small inputs, up to 10 % low where it was measured; here are {available / GIB:.1f} GiB"
     )
@@ -282,7 +282,7 @@ def describe_shortage(error: torch.OutOfMemoryError) -> str:
     return ". ".join(" ".join(str(error).split()).split(". ")[:2]).rstrip(".")
 
 
-def _spell(images: int, size: InputSize) -> str:
+def _describe_images(images: int, size: InputSize) -> str:
     text = f"{images} image{'s' * (images > 1)} up to {size.image[0]} x {size.image[1]}"
     if images == 1 or size.padded == size.image:
         return text

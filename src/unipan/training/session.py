@@ -45,7 +45,7 @@ def train(options: TrainOptions) -> None:
     fabric = launch(options.accelerator, options.devices, options.num_nodes)
     origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
     record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin)
-    say = record.say if fabric.is_global_zero else _silent
+    say = record.say if fabric.is_global_zero else _print_nothing
     say(note)
     try:
         trainer = (
@@ -113,7 +113,7 @@ def start(
     schedule, sentence = linear_rule(config.train, options.explicit)
     config = replace(config, train=schedule)
     check_batch(config, fabric.world_size)
-    say = record.say if fabric.is_global_zero else _silent
+    say = record.say if fabric.is_global_zero else _print_nothing
     if sentence:
         say(sentence)
     if not is_scenes(options.data):
@@ -279,5 +279,5 @@ def _list(values: tuple[int | float, ...]) -> str:
     return " ".join(f"{value:g}" for value in values)
 
 
-def _silent(_: str) -> None:
+def _print_nothing(_: str) -> None:
     """Only the first process prints."""

@@ -33,7 +33,7 @@ Batches = Iterator[tuple[ImageBatch, list[Target]]]
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """What is needed to resume, besides weights and optimiser. There is no random state, because every iteration is
     seeded."""
 
@@ -75,7 +75,7 @@ class Trainer:
         self.step, self.optimizer = fabric.setup(step, make_optimizer(step, config.train))
         if self.ema is not None:
             self.ema.to(fabric.device)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
 
     @property
     def evaluated(self) -> PanopticNetwork:
@@ -222,7 +222,7 @@ class Trainer:
         if self.ema is not None:
             self.ema.load_state_dict(state["average"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"])  # type: ignore[arg-type]
+        self.progress = TrainingProgress(**state["progress"])  # type: ignore[arg-type]
 
 
 def check_batch(config: Config, world: int) -> None:

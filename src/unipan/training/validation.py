@@ -41,7 +41,7 @@ def validate(
     fusion = config.inference.fusion
     part = evaluate(segmenter, data, (fusion, "potential"), own)
     network.train(mode)
-    return figures(reduce(add, gather(fabric, part)), fusion)
+    return logged_scores(reduce(add, gather(fabric, part)), fusion)
 
 
 def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
@@ -60,7 +60,7 @@ def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
     return parts
 
 
-def figures(found: Evaluation, fusion: Fusion = "affinity") -> dict[str, float]:
+def logged_scores(found: Evaluation, fusion: Fusion = "affinity") -> dict[str, float]:
     """The columns of log.csv; `fusion` gives those without a prefix."""
     row = {}
     for prefix, quality in (("", found.quality[fusion]), ("psi_", found.quality["potential"])):
