@@ -34,17 +34,21 @@ def draw_affinity(
         plain: the colour map alone, without the greyed image below.
         device: see `options.Device`.
     """
-    import numpy as np
-
-    from unipan.files import require_file, write_atomically
-    from unipan.inference import open_segmenter
-    from unipan.panoptic.png import png_of_rgb
-    from unipan.visualization.heatmap import affinity_picture
+    from unipan.files import checkpoint_path, require_file, write_atomically
+    from unipan.panoptic.images import read_image
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
     require_file(out, "--out")
-    scene = open_segmenter(checkpoint, device).scene(image)
+    checkpoint_path(checkpoint)
+    photo = read_image(image)
+    import numpy as np
+
+    from unipan.inference import open_segmenter
+    from unipan.panoptic.png import png_of_rgb
+    from unipan.visualization.heatmap import affinity_picture
+
+    scene = open_segmenter(checkpoint, device).scene(photo)
     values = scene.affinity(*pixel)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(values), 0.995))

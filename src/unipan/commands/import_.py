@@ -34,6 +34,7 @@ def import_(
         half: store the weights in 16 bits, half the size.
     """
     from unipan.files import require_file
+    from unipan.interop.sources import from_detectron2, from_torchvision, require_source
 
     kind, _, name = source.partition(":")
     if kind not in SOURCES or not name:
@@ -43,8 +44,8 @@ def import_(
     if kind == "detectron2" and file is not None:
         raise ValueError(f"--file {file}: goes with torchvision:NAME; for detectron2 give detectron2:{file}")
     require_file(out, "--out")
+    require_source(kind, name, file)
     from unipan.checkpoint import save_checkpoint
-    from unipan.interop.sources import from_detectron2, from_torchvision
 
     found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
     save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)

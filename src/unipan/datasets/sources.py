@@ -1,9 +1,10 @@
 """What DATA means on the command line: a folder in COCO panoptic format, or seeds of the scene generator."""
 
 import re
+from pathlib import Path
 
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.listed_dataset import ListedDataset
 from unipan.datasets.formats.registry import open_dataset, readable, split_prefix
@@ -32,6 +33,37 @@ def seeds_of(source: str, default: range) -> range:
     if found is None or int(found[2]) < int(found[1]):
         raise ValueError(f"{source}: write scenes:FIRST-LAST with two seeds in order, like scenes:1000000-1000199")
     return range(int(found[1]), int(found[2]) + 1)
+
+
+def require_data(source: str) -> None:
+    """Look whether DATA is there, without reading it.
+
+    Raises:
+        FileNotFoundError: it is not.
+        ValueError: an unknown format, or see `seeds_of`.
+    """
+    if is_scenes(source):
+        seeds_of(source, TEST_SEEDS)
+        return
+    name, path = split_prefix(source, readable())
+    if name is None and not is_cityscapes(path):
+        require_panoptic_json(path / "panoptic.json")
+    elif not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+
+
+def train_and_val(source: str) -> tuple[Path, Path]:
+    """The two halves of a dataset for `unipan reproduce`.
+
+    Raises:
+        FileNotFoundError: the folder has no train/ and val/.
+    """
+    train, val = Path(source) / "train", Path(source) / "val"
+    if not (train.is_dir() and val.is_dir()):
+        raise FileNotFoundError(
+            f"--data {source}: give `scenes`, or a folder with train/ and val/ in COCO panoptic format"
+        )
+    return train, val
 
 
 def open_data(source: str) -> tuple[PanopticData, str]:

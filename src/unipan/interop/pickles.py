@@ -18,6 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from unipan.files import require_weights
+
 NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 NESTED = ("model", "state_dict")
 """Under which key training programs keep the weights next to the state of their optimiser."""
@@ -30,8 +32,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         FileNotFoundError: no such file.
         ValueError: another kind of file, a pickle that asks for anything but arrays, or values that are no tensors.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"weights {path}: there is no such file; give a .pkl, .pth or .safetensors file")
+    require_weights(path, "a .pkl, .pth or .safetensors file")
     readers: dict[str, Callable[[Path], Any]] = {
         ".pkl": _read_pickle,
         ".pth": _read_torch,

@@ -30,7 +30,6 @@ from unipan.interop.moves import Imported, Move, moves_of, translate
 from unipan.panoptic.categories import Categories
 from unipan.presets import coco
 
-NAMES = ("maskrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn")
 UNVERIFIED_TORCHVISION = (
     "unverified numerically: the published file was never at hand; backbone and detector are as torchvision's own on "
     "random weights (tests); the semantic decoder, squeeze-and-excite and the affinity head are untrained"
@@ -52,15 +51,6 @@ def torchvision_config(name: str) -> Config:
         detection=replace(base.detection, masks=masks),
         inference=replace(base.inference, fusion="heuristic" if masks else "potential"),
     )
-
-
-def require_known(name: str) -> None:
-    """Raises ValueError for a model whose layers our detector does not have."""
-    if name not in NAMES:
-        raise ValueError(
-            f"torchvision:{name}: only {' and '.join(NAMES)} have our detector's layers (the _v2 models have batch "
-            "norm in the FPN and four convolutions in the box head); give one of them"
-        )
 
 
 def download(name: str) -> dict[str, Tensor]:
@@ -105,7 +95,7 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
 
     Args:
         model: torchvision's, with its weights.
-        name: one of `NAMES`.
+        name: one of `sources.NAMES`.
         origin: what error messages and the metrics call it.
 
     Raises:

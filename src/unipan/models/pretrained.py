@@ -8,6 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from unipan.files import require_weights
+
 STANDARD_WIDTH = 64
 
 
@@ -74,8 +76,7 @@ def _download(depth: int, width: int) -> dict[str, Tensor]:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"backbone weights: there is no file {path}; give imagenet, none or a weight file")
+    require_weights(path, "imagenet, none, or a .safetensors or .pth file")
     try:
         state = (
             load_file(path)

@@ -11,7 +11,7 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.same_classes import check_classes
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import TRAINING_SEEDS, VALIDATION_SEEDS
-from unipan.datasets.sources import is_scenes, open_photos
+from unipan.datasets.sources import is_scenes, open_photos, train_and_val
 from unipan.datasets.statistics import thing_statistics
 from unipan.models.network import PanopticNetwork
 from unipan.reproduction.ablations import MODELS, SCENE_SIZE, photos_recipe, scenes_recipe
@@ -128,14 +128,9 @@ def open_experiment(source: str) -> ExperimentData:
             raise ValueError(f"--data {source}: the scenes of the tables are fixed; give --data scenes")
         parts = (Scenes(seeds, SCENE_SIZE) for seeds in (TRAINING_SEEDS, VALIDATION_SEEDS, TABLE_SEEDS))
         return ExperimentData("scenes", *parts)
-    folder = Path(source)
-    if not ((folder / "train").is_dir() and (folder / "val").is_dir()):
-        raise FileNotFoundError(
-            f"--data {source}: give `scenes`, or a folder with train/ and val/ in COCO panoptic format"
-        )
-    train, val = open_photos(str(folder / "train")), open_photos(str(folder / "val"))
+    train, val = (open_photos(str(half)) for half in train_and_val(source))
     check_classes(train.categories, val.categories)  # now, and not after hours of training
-    return ExperimentData(folder.name, train, train, val)
+    return ExperimentData(Path(source).name, train, train, val)
 
 
 @cache

@@ -1,6 +1,5 @@
 """`unipan train`: look at the data, fit the config to it, build the network, and hand both to the trainer."""
 
-import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from unipan.models.pretrained import check_width
 from unipan.panoptic.categories import Categories
 from unipan.presets import fit_detection, preset, split_baseline
 from unipan.processes import peak_memory
-from unipan.training.options import TrainOptions
+from unipan.training.options import RESUME_STATE, TrainOptions
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
@@ -38,7 +37,6 @@ def train(options: TrainOptions) -> None:
     from unipan.training.run_folder import RunRecord
 
     out = options.out or Path("runs")
-    check_folder(out, options.resume)
     # Reading --init is quick and looking at the data is not, so its mistakes are reported first.
     begin = None if options.resume else with_init(options.config, options.init)
     data, val, note = open_training(options.data, options.val)
@@ -53,7 +51,7 @@ def train(options: TrainOptions) -> None:
         )
         figures = trainer.run()
     except KeyboardInterrupt as stop:
-        if not (out / "resume" / "state.pt").exists():
+        if not (out / RESUME_STATE).exists():
             raise
         raise ValueError(f"interrupted; the same command with --resume continues from {out / 'resume'}") from stop
     except torch.OutOfMemoryError as error:
@@ -76,7 +74,7 @@ def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
         "--train.accumulation-steps takes the same batch in smaller passes, "
         "a smaller --data.crop or --data.short-side makes smaller images"
     )
-    if not (out / "resume" / "state.pt").exists():
+    if not (out / RESUME_STATE).exists():
         return text
     # A resumed run keeps its config, so what is done can be saved only by more memory.
     return (
@@ -177,17 +175,6 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
         record.cut_log(done)
         record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is taken")
     return trainer
-
-
-def check_folder(out: Path, resumed: bool) -> None:
-    """Raises ValueError rather than write a second run over the first."""
-    # Other processes of DDP find what the first one has made.
-    if resumed or os.environ.get("LOCAL_RANK", "0") != "0":
-        return
-    if (out / "resume" / "state.pt").exists():
-        raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
-    if any((out / name).exists() for name in ("log.csv", "last.safetensors")):
-        raise ValueError(f"--out {out}: a run is there that cannot be continued; give another folder, or remove it")
 
 
 def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:

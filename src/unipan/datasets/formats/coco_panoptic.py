@@ -26,6 +26,12 @@ TOLERATED = ("no-images", "name-twice", "png-twice")
 """Findings of the parser that do no harm to a reader."""
 
 
+def require_panoptic_json(json_file: Path) -> None:
+    """Raises FileNotFoundError unless the JSON of a dataset is there."""
+    if not json_file.is_file():
+        raise FileNotFoundError(f"{json_file}: no such file; a dataset folder has images/, panoptic/, panoptic.json")
+
+
 class CocoPanoptic(ListedDataset):
     """A dataset in COCO panoptic format: `data[i]` is a `Sample`, `data.truth(i)` reads the map alone.
 
@@ -55,10 +61,7 @@ class CocoPanoptic(ListedDataset):
         return dataset
 
     def _open(self, json_file: Path, images: Path | None, panoptic: Path) -> None:
-        if not json_file.is_file():
-            raise FileNotFoundError(
-                f"{json_file}: no such file; a dataset folder has images/, panoptic/, panoptic.json"
-            )
+        require_panoptic_json(json_file)
         parsed = parse_panoptic(read_json(json_file), json_file)
         raise_first(parsed.findings, TOLERATED)
         categories = Categories.from_coco(parsed.categories, str(json_file))
