@@ -163,6 +163,31 @@ def test_one_address_of_the_repository_and_its_files_exist() -> None:
     assert re.findall(r"\]\((?!https?://|#)[^)]*\)", (ROOT / "README.md").read_text()) == []
 
 
+def test_the_table_of_packages_is_the_contract_of_imports() -> None:
+    """CONTRIBUTING names every package and module of the contract in pyproject.toml, once, from top to bottom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    height = {name: -floor for floor, layer in enumerate(layers) for name in layer.split(" | ")}
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("## Packages")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = [name.removesuffix("/").removesuffix(".py") for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert sorted(named) == sorted(height)
+    assert named == sorted(named, key=lambda name: -height[name])
+
+
+def test_every_extra_that_a_page_names_exists() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    named = {
+        (page.name, extra.strip())
+        for page in pages
+        for listed in re.findall(r"\bunipan\[([^\]]+)\]", page.read_text())
+        for extra in listed.split(",")
+    }
+    assert {extra for _, extra in named} >= {"torch", "train"}
+    assert {(page, extra) for page, extra in named if extra not in extras} == set()
+
+
 def yaml_value(file: str, key: str) -> str:
     """The plain text of a key on the first level."""
     [found] = re.findall(rf"^{key}: (\S+)", (ROOT / file).read_text(), flags=re.MULTILINE)
