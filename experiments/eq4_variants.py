@@ -1,4 +1,4 @@
-"""The table of docs/readings.md: which reading of Eq. 4 measures best end to end, on scenes.
+"""The table of docs/design_choices.md: which reading of Eq. 4 measures best end to end, on scenes.
 
 A base without affinity head is trained once per seed; every reading continues from it, all parts trained jointly,
 with equal iterations, order and seeds. Chosen on seeds cut from the training range; `--final` scores the validation
@@ -50,7 +50,7 @@ READINGS: dict[str, AffinityConfig | None] = {
     "relu, log P": replace(WINNER, activation="relu", loss="log"),
 }
 
-# The recipe without what came after the readings: d = 4 as in the paper, no loss on Psi, NMS .5.
+# The recipe without what came after this study: d = 4 as in the paper, no loss on Psi, NMS at 0.5.
 RECIPE = replace(
     scenes(),
     decoder=replace(scenes().decoder, stride=4),
