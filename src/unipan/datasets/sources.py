@@ -22,7 +22,7 @@ def is_scenes(source: str) -> bool:
 
 
 def seeds_of(source: str, default: range) -> range:
-    """The seeds of `scenes` (the default ones) or `scenes:FIRST-LAST`.
+    """The seeds of `scenes` (`default`) or of `scenes:FIRST-LAST`.
 
     Raises:
         ValueError: not two numbers in order.
@@ -102,7 +102,7 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
 
     Raises:
         FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`; also training seeds that are held out, seeds
-            that stand on both sides, or lists of classes that differ.
+            that are in both, or lists of classes that differ.
     """
     if is_scenes(source):
         seeds = seeds_of(source, TRAINING_SEEDS)
@@ -132,13 +132,13 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
 
 
 def is_whole_cityscapes(source: str) -> bool:
-    """Whether DATA is a Cityscapes folder and none of its splits: then train is trained on and val validated on."""
+    """Whether DATA is a whole Cityscapes folder rather than a split: its train and val are used, respectively."""
     name, path = split_prefix(source, readable())
     return name in (None, "cityscapes") and is_cityscapes(path) and not is_split(path)
 
 
 def spell_source(data: PanopticData, source: str) -> str:
-    """What notes call a dataset: with its split, where DATA does not name one."""
+    """The name of a dataset in notes: with its split if DATA does not name one."""
     return str(data.source) if isinstance(data, ListedDataset) and data.source.is_dir() else source
 
 
@@ -164,5 +164,5 @@ def spell_classes(categories: Categories) -> str:
 
 
 def spell(seeds: range) -> str:
-    """A range as a reader counts."""
+    """A range with its last number included."""
     return f"{seeds[0]}..{seeds[-1]}"

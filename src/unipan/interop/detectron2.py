@@ -1,17 +1,19 @@
 """detectron2's `panoptic_fpn_R_50_1x`, `R_50_3x` and `R_101_3x` as our Panoptic FPN.
 
 Names, shapes and conventions are from detectron2's public documentation and configurations (MODEL_ZOO.md and
-configs/COCO-PanopticSegmentation); the files themselves were never at hand, so the result says that it is unverified.
+configs/COCO-PanopticSegmentation); the files themselves were not available to us, so the
+result is marked as unverified.
 
-What differs there, and what becomes of it:
-- pixels are BGR, 0..255, minus a mean: conv1's input channels are turned, mean and std are the network's own buffers;
-- the stride stands in the 1x1 (`backbone.stride_in_1x1`), RoIAlign is the aligned one (`detection.roi_aligned`),
+Differences from our conventions, and how each is handled:
+- pixels are BGR, 0..255, minus a mean: conv1's input channels are reversed, mean and std are buffers of the network;
+- the stride is in the 1x1 convolution (`backbone.stride_in_1x1`), RoIAlign is aligned (`detection.roi_aligned`),
   anchors are exact (`detection.exact_anchors`);
-- the background is the last class; here, in torchvision's parts, it is the first;
+- the background is the last class; here, as in torchvision, it is the first;
 - V has 54 channels: channel 0 is "some thing", then 53 stuff classes. Here every thing class gets a copy of channel 0.
   A pixel's winner is stuff exactly when it was there, so heuristic fusion does the same, and since Psi's channels
-  share the softmax's denominator, so does argmax of Psi (variant B). V never said which thing it means, and does not
-  now: its IoU of thing classes means nothing, and the scores of stuff, a softmax over all channels, are too low.
+  share the softmax's denominator, so does argmax of Psi (variant B). V does not say which
+  thing it means: its IoU of thing classes is meaningless, and the scores of stuff, a softmax over all channels, are
+  too low.
 """
 
 import re
@@ -96,7 +98,7 @@ def depth_of(tensors: Mapping[str, Tensor], origin: str) -> Depth:
 
 
 def without_constants(tensors: Mapping[str, Tensor], config: Config, origin: str) -> dict[str, Tensor]:
-    """The tensors without anchors and pixel mean, which older files carry along: they must be those of the config."""
+    """The tensors without the anchors and pixel mean that older files contain; these must agree with the config."""
     cells = build_anchors(config.detection).cell_anchors
     constants = {f"{ANCHORS}{level}": cell for level, cell in enumerate(cells)}
     constants |= {"pixel_mean": torch.tensor(MEAN_BGR), "pixel_std": torch.ones(3)}
@@ -115,7 +117,7 @@ def without_constants(tensors: Mapping[str, Tensor], config: Config, origin: str
 
 
 def filled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with the batch-norm statistics that files from Caffe leave out altogether: mean 0, variance 1."""
+    """The tensors with the batch norm statistics that files from Caffe omit: mean 0, variance 1."""
     complete = dict(tensors)
     if not any(name.endswith(("running_mean", "running_var")) for name in tensors):
         for name, scale in tensors.items():
@@ -127,7 +129,7 @@ def filled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detectron2_moves(config: Config, things: int, stuff: int) -> list[Move]:
-    """Every tensor's way."""
+    """The move of every tensor."""
     return [
         *resnet_moves(config.backbone.depth),
         *fpn_moves(),
@@ -137,7 +139,7 @@ def detectron2_moves(config: Config, things: int, stuff: int) -> list[Move]:
 
 
 def resnet_moves(depth: int) -> list[Move]:
-    """The ResNet: res2..res5 are layer1..layer4, a convolution's norm is a module of its own, the stem reads RGB."""
+    """The ResNet: res2..res5 are layer1..layer4, norms are separate modules, and the stem reads RGB."""
     ours = "backbone.resnet"
     moves = [Move(f"{RESNET}.stem.conv1.weight", f"{ours}.conv1.weight", partial(torch.flip, dims=(1,)))]
     moves += moves_of(f"{RESNET}.stem.conv1.norm", f"{ours}.bn1", NORM)
@@ -185,7 +187,7 @@ def detection_moves(config: Config, things: int) -> list[Move]:
 
 
 def semantic_moves(config: Config, things: int, stuff: int) -> list[Move]:
-    """The semantic head: stages at 0, 2, 4 of every level, between them the doublings, which have no weights."""
+    """The semantic head: stages at 0, 2, 4 of every level, with upsampling, which has no weights, in between."""
     moves = []
     for doublings, level in enumerate(("p2", "p3", "p4", "p5")):
         for stage in range(max(1, doublings)):
@@ -200,5 +202,5 @@ def semantic_moves(config: Config, things: int, stuff: int) -> list[Move]:
 
 
 def each_thing(rows: Float[Tensor, "L ..."], things: int) -> Float[Tensor, "N ..."]:
-    """The row of "some thing", which comes first, once for every thing class; then the stuff."""
+    """The first row, "some thing", repeated for every thing class, followed by the rows of stuff."""
     return torch.cat([rows[:1].expand(things, *rows.shape[1:]), rows[1:]])

@@ -1,4 +1,4 @@
-"""The tables of an ablation as Markdown, rebuilt from the records of finished trainings; nothing here trains."""
+"""The tables of an ablation as Markdown, rebuilt from the records of finished trainings."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ SMOKE = "**smoke: too short to compare**"
 
 @dataclass(frozen=True)
 class FinishedTrainings:
-    """The trainings of one recipe on one dataset at one length.
+    """The finished trainings of one recipe on one dataset at one length.
 
     Attributes:
         records: by model and seed.
@@ -47,7 +47,7 @@ class FinishedTrainings:
         """Choose the records that belong together; a training serves every model that has its config.
 
         Args:
-            records: all there are.
+            records: all records.
             data: name of the dataset.
             hashes: of the config of each model.
             iterations: of the models of equal length.
@@ -91,7 +91,7 @@ class FinishedTrainings:
 
 
 def render_table(table: PaperTable, finished: FinishedTrainings) -> str:
-    """The table, its comparisons and what they were measured on.
+    """The table, its comparisons, and a line on how they were measured.
 
     Raises:
         ValueError: there is no record at all.
@@ -111,23 +111,23 @@ def render_table(table: PaperTable, finished: FinishedTrainings) -> str:
 
 
 def page_with(out: Path, tables: Mapping[str, str]) -> str:
-    """What a page will hold: the tables, in their places if the file has some.
+    """The content of a page: the tables, inserted at the placeholders if the file has any.
 
     Raises:
-        ValueError: the file is no text, or has places, but not for every table.
+        ValueError: the file is not text, or does not have a placeholder for every table.
     """
     try:
         page = out.read_text(encoding="utf-8") if out.is_file() else ""
     except UnicodeDecodeError as error:
-        raise ValueError(f"--out {out}: this file is no text; give the name of a Markdown page") from error
+        raise ValueError(f"--out {out}: this file is not text; give the name of a Markdown page") from error
     return into_page(page, tables)
 
 
 def into_page(page: str, tables: Mapping[str, str]) -> str:
-    """Put tables between <!-- NAME --> and <!-- /NAME -->; a page without such places becomes the tables alone.
+    """Put tables between <!-- NAME --> and <!-- /NAME -->; a page without such placeholders is replaced by the tables.
 
     Raises:
-        ValueError: the page has places, but not for every table.
+        ValueError: the page has placeholders, but not for every table.
     """
     found = {name: re.findall(rf"<!-- {name} -->.*?<!-- /{name} -->", page, re.DOTALL) for name in tables}
     if not any(found.values()):

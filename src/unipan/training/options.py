@@ -1,4 +1,4 @@
-"""The options of `unipan train`. No torch, so that `--help` and a mistyped option cost nothing."""
+"""The options of `unipan train`. It does not import torch, so that `--help` and a mistyped option are fast."""
 
 import os
 from dataclasses import dataclass, field, replace
@@ -37,11 +37,11 @@ class TrainOptions:
     checkpoint, or ResNet weights with torchvision's names), or from scratch. Default: scenes for finetune, otherwise
     the preset's --backbone.weights."""
     minutes: Annotated[float | None, arg(metavar="M", help_behavior_hint="")] = None
-    """Time a few steps first and fit the schedule into M minutes."""
+    """Time a few steps first and fit the schedule to M minutes."""
     seed: Annotated[int | None, arg(metavar="S", help_behavior_hint="")] = None
     """Short for --train.seed."""
     resume: Annotated[bool, FlagCreatePairsOff] = False
-    """Continue the run in RUN exactly where its last checkpoint was written, with its own config."""
+    """Continue the run in RUN exactly from its last checkpoint, with its own config."""
     devices: Annotated[int, arg(metavar="N")] = 1
     """Processes on this machine, one for each GPU or group of CPU cores."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -49,7 +49,7 @@ class TrainOptions:
     num_nodes: Annotated[int, arg(metavar="N")] = 1
     """Machines that train together."""
     explicit: Annotated[tuple[str, ...], Suppress] = ()
-    """Fields of `train` given on the command line; the linear scaling rule leaves them alone."""
+    """Fields of `train` given on the command line, which the linear scaling rule does not change."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
 
 
@@ -101,7 +101,7 @@ def resume_state(folder: Path) -> Path:
 
 
 def parse(name: str, arguments: list[str]) -> TrainOptions:
-    """The options of a preset with the command line's changes. Exits with 2 on a mistake, 0 after --help."""
+    """The options of a preset with the changes of the command line. Exits with 2 after a mistake, 0 after --help."""
     default = TrainOptions("scenes" if split_baseline(name)[0] in BUILT_IN else "", config=preset(name))
     options = tyro.cli(TrainOptions, default=default, prog=f"unipan train {name}", args=arguments)
     config = options.config

@@ -21,17 +21,17 @@ from unipan.panoptic.categories import Categories
 from unipan.training.options import RESUME_STATE, resume_state
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
-"""Columns of log.csv that a validation fills; every loss term has a column of its name."""
+"""Columns of log.csv that a validation fills; every loss term also has a column."""
 
 
 class Bar:
-    """The progress bar's moving part, with the losses of the last step."""
+    """The progress bar, with the losses of the last step."""
 
     def __init__(self, progress: Progress | None, task: Any) -> None:
         self._progress, self._task = progress, task
 
     def advance(self, losses: dict[str, float]) -> None:
-        """One iteration on."""
+        """Advance by one iteration."""
         if self._progress is not None:
             shown = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in losses.items())
             self._progress.update(self._task, advance=1, losses=shown)
@@ -44,7 +44,7 @@ class RunRecord:
         folder: made if missing.
         every: iterations per row of log.csv; each row holds their mean losses.
         quiet: print nothing.
-        origin: what must be unchanged on resume besides the config: data and number of processes.
+        origin: what a resume must not change besides the config: data and number of processes.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Which images show what a figure is about: each is measured against its truth, and the measure alone decides.
+"""The images that best show what a figure is about, chosen by measuring every image against its ground truth.
 
-No example is picked by hand: it ranks first of its kind by a count of pixels, and the count stands below the picture.
+No example is picked by hand: it ranks first of its kind by a count of pixels, which is printed below the picture.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,9 +26,9 @@ Mask = Bool[np.ndarray, "H W"]
 Region = tuple[int, int, int, int]
 """x0 y0 x1 y1 in pixels of the image."""
 Candidate = tuple[ExampleKind, Mask, Fusion, str]
-"""A kind, the pixels that it is about, the rival fusion, and where the pixels lie, in words."""
+"""A kind, the pixels in question, the rival fusion, and a phrase that says where the pixels lie."""
 FEWEST_PIXELS = 12
-"""An example gains at least this many; fewer would not be visible."""
+"""Every example gains at least this many; fewer would not be visible."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class FusedImage:
 
 @dataclass(frozen=True)
 class Example:
-    """What one image shows of one kind.
+    """The example of one kind in one image.
 
     Attributes:
         kind: see `measure`.
@@ -142,7 +142,7 @@ def _right(truth: PanopticMap, prediction: PanopticMap) -> Mask:
 
 
 def _largest_part(region: Mask) -> Region | None:
-    """The box of the largest connected part."""
+    """The bounding box of the largest connected part."""
     count, _, parts, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
     if count < 2:
         return None
@@ -199,7 +199,7 @@ def _of_object(
         rows, columns = np.flatnonzero(gained.any(1)), np.flatnonzero(gained.any(0))
         region = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         name = seen.sample.name
-        # A percent of a large object is more pixels than half of a small one, and cannot be seen.
+        # One percent of a large object can be more pixels than half of a small one, but is not visible.
         value = 100 * (ours - theirs) / segment.area if kind == "revised" else float(ours - theirs)
         if ours - theirs < FEWEST_PIXELS:
             continue
@@ -235,7 +235,7 @@ def image_quality(truth: PanopticMap, prediction: PanopticMap) -> float:
 def choose(examples: Iterable[Example], kind: ExampleKind, count: int, used: set[int]) -> list[Example]:
     """The `count` largest of a kind, and note their images in `used`.
 
-    Images that another figure uses already come only when there are no others.
+    Images that another figure already uses are taken only if there are no others.
     """
     fitting = [e for e in examples if e.kind == kind and e.value > 0]
     ranked = sorted(fitting, key=lambda e: (e.index in used, -e.value, e.index))
@@ -245,7 +245,7 @@ def choose(examples: Iterable[Example], kind: ExampleKind, count: int, used: set
 
 
 def spread(examples: Iterable[Example], kind: ExampleKind, count: int) -> list[Example]:
-    """`count` examples of a kind evenly over its ranking, from the largest value to the smallest: gains and losses."""
+    """`count` examples of a kind, evenly spaced over its ranking from the largest gain to the largest loss."""
     ranked = sorted((e for e in examples if e.kind == kind), key=lambda e: (-e.value, e.index))
     places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
     return [ranked[place] for place in places.tolist()]
