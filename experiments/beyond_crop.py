@@ -1,4 +1,4 @@
-"""P beside Psi on corners of photographs of growing size: do affinities hold beyond the crop that they were trained on?
+"""P and Psi on corner crops of growing size: do affinities generalise beyond the crop that they were trained on?
 
 python experiments/beyond_crop.py runs/reproduce/nuclei/B-s0-i300/last.safetensors DATA/val
 """
@@ -20,7 +20,7 @@ EVERY = 2
 
 
 def corner(sample: Sample, short_side: int, side: int) -> tuple[np.ndarray, PanopticMap]:
-    """The upper left side x side pixels of a photograph whose short side is `short_side`, with its truth."""
+    """The upper left side x side pixels of a photograph resized to `short_side`, with its truth."""
     factor = short_side / min(sample.image.shape[:2])
     size = round(sample.image.shape[1] * factor), round(sample.image.shape[0] * factor)
     shrinks = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR

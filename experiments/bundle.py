@@ -1,8 +1,8 @@
 """Make a trained run the package's bundled checkpoint, and measure it the way README states.
 
-1. The heuristic merger's four limits are grid-searched on scenes of their own seeds, so that it is a fair opponent;
-   the whole grid is committed beside the checkpoint.
-2. The three fusions are scored on 200 scenes that neither training nor the grid has seen.
+1. The four thresholds of the heuristic fusion are tuned by grid search on separate scenes, so that the comparison is
+   fair; the whole grid is committed next to the checkpoint.
+2. The three fusions are scored on 200 scenes that neither the training nor the grid search has seen.
 
     python experiments/bundle.py runs/scenes --name scenes
 """
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--name", default="scenes")
     parser.add_argument("--out", type=Path, default=Path("src/unipan/checkpoints"))
     parser.add_argument(
-        "--remeasure", action="store_true", help="keep weights and limits, score the bundled file again"
+        "--remeasure", action="store_true", help="keep weights and thresholds, score the bundled file again"
     )
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -107,7 +107,7 @@ def main() -> None:
         shutil.copy(args.run / "log.csv", args.out / f"{args.name}.log.csv")
     config = replace(loaded.config, heuristic=best)
     save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, {}, half=True)
-    # What is scored is the file that ships, in 16 bits.
+    # Score the file that is shipped, with its 16-bit weights.
     found = evaluate(Segmenter.load(path), Scenes(TEST_SEEDS), ("affinity", "potential", "heuristic"))
     measured = {
         "test_seeds": [TEST_SEEDS.start, TEST_SEEDS.stop - 1],

@@ -1,4 +1,4 @@
-"""Deformable against plain decoders (Sec. 3.2, A.1) at equal iterations, from scratch, on small scenes.
+"""Deformable versus plain decoders (Sec. 3.2, A.1) at equal iterations, from scratch, on small scenes.
 
 python experiments/deformable.py --iterations 250 --seed 0
 """

@@ -1,8 +1,9 @@
-"""The table of docs/readings.md: which reading of Eq. 4 measures best end to end, on scenes.
+"""The table of docs/design_choices.md: which variant of Eq. 4 scores best when trained end to end, on scenes.
 
-A base without affinity head is trained once per seed; every reading continues from it, all parts trained jointly,
-with equal iterations, order and seeds. Chosen on seeds cut from the training range; `--final` scores the validation
-seeds once. Finished runs are kept as one JSON file each and skipped when the command runs again.
+A base network without an affinity head is trained once per seed; every variant continues from it, with all parts
+trained jointly and the same iterations, order and seeds. The choice is made on seeds held out of the training range;
+`--final` scores the validation seeds once. Each finished run is kept as a JSON file
+and skipped when the command runs again.
 
     python experiments/eq4_variants.py --out experiments/results/eq4_variants --seeds 0 1
 """
@@ -32,7 +33,7 @@ CHOOSE = range(990_000, 990_120)
 VALIDATE = range(5_000_000, 5_000_120)
 
 WINNER = AffinityConfig()
-READINGS: dict[str, AffinityConfig | None] = {
+VARIANTS: dict[str, AffinityConfig | None] = {
     "control: no affinity, no panoptic loss": None,
     "control: no affinity, panoptic loss on Psi": replace(WINNER, enabled=False),
     "literal: relu, none, P as logits": replace(WINNER, activation="relu", normalise="none", temperature=0.0),
@@ -50,7 +51,7 @@ READINGS: dict[str, AffinityConfig | None] = {
     "relu, log P": replace(WINNER, activation="relu", loss="log"),
 }
 
-# The recipe without what came after the readings: d = 4 as in the paper, no loss on Psi, NMS .5.
+# The recipe without what came after this study: d = 4 as in the paper, no loss on Psi, NMS at 0.5.
 RECIPE = replace(
     scenes(),
     decoder=replace(scenes().decoder, stride=4),
@@ -59,7 +60,7 @@ RECIPE = replace(
     loss=replace(scenes().loss, potential=0.0),
 )
 FINER = replace(RECIPE, decoder=replace(RECIPE.decoder, stride=2), matching=replace(RECIPE.matching, stride=2))
-# Other choices than the affinity's, changed one at a time from the winner.
+# Choices that do not concern the affinity, each changed on its own from the winner.
 CHOICES: dict[str, Config] = {
     "mask loss: cross entropy": replace(RECIPE, loss=replace(RECIPE.loss, mask_kind="cross_entropy")),
     "mask loss: both": replace(RECIPE, loss=replace(RECIPE.loss, mask_kind="both")),
@@ -86,7 +87,7 @@ def experiment(base: Config, seed: int, iterations: int, lr: float, batch: int) 
 
 
 def with_affinity(affinity: AffinityConfig | None) -> Config:
-    """The scenes recipe with one reading; None is the paper's model C."""
+    """The scenes recipe with one variant of Eq. 4; None is the paper's model C."""
     base = RECIPE
     if affinity is None:
         return replace(base, affinity=replace(base.affinity, enabled=False), loss=replace(base.loss, panoptic=0.0))
@@ -122,7 +123,7 @@ def table(out: Path) -> str:
     """The finished rows as a Markdown table: mean over the seeds, each seed's PQ, P minus its own Psi, and PQ on the
     validation seeds."""
     rows: dict[str, list[dict]] = {}
-    for name in [*READINGS, *CHOICES]:
+    for name in [*VARIANTS, *CHOICES]:
         rows[name] = [json.loads(file.read_text()) for file in sorted(out.glob("*.json")) if _reads(file, name)]
     lines = ["| reading | PQ | things | stuff | PQ per seed | own Psi | P - Psi | held out |", "|---" * 8 + "|"]
     for name, found in rows.items():
@@ -145,13 +146,13 @@ def _reads(file: Path, name: str) -> bool:
 
 
 def main() -> None:
-    """Run what is missing, one thread."""
+    """Run what is missing, on one thread."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("experiments/results/eq4_variants"))
     parser.add_argument("--runs", type=Path, default=Path("runs/readings"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--base", type=int, default=600, help="iterations of the base, batch 8")
-    parser.add_argument("--iterations", type=int, default=240, help="iterations of each reading, batch 4")
+    parser.add_argument("--iterations", type=int, default=240, help="iterations of each variant, batch 4")
     parser.add_argument("--final", action="store_true", help="score the validation seeds too")
     parser.add_argument("--table", action="store_true", help="only print the finished rows")
     args = parser.parse_args()
@@ -159,7 +160,7 @@ def main() -> None:
         print(table(args.out))
         return
     torch.set_num_threads(1)
-    rows = {name: with_affinity(affinity) for name, affinity in READINGS.items()} | CHOICES
+    rows = {name: with_affinity(affinity) for name, affinity in VARIANTS.items()} | CHOICES
     args.out.mkdir(parents=True, exist_ok=True)
     for seed in args.seeds:
         base = args.runs / f"base-{seed}" / "last.safetensors"

@@ -1,7 +1,8 @@
 """The paper's real network on a CPU: seconds and peak memory of training steps and of one full-size image.
 
 The `cityscapes` preset (R-50, 256 channels, deformable decoders, masks, C = 128) takes steps on 512 x 1024 crops of a
-drawn scene, then segments 1024 x 2048 with 100 detections. Weights are random; time and memory do not depend on them.
+drawn scene, then segments 1024 x 2048 with 100 detections. Weights are random: time and memory do not
+depend on them.
 
     python experiments/full_size.py --json experiments/results/full_size.json
 """
@@ -81,7 +82,7 @@ def main() -> None:
             print(rows[-1], "peak", peak_gib(), "GiB", flush=True)
         record |= {"training_steps": rows, "training_peak_gib": peak_gib()}
     else:
-        # 100 detections enter Psi, whatever the random network thinks of them.
+        # 100 detections enter Psi, whatever scores the random network gives them.
         network.score_threshold = 0.0
         network.detection.roi.score_thresh, network.detection.roi.detections_per_img = 0.0, 100
         network.eval()

@@ -1,8 +1,9 @@
-"""Why is the merger ahead? Argmax of P, of Psi and the merger, each with one part of the network exchanged.
+"""Why is the heuristic fusion ahead? All fusions, each with one output of the network replaced by the truth.
 
-The merger paints masks whatever V says; in Psi a thing is s V M, so a V that sees background costs the thing. And a
-merger may leave void what was not detected, an argmax gives it away. With true boxes nothing is undetected; with a
-true V nothing is taken for background; with coarse masks the outlines must come from V, as on large things.
+The heuristic fusion pastes masks whatever V says; in Psi a thing is s V M, so that a V that sees background loses the
+thing. The heuristic fusion may also leave undetected things void, whereas an argmax assigns their pixels to another
+channel. With true boxes nothing is undetected; with a true V nothing is taken for background; with coarse masks the
+outlines must come from V, as on large things.
 
     python experiments/heuristic_oracles.py runs/reproduce/nuclei/D-s0-i300/last.safetensors DATA/val
     python experiments/heuristic_oracles.py runs/longer/C-lovasz-both-s0-i3600/last.safetensors scenes:990000-990099
@@ -77,7 +78,7 @@ def _swapped(
 
 
 def main() -> None:
-    """One JSON line for each swap: PQ of every fusion and the argmaxes' lead over the merger, with its interval."""
+    """One JSON line per swap: PQ of every fusion, and how far each argmax leads the heuristic fusion."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("data", help="photographs, or scenes:FIRST-LAST, drawn at the tables' size")

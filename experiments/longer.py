@@ -1,6 +1,6 @@
-"""Does the argmax of Psi catch up with the merger? C on scenes: trained for longer, other losses, coarser masks.
+"""Does the argmax of Psi catch up with the heuristic fusion? C on scenes: longer training, other losses, coarser masks.
 
-Scored on the validation scenes, so that those of the tables stay unseen. Prints one JSON line a training.
+Scored on the validation scenes, so that those of the tables stay unseen. Prints one JSON line per training.
 
     python experiments/longer.py --iterations 1800 --semantic lovasz --masks both --out runs/longer
 """

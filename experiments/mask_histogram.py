@@ -1,5 +1,5 @@
-"""Where sigmoid(M) sits inside and outside objects: does the Lovasz hinge, which stops pushing at a margin of 1, keep
-M near .27 and .73 and so weaken V * M?
+"""Where sigmoid(M) lies inside and outside objects: does the Lovasz hinge, whose gradient ends at a margin of 1, keep
+sigmoid(M) near 0.27 and 0.73 and so weaken V * M?
 
     python experiments/mask_histogram.py CHECKPOINT... --json experiments/results/mask_histogram.json
 """

@@ -1,7 +1,7 @@
 """The overfit check on real photographs with all 133 classes, crowds and void: can the network express the truth?
 
-Trains on four photographs of `coco20` and scores the same four, with and without masks, variants B and C. This is
-overfitting on purpose: it shows that the path from PNG to P is right, and nothing about unseen images.
+Trains on four photographs of `coco20` and scores the same four, with and without masks, variants B and C. It
+overfits on purpose: this shows that the path from PNG to P is right, and nothing about unseen images.
 
     python experiments/overfit.py --data ../shared/data/coco20 --variant B --masks
 """

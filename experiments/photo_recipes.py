@@ -1,4 +1,4 @@
-"""How models A and B should train on photographs: crops, weight of the panoptic loss, loss on Psi, code of place.
+"""How models A and B should train on photographs: crops, weight of the panoptic loss, loss on Psi, positional encoding.
 
 Every variant starts from the bundled checkpoint and is scored on training images that are held out (one of --every), so
 that the validation images stay unseen until the tables are made.
@@ -52,8 +52,8 @@ def losses(panoptic: float, potential: float) -> Change:
     return change
 
 
-def rotary(wavelengths: int) -> Change:
-    """A rotary code, where the model has affinities."""
+def rope(wavelengths: int) -> Change:
+    """RoPE, where the model has affinities."""
 
     def change(config: Config) -> Config:
         return replace(config, affinity=replace(config.affinity, rope=wavelengths if config.affinity.enabled else 0))
@@ -62,7 +62,7 @@ def rotary(wavelengths: int) -> Change:
 
 
 def frozen(config: Config) -> Config:
-    """Batch norm, stem and res2 as the checkpoint has them."""
+    """Batch norm, stem and res2 fixed at the values of the checkpoint."""
     return replace(config, backbone=replace(config.backbone, frozen=True, weights="checkpoint"))
 
 
@@ -77,7 +77,7 @@ def cells(side: int) -> Change:
 
 
 PLAIN, BESIDE = losses(1, 0), losses(1, 1)
-TABLE_1 = (crops(512, 384, 2), PLAIN, rotary(7), frozen)
+TABLE_1 = (crops(512, 384, 2), PLAIN, rope(7), frozen)
 """What the table of nuclei is made with."""
 VARIANTS: dict[str, tuple[Change, ...]] = {
     "192 of 384": (crops(384, 192, 4), PLAIN),
@@ -89,20 +89,20 @@ VARIANTS: dict[str, tuple[Change, ...]] = {
     "224 of 256, loss on Psi too": (crops(256, 224, 3), BESIDE),
     "224 of 256, weight .25": (crops(256, 224, 3), losses(0.25, 0)),
     "320 of 384, two a step": (crops(384, 320, 2), PLAIN),
-    "320 of 384, two a step, rotary": (crops(384, 320, 2), PLAIN, rotary(7)),
-    "320 of 384, two a step, rotary, loss on Psi too": (crops(384, 320, 2), BESIDE, rotary(7)),
+    "320 of 384, two a step, rotary": (crops(384, 320, 2), PLAIN, rope(7)),
+    "320 of 384, two a step, rotary, loss on Psi too": (crops(384, 320, 2), BESIDE, rope(7)),
     "384 of 512, two a step": (crops(512, 384, 2), PLAIN),
-    "384 of 512, two a step, rotary": (crops(512, 384, 2), PLAIN, rotary(7)),
+    "384 of 512, two a step, rotary": (crops(512, 384, 2), PLAIN, rope(7)),
     "384 of 512, two a step, frozen": (crops(512, 384, 2), PLAIN, frozen),
     "384 of 512, two a step, rotary, frozen": TABLE_1,
     "384 of 512, two a step, rotary, frozen, V by Lovász": (*TABLE_1, semantic("lovasz")),
     "384 of 512, two a step, rotary, frozen, V by both": (*TABLE_1, semantic("both")),
     "384 of 512, two a step, rotary, frozen, masks of 8 cells": (*TABLE_1, cells(8)),
     "256 of 512": (crops(512, 256, 4), PLAIN),
-    "256 of 512, rotary": (crops(512, 256, 4), PLAIN, rotary(7)),
-    "256 of 512, rotary, frozen": (crops(512, 256, 4), PLAIN, rotary(7), frozen),
+    "256 of 512, rotary": (crops(512, 256, 4), PLAIN, rope(7)),
+    "256 of 512, rotary, frozen": (crops(512, 256, 4), PLAIN, rope(7), frozen),
 }
-"""Size, crop, images a step, losses, code of place; without a word on the code there is none."""
+"""Size, crop, images per step, losses and positional encoding (none unless it is named; `rotary` is RoPE)."""
 
 
 def run(name: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -124,26 +124,26 @@ def run(name: str, model: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def row(name: str, record: ExperimentRecord) -> dict[str, Any]:
-    """What the comparison needs of a record, in percent."""
+    """The scores of a record that are compared, in percent."""
     found: dict[str, Any] = {"data": record.data, "model": record.model, "variant": name, "seed": record.seed}
     found["iterations"] = record.iterations
-    for reading in record.fusions:
-        scores = PanopticScores.of(record.classes, record.counts(reading).sum(axis=0))
-        found[reading] = {group.lower(): round(100 * q.pq, 1) for group in GROUPS if (q := scores[group]) is not None}
+    for fusion in record.fusions:
+        scores = PanopticScores.of(record.classes, record.counts(fusion).sum(axis=0))
+        found[fusion] = {group.lower(): round(100 * q.pq, 1) for group in GROUPS if (q := scores[group]) is not None}
     found["miou"] = round(100 * record.semantic["mean"], 1)
     found["ap_boxes"] = None if record.ap is None else round(100 * (record.ap["box"] or 0), 1)
     return found | {"minutes": record.facts["training_minutes"]}
 
 
 def main() -> None:
-    """Train what is asked for and print a line each."""
+    """Train the chosen variants and print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a folder with train/")
     parser.add_argument("--variants", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--models", nargs="*", default=["A", "B"])
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--every", type=int, default=7)
-    parser.add_argument("--score-every", type=int, default=1, help="score on every so many of the held-out images")
+    parser.add_argument("--score-every", type=int, default=1, help="score only every Nth held-out image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/photo_recipes"))
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The committed pictures: scenes with their image, real data as colour maps alone.
+"""Draw the committed pictures: scenes with their image, real data as colour maps only.
 
 A picture of real data shows truth, result and affinities of one crossed pixel; no pixel of a photograph is in it.
 
@@ -15,7 +15,7 @@ import torch
 
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.scenes.generator import Scenes
-from unipan.demo.run import FUSIONS, pixel_to_mark, scene_row
+from unipan.demo.run import SHOWN_FUSIONS, pixel_to_mark, scene_row
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import Sample
 from unipan.visualization.flat import color_map
@@ -27,12 +27,12 @@ GAP = 10
 
 
 def row(scene: Scene, sample: Sample, with_image: bool) -> np.ndarray:
-    """Scenes: boxes, affinities, merger, argmax of P. Real data: truth, argmax of P, affinities."""
+    """Scenes: boxes, affinities, heuristic fusion, argmax of P. Real data: truth, argmax of P, affinities."""
     if with_image:
-        results = {fusion: scene.result(fusion) for fusion in FUSIONS}
-        panels = scene_row(sample, scene, results, dict.fromkeys(FUSIONS, 0)).panels
-        boxes, affinities, _, merger, _, ours = (panel.picture for panel in panels)
-        return side_by_side([fit(picture, smooth=True) for picture in (boxes, affinities, merger, ours)])
+        results = {fusion: scene.result(fusion) for fusion in SHOWN_FUSIONS}
+        panels = scene_row(sample, scene, results, dict.fromkeys(SHOWN_FUSIONS, 0)).panels
+        boxes, affinities, _, heuristic, _, ours = (panel.picture for panel in panels)
+        return side_by_side([fit(picture, smooth=True) for picture in (boxes, affinities, heuristic, ours)])
     truth = sample.truth
     x, y, _ = pixel_to_mark(truth, scene.detections)
     affinity = scene.affinity(x, y)

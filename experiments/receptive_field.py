@@ -1,6 +1,7 @@
 """How far Q sees: the share of the gradient of a cell's Q that falls within a radius of it, in pixels.
 
-By squeeze-and-excite every Q depends on the whole image; this asks by how much (arXiv 1701.04128). V stands beside.
+Through squeeze-and-excite every Q depends on the whole image; this measures by how much (arXiv 1701.04128). V is
+measured in the same way for comparison.
 
     python experiments/receptive_field.py scenes --images 12
 """
@@ -22,7 +23,7 @@ SHARES = (0.5, 0.9, 0.99)
 def radii(
     segmenter: Segmenter, picture: np.ndarray, cells: int, generator: np.random.Generator
 ) -> dict[str, list[list[float]]]:
-    """Per map and cell the radii that hold SHARES of the squared gradient."""
+    """For each map and cell, the radii that contain SHARES of the squared gradient."""
     network = segmenter.network
     assert network.affinity is not None
     batch = collate([(resize_image(picture, segmenter.config.data), "image")])

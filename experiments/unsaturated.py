@@ -1,7 +1,7 @@
-"""Why C2 loses to C1 here and wins in the paper: the argmax of one network's Psi with parts of s V M at their limits.
+"""Why C2 loses to C1 here but wins in the paper: the argmax of Psi with factors of s V M saturated or left out.
 
-C is trained on V, boxes and masks alone: nothing has told it that s, V and M will be multiplied and compared with a
-bare V of stuff (Eq. 2). Each reading takes one reason away, at test time, on validation scenes.
+C is trained on V, boxes and masks only: no loss tells it that s, V and M will be multiplied and compared with the
+plain V of stuff (Eq. 2). Each variant removes one possible cause, at test time, on validation scenes.
 
     python experiments/unsaturated.py runs/reproduce/scenes/C-s?-i600/last.safetensors --json FILE
 """
@@ -40,11 +40,11 @@ def argmax(scene: Scene, things: Callable[[Tensor, Tensor, Tensor], Tensor]) -> 
 
 
 def trimmed(scene: Scene) -> PanopticMap:
-    """C2 without small stuff, which the merger removes too."""
+    """C2 without small stuff, which the heuristic fusion removes too."""
     return trim_stuff(scene.result("potential"), round(TRIMMED_SHARE * scene.size[0] * scene.size[1]))
 
 
-READINGS: dict[str, Callable[[Scene], PanopticMap]] = {
+VARIANTS: dict[str, Callable[[Scene], PanopticMap]] = {
     "C1: merger": lambda scene: scene.result("heuristic"),
     "C2: s V M": lambda scene: argmax(scene, lambda s, v, m: s * v * m),
     "V M (s = 1)": lambda scene: argmax(scene, lambda _, v, m: v * m),
@@ -57,25 +57,25 @@ READINGS: dict[str, Callable[[Scene], PanopticMap]] = {
 
 @torch.inference_mode()
 def measure(checkpoint: Path) -> dict[str, dict[str, float]]:
-    """PQ in percent by reading and group."""
+    """PQ in percent by variant and group."""
     segmenter, data = Segmenter.load(checkpoint), Scenes(SEEDS, SCENE_SIZE)
-    found = {name: PanopticQuality(data.categories) for name in READINGS}
+    found = {name: PanopticQuality(data.categories) for name in VARIANTS}
     for sample in (data[index] for index in range(len(data))):
         scene = segmenter.scene(sample.image)
         for name, quality in found.items():
-            quality.update(sample.truth, READINGS[name](scene), sample.name)
+            quality.update(sample.truth, VARIANTS[name](scene), sample.name)
     return {name: {group: 100 * quality.compute()[group].pq for group in GROUPS} for name, quality in found.items()}
 
 
 def main() -> None:
-    """One line per reading, means over the checkpoints and each one's PQ."""
+    """One line per variant: means over the checkpoints, and the PQ of each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="+", type=Path)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     found = {path.parent.name: measure(path) for path in args.checkpoints}
-    print("| reading | PQ | things | stuff | each network |\n|---|---|---|---|---|")
-    for name in READINGS:
+    print("| variant | PQ | things | stuff | each network |\n|---|---|---|---|---|")
+    for name in VARIANTS:
         rows = [each[name] for each in found.values()]
         means = " | ".join(f"{mean(row[group] for row in rows):.1f}" for group in GROUPS)
         print(f"| {name} | {means} | {', '.join(format(row['All'], '.1f') for row in rows)} |")

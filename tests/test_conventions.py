@@ -47,6 +47,49 @@ def test_there_are_no_drawers_for_everything() -> None:
     assert [path for path in SOURCES if "from __future__ import annotations" in path.read_text()] == []
 
 
+SHARED_NAMES = {
+    "main": "the entry point of a command",
+    "VERBS": "of `unipan` and of `unipan data`",
+    "HELP": "of `unipan` and of `unipan data`",
+    "FORMAT": "of each data format",
+    "WIDTH": "of a scene, of a boundary, of a picture on the report",
+    "_confusion": "of evaluation/",
+    "_pq": "of evaluation/ and `unipan pq`",
+    "_size": "of evaluation/",
+}
+"""The names that more than one module may define, with what they are there."""
+
+
+def defined_names(path: Path) -> set[str]:
+    """What a module defines at its top level: functions, classes, constants and type aliases."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return {name for name in names if not name.startswith("__")}
+
+
+def vague(name: str) -> bool:
+    """Whether a private name is a single word, as `_read`; two modules may well have a `_read_map` each."""
+    return name.startswith("_") and name.islower() and "_" not in name[1:]
+
+
+def test_a_name_means_one_thing() -> None:
+    """No two modules define the same public name, nor the same private function of a single word."""
+    modules: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for name in defined_names(path):
+            modules.setdefault(name, []).append(str(path.relative_to(ROOT / "src" / "unipan")))
+    twice = {name: where for name, where in modules.items() if len(where) > 1}
+    assert {n: where for n, where in twice.items() if n not in SHARED_NAMES and (vague(n) or n[0] != "_")} == {}
+    assert set(SHARED_NAMES) - set(twice) == set()  # an exception that is no longer needed goes
+
+
 def modules_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT / "src")
@@ -118,6 +161,31 @@ def test_one_address_of_the_repository_and_its_files_exist() -> None:
     assert {target for target in targets if not (ROOT / target).exists()} == set()
     # A relative link of README leads nowhere on a page of a package index.
     assert re.findall(r"\]\((?!https?://|#)[^)]*\)", (ROOT / "README.md").read_text()) == []
+
+
+def test_the_table_of_packages_is_the_contract_of_imports() -> None:
+    """CONTRIBUTING names every package and module of the contract in pyproject.toml, once, from top to bottom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    height = {name: -floor for floor, layer in enumerate(layers) for name in layer.split(" | ")}
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("## Packages")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = [name.removesuffix("/").removesuffix(".py") for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert sorted(named) == sorted(height)
+    assert named == sorted(named, key=lambda name: -height[name])
+
+
+def test_every_extra_that_a_page_names_exists() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    named = {
+        (page.name, extra.strip())
+        for page in pages
+        for listed in re.findall(r"\bunipan\[([^\]]+)\]", page.read_text())
+        for extra in listed.split(",")
+    }
+    assert {extra for _, extra in named} >= {"torch", "train"}
+    assert {(page, extra) for page, extra in named if extra not in extras} == set()
 
 
 def yaml_value(file: str, key: str) -> str:

@@ -17,7 +17,7 @@ from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
 from unipan.renamed_fields import flatten, nest, with_new_names
 
-FORMAT = "unipan-1"
+CHECKPOINT_FORMAT = "unipan-1"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def save_checkpoint(
         for key, value in state.items()
     }
     header = {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "config": json.dumps(asdict(config)),
         "categories": json.dumps(categories.to_coco()),
         "metrics": json.dumps(metrics),
@@ -101,8 +101,8 @@ def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
-        if header.get("format") != FORMAT:
-            raise ValueError(f"its format is {header.get('format', 'unknown')}, not {FORMAT}")
+        if header.get("format") != CHECKPOINT_FORMAT:
+            raise ValueError(f"its format is {header.get('format', 'unknown')}, not {CHECKPOINT_FORMAT}")
         config = config_from_dict(json.loads(header["config"]))
         return config, Categories.from_coco(json.loads(header["categories"])), json.loads(header["metrics"])
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:

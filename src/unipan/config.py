@@ -1,7 +1,7 @@
 """The config of an experiment. The docstring of each field says what it does, with the paper's section, and becomes its
 `--help`.
 
-Values that the paper leaves open and that we chose are marked (ours); docs/readings.md has the measurements.
+Values that the paper leaves open and that we chose are marked (ours); docs/design_choices.md has the measurements.
 """
 
 from dataclasses import dataclass, field

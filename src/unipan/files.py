@@ -106,6 +106,16 @@ def require_other_file(path: Path, option: str, inputs: Iterable[Path]) -> None:
         raise ValueError(f"{option} {path}: this file is an input and would be overwritten; give another name")
 
 
+def require_weights(path: Path, expected: str) -> None:
+    """Look whether a file of weights is there.
+
+    Raises:
+        FileNotFoundError: it is not; `expected` is what may be given.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"weights {path}: there is no such file; give {expected}")
+
+
 def require_folder(path: Path, option: str) -> None:
     """The same for files in a folder, which may still be missing."""
     place = next(place for place in (path, *path.absolute().parents) if place.exists())

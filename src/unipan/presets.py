@@ -38,7 +38,7 @@ def scenes() -> Config:
             box_features=256,
             mask_channels=64,
             mask_layers=2,
-            nms_threshold=0.35,  # a second box on an object would divide it in the argmax (ours)
+            nms_threshold=0.35,  # a second box on an object would split it in the argmax (ours)
             max_detections=24,
         ),
         loss=LossConfig(semantic_stride=2, potential=1.0),
@@ -66,12 +66,12 @@ def scenes_mask_free() -> Config:
 
 
 def finetune() -> Config:
-    """One's own data in COCO panoptic format, small images, on a CPU or one GPU, from the bundled checkpoint."""
+    """Your own data in COCO panoptic format: small images, a CPU or one GPU, starting from the bundled checkpoint."""
     base = scenes()
     return replace(
         base,
         name="finetune",
-        # With hundreds of channels an image, the losses at full resolution and on Psi would cost more than the network.
+        # With hundreds of channels per image, losses at full resolution and on Psi would cost more than the network.
         matching=replace(base.matching, stride=2),
         loss=replace(base.loss, potential=0.0),
         data=DataConfig(short_side=384, max_side=768, scale=(0.8, 1.25), crop=(256, 384), flip=0.5, color=0.5),
@@ -85,7 +85,7 @@ def cityscapes() -> Config:
     """The paper on Cityscapes (Tables 1, 2, 4): ResNet-50, masks, 32 crops of 512 x 1024, variant B."""
     return Config(
         name="cityscapes",
-        # Wherever nothing stands here, Config's own default is the paper's number.
+        # Fields that are not listed here keep Config's defaults, which are the paper's numbers.
         decoder=DecoderConfig(layers=2),
         potential=PotentialConfig("B"),
         loss=LossConfig(detection=0.25, semantic=1.0, panoptic=1.0, semantic_kind="lovasz"),
@@ -181,8 +181,8 @@ PRESETS = {make.__name__: make for make in (scenes, scenes_mask_free, finetune)}
 def panoptic_fpn(config: Config) -> Config:
     """Panoptic FPN (arXiv 1901.02446) with another preset's sizes, data and schedule: Table 2's baseline.
 
-    A head that sums the levels, cross entropy for V and M, no panoptic submodule, heuristic fusion; SE and
-    deformable convolutions are the paper's own and go too. What the preset says of the losses' weights stays.
+    A head that sums the levels, cross entropy for V and M, no panoptic submodule, heuristic fusion. Squeeze-and-excite
+    and deformable convolutions, which are the paper's, are removed as well. The loss weights of the preset are kept.
     """
     return replace(
         config,
@@ -202,9 +202,9 @@ def panoptic_fpn(config: Config) -> Config:
 def upsnet(config: Config) -> Config:
     """UPSNet (arXiv 1901.03784) with another preset's sizes, data and schedule: the other baseline of Tables 2 and 3.
 
-    Variant A with the void channel on true boxes, three tenths of them left out, taught on Psi's own grid; cross
-    entropy for V and M; the panoptic loss weighs half of the semantic one, as in both of UPSNet's recipes. No affinity
-    head and no SE. The decoder is UPSNet's already (with the GroupNorm that the paper adds).
+    Variant A with the void channel, trained on true boxes of which three tenths are left out, on Psi's own grid; cross
+    entropy for V and M; the panoptic loss has half the weight of the semantic one, as in both of UPSNet's recipes. No
+    affinity head and no squeeze-and-excite. The decoder is UPSNet's already (with the GroupNorm that the paper adds).
     """
     return replace(
         config,
@@ -226,18 +226,18 @@ def upsnet(config: Config) -> Config:
 
 
 BASELINES = {make.__name__: make for make in (panoptic_fpn, upsnet)}
-"""What `unipan train PRESET_NAME` makes of any preset where NAME follows its name."""
+"""The baselines that `unipan train PRESET_NAME` derives from any preset, by NAME."""
 
 
 def preset(name: str) -> Config:
-    """The experiment of this name: a preset's, or a preset's followed by `_` and a baseline's (`scenes_upsnet`).
+    """The experiment of this name: that of a preset, or of a preset, `_` and a baseline (`scenes_upsnet`).
 
     Raises:
         ValueError: no such preset.
     """
     base, baseline = split_baseline(name)
     if base not in PRESETS:
-        raise ValueError(f"preset: there is none of the name {name!r}; `unipan train` lists them")
+        raise ValueError(f"preset: there is none named {name!r}; `unipan train` lists them")
     config = PRESETS[base]()
     return BASELINES[baseline](config) if baseline else config
 
@@ -251,18 +251,18 @@ def split_baseline(name: str) -> tuple[str, str]:
 
 
 def ground_truth_boxes(config: Config) -> Config:
-    """Table H, upper row: the panoptic submodule is trained on true boxes."""
+    """Table H, upper row: the panoptic submodule is trained on ground-truth boxes."""
     return replace(config, matching=replace(config.matching, use_gt_boxes=True))
 
 
 def fit_detection(
     config: DetectionConfig, per_image: float, sides: tuple[float, ...], aspects: tuple[float, float, float]
 ) -> DetectionConfig:
-    """Anchors, RoI scale and limits that fit the data.
+    """Anchors, RoI scale and limits fitted to the data.
 
     Args:
-        config: whose other numbers stay.
-        per_image: 99th percentile of things an image.
+        config: its other fields are kept.
+        per_image: 99th percentile of the number of things per image.
         sides: 1, 10, 25, 50, 75, 90, 99th percentile of the box sides in pixels of the network's input.
         aspects: 10, 50, 90th percentile of height / width.
     """
@@ -270,14 +270,14 @@ def fit_detection(
     step = (high / low) ** (1 / 4)
     anchors = [max(4, round(low * step**level)) for level in range(5)]
     ratios = sorted(round(min(max(aspect, 0.2), 5.0), 2) for aspect in aspects)
-    if ratios[-1] / ratios[0] < 1.5:  # nearly one shape: the usual three cover its surroundings
+    if ratios[-1] / ratios[0] < 1.5:  # nearly a single shape: use the usual three ratios around it
         ratios = [round(ratios[1] * factor, 2) for factor in (0.5, 1.0, 2.0)]
     things = max(10, math.ceil(per_image * 1.25))
     return replace(
         config,
         anchor_sizes=(anchors[0], anchors[1], anchors[2], anchors[3], anchors[4]),
         anchor_ratios=tuple(ratios),
-        # The median box is pooled from between P2 and P3, where half a cell is not yet half a thing.
+        # The median box is pooled from between P2 and P3, whose cells are still much smaller than it.
         roi_canonical=max(16, round(4 * sides[3])),
         max_detections=things,
         rpn_pre_nms=(max(config.rpn_pre_nms[0], 4 * things), max(config.rpn_pre_nms[1], 4 * things)),

@@ -332,6 +332,7 @@ def test_what_cannot_be_written_is_said_before_training(
 def test_records_that_are_only_read_need_not_be_writable(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "records").mkdir()
     monkeypatch.setattr(reproducing, "run", lambda *_, train: {"tableH": "a table" if not train else ""})
     monkeypatch.setattr("unipan.files.require_folder", lambda *_: pytest.fail("looked at"))
     assert main(["reproduce", "tableH", *tiny, "--from-records"]) == 0
@@ -349,7 +350,7 @@ def test_records_that_are_only_read_need_not_be_writable(
             "--data scenes:0-99: the scenes of the tables are fixed; give --data scenes",
         ),
         (["table1", "--data", "nowhere"], "--data nowhere: give `scenes`, or a folder with train/ and val/"),
-        (["table1", "--from-records", "--records", "none"], "none holds no record of scenes; run without"),
+        (["table1", "--from-records", "--records", "none"], "--records none"),
     ],
 )
 def test_errors_are_one_sentence(

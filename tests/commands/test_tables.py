@@ -5,7 +5,7 @@ from rich.console import Console
 
 from tests.evaluation.cases import CLASSES, of, random_pair
 from unipan.commands.tables import print_scores
-from unipan.demo.run import FUSIONS, score_table
+from unipan.demo.run import SHOWN_FUSIONS, score_table
 from unipan.evaluation.bootstrap import bootstrap_quality
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
@@ -24,7 +24,7 @@ def test_evaluate_and_the_demo_print_identical_intervals() -> None:
     for seed in range(12):
         quality.update(*random_pair(seed), str(seed))
     found = bootstrap_quality(quality)
-    tables = "\n".join(summarize(quality)), printed(score_table(dict.fromkeys(FUSIONS, found)))
+    tables = "\n".join(summarize(quality)), printed(score_table(dict.fromkeys(SHOWN_FUSIONS, found)))
     for each in found.values():
         assert each is not None
         assert [str(interval) in table for interval in each.values() for table in tables] == [True] * 6

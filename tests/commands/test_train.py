@@ -56,8 +56,11 @@ def test_baselines_are_fitted_to_the_data_where_their_preset_is() -> None:
 def test_a_wrong_init_is_told_before_data_is_looked_at_and_leaves_no_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "panoptic.json").write_text("broken")
     for init, said in (("imagenet", "width 64 only, not 32"), ("nowhere.pth", "nowhere.pth")):
-        arguments = ["train", "finetune", "--data", "no_data", "--out", str(tmp_path / "run"), "--init", init]
+        places = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
+        arguments = ["train", "finetune", *places, "--init", init]
         assert main(arguments) == 1
         assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

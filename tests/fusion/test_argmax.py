@@ -79,7 +79,7 @@ def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     channels = torch.randn(5, 8, 8)
     grid = Grid.of(channels, Geometry((37, 41), (32, 32), 4))
     whole = argmax(channels, grid)
-    monkeypatch.setattr(decoding, "TILE", 7)
+    monkeypatch.setattr(decoding, "CHUNK", 7)
     assert torch.equal(argmax(channels, grid), whole)
 
 
@@ -158,9 +158,9 @@ def test_what_the_void_channel_wins_has_no_segment() -> None:
 
 
 def test_no_tensor_of_channels_times_pixels_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every interpolated block stays under TILE values, although K x H x W is 60 times as much."""
+    """Every interpolated block stays under CHUNK values, although K x H x W is 60 times as much."""
     largest = 0
-    mix = decoding._mix
+    mix = decoding._interpolate
 
     def watched(low: Tensor, high: Tensor, weight: Tensor) -> Tensor:
         nonlocal largest
@@ -168,7 +168,7 @@ def test_no_tensor_of_channels_times_pixels_exists(monkeypatch: pytest.MonkeyPat
         largest = max(largest, result.numel())
         return result
 
-    monkeypatch.setattr(decoding, "_mix", watched)
-    monkeypatch.setattr(decoding, "TILE", 100_000)
+    monkeypatch.setattr(decoding, "_interpolate", watched)
+    monkeypatch.setattr(decoding, "CHUNK", 100_000)
     decode(torch.randn(92, 64, 64), found([0] * 90, [0.5] * 90), classes(1, 2), Geometry((256, 256), (256, 256), 4))
     assert largest <= 100_000 < 92 * 256 * 256 / 60

@@ -14,7 +14,7 @@ from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.transforms import collate
 from unipan.inference import Scene
-from unipan.interop.detectron2 import UNVERIFIED, from_detectron2, import_detectron2
+from unipan.interop.detectron2 import UNVERIFIED_DETECTRON2, from_detectron2, import_detectron2
 from unipan.interop.moves import Imported
 from unipan.models.network import PanopticNetwork
 from unipan.ops.boxes import inside
@@ -136,8 +136,8 @@ def test_the_checkpoint_opens_and_says_that_it_is_unverified(imported: Imported,
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, imported.state, imported.config, imported.categories, imported.metrics, half=True)
     found = load_checkpoint(path)
-    assert found.metrics == {"imported": "random", "status": UNVERIFIED}
-    assert UNVERIFIED.startswith("unverified numerically")
+    assert found.metrics == {"imported": "random", "status": UNVERIFIED_DETECTRON2}
+    assert UNVERIFIED_DETECTRON2.startswith("unverified numerically")
     assert found.config.inference.fusion == "heuristic"
     pixels = image().byte().permute(1, 2, 0).numpy()
     with torch.no_grad():

@@ -13,7 +13,7 @@ VERDICTS = ("confirmed", "refuted", "needs the full data")
 HEADER = ["claim", "where", "verdict", "measured by"]
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
-OUR_PAGE = re.compile(r"\]\(((?:results/|readings)[^)\s#]+)")
+OUR_PAGE = re.compile(r"\]\(((?:results/|design_choices)[^)\s#]+)")
 CODE = re.compile(r"`([^`]+)`")
 NODE = re.compile(r"tests/[\w/]+\.py::\w+")
 PATH = re.compile(r"^(?:src|tests|docs|benchmarks|experiments)/[\w./-]+")

@@ -11,7 +11,7 @@ from tests.test_conventions import tracked_files
 from unipan.reproduction.paper_tables import TABLES
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import Request
-from unipan.reproduction.tables import FinishedTrainings, render, render_speed
+from unipan.reproduction.tables import FinishedTrainings, render_speed, render_table
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 RECORDS = RESULTS.parents[1] / "experiments" / "reproduce"
@@ -57,7 +57,7 @@ def hashes_of(records: list[ExperimentRecord]) -> dict[str, str]:
 @pytest.mark.parametrize(("data", "iterations", "name", "page"), SHOWN)
 def test_the_page_shows_what_the_records_say(data: str, iterations: int, name: str, page: str) -> None:
     records = our_records(data)
-    made = render(TABLES[name], FinishedTrainings.of(records, data, hashes_of(records), iterations))
+    made = render_table(TABLES[name], FinishedTrainings.of(records, data, hashes_of(records), iterations))
     assert values(shown(page, name)) == values(made)
     assert sum(map(len, values(made))) > 4
 

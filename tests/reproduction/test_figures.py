@@ -14,7 +14,7 @@ from unipan.inference import PanopticResult
 from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
 from unipan.presets import scenes, scenes_mask_free, upsnet
 from unipan.reproduction.figures.draw import PLANS, draw_figures, pick
-from unipan.reproduction.figures.examples import Example, SegmentedImage, choose, image_quality, measure, spread
+from unipan.reproduction.figures.examples import Example, FusedImage, choose, image_quality, measure, spread
 from unipan.reproduction.figures.rows import affinities, attributed, compared, lead, revised, truncated
 from unipan.structures import Detections
 
@@ -32,7 +32,7 @@ def street(car: slice, void: int = 0) -> PanopticMap:
     return panoptic_map(ids, {1: CAR, 2: ROAD})
 
 
-def segmented() -> SegmentedImage:
+def segmented() -> FusedImage:
     """A car of columns 20..59 whose box ends at 49, under a bus's box from 40 on: P has all of it, Psi to 44."""
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     scene = SEGMENTER.scene(image)
@@ -48,7 +48,7 @@ def segmented() -> SegmentedImage:
     }
     results = {name: PanopticResult(each.ids, each.segments, image, "a.png") for name, each in maps.items()}
     truth = street(slice(20, 60))
-    return SegmentedImage(3, Sample(image, truth, 3, "a.png"), scene, results, "affinity")  # type: ignore[arg-type]
+    return FusedImage(3, Sample(image, truth, 3, "a.png"), scene, results, "affinity")  # type: ignore[arg-type]
 
 
 def test_what_is_counted_and_where_the_cross_stands() -> None:
@@ -189,7 +189,7 @@ def test_a_network_of_upsnet_stands_in_figure_k_alone() -> None:
 
 def test_the_third_panel_of_figure_k_is_the_map_of_upsnet() -> None:
     data, other = Scenes(range(1)), segmenter_of(tiny(upsnet(scenes())))
-    read = SegmentedImage.of(SEGMENTER, data, 0, other)
+    read = FusedImage.of(SEGMENTER, data, 0, other)
     wanted = other(data[0].image, "upsnet")
     assert np.array_equal(read.results["upsnet"].ids, wanted.ids)
     swapped = replace(read, results={**read.results, "potential": wanted})

@@ -7,7 +7,7 @@ from tests.tiny import CATEGORIES
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.paper_tables import TABLE_1, TABLE_G, TABLE_I, Comparison, PaperTable, Printed, TableRow
 from unipan.reproduction.records import ExperimentRecord, hash_of
-from unipan.reproduction.tables import FinishedTrainings, into_page, render
+from unipan.reproduction.tables import FinishedTrainings, into_page, render_table
 
 READINGS = ("potential", "affinity", "heuristic", "tuned", "upsnet", "heuristic whole", "upsnet whole")
 FACTS = {"machine": "a laptop", "commit": "abc"}
@@ -52,7 +52,7 @@ def test_figures_spread_and_paper() -> None:
     first.semantic["mean"] = 0.6
     assert first.ap is not None
     first.ap["box"] = 0.27
-    text = render(SMALL, of(first, second, record("C", 0, [0.5, 0.5])))
+    text = render_table(SMALL, of(first, second, record("C", 0, [0.5, 0.5])))
     assert "50 iterations a model, seeds 0, 1" in text
     row = cells(text, "**good**")
     assert row[2:5] == ["75.0 ± 14.1"] * 3
@@ -65,47 +65,47 @@ def test_figures_spread_and_paper() -> None:
 def test_verdicts() -> None:
     close = [0.70, 0.72, 0.69, 0.71]
     better = of(record("D", 0, [0.8, 0.81, 0.79, 0.8]), record("C", 0, close))
-    text = render(SMALL, better)
+    text = render_table(SMALL, better)
     assert cells(text, "good over bad")[5:] == ["holds", "1"]
     assert cells(text, "good over bad")[4] == "+1.8 / – / +1.5"
     assert cells(text, "bad over good")[5] == "reversed"
     assert cells(text, "good over bad")[1].startswith("**+9.5 (")
-    tie = render(SMALL, of(record("D", 0, [0.71, 0.69, 0.72, 0.70]), record("C", 0, close)))
+    tie = render_table(SMALL, of(record("D", 0, [0.71, 0.69, 0.72, 0.70]), record("C", 0, close)))
     assert cells(tie, "good over bad")[5] == "tie"
 
 
 def test_only_seeds_that_both_rows_have_are_compared() -> None:
-    text = render(SMALL, of(record("D", 0, [0.8, 0.8]), record("D", 1, [0.1, 0.1]), record("C", 0, [0.5, 0.5])))
+    text = render_table(SMALL, of(record("D", 0, [0.8, 0.8]), record("D", 1, [0.1, 0.1]), record("C", 0, [0.5, 0.5])))
     assert cells(text, "good over bad")[1] == "**+30.0 (30.0, 30.0)**"
 
 
 def test_what_is_missing_is_said() -> None:
-    text = render(SMALL, of(record("D", 0, [0.8, 0.8])))
+    text = render_table(SMALL, of(record("D", 0, [0.8, 0.8])))
     assert cells(text, "*bad*")[11] == "0"
     assert cells(text, "good over bad")[5:] == ["not run", "0"]
     with pytest.raises(ValueError, match="no finished training"):
-        render(SMALL, of())
+        render_table(SMALL, of())
     assert of(record("D", 0, [0.5], beside=70)).records == {}
 
 
 def test_a_short_run_calls_itself_smoke() -> None:
-    assert "smoke: too short to compare" in render(SMALL, of(record("D", 0, [0.8, 0.8], smoke=True)))
+    assert "smoke: too short to compare" in render_table(SMALL, of(record("D", 0, [0.8, 0.8], smoke=True)))
 
 
 def test_records_of_other_images_are_not_mixed() -> None:
     with pytest.raises(ValueError, match="scored on different images"):
-        render(SMALL, of(record("D", 0, [0.8, 0.8]), record("D", 1, [0.8])))
+        render_table(SMALL, of(record("D", 0, [0.8, 0.8]), record("D", 1, [0.8])))
 
 
 def test_table_g_is_shares_of_pixels() -> None:
-    text = render(TABLE_G, of(record("D", 0, [0.8])))
+    text = render_table(TABLE_G, of(record("D", 0, [0.8])))
     assert cells(text, "things |") == ["things", "80.0", "20.0", "1", "95.1", "4.9"]
     assert cells(text, "stuff |")[:3] == ["stuff", "5.0", "95.0"]
     assert cells(text, "things lost")[1:] == ["**+15.0 (15.0, 15.0)**", "+4.9", "holds", "1"]
     assert "no counts by image" in text
     worse = record("D", 1, [0.8])
     worse.semantic["confusion"] = [[6, 0, 3, 1, 0], [0, 6, 1, 3, 0], [0, 0, 5, 5, 0], [1, 0, 0, 9, 0]]
-    text = render(TABLE_G, of(record("D", 0, [0.8]), worse))
+    text = render_table(TABLE_G, of(record("D", 0, [0.8]), worse))
     assert cells(text, "things |")[1:4] == ["70.0 ± 14.1", "30.0 ± 14.1", "2"]
     assert cells(text, "stuff |")[1:4] == ["5.0 ± 0.0", "95.0 ± 0.0", "2"]
     assert cells(text, "things lost")[1] == "**+25.0 (15.0, 35.0)**"
@@ -115,18 +115,18 @@ def test_table_g_counts_by_image_where_the_records_have_them() -> None:
     first, second = record("D", 0, [0.8, 0.8]), record("D", 1, [0.8, 0.8])
     for each in (first, second):
         each.semantic["sides"] = [[8, 2, 3, 7], [9, 1, 0, 10]]
-    text = render(TABLE_G, of(first, second))
+    text = render_table(TABLE_G, of(first, second))
     assert cells(text, "things lost")[1] == "+0.0 (-10.0, 10.0)"
     assert cells(text, "things lost")[3] == "tie"
     assert "over seeds and images." in text
     for each in (first, second):  # no thing in any image
         each.semantic["sides"] = [[0, 0, 3, 7], [0, 0, 0, 10]]
-    assert cells(render(TABLE_G, of(first, second)), "things lost")[1] == "–"
+    assert cells(render_table(TABLE_G, of(first, second)), "things lost")[1] == "–"
 
 
 def test_table_i_is_judged_by_stuff() -> None:
     records = [record(model, 0, [0.2, 0.8]) for model in ("D", "Panoptic FPN", "UPSNet")]
-    text = render(TABLE_I, of(*records))
+    text = render_table(TABLE_I, of(*records))
     assert cells(text, "Ours |")[1:] == ["50.0", "50.0", "100.0", "70.0", "1", "64.2; 81.4, 77.1, 78.3"]
     assert cells(text, "Ours, trimmed |")[1] == "80.0"
     assert cells(text, "Ours, trimmed |")[4] == "60.0"
@@ -135,7 +135,7 @@ def test_table_i_is_judged_by_stuff() -> None:
 
 def test_small_stuff_is_removed_first_unless_a_row_says_otherwise() -> None:
     whole, trimmed = TableRow("whole", "D", "affinity", "", trimmed=False), TableRow("row", "D", "affinity", "")
-    text = render(PaperTable("T", (whole, trimmed), ()), of(record("D", 0, [0.2, 0.8])))
+    text = render_table(PaperTable("T", (whole, trimmed), ()), of(record("D", 0, [0.2, 0.8])))
     assert cells(text, "*whole*")[4] == "50.0"
     assert cells(text, "*row*")[4] == "80.0"
     assert cells(text, "*row*")[3] == "50.0"
@@ -144,7 +144,7 @@ def test_small_stuff_is_removed_first_unless_a_row_says_otherwise() -> None:
 def test_table_1_of_half_the_trainings_renders() -> None:
     generator = np.random.default_rng(0)
     records = [record(model, 0, generator.uniform(0.5, 0.9, 6).round(4).tolist()) for model in ("A", "B", "D")]
-    text = render(TABLE_1, of(*records))
+    text = render_table(TABLE_1, of(*records))
     assert cells(text, "B over A: ")[5] in ("holds", "tie", "reversed")
     assert cells(text, "D2 over C2: ")[5] == "not run"
 

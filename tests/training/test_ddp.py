@@ -72,7 +72,7 @@ def test_a_resumed_run_of_two_processes_is_the_uninterrupted_one(ranks: list[dic
 
 
 def test_a_loss_that_is_no_number_in_one_process_stops_both(ranks: list[dict[str, Any]], folder: Path) -> None:
-    assert ranks[0]["stopped"] == "training: a loss of another process is not finite; that process says which"
+    assert "a loss of another process" in ranks[0]["stopped"]
     assert "the loss term 'semantic' is nan on image 0; batch and weights are saved" in ranks[1]["stopped"]
     assert (folder / "nonfinite.pt").is_file()
 

@@ -100,8 +100,8 @@ def test_the_linear_rule_keeps_the_epochs() -> None:
 def test_the_linear_rule_leaves_what_was_said_and_what_has_no_reference() -> None:
     own, said = linear_rule(replace(PAPER, batch_size=16, lr=0.3, iterations=7), ["lr", "iterations", "batch_size"])
     assert (own.lr, own.iterations, own.warmup) == (0.3, 7, 1000)
-    assert "lr 0.3 as you said" in said
-    assert "iterations 7 as you said" in said
+    assert "lr 0.3 " in said
+    assert "iterations 7 " in said
     assert "epochs" not in said
     assert linear_rule(PAPER) == (PAPER, "")
     accumulated = replace(PAPER, accumulation_steps=32)

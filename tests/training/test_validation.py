@@ -12,7 +12,7 @@ from unipan.analysis.evaluate import Evaluation, evaluate
 from unipan.inference import Segmenter
 from unipan.panoptic.categories import Categories
 from unipan.training.run_folder import FIGURES
-from unipan.training.validation import figures, gather, validate
+from unipan.training.validation import gather, logged_scores, validate
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_figures_are_those_of_the_evaluator(fabric: Fabric) -> None:
     scores = expected.quality["potential"].compute()
     assert scores["All"] is not None
     assert found["psi_pq"] == scores["All"].pq
-    assert found == figures(expected)
+    assert found == logged_scores(expected)
 
 
 def test_only_as_many_images_as_asked_for_evenly_spread(fabric: Fabric) -> None:
@@ -40,10 +40,10 @@ def test_only_as_many_images_as_asked_for_evenly_spread(fabric: Fabric) -> None:
     network = tiny_network(config).eval()
     segmenter = Segmenter(network, config, CATEGORIES, {}, torch.device("cpu"))
     data = Drawn([2, 0, 3, 1])
-    ends = figures(evaluate(segmenter, data, ("affinity", "potential"), [0, 3]))
+    ends = logged_scores(evaluate(segmenter, data, ("affinity", "potential"), [0, 3]))
     assert validate(fabric, network, config, CATEGORIES, data) == ends
     everything = replace(config, train=replace(config.train, validation_images=0))
-    assert validate(fabric, network, everything, CATEGORIES, data) == figures(
+    assert validate(fabric, network, everything, CATEGORIES, data) == logged_scores(
         evaluate(segmenter, data, ("affinity", "potential"))
     )
 
@@ -61,7 +61,7 @@ def test_the_data_may_list_the_classes_in_another_order(fabric: Fabric) -> None:
 
 def test_groups_without_classes_are_zero() -> None:
     empty = Evaluation.of(CATEGORIES, ("affinity", "potential"))
-    assert set(figures(empty).values()) == {0.0}
+    assert set(logged_scores(empty).values()) == {0.0}
 
 
 def test_one_process_gathers_its_own_part(fabric: Fabric, tmp_path: Path) -> None:

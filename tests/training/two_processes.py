@@ -23,7 +23,7 @@ from unipan.training.launch import Fabric, launch
 from unipan.training.run_folder import RunRecord
 from unipan.training.step import NonFiniteLossError, check_finite
 from unipan.training.trainer import Trainer
-from unipan.training.validation import figures
+from unipan.training.validation import logged_scores
 
 
 def fingerprint(tensors: dict[str, Tensor]) -> dict[str, float]:
@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
         "average": fingerprint(trainer.evaluated.state_dict()),
         "validated": counted[-1],
         "together": together,
-        "alone": figures(alone),
+        "alone": logged_scores(alone),
         "without_gradient": [name for name, p in trainer.network.named_parameters() if not p.requires_grad],
     }
     found |= {

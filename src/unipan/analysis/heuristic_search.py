@@ -35,9 +35,9 @@ def search_thresholds(
         for cell, quality in zip(cells, found, strict=True):
             result = replace(scene, config=replace(scene.config, heuristic=cell)).result("heuristic")
             quality.update(sample.truth, result, sample.name)
-    return sorted(zip(cells, found, strict=True), key=lambda pair: -_pq(pair[1]))
+    return sorted(zip(cells, found, strict=True), key=lambda pair: -_overall_pq(pair[1]))
 
 
-def _pq(quality: PanopticQuality) -> float:
+def _overall_pq(quality: PanopticQuality) -> float:
     found = quality.compute()["All"]
     return found.pq if found else 0.0

@@ -9,7 +9,7 @@ import torch
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.inference import Segmenter
 
-RESAMPLES = 1000
+TIMING_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ def time_in_turn(
     for turn in range(rounds + 1):
         for place, picture in enumerate(pictures):
             for row, (segmenter, fusion) in enumerate(segmenters.values()):
-                times[turn, place, row] = _once(segmenter, fusion, picture)
+                times[turn, place, row] = _time_scene(segmenter, fusion, picture)
     measured = 1000 * times[1:]
     totals = measured.sum(axis=-1)
     ratios = totals / totals[:, :, :1]  # round, image, network
-    drawn = np.random.default_rng(0).integers(len(pictures), size=(RESAMPLES, len(pictures)))
+    drawn = np.random.default_rng(0).integers(len(pictures), size=(TIMING_RESAMPLES, len(pictures)))
     found = {}
     for row, name in enumerate(segmenters):
         network, fusion = np.median(measured[:, :, row], axis=(0, 1)).tolist()
@@ -66,7 +66,7 @@ def time_in_turn(
     return found
 
 
-def _once(segmenter: Segmenter, fusion: str, picture: np.ndarray) -> tuple[float, float]:
+def _time_scene(segmenter: Segmenter, fusion: str, picture: np.ndarray) -> tuple[float, float]:
     start = _now(segmenter)
     scene = segmenter.scene(picture)
     middle = _now(segmenter)

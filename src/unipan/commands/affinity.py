@@ -5,11 +5,13 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag, entry
+from unipan.commands.options import CheckpointChoice, Device, Flag, entry
 
 
-def affinity(
-    checkpoint: Checkpoint,
+
+
+def draw_affinity(
+    checkpoint: CheckpointChoice,
     image: Annotated[Positional[Path], arg(metavar="IMAGE")],
     /,
     pixel: Annotated[tuple[int, int], arg(metavar="X Y")],
@@ -20,24 +22,28 @@ def affinity(
     """Draw the affinities of one pixel to all others: red attracts, blue repels, white says nothing.
 
     Args:
-        checkpoint: see `options.Checkpoint`.
+        checkpoint: see `options.CheckpointChoice`.
         image: a photograph.
         pixel: X and Y, counted from the upper left corner.
         out: the picture to write, a .png.
         plain: the colour map alone, without the greyed image below.
         device: see `options.Device`.
     """
-    import numpy as np
-
-    from unipan.files import require_file, write_atomically
-    from unipan.inference import open_segmenter
-    from unipan.panoptic.png import png_of_rgb
-    from unipan.visualization.heatmap import affinity_picture
+    from unipan.files import checkpoint_path, require_file, write_atomically
+    from unipan.panoptic.images import read_image
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
     require_file(out, "--out")
-    scene = open_segmenter(checkpoint, device).scene(image)
+    checkpoint_path(checkpoint)
+    photo = read_image(image)
+    import numpy as np
+
+    from unipan.inference import open_segmenter
+    from unipan.panoptic.png import png_of_rgb
+    from unipan.visualization.heatmap import affinity_picture
+
+    scene = open_segmenter(checkpoint, device).scene(photo)
     values = scene.affinity(*pixel)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(values), 0.995))
@@ -46,4 +52,4 @@ def affinity(
     print(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")
 
 
-main = entry(affinity, "affinity")
+main = entry(draw_affinity, "affinity")

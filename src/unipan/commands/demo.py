@@ -13,6 +13,9 @@ def demo(out: Path = Path("runs/demo"), count: int = 60, seed0: int = 2_000_000)
         count: how many scenes to draw and score.
         seed0: seed of the first scene.
     """
+    from unipan.files import require_file
+
+    require_file(out / "index.html", "--out")
     from unipan.demo.run import run_demo
 
     run_demo(out, count, seed0)

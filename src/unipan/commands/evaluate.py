@@ -4,11 +4,13 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag, FusionChoice, JsonFile, entry
+from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, entry
 
 
-def evaluate(
-    checkpoint: Checkpoint,
+
+
+def evaluate_checkpoint(
+    checkpoint: CheckpointChoice,
     data: Annotated[Positional[str], arg(metavar="DATA")] = "scenes",
     /,
     *,
@@ -22,7 +24,7 @@ def evaluate(
     """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
 
     Args:
-        checkpoint: see `options.Checkpoint`.
+        checkpoint: see `options.CheckpointChoice`.
         data: a folder with images/, panoptic/ and panoptic.json; or `scenes`, which is 200 held-out ones (seeds
             1000000..1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
@@ -41,16 +43,16 @@ def evaluate(
         require_file(json_file, "--json")
     checkpoint_path(checkpoint)
     images, note = open_data(data)
-    from unipan.analysis.evaluate import evaluate as score
+    from unipan.analysis.evaluate import evaluate
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
-        found = score(segmenter, images, [fusion], chosen, detections, step)
+        found = evaluate(segmenter, images, [fusion], chosen, detections, step)
     scores = found.to_json(fusion)
-    lines = [describe(scores), describe_confusion(scores)]
+    lines = [describe_iou_and_ap(scores), describe_confusion(scores)]
     if oracles:
         from unipan.analysis.oracles import describe_oracles, oracle_swaps
 
@@ -67,7 +69,7 @@ def evaluate(
         write_json(json_file, scores, indent=1)
 
 
-def describe(scores: dict[str, Any]) -> str:
+def describe_iou_and_ap(scores: dict[str, Any]) -> str:
     """IoU and AP as one line below the table."""
     from unipan.evaluation.pq_scores import percent
 
@@ -87,4 +89,4 @@ def describe_confusion(scores: dict[str, Any]) -> str:
     return f"things and stuff confused by V (Table G): {'; '.join(parts)}"
 
 
-main = entry(evaluate, "evaluate")
+main = entry(evaluate_checkpoint, "evaluate")

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Flag, Folder, entry
+from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, entry
 
 
-def figures(
-    checkpoint: Checkpoint,
+
+
+def write_figures(
+    checkpoint: CheckpointChoice,
     data: Annotated[Positional[str], arg(metavar="DATA")] = "scenes",
     /,
     *,
@@ -26,7 +28,7 @@ def figures(
     Examples are chosen by counting pixels against the truth, never by hand; the counts are printed.
 
     Args:
-        checkpoint: see `options.Checkpoint`.
+        checkpoint: see `options.CheckpointChoice`.
         data: images with their truth, see `unipan evaluate --help`.
         out: output folder, made if missing.
         images: how many images to measure; if DATA has more, a random sample.
@@ -68,4 +70,4 @@ def figures(
     print(f"all figures: {page}")
 
 
-main = entry(figures, "figures")
+main = entry(write_figures, "figures")

@@ -27,6 +27,7 @@ def import_(
         half: store the weights in 16 bits, half the size.
     """
     from unipan.files import require_file
+    from unipan.interop.sources import require_source
 
     kind, _, name = source.partition(":")
     if kind not in SOURCES or not name:
@@ -36,6 +37,7 @@ def import_(
     if kind == "detectron2" and file is not None:
         raise ValueError(f"--file {file}: goes with torchvision:NAME; for detectron2 give detectron2:{file}")
     require_file(out, "--out")
+    require_source(kind, name, file)
     from unipan.checkpoint import save_checkpoint
     from unipan.interop.detectron2 import from_detectron2
     from unipan.interop.torchvision import from_torchvision

@@ -9,7 +9,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unipan.config import Fusion
 
-Checkpoint = Annotated[
+CheckpointChoice = Annotated[
     Positional[str],
     arg(metavar="CHECKPOINT", help="A .safetensors file, or the name of a bundled one (`scenes`)."),
 ]

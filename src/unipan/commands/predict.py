@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Checkpoint, Device, Folder, FusionChoice, entry
+from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, entry
 
 
 def predict(
-    checkpoint: Checkpoint,
+    checkpoint: CheckpointChoice,
     images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
     /,
     *,
@@ -27,7 +27,7 @@ def predict(
     With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
     Args:
-        checkpoint: see `options.Checkpoint`.
+        checkpoint: see `options.CheckpointChoice`.
         images: photographs, or folders of them (with their subfolders).
         out: output folder, made if missing.
         like: take image ids (by file name) and categories (by name) from this ground truth, so that

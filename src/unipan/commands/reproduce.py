@@ -51,16 +51,13 @@ def reproduce(
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
     runs = runs or Path("runs/reproduce") / Path(data).name
-    from unipan.files import require_file, require_folder, write_atomically
-
-    for folder, option in () if from_records else ((records, "--records"), (runs, "--runs")):
-        require_folder(folder, option)
+    check_request(data, records, None if from_records else runs, out)
+    from unipan.files import write_atomically
     from unipan.reproduction.request import Request
     from unipan.reproduction.run import run
     from unipan.reproduction.tables import page_with
 
-    if out is not None:  # what cannot be written is said before hours of training
-        require_file(out, "--out")
+    if out is not None:
         page_with(out, dict.fromkeys(names, ""))
     request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
     tables = run(request, train=not from_records)
@@ -68,6 +65,26 @@ def reproduce(
     if out is not None:
         write_atomically(out, page_with(out, tables).encode())
         print(f"written to {out}", file=sys.stderr)
+
+
+def check_request(data: str, records: Path, runs: Path | None, out: Path | None) -> None:
+    """Look, before torch is imported, whether everything can be read and written; `runs` is None if nothing is trained.
+
+    Raises:
+        FileNotFoundError, ValueError: what cannot.
+    """
+    from unipan.datasets.sources import is_scenes, train_and_val
+    from unipan.files import require_file, require_folder
+
+    if runs is not None:
+        require_folder(records, "--records")
+        require_folder(runs, "--runs")
+    elif not records.is_dir():
+        raise FileNotFoundError(f"--records {records}: no such folder; run without --from-records first")
+    if not is_scenes(data):
+        train_and_val(data)
+    if out is not None:
+        require_file(out, "--out")
 
 
 main = entry(reproduce, "reproduce")

@@ -7,7 +7,9 @@ from tyro.conf import arg
 from unipan.commands.options import Folder, entry
 
 
-def scenes(
+
+
+def write_scenes(
     *,
     out: Folder,
     count: Annotated[int, arg(metavar="N")] = 100,
@@ -47,4 +49,4 @@ def scenes(
     print(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")
 
 
-main = entry(scenes, "scenes")
+main = entry(write_scenes, "scenes")

@@ -3,7 +3,7 @@
 import sys
 
 from unipan.presets import BASELINES, PRESETS, split_baseline
-from unipan.training.options import parse
+from unipan.training.options import check_run, parse
 
 
 def main(arguments: list[str]) -> int:
@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
     if not options.data:
         print(f"unipan: train {arguments[0]}: --data DIR is needed, a folder in COCO panoptic format", file=sys.stderr)
         return 2
+    check_run(options)
     from unipan.training.session import train
 
     train(options)

@@ -1,5 +1,5 @@
-"""From a dataset to batches, in an order that depends on the seed and the position alone, so that a run resumes
-exactly and any number of processes sees the same images."""
+"""Training batches in an order that depends only on seed and position, so that runs resume exactly and any number of
+processes sees the same images."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from unipan.structures import ImageBatch, Target
 
 
 class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
-    """An endless stream of transformed samples: position p is image p mod len of the epoch's own permutation.
+    """An endless stream of transformed samples: position p is entry p mod len of its epoch's permutation.
 
     Args:
         data: the images.
@@ -37,15 +37,15 @@ class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
     def __getitem__(self, position: int) -> tuple[Tensor, str, Target]:
         epoch, place = divmod(position, len(self.data))
         sample = self.data[int(self._permutation(epoch)[place])]
-        seed = _mix(self.seed, position)
+        seed = _mixed_seed(self.seed, position)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             image, target = self.transform(sample)
-        return image, sample.name, replace(target, seed=_mix(seed, 1))
+        return image, sample.name, replace(target, seed=_mixed_seed(seed, 1))
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(_mix(self.seed, -1 - epoch))
+            generator = torch.Generator().manual_seed(_mixed_seed(self.seed, -1 - epoch))
             self._epoch, self._order = epoch, torch.randperm(len(self.data), generator=generator)
         return self._order
 
@@ -59,7 +59,7 @@ def rank_positions(start: int, end: int, batch: int, rank: int, world: int) -> I
 
 
 def training_loader(stream: TrainingStream, positions: Iterable[int], batch: int, workers: int) -> "DataLoader[Any]":
-    """Batches of `batch` images (of this process and this backward pass)."""
+    """Batches of `batch` images, for one backward pass of this process."""
     return DataLoader(
         stream,
         batch_size=batch,
@@ -71,12 +71,12 @@ def training_loader(stream: TrainingStream, positions: Iterable[int], batch: int
 
 
 def collate_training(parts: list[tuple[Tensor, str, Target]]) -> tuple[ImageBatch, list[Target]]:
-    """Images padded to one size; targets keep their own."""
+    """Images padded to a common size; targets keep theirs."""
     return collate([(image, name) for image, name, _ in parts]), [target for _, _, target in parts]
 
 
-def _mix(seed: int, position: int) -> int:
-    """One 63-bit seed from two numbers (splitmix64's finaliser), so that neighbours are unrelated."""
+def _mixed_seed(seed: int, position: int) -> int:
+    """One 63-bit seed from two numbers (splitmix64's finaliser), so that neighbouring seeds are unrelated."""
     z = (seed * 0x9E3779B97F4A7C15 + position * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64

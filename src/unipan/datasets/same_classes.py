@@ -42,11 +42,14 @@ def same_classes(old: Categories, new: Categories) -> dict[int, int]:
     taken = set(found.values())
     rest = {index: normalised(c.name) for index, c in enumerate(new) if index not in found}
     left = {normalised(c.name): index for index, c in enumerate(old) if index not in taken}
-    here, there = _once(rest.values()), _once(normalised(c.name) for i, c in enumerate(old) if i not in taken)
+    here, there = (
+        _unambiguous(rest.values()),
+        _unambiguous(normalised(c.name) for i, c in enumerate(old) if i not in taken),
+    )
     return found | {index: left[name] for index, name in rest.items() if name in here and name in there}
 
 
-def _once(names: Iterable[str]) -> set[str]:
+def _unambiguous(names: Iterable[str]) -> set[str]:
     return {name for name, count in Counter(names).items() if count == 1}
 
 

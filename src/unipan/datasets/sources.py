@@ -1,9 +1,10 @@
 """What DATA means on the command line: a folder in COCO panoptic format, or seeds of the scene generator."""
 
 import re
+from pathlib import Path
 
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.listed_dataset import ListedDataset
 from unipan.datasets.formats.registry import open_dataset, readable, split_prefix
@@ -21,7 +22,7 @@ def is_scenes(source: str) -> bool:
 
 
 def seeds_of(source: str, default: range) -> range:
-    """The seeds of `scenes` (the default ones) or `scenes:FIRST-LAST`.
+    """The seeds of `scenes` (`default`) or of `scenes:FIRST-LAST`.
 
     Raises:
         ValueError: not two numbers in order.
@@ -32,6 +33,37 @@ def seeds_of(source: str, default: range) -> range:
     if found is None or int(found[2]) < int(found[1]):
         raise ValueError(f"{source}: write scenes:FIRST-LAST with two seeds in order, like scenes:1000000-1000199")
     return range(int(found[1]), int(found[2]) + 1)
+
+
+def require_data(source: str) -> None:
+    """Look whether DATA is there, without reading it.
+
+    Raises:
+        FileNotFoundError: it is not.
+        ValueError: an unknown format, or see `seeds_of`.
+    """
+    if is_scenes(source):
+        seeds_of(source, TEST_SEEDS)
+        return
+    name, path = split_prefix(source, readable())
+    if name is None and not is_cityscapes(path):
+        require_panoptic_json(path / "panoptic.json")
+    elif not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+
+
+def train_and_val(source: str) -> tuple[Path, Path]:
+    """The two halves of a dataset for `unipan reproduce`.
+
+    Raises:
+        FileNotFoundError: the folder has no train/ and val/.
+    """
+    train, val = Path(source) / "train", Path(source) / "val"
+    if not (train.is_dir() and val.is_dir()):
+        raise FileNotFoundError(
+            f"--data {source}: give `scenes`, or a folder with train/ and val/ in COCO panoptic format"
+        )
+    return train, val
 
 
 def open_data(source: str) -> tuple[PanopticData, str]:
@@ -70,7 +102,7 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
 
     Raises:
         FileNotFoundError, ValueError: see `CocoPanoptic` and `seeds_of`; also training seeds that are held out, seeds
-            that stand on both sides, or lists of classes that differ.
+            that are in both, or lists of classes that differ.
     """
     if is_scenes(source):
         seeds = seeds_of(source, TRAINING_SEEDS)
@@ -100,13 +132,13 @@ def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticD
 
 
 def is_whole_cityscapes(source: str) -> bool:
-    """Whether DATA is a Cityscapes folder and none of its splits: then train is trained on and val validated on."""
+    """Whether DATA is a whole Cityscapes folder rather than a split: its train and val are used, respectively."""
     name, path = split_prefix(source, readable())
     return name in (None, "cityscapes") and is_cityscapes(path) and not is_split(path)
 
 
 def spell_source(data: PanopticData, source: str) -> str:
-    """What notes call a dataset: with its split, where DATA does not name one."""
+    """The name of a dataset in notes: with its split if DATA does not name one."""
     return str(data.source) if isinstance(data, ListedDataset) and data.source.is_dir() else source
 
 
@@ -132,5 +164,5 @@ def spell_classes(categories: Categories) -> str:
 
 
 def spell(seeds: range) -> str:
-    """A range as a reader counts."""
+    """A range with its last number included."""
     return f"{seeds[0]}..{seeds[-1]}"

@@ -30,14 +30,14 @@ from unipan.visualization.pages import CaptionedImage, GalleryPage, ImageRow, Sc
 from unipan.visualization.palette import colors_like, instance_color, segment_colors
 from unipan.visualization.regions import box_mask, deepest, own_box
 
-FUSIONS: dict[Fusion, tuple[str, str]] = {
+SHOWN_FUSIONS: dict[Fusion, tuple[str, str]] = {
     "heuristic": ("Heuristic fusion", "rules of Panoptic FPN"),
     "potential": ("Argmax of Ψ", "boxes, masks and classes"),
     "affinity": ("Argmax of P", "Ψ revised by affinities"),
 }
 """In the order of the table: the paper's result stands last."""
 
-LEAD = (
+DEMO_LEAD = (
     "The network sees each scene once. Its boxes, masks and classes give a first guess Ψ with one channel for every "
     "detected object and every stuff class. Its affinities, learned between all pairs of pixels, then revise that "
     "guess: P = Ψ + AΨ, and the map is the argmax of P. No rule pastes, sorts or trims anything, and the network was "
@@ -52,7 +52,7 @@ Intervals = dict[str, dict[str, Interval] | None]
 """Scores of one fusion, by group, then metric."""
 SHOWN_WIDTH = 768
 """Pictures are enlarged to about this width in pixels, so that boxes and names stay sharp."""
-FEWEST_PIXELS = 12
+FEWEST_MARKED_PIXELS = 12
 """Fewer pixels outside a box, or under other boxes, are not worth a cross."""
 
 
@@ -93,10 +93,10 @@ def run_demo(
     require_file(out / "index.html", "--out")
     console = Console()
     segmenter = segmenter or Segmenter.load("scenes")
-    run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in FUSIONS})
+    run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in SHOWN_FUSIONS})
     scenes = Scenes(range(seed0, seed0 + count))
     for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
-        _score(run, sample, show=number < shown)
+        _score_scene(run, sample, show=number < shown)
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
     note = _scores_note(run, seed0, count)
     console.print(score_table(found))
@@ -107,11 +107,11 @@ def run_demo(
     return page
 
 
-def _score(run: DemoRun, sample: Sample, show: bool) -> None:
+def _score_scene(run: DemoRun, sample: Sample, show: bool) -> None:
     """Run one scene through the network and count its three maps."""
     start = time.perf_counter()
     scene = run.segmenter.scene(sample.image)
-    results = {fusion: scene.result(fusion) for fusion in FUSIONS}
+    results = {fusion: scene.result(fusion) for fusion in SHOWN_FUSIONS}
     run.seconds += time.perf_counter() - start
     matched = {
         fusion: len(run.qualities[fusion].update(sample.truth, result, sample.name).truth)
@@ -126,7 +126,7 @@ def score_table(found: Mapping[Fusion, Intervals]) -> Table:
     headers = [metric.upper() for metric in METRICS]
     table = Table("", "fusion", *headers, title="Panoptic quality in %, with 95% intervals", box=box.SIMPLE_HEAD)
     for group in GROUPS:
-        for fusion in FUSIONS:
+        for fusion in SHOWN_FUSIONS:
             each = found[fusion][group]
             cells = ["-" if each is None else str(each[metric]) for metric in METRICS]
             table.add_row(group if fusion == "heuristic" else "", fusion, *cells, end_section=fusion == "affinity")
@@ -161,7 +161,11 @@ def scene_row(
     limit = float(np.quantile(np.abs(affinity), 0.995))
     size = image.shape[:2]
     pictures = [
-        ("Image and boxes", mark(_boxes(image, scene.detections, scene, factor), *place), "the cross marks one pixel"),
+        (
+            "Image and boxes",
+            mark(_draw_detections(image, scene.detections, scene, factor), *place),
+            "the cross marks one pixel",
+        ),
         (
             "Affinities of the crossed pixel",
             affinity_picture(affinity, place, image, limit),
@@ -173,7 +177,7 @@ def scene_row(
             f"{len(sample.truth)} segments",
         ),
     ]
-    for fusion, (name, _) in FUSIONS.items():
+    for fusion, (name, _) in SHOWN_FUSIONS.items():
         result = results[fusion]
         picture = overlay(image, resize_map(result, size), colors_like(result, sample.truth))
         detail = f"{matched[fusion]} of {len(sample.truth)} segments found, {100 * np.mean(result.ids == 0):.0f} % void"
@@ -182,7 +186,7 @@ def scene_row(
     return ImageRow(f"Scene {sample.image_id:,}", images, reason)
 
 
-def _boxes(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> np.ndarray:
+def _draw_detections(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> np.ndarray:
     categories = [scene.categories[index] for index in found.classes.tolist()]
     labels = [f"{c.name} {score:.2f}" for c, score in zip(categories, found.scores.tolist(), strict=True)]
     colors = [instance_color(category.color, 0) for category in categories]
@@ -214,7 +218,7 @@ def pixel_to_mark(truth: PanopticMap, found: Detections) -> tuple[int, int, str]
     ):
         areas = [int(region.sum()) for region in regions]
         best = int(np.argmax(areas))
-        if areas[best] >= FEWEST_PIXELS:
+        if areas[best] >= FEWEST_MARKED_PIXELS:
             return *deepest(regions[best]), sentence.format(things[best].category.name)
     return *deepest(truth.ids == things[0].id), f"The cross is on a {things[0].category.name}."
 
@@ -225,8 +229,8 @@ def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> Gallery
     return GalleryPage(
         title="Street scenes, one network, three fusions",
         kicker="unipan · unified panoptic segmentation",
-        lead=LEAD,
-        scores=[ScoreRow(name, what, found[fusion]) for fusion, (name, what) in FUSIONS.items()],
+        lead=DEMO_LEAD,
+        scores=[ScoreRow(name, what, found[fusion]) for fusion, (name, what) in SHOWN_FUSIONS.items()],
         scores_note=note,
         rows=run.rows,
         legend=[(category.name, category.color) for category in segmenter.categories],

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from unipan.config import Config, Fusion
 from unipan.fusion.argmax import affinity, potential
-from unipan.fusion.heuristic import heuristic
-from unipan.fusion.upsnet import upsnet
+from unipan.fusion.heuristic import heuristic_fusion
+from unipan.fusion.upsnet import upsnet_fusion
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 from unipan.structures import Geometry, PanopticOutput
@@ -17,6 +17,6 @@ from unipan.structures import Geometry, PanopticOutput
 FUSIONS: dict[Fusion, Callable[[PanopticOutput, Categories, Geometry, Config], PanopticMap]] = {
     "affinity": affinity,
     "potential": potential,
-    "heuristic": heuristic,
-    "upsnet": upsnet,
+    "heuristic": heuristic_fusion,
+    "upsnet": upsnet_fusion,
 }

@@ -17,7 +17,7 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.structures import Detections, Geometry, PanopticOutput
 
-TILE = 4_000_000
+CHUNK = 4_000_000
 """Interpolated values that exist at once, whatever the image's size."""
 
 
@@ -66,15 +66,15 @@ def sample_axis(cells: int, input_side: int, image_side: int, stride: int, devic
 
 def upsample(values: Float[Tensor, "h w"], grid: Grid) -> Float[Tensor, "H W"]:
     """One map of the grid, bilinearly at the pixels of the image."""
-    tall = _mix(values[grid.rows.low], values[grid.rows.high], grid.rows.weight[:, None])
-    return _mix(tall[:, grid.columns.low], tall[:, grid.columns.high], grid.columns.weight)
+    tall = _interpolate(values[grid.rows.low], values[grid.rows.high], grid.rows.weight[:, None])
+    return _interpolate(tall[:, grid.columns.low], tall[:, grid.columns.high], grid.columns.weight)
 
 
 def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:
     """Upsample bilinearly, then argmax over the channels, without ever holding K x H x W values.
 
     A channel that wins in all four cells around a pixel wins there too, because the interpolation is a convex
-    combination; so only pixels whose four cells disagree (mostly outlines) are interpolated, `TILE` values at a time.
+    combination; so only pixels whose four cells disagree (mostly outlines) are interpolated, `CHUNK` values at a time.
     """
     count, _, width = channels.shape
     rows, columns = grid.rows, grid.columns
@@ -84,13 +84,13 @@ def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:
     agree = (upper == lower)[:, columns.low] & (result == upper[:, columns.high]) & (result == lower[:, columns.high])
     open_pixels = (~agree).flatten().nonzero().squeeze(1)
     cells = channels.flatten(1).T.contiguous()
-    for pixels in torch.split(open_pixels, max(TILE // count, 1)):
+    for pixels in torch.split(open_pixels, max(CHUNK // count, 1)):
         y, x = pixels // result.shape[1], pixels % result.shape[1]
         above, below = rows.low[y] * width, rows.high[y] * width
         left, right, across = columns.low[x], columns.high[x], columns.weight[x, None]
-        top = _mix(cells[above + left], cells[above + right], across)
-        bottom = _mix(cells[below + left], cells[below + right], across)
-        result.view(-1)[pixels] = _mix(top, bottom, rows.weight[y, None]).argmax(1)
+        top = _interpolate(cells[above + left], cells[above + right], across)
+        bottom = _interpolate(cells[below + left], cells[below + right], across)
+        result.view(-1)[pixels] = _interpolate(top, bottom, rows.weight[y, None]).argmax(1)
     return result
 
 
@@ -182,7 +182,7 @@ def _segments(
     )
 
 
-def _mix(low: Tensor, high: Tensor, weight: Tensor) -> Tensor:
+def _interpolate(low: Tensor, high: Tensor, weight: Tensor) -> Tensor:
     # Written as a sum of products, not as torch.lerp: it is monotone in both ends also after rounding, which the
     # shortcut of `argmax` relies on.
     return low * (1 - weight) + high * weight

@@ -16,10 +16,10 @@ from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.structures import Detections, Geometry, PanopticOutput
 
-Ids = Int32[np.ndarray, "H W"]
+IdMap = Int32[np.ndarray, "H W"]
 
 
-def heuristic(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
+def heuristic_fusion(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
     """Heuristic fusion; it has a score threshold of its own, so it starts from all candidates."""
     semantic = crop(output.semantic[0], geometry.input_size, geometry.stride)
     return merge(output.candidates[0], semantic, categories, config.heuristic, geometry)
@@ -61,7 +61,7 @@ def merge(
     return numbered_map(ids, found)
 
 
-def numbered_map(ids: Ids, found: list[tuple[Category, float]]) -> PanopticMap:
+def numbered_map(ids: IdMap, found: list[tuple[Category, float]]) -> PanopticMap:
     """The map of segments 1, 2, ... with these categories and scores."""
     segments = dict(enumerate(found, start=1))
     categories = {key: category for key, (category, _) in segments.items()}
@@ -69,7 +69,7 @@ def numbered_map(ids: Ids, found: list[tuple[Category, float]]) -> PanopticMap:
 
 
 def _paint_things(
-    ids: Ids,
+    ids: IdMap,
     detections: Detections,
     categories: Categories,
     limits: HeuristicConfig,
@@ -97,7 +97,7 @@ def _paint_things(
 
 
 def paint_stuff(
-    ids: Ids,
+    ids: IdMap,
     labels: np.ndarray,
     confidence: np.ndarray,
     categories: Categories,

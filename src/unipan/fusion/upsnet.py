@@ -24,7 +24,7 @@ from unipan.panoptic.maps import PanopticMap
 from unipan.structures import Detections, Geometry, PanopticOutput
 
 
-def upsnet(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
+def upsnet_fusion(output: PanopticOutput, categories: Categories, geometry: Geometry, config: Config) -> PanopticMap:
     """UPSNet's fusion; it has a score threshold of its own and makes Psi anew at the image's size."""
     semantic = crop(output.semantic[0], geometry.input_size, geometry.stride)
     limits, area = config.upsnet, config.heuristic.min_stuff_area

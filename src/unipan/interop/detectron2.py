@@ -1,17 +1,19 @@
 """detectron2's `panoptic_fpn_R_50_1x`, `R_50_3x` and `R_101_3x` as our Panoptic FPN.
 
 Names, shapes and conventions are from detectron2's public documentation and configurations (MODEL_ZOO.md and
-configs/COCO-PanopticSegmentation); the files themselves were never at hand, so the result says that it is unverified.
+configs/COCO-PanopticSegmentation); the files themselves were not available to us, so the
+result is marked as unverified.
 
-What differs there, and what becomes of it:
-- pixels are BGR, 0..255, minus a mean: conv1's input channels are turned, mean and std are the network's own buffers;
-- the stride stands in the 1x1 (`backbone.stride_in_1x1`), RoIAlign is the aligned one (`detection.roi_aligned`),
+Differences from our conventions, and how each is handled:
+- pixels are BGR, 0..255, minus a mean: conv1's input channels are reversed, mean and std are buffers of the network;
+- the stride is in the 1x1 convolution (`backbone.stride_in_1x1`), RoIAlign is aligned (`detection.roi_aligned`),
   anchors are exact (`detection.exact_anchors`);
-- the background is the last class; here, in torchvision's parts, it is the first;
+- the background is the last class; here, as in torchvision, it is the first;
 - V has 54 channels: channel 0 is "some thing", then 53 stuff classes. Here every thing class gets a copy of channel 0.
   A pixel's winner is stuff exactly when it was there, so heuristic fusion does the same, and since Psi's channels
-  share the softmax's denominator, so does argmax of Psi (variant B). V never said which thing it means, and does not
-  now: its IoU of thing classes means nothing, and the scores of stuff, a softmax over all channels, are too low.
+  share the softmax's denominator, so does argmax of Psi (variant B). V does not say which
+  thing it means: its IoU of thing classes is meaningless, and the scores of stuff, a softmax over all channels, are
+  too low.
 """
 
 import re
@@ -35,7 +37,9 @@ from unipan.presets import coco, panoptic_fpn
 
 KIND = "a Panoptic FPN of detectron2 (panoptic_fpn_R_50 or R_101 on COCO)"
 MEAN_BGR = (103.53, 116.28, 123.675)
-UNVERIFIED = "unverified numerically: made from detectron2's public documentation, never compared with its own output"
+UNVERIFIED_DETECTRON2 = (
+    "unverified numerically: made from detectron2's public documentation, never compared with its own output"
+)
 Depth = Literal[50, 101]
 DEPTHS: dict[int, Depth] = {BLOCKS[50][1][2]: 50, BLOCKS[101][1][2]: 101}
 """Blocks of res4 -> depth."""
@@ -43,7 +47,7 @@ RESNET = "backbone.bottom_up"
 ANCHORS = "proposal_generator.anchor_generator.cell_anchors."
 
 
-def config_of(depth: Depth) -> Config:
+def detectron2_config(depth: Depth) -> Config:
     """Our Panoptic FPN with detectron2's conventions."""
     base = panoptic_fpn(coco())
     return replace(
@@ -82,7 +86,7 @@ def import_detectron2(tensors: Mapping[str, Tensor], origin: str) -> Imported:
     Raises:
         ValueError: another network, or tensors that are missing, left over or of another shape.
     """
-    categories, config = coco_categories(), config_of(depth_of(tensors, origin))
+    categories, config = coco_categories(), detectron2_config(depth_of(tensors, origin))
     with torch.device("meta"):
         own = build_network(config, categories).state_dict()
     given = filled(without_constants(tensors, config, origin))
@@ -93,7 +97,7 @@ def import_detectron2(tensors: Mapping[str, Tensor], origin: str) -> Imported:
     state["mean"] = torch.tensor(MEAN_BGR[::-1]).view(3, 1, 1) / 255
     state["std"] = torch.full((3, 1, 1), 1 / 255)
     state["temperature"] = torch.tensor(1.0)
-    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
+    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED_DETECTRON2}, len(tensors))
 
 
 def depth_of(tensors: Mapping[str, Tensor], origin: str) -> Depth:
@@ -108,7 +112,7 @@ def depth_of(tensors: Mapping[str, Tensor], origin: str) -> Depth:
 
 
 def without_constants(tensors: Mapping[str, Tensor], config: Config, origin: str) -> dict[str, Tensor]:
-    """The tensors without anchors and pixel mean, which older files carry along: they must be those of the config."""
+    """The tensors without the anchors and pixel mean that older files contain; these must agree with the config."""
     cells = build_anchors(config.detection).cell_anchors
     constants = {f"{ANCHORS}{level}": cell for level, cell in enumerate(cells)}
     constants |= {"pixel_mean": torch.tensor(MEAN_BGR), "pixel_std": torch.ones(3)}
@@ -127,7 +131,7 @@ def without_constants(tensors: Mapping[str, Tensor], config: Config, origin: str
 
 
 def filled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with the batch-norm statistics that files from Caffe leave out altogether: mean 0, variance 1."""
+    """The tensors with the batch norm statistics that files from Caffe omit: mean 0, variance 1."""
     complete = dict(tensors)
     if not any(name.endswith(("running_mean", "running_var")) for name in tensors):
         for name, scale in tensors.items():
@@ -139,7 +143,7 @@ def filled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def resnet_moves(depth: int) -> list[Move]:
-    """The ResNet: res2..res5 are layer1..layer4, a convolution's norm is a module of its own, the stem reads RGB."""
+    """The ResNet: res2..res5 are layer1..layer4, norms are separate modules, and the stem reads RGB."""
     ours = "backbone.resnet"
     moves = [Move(f"{RESNET}.stem.conv1.weight", f"{ours}.conv1.weight", partial(torch.flip, dims=(1,)))]
     moves += moves_of(f"{RESNET}.stem.conv1.norm", f"{ours}.bn1", NORM)
@@ -187,7 +191,7 @@ def detection_moves(config: Config, things: int) -> list[Move]:
 
 
 def semantic_moves(config: Config, things: int, stuff: int) -> list[Move]:
-    """The semantic head: stages at 0, 2, 4 of every level, between them the doublings, which have no weights."""
+    """The semantic head: stages at 0, 2, 4 of every level, with upsampling, which has no weights, in between."""
     moves = []
     for doublings, level in enumerate(("p2", "p3", "p4", "p5")):
         for stage in range(max(1, doublings)):
@@ -202,5 +206,5 @@ def semantic_moves(config: Config, things: int, stuff: int) -> list[Move]:
 
 
 def each_thing(rows: Float[Tensor, "L ..."], things: int) -> Float[Tensor, "N ..."]:
-    """The row of "some thing", which comes first, once for every thing class; then the stuff."""
+    """The first row, "some thing", repeated for every thing class, followed by the rows of stuff."""
     return torch.cat([rows[:1].expand(things, *rows.shape[1:]), rows[1:]])

@@ -1,4 +1,4 @@
-"""From the names of another code base to ours, every tensor accounted for."""
+"""Renaming of weights from another code base to ours, with every tensor accounted for."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ LAYER = ("weight", "bias")
 
 @dataclass(frozen=True)
 class Move:
-    """One tensor's way.
+    """How one tensor gets from the source to our network.
 
     Attributes:
-        source: its name there.
+        source: its name in the source.
         target: its name in our network.
-        change: what becomes of it in 32 bits; by default nothing else.
-        shape: what it must have there; None where it is the target's.
+        change: applied to its values, in 32 bits; by default nothing.
+        shape: required of the source; None means the shape of the target.
     """
 
     source: str
@@ -35,14 +35,14 @@ class Move:
 
 @dataclass(frozen=True)
 class Imported:
-    """What `save_checkpoint` needs.
+    """What `save_checkpoint` needs to write an imported network.
 
     Attributes:
         state: our network's state dict.
         config: our network's.
-        categories: in the order of its rows.
+        categories: in the order of the network's classes.
         metrics: where it came from (`imported`) and what was verified of it (`status`).
-        moved: how many tensors came from there.
+        moved: how many tensors were taken from the source.
     """
 
     state: dict[str, Tensor]
@@ -60,14 +60,14 @@ def moves_of(source: str, target: str, parts: Iterable[str] = LAYER) -> list[Mov
 def translate(
     moves: Iterable[Move], tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], origin: str, kind: str
 ) -> dict[str, Tensor]:
-    """Our names and shapes, in 32 bits.
+    """The tensors under our names and in our shapes, in 32 bits.
 
     Args:
-        moves: one for every tensor that there must be.
-        tensors: what there is.
+        moves: one for every tensor that is expected.
+        tensors: those of the source.
         own: our network's state dict.
         origin: what error messages call the file.
-        kind: what they say it should be.
+        kind: what the file should be, for error messages.
 
     Raises:
         ValueError: a tensor is missing, left over, of another shape, or not of finite numbers.
@@ -75,7 +75,7 @@ def translate(
     named = {move.source: move for move in moves}
     shapes = {name: move.shape or tuple(own[move.target].shape) for name, move in named.items()}
     problems = misfits(shapes, tensors)
-    if not problems:  # only then is it worth looking at every number
+    if not problems:  # only now is it worth checking every number
         problems = [problem for name, tensor in tensors.items() if (problem := _not_numbers(name, tensor))]
     if problems:
         raise ValueError(f"{origin}: not {kind} ({first_of(problems)}); give the file as it was published")
@@ -90,11 +90,11 @@ def _not_numbers(name: str, tensor: Tensor) -> str:
 
 
 def background_first(rows: Float[Tensor, "A ..."]) -> Float[Tensor, "A ..."]:
-    """Rows of classes whose last is the background, with it in front, where torchvision has it."""
+    """Rows of classes with the background moved from the end to the front, where torchvision has it."""
     return torch.cat([rows[-1:], rows[:-1]])
 
 
 def without_background(deltas: Float[Tensor, "R ..."], classes: int) -> Float[Tensor, "Q ..."]:
-    """Box deltas of `classes` classes behind four rows of zeros: torchvision keeps four for the background too, which
-    nothing reads."""
+    """Box deltas of `classes` classes, preceded by four rows of zeros: torchvision stores deltas for the background
+    too, but never reads them."""
     return torch.cat([torch.zeros_like(deltas[: len(deltas) // classes]), deltas])

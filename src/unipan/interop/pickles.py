@@ -1,7 +1,7 @@
-"""Weight files of others, read without running anything that stands in them.
+"""Weight files of other programs, read without running any code they contain.
 
-A pickle may name any function to be called while it is read. This reader knows arrays and plain containers; every
-other name is refused. Not even numpy's own unpickling runs: shapes, types and bytes are taken apart here.
+A pickle can name any function, which is then called while it is read. This reader knows only arrays and plain
+containers and refuses every other name. Not even numpy's own unpickling runs: shapes, types and bytes are decoded here.
 """
 
 import io
@@ -19,9 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from unipan.files import require_weights
+
 NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 NESTED = ("model", "state_dict")
-"""Under which key training programs keep the weights next to the state of their optimiser."""
+"""The keys under which training programs store weights next to the state of the optimiser."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -31,8 +33,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         FileNotFoundError: no such file.
         ValueError: another kind of file, a pickle that asks for anything but arrays, or values that are no tensors.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"weights {path}: there is no such file; give a .pkl, .pth or .safetensors file")
+    require_weights(path, "a .pkl, .pth or .safetensors file")
     readers: dict[str, Callable[[Path], Any]] = {
         ".pkl": lambda path: load_pickle(path.read_bytes()),
         ".pth": partial(torch.load, map_location="cpu", weights_only=True),
@@ -43,7 +44,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"weights {path}: unknown kind of file; give one that ends in {', '.join(readers)}")
     try:
         content = readers[path.suffix](path)
-    # What a broken or hostile file can make a reader raise; none of it is a fault of this program.
+    # What a broken or malicious file can make a reader raise; none of these is a bug here.
     except (
         pickle.UnpicklingError, SafetensorError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError,
         MemoryError, RecursionError, RuntimeError, TypeError, ValueError,
@@ -95,7 +96,7 @@ class _Maker:
 
 
 class _Named(dict[Any, Any]):
-    """A dict or OrderedDict; torch hangs its versions on state dicts, which nobody needs."""
+    """A dict or OrderedDict; torch attaches version numbers to state dicts, which are not needed."""
 
     def __setstate__(self, state: Any) -> None:
         pass

@@ -1,16 +1,16 @@
 """torchvision's COCO Mask R-CNN and Faster R-CNN (ResNet-50 FPN, first version) as our backbone and detector.
 
-The parts are torchvision's own here too, so names and numbers move one to one but for four things:
+Our detector is built from torchvision's parts, so names and values carry over one to one, with four exceptions:
 - its classes are COCO's ids 0..90, background first; those that COCO never used are dropped, and with them their
   (tiny) share of the softmax;
-- its published weights are for a batch norm without epsilon; ours has one, which is taken off the variance;
-- our squeeze-and-excite starts as a factor of one half, and P5's lateral twice as large: together exactly nothing,
-  and a gradient for both;
-- the semantic decoder and the affinity head are ours and start afresh. Stuff starts two below things in V, so that
-  heuristic fusion leaves the pixels between the objects void, until V has learned something to say of them.
+- its published weights are for a batch norm without epsilon; ours has one, which is subtracted from the variance;
+- our squeeze-and-excite starts as a factor of one half and P5's lateral connection is doubled: together this is the
+  identity, and both receive a gradient;
+- the semantic decoder and the affinity head are ours and start untrained. The logits of stuff start two below those of
+  things in V, so that heuristic fusion leaves the pixels between the objects void until V has been trained.
 
-Tests hold backbone and detector to torchvision's own on random weights; the published files were never at hand, so the
-result says that it is unverified.
+Tests compare backbone and detector with torchvision's own on random weights; the published files were not available
+to us, so the result is marked as unverified.
 """
 
 from collections.abc import Mapping
@@ -29,23 +29,23 @@ from unipan.config import Config
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.interop.moves import Imported, Move, moves_of, translate
 from unipan.interop.pickles import read_tensors
+from unipan.interop.sources import require_source
 from unipan.models.pretrained import download
 from unipan.panoptic.categories import Categories
 from unipan.presets import coco
 
-NAMES = ("maskrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn")
-UNVERIFIED = (
-    "unverified numerically: the published file was never at hand; backbone and detector are as torchvision's own on "
+UNVERIFIED_TORCHVISION = (
+    "unverified numerically: the published file was not available; backbone and detector are as torchvision's own on "
     "random weights (tests); the semantic decoder, squeeze-and-excite and the affinity head are untrained"
 )
 COCO_IDS = 91
-"""Outputs there: the background and COCO's ids 1..90."""
+"""Outputs of torchvision's heads: the background and COCO's ids 1..90."""
 OUR_EPSILON = 1e-5
 RESERVE = 2.0
-"""By how much an untrained V prefers things; its random logits differ by some tenths."""
+"""By how much an untrained V prefers things; its random logits differ by a few tenths."""
 
 
-def config_of(name: str) -> Config:
+def torchvision_config(name: str) -> Config:
     """The paper's COCO network; with Faster R-CNN it is mask-free. Until it is trained, use heuristic fusion."""
     base = coco()
     masks = name.startswith("mask")
@@ -64,12 +64,8 @@ def from_torchvision(name: str, file: Path | None = None) -> Imported:
         FileNotFoundError: there is no such file, or the download fails.
         ValueError: a model whose layers our detector does not have, or weights of another one.
     """
+    require_source("torchvision", name, file)
     origin = f"torchvision:{name}"
-    if name not in NAMES:
-        raise ValueError(
-            f"{origin}: only {' and '.join(NAMES)} have our detector's layers (the _v2 models have batch norm in the "
-            "FPN and four convolutions in the box head); give one of them"
-        )
     tensors = download(name, "COCO_V1", origin, "with --file") if file is None else read_tensors(file)
     return import_torchvision(model_of(name, tensors, origin), name, origin)
 
@@ -99,13 +95,13 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
 
     Args:
         model: torchvision's, with its weights.
-        name: one of `NAMES`.
+        name: one of `sources.NAMES`.
         origin: what error messages and the metrics call it.
 
     Raises:
         ValueError: tensors that are missing, left over or of another shape.
     """
-    categories, config = coco_categories(), config_of(name)
+    categories, config = coco_categories(), torchvision_config(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(config, categories)
@@ -120,15 +116,15 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
     }
     tensors = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
     state = own | translate(
-        network_moves(tensors, norms, categories, config), tensors, own, origin, f"torchvision's {name}"
+        torchvision_moves(tensors, norms, categories, config), tensors, own, origin, f"torchvision's {name}"
     )
-    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED}, len(tensors))
+    return Imported(state, config, categories, {"imported": origin, "status": UNVERIFIED_TORCHVISION}, len(tensors))
 
 
-def network_moves(
+def torchvision_moves(
     tensors: Mapping[str, Tensor], norms: Mapping[str, float], categories: Categories, config: Config
 ) -> list[Move]:
-    """Every tensor's way."""
+    """The move of every tensor."""
     rows = torch.tensor([0, *(thing.id for thing in categories.things)])
     features = config.detection.box_features
     head, ours = "roi_heads.box_predictor", "detection.roi.box_predictor"
@@ -153,7 +149,7 @@ def network_moves(
 
 
 def backbone_moves(tensors: Mapping[str, Tensor], norms: Mapping[str, float]) -> list[Move]:
-    """ResNet and FPN, under the same names but for their first words."""
+    """ResNet and FPN, under the same names except for their prefixes."""
     moves = []
     for name in tensors:
         if not name.startswith("backbone."):
@@ -170,7 +166,7 @@ def backbone_moves(tensors: Mapping[str, Tensor], norms: Mapping[str, float]) ->
 
 
 def class_moves(source: str, target: str, rows: Tensor, each: int, rest: tuple[int, ...]) -> list[Move]:
-    """A layer that ends in COCO's ids: of each wanted id its `each` rows."""
+    """A layer whose outputs are COCO's ids: the `each` rows of every id that we use."""
     change = partial(chosen, rows=rows, each=each)
     return [
         Move(f"{source}.weight", f"{target}.weight", change, (COCO_IDS * each, *rest)),
@@ -179,5 +175,5 @@ def class_moves(source: str, target: str, rows: Tensor, each: int, rest: tuple[i
 
 
 def chosen(tensor: Float[Tensor, "R ..."], rows: Tensor, each: int) -> Float[Tensor, "Q ..."]:
-    """Of every wanted class its `each` rows."""
+    """The `each` rows of every chosen class."""
     return tensor.reshape(-1, each, *tensor.shape[1:])[rows].flatten(0, 1)

@@ -20,7 +20,7 @@ class InstanceAffinity(nn.Module):
     """Revises Psi by the learned affinity of every pair of pixels, at a cost linear in the number of pixels.
 
     The paper describes phi as "a 1x1 convolution followed by an activation" and mentions no normalisation. The choice
-    of both is ours and measured in docs/readings.md.
+    of both is ours and measured in docs/design_choices.md.
 
     Args:
         extractor: the affinity feature extractor, F -> Q (Fig. 5); same design as the semantic decoder, own weights.

@@ -41,10 +41,10 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         expansion = block.expansion
-        self.layer1 = _stage(block, width, width, counts[0], 1, norm)
-        self.layer2 = _stage(block, width * expansion, 2 * width, counts[1], 2, norm)
-        self.layer3 = _stage(block, 2 * width * expansion, 4 * width, counts[2], 2, norm)
-        self.layer4 = _stage(block, 4 * width * expansion, 8 * width, counts[3], 2, norm)
+        self.layer1 = _residual_stage(block, width, width, counts[0], 1, norm)
+        self.layer2 = _residual_stage(block, width * expansion, 2 * width, counts[1], 2, norm)
+        self.layer3 = _residual_stage(block, 2 * width * expansion, 4 * width, counts[2], 2, norm)
+        self.layer4 = _residual_stage(block, 4 * width * expansion, 8 * width, counts[3], 2, norm)
         self.channels = [width * expansion * 2**level for level in range(4)]
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -111,7 +111,7 @@ class ResNetFPN(nn.Module):
         load_resnet(self.resnet, weights, depth=self.depth, width=self.width)
 
 
-def _stage(
+def _residual_stage(
     block: type[BasicBlock] | type[Bottleneck],
     inputs: int,
     planes: int,

@@ -27,7 +27,7 @@ from unipan.structures import PanopticOutput, Target
 
 DETECTION_TERMS = ("rpn_objectness", "rpn_box", "box_class", "box_regression", "mask")
 
-Kind = Literal["cross_entropy", "lovasz", "both"]
+LossKind = Literal["cross_entropy", "lovasz", "both"]
 
 
 class Criterion(nn.Module):
@@ -47,7 +47,7 @@ class Criterion(nn.Module):
         *,
         weights: Mapping[str, float],
         stride: int,
-        semantic_kind: Kind = "cross_entropy",
+        semantic_kind: LossKind = "cross_entropy",
         semantic_stride: int = 1,
         log: bool = False,
     ) -> None:

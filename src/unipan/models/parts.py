@@ -10,6 +10,10 @@ from torch import Tensor
 
 from unipan.structures import Detections, ImageBatch, Target
 
+LEVELS = ("p2", "p3", "p4", "p5")
+"""The levels that decoders and RoIAlign read."""
+P2_STRIDE = 4
+
 
 @runtime_checkable
 class Backbone(Protocol):

@@ -9,6 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from unipan.files import require_weights
+
 STANDARD_WIDTH = 64
 
 
@@ -29,7 +31,7 @@ def load_resnet(resnet: nn.Module, weights: str, *, depth: int, width: int) -> N
         check_width(width)
         state = download(f"resnet{depth}", "IMAGENET1K_V1", "backbone weights", "as --init FILE (backbone.weights)")
     else:
-        state = _read(Path(weights))
+        state = _read_weights(Path(weights))
     state = {key: value for key, value in state.items() if not _left_over(key)}
     shapes = {key: value.shape for key, value in resnet.state_dict().items() if not _left_over(key)}
     if problems := misfits(shapes, state):
@@ -97,9 +99,8 @@ def download(model: str, version: str, what: str, option: str) -> dict[str, Tens
     return state
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"backbone weights: there is no file {path}; give imagenet, none or a weight file")
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    require_weights(path, "imagenet, none, or a .safetensors or .pth file")
     try:
         state = (
             load_file(path)

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
-LEVELS = ("p2", "p3", "p4", "p5")
-P2_STRIDE = 4
+from unipan.models.parts import LEVELS, P2_STRIDE
 
 
 class DeformableConv(nn.Module):

@@ -1,4 +1,4 @@
-"""The semantic head of Panoptic FPN (arXiv 1901.02446, Sec. 3, Fig. 3), the baseline of Table 2: levels are summed.
+"""The semantic head of Panoptic FPN (arXiv 1901.02446, Sec. 3, Fig. 3), the baseline of Table 2: it sums the levels.
 
 B images, h w = H/d W/d (d = 4 in the paper).
 """
@@ -9,18 +9,18 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unipan.models.semantic import LEVELS, P2_STRIDE
+from unipan.models.parts import LEVELS, P2_STRIDE
 
 
 class SummingDecoder(nn.Module):
-    """From P2-P5 to one map at stride d, in the place of `PyramidDecoder`.
+    """From P2-P5 to one map at stride d, a drop-in replacement for `PyramidDecoder`.
 
-    P_l climbs to P2's size in l - 2 stages, each a 3x3 convolution with GroupNorm and ReLU, then a doubling
-    (bilinear); P2 has one stage without a doubling. The four are added and meet a 1x1 convolution. Unlike in
-    `PyramidDecoder` each level has weights of its own.
+    P_l is brought to the size of P2 in l - 2 stages, each a 3x3 convolution with GroupNorm and ReLU followed by
+    bilinear upsampling by 2; P2 has one stage without upsampling. The four maps are added and passed through a 1x1
+    convolution. Unlike in `PyramidDecoder`, each level has its own weights.
 
-    `levels.p5` holds stages at 0, 2, 4 and doublings at 1, 3, 5; a stage is convolution (0, without bias, because
-    the norm has one) and norm (1): `levels.p5.2.1.weight` is the scale of P5's second norm.
+    `levels.p5` holds the stages at 0, 2, 4 and the upsampling at 1, 3, 5; a stage is a convolution (0, without a bias,
+    because the norm has one) and a norm (1): `levels.p5.2.1.weight` is the scale of P5's second norm.
 
     Args:
         in_channels: of P2-P5.
@@ -59,13 +59,13 @@ class SummingDecoder(nn.Module):
 def _climb(in_channels: int, channels: int, groups: int, doublings: int) -> nn.Sequential:
     stages: list[nn.Module] = []
     for index in range(max(1, doublings)):
-        stages.append(_stage(in_channels if index == 0 else channels, channels, groups))
+        stages.append(_convolution_stage(in_channels if index == 0 else channels, channels, groups))
         if doublings:
             stages.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
     return nn.Sequential(*stages)
 
 
-def _stage(in_channels: int, channels: int, groups: int) -> nn.Sequential:
+def _convolution_stage(in_channels: int, channels: int, groups: int) -> nn.Sequential:
     convolution = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
     return nn.Sequential(convolution, nn.GroupNorm(groups, channels), nn.ReLU(inplace=True))

@@ -1,4 +1,4 @@
-"""What the processes of a run must know of each other inside a loss; one process alone needs nothing.
+"""Reductions over the processes of a run inside a loss; a single process communicates with nobody.
 
 Distributed data parallel averages the gradients of the processes. So that this average is the gradient of one loss
 over the whole batch, a process divides its own sum by `mean_count`: mean(sum_r / (N / W)) = sum / N.
@@ -9,13 +9,13 @@ from torch import distributed
 
 
 def mean_count(count: int, device: torch.device) -> float:
-    """The mean of a count over the processes; at least 1 over all of them, so that one can divide by it.
+    """The mean of a count over the processes; the total is at least 1, so that one can divide by it.
 
-    Every process must call it, as often and in the same order as the others.
+    Every process must call this equally often and in the same order.
 
     Args:
         count: of this process.
-        device: where this process computes (NCCL sums on GPUs alone).
+        device: of this process (NCCL reduces on GPUs only).
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return float(max(count, 1))
@@ -25,7 +25,7 @@ def mean_count(count: int, device: torch.device) -> float:
 
 
 def in_any_process(fact: bool, device: torch.device) -> bool:
-    """Whether something is so in any process; every process must call it."""
+    """Whether `fact` is true in any process; every process must call this."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return fact
     flag = torch.tensor(int(fact), device=device)

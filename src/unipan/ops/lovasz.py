@@ -11,15 +11,15 @@ from unipan.panoptic.maps import VOID
 
 
 def lovasz_hinge(logits: Float[Tensor, "R P"], targets: Shaped[Tensor, "R P"]) -> Float[Tensor, " R"]:
-    """Binary loss of each row by itself (Sec. 3.1 there).
+    """Binary loss of each row (Sec. 3.1 there).
 
     Args:
         logits: of the foreground.
         targets: 1 or True in the foreground, else 0.
 
     Returns:
-        At logits of +-1 it is 2 (1 - Jaccard) where they are wrong, 0 where all margins reach 1. At least
-        32-bit, also under autocast.
+        The loss of each row: 2 (1 - Jaccard) for logits of +-1, and 0 if every margin is at least 1. At least 32-bit,
+        also under autocast.
     """
     logits = _at_least_float32(logits)
     foreground = targets.bool()
@@ -41,8 +41,8 @@ def lovasz_softmax(probabilities: Float[Tensor, "P L"], labels: Int[Tensor, " P"
     probabilities, labels = _at_least_float32(probabilities[counted]), labels[counted]
     loss = probabilities.sum() * 0
     present = torch.unique(labels).tolist()
-    columns = probabilities.unbind(1)  # its gradient is written once; indexing would add up L maps of P x L
-    # One class at a time: all sorted together would be several times P x L.
+    columns = probabilities.unbind(1)  # the gradient is written once; indexing would sum L maps of P x L
+    # One class at a time: sorting all of them at once would take several times P x L.
     for label in present:
         foreground = labels == label
         chance = columns[label]
@@ -53,9 +53,9 @@ def lovasz_softmax(probabilities: Float[Tensor, "P L"], labels: Int[Tensor, " P"
 
 @torch.no_grad()
 def _gradient(errors: Float[Tensor, "*R P"], foreground: Shaped[Tensor, "*R P"]) -> Float[Tensor, "*R P"]:
-    """What the Lovasz extension of the Jaccard loss multiplies each error by (Alg. 1 there), per row.
+    """The weight of each error in the Lovasz extension of the Jaccard loss (Alg. 1 there), per row.
 
-    The extension is linear while the order of the errors stays, so this needs no gradient of its own.
+    The extension is linear as long as the order of the errors does not change, so no gradient flows through this.
     """
     order = errors.argsort(dim=-1, descending=True)
     hits = foreground.gather(-1, order).to(errors.dtype)

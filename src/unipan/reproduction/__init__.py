@@ -1,1 +1,1 @@
-"""The paper again: its ablations, tables and figures at the size of one's own data."""
+"""The paper's ablations, tables and figures, at the size of your own data."""

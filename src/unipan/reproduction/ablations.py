@@ -1,6 +1,6 @@
-"""The networks that the paper's ablations train, and the recipes that they share.
+"""The networks of the paper's ablations, and the recipes that they share.
 
-Each `AblationModel` is one training; `paper_tables` has the rows that it provides.
+Each `AblationModel` is one training; `paper_tables` lists the table rows that it provides.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class AblationModel:
     Attributes:
         text: a short description.
         build: makes its config from the recipe of the data.
-        as_long_as: the model whose training time it gets instead of its iterations; None for equal iterations.
+        as_long_as: the model whose training time it gets; None for the same number of iterations as the others.
         first: whether it is trained before the others, for all seeds, because the table's main rows need it.
     """
 
@@ -31,14 +31,14 @@ class AblationModel:
 
     @property
     def turn(self) -> int:
-        """When it is trained: main rows first; models of equal time, whose length depends on others' speed, last."""
+        """Its turn in training: main rows first; last the models of equal time, whose length depends on others."""
         return 2 if self.as_long_as is not None else int(not self.first)
 
 
 def variant(config: Config, masks: bool, affinity: bool, panoptic: bool) -> Config:
     """A model of Table 1: with or without a mask head, the affinity head, and the panoptic matching loss.
 
-    With affinities, the recipe's loss on Psi is kept in addition to that on P; without them the two are the same.
+    With affinities, the recipe's loss on Psi is kept in addition to the loss on P; without them the two coincide.
     """
     weight = (config.loss.panoptic or 1.0) if panoptic else 0.0
     return replace(
@@ -98,12 +98,12 @@ MODELS: dict[str, AblationModel] = {
     "Panoptic FPN": AblationModel("summed levels, heuristic fusion", panoptic_fpn),
     "UPSNet": AblationModel("variant A, void channel, true boxes in training", upsnet),
 }
-"""By the key in records and folder names; the first is the largest, to which a time budget is fitted."""
+"""By the key used in records and folder names; a time budget is fitted to the first one, the largest."""
 
 SINUSOIDAL_WAVELENGTHS = 5
-"""Of the sinusoidal positional encoding: 8 to 128 cells."""
+"""Number of wavelengths of the sinusoidal positional encoding: 8 to 128 cells."""
 ROPE_WAVELENGTHS = 7
-"""Of RoPE: 8 to 512 cells."""
+"""Number of wavelengths of RoPE: 8 to 512 cells."""
 SCENE_SIZE = (96, 192)
 """Size of the scenes in the ablations, about half the pixels of those that the bundled checkpoint was trained on."""
 
@@ -112,7 +112,7 @@ def scenes_recipe() -> Config:
     """What all models on drawn scenes share: small images, from scratch, d = 2.
 
     d = 2 instead of the paper's 4, because a car of 30 pixels here corresponds to one of 300 on Cityscapes. The
-    positional encoding and the loss on Psi were chosen on other scenes than those of the tables.
+    positional encoding and the loss on Psi were chosen on other scenes than those used for the tables.
     """
     base = scenes()
     return replace(
@@ -129,10 +129,10 @@ def scenes_recipe() -> Config:
 def photos_recipe() -> Config:
     """What all models on a folder of photographs share: large crops, from the bundled checkpoint.
 
-    The crop covers most of an image, because affinities learn to separate as many objects as they see. The positional
-    encoding is RoPE, because the sinusoidal one does not generalise beyond the crop. Masks have a cross entropy in
-    addition to the Lovasz hinge, which alone leaves them too weak for s V M. Batch norm is frozen as in the paper: the
-    statistics of two very different images are noise.
+    The crop covers most of an image, because affinities learn to separate only as many objects as they see at once.
+    The positional encoding is RoPE, because the sinusoidal one does not generalise beyond the crop. Masks have a cross
+    entropy in addition to the Lovasz hinge, which on its own leaves them too weak for s V M. Batch norm is frozen as in
+    the paper, because the statistics of two very different images are noise.
     """
     base = finetune()
     return replace(

@@ -1,4 +1,4 @@
-"""One experiment of an ablation: train a network, fuse its output in every way that it allows, and score each."""
+"""One experiment of an ablation: train a network and score it under every fusion that it supports."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from unipan.training.run_folder import RunRecord
 from unipan.training.trainer import Trainer
 
 TUNING_IMAGES = 24
-"""Images for the search of the heuristic fusion's thresholds."""
+"""Number of images for tuning the thresholds of the heuristic fusion."""
 
 
 def train_once(
@@ -67,7 +67,7 @@ def train_once(
 def score(
     model: str, trainer: Trainer, data: ExperimentData, say: Callable[[str], None] = lambda _: None
 ) -> ExperimentRecord:
-    """Score a trained network on the test images, under every fusion that it allows."""
+    """Score a trained network on the test images, under every fusion that it supports."""
     start = time.perf_counter()
     config = trainer.config
     segmenter = Segmenter(trainer.evaluated.eval(), config, data.train.categories, {}, trainer.fabric.device)
@@ -109,7 +109,7 @@ def _tuned(segmenter: Segmenter, data: ExperimentData) -> HeuristicConfig:
 
 
 class FusionScores:
-    """All fusions of one network, counted image by image.
+    """The scores of all fusions of one network, accumulated image by image.
 
     Args:
         segmenter: with the data's categories.
@@ -172,7 +172,7 @@ def scored_fusions(config: Config, thresholds: HeuristicConfig | None) -> dict[s
             found["affinity"] = ("affinity", config)
     else:
         found[own] = (own, config)
-        # Both baselines remove small stuff themselves; Table I asks what that is worth.
+        # Both baselines remove small stuff themselves; Table I measures the effect.
         found[f"{own} whole"] = (own, replace(config, heuristic=replace(config.heuristic, min_stuff_area=0.0)))
     if thresholds is not None:
         found["heuristic"] = ("heuristic", config)

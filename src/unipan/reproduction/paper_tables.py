@@ -1,4 +1,4 @@
-"""The paper's tables: their rows, the comparisons that they make, and the numbers that they print.
+"""The paper's tables: their rows, the comparisons drawn from them, and the printed numbers.
 
 A `TableRow` is one fusion of an `AblationModel`, so one training serves several rows: C1 and C2 of Table 1 are the same
 network. Rows that are not in the paper have no printed numbers.
@@ -11,7 +11,7 @@ from unipan.reproduction.ablations import MODELS
 
 
 class Printed(NamedTuple):
-    """What the paper prints of one row, in percent; None where it prints nothing."""
+    """The printed numbers of one row, in percent; None where the paper prints nothing."""
 
     pq: float | None = None
     things: float | None = None
@@ -34,8 +34,8 @@ class TableRow:
     Attributes:
         label: its name, the paper's if the paper has the row.
         model: key in MODELS.
-        fusion: a fusion; a baseline's with `whole`, which keeps small stuff; or `tuned`, the heuristic fusion with
-            thresholds from a grid search.
+        fusion: a fusion; that of a baseline followed by `whole`, which keeps small stuff; or `tuned`, the heuristic
+            fusion with thresholds from a grid search.
         text: a short description.
         paper: the paper's numbers (Cityscapes val unless the table says otherwise); in Table I SQ, RQ and IoU are those
             of stuff.
@@ -58,7 +58,7 @@ class Comparison:
     Attributes:
         better, worse: labels of rows.
         claim: what that would show.
-        paper: by how much in the paper; None if only we ask.
+        paper: the difference in the paper; None if the paper does not make this comparison.
     """
 
     better: str
@@ -69,7 +69,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """One table of the paper, at the size of one's own data."""
+    """One table of the paper, at the size of your own data."""
 
     title: str
     rows: tuple[TableRow, ...]

@@ -1,4 +1,4 @@
-"""How long each training of `unipan reproduce` is: fitted to a time budget once, and kept for later calls."""
+"""The length of each training of `unipan reproduce`: fitted to a time budget once, and kept for later calls."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -18,21 +18,21 @@ from unipan.training.trainer import Trainer
 LARGEST = "D"
 """The model that a budget is fitted to."""
 SMOKE_MINUTES = 5.0
-"""A shorter budget makes no table worth comparing."""
+"""Below this budget a table is too short to compare."""
 SCORING_MINUTES = 1.0
-"""A rough guess for the first estimate, as long as no record of the data has a measured time."""
+"""A rough guess, used until a record of the data has a measured time."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long each training is.
+    """The length of each training.
 
     Attributes:
-        iterations: of the models of equal length.
+        iterations: of all models with the same number of iterations.
         seconds: measured time of a step, by model.
         smoke: too short to compare.
-        lengths: iterations of models of equal time that are finished already; another timing would give other ones.
-        scoring: minutes that it takes to score one network.
+        lengths: iterations of the finished models of equal time; timing again would give other numbers.
+        scoring: minutes to score one network.
     """
 
     iterations: int
@@ -51,15 +51,15 @@ class TrainingPlan:
         return max(1, round(self.iterations * self.seconds[other] / self.seconds[model]))
 
     def minutes(self, model: str) -> float:
-        """Of one training, including scoring."""
+        """Minutes of one training, including scoring."""
         return self.length(model) * self.seconds[model] / 60 + self.scoring
 
 
 def make_plan(request: Request) -> TrainingPlan:
     """The lengths of the trainings, from a few timed steps and the finished trainings.
 
-    Kept in the folder of the runs, so that a later call has the same lengths. A step is timed alone; two trainings side
-    by side share caches and memory, and take longer.
+    The plan is kept in the folder of the runs, so that later calls use the same lengths. Steps are timed one model at a
+    time; trainings that run side by side share caches and memory, and take longer.
     """
     path = plan_path(request)
     kept = json.loads(path.read_text()) if path.exists() else {"iterations": request.iterations, "seconds": {}}
@@ -81,7 +81,7 @@ def make_plan(request: Request) -> TrainingPlan:
 
 
 def time_models(request: Request, plan: TrainingPlan, models: set[str]) -> TrainingPlan:
-    """The plan with the time of a step of all these models."""
+    """The plan, with the step times of all these models."""
     return _kept(request, replace(plan, seconds=with_times(request, plan.seconds, models)))
 
 
@@ -97,7 +97,7 @@ def _kept(request: Request, plan: TrainingPlan) -> TrainingPlan:
 
 
 def with_times(request: Request, known: dict[str, float], models: set[str]) -> dict[str, float]:
-    """Seconds of a step by model: the known ones, and the others measured."""
+    """Seconds per step by model: the known ones, and measurements of the others."""
     return known | {model: round(step_seconds(request, model), 4) for model in sorted(models - known.keys())}
 
 
@@ -108,7 +108,7 @@ def step_seconds(request: Request, model: str) -> float:
         ValueError: no such accelerator, or one with too little memory.
     """
     torch.set_num_threads(threads_per_job(request.jobs))
-    fabric = launch(request.accelerator)  # first: if there is none, no folder is made
+    fabric = launch(request.accelerator)  # first, so that no folder is made if there is no such device
     config, data = request.config(model, 0, 100), open_experiment(request.data)
     record = RunRecord(request.runs / "timing", quiet=True)
     network = request.initial_network(config)

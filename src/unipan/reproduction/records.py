@@ -1,4 +1,4 @@
-"""The record of a finished training: one small JSON file, from which all tables are rebuilt."""
+"""The record of a finished training: a small JSON file from which the tables are rebuilt."""
 
 import hashlib
 import json
@@ -21,22 +21,22 @@ from unipan.panoptic.categories import Categories
 from unipan.renamed_fields import flatten, with_new_names, with_old_names
 
 RENAMED_KEYS = {"readings": "fusions", "merger": "tuned"}
-"""Keys of records that version 0.1 wrote, and those of today."""
+"""Keys in records written by version 0.1, and their current names."""
 DIGITS = 4
-"""Of an image's IoU sum in a record; over a hundred images PQ moves by less than 1e-5."""
+"""Decimals of an image's IoU sum in a record; over a hundred images PQ changes by less than 1e-5."""
 
 
 @dataclass(frozen=True)
 class ExperimentRecord:
-    """One training and how its maps scored.
+    """One training and the scores of its maps.
 
     Attributes:
         model: key of `ablations.MODELS`.
         data: what it was trained on: `scenes` or the folder's name.
         seed: of weights, order and augmentation.
         iterations: optimiser steps.
-        config: its fields that are not Config's defaults, by dotted name.
-        facts: commit, machine, versions, seconds an iteration, minutes.
+        config: the fields that differ from Config's defaults, by dotted name.
+        facts: commit, machine, versions, seconds per iteration, minutes.
         categories: of the data, in COCO's form.
         images: names, in the order of `counts`.
         fusions: by name: `counts`, per image rows of class, IoU sum, TP, FP, FN (trailing zeros left out);
@@ -65,12 +65,12 @@ class ExperimentRecord:
 
     @property
     def config_hash(self) -> str:
-        """Of the config, the seed aside."""
+        """Hash of the config without the seed."""
         return hash_of(self.config)
 
     @property
     def file_name(self) -> str:
-        """Under which `save` writes it."""
+        """The name under which `save` writes it."""
         return record_name(self.data, self.model, self.seed, self.iterations, self.config_hash)
 
     @cached_property
@@ -121,7 +121,7 @@ class ExperimentRecord:
 
 
 def record_name(data: str, model: str, seed: int, iterations: int, config_hash: str) -> str:
-    """File name of a record: everything that tells two trainings apart."""
+    """File name of a record, from everything that distinguishes two trainings."""
     return f"{data}-{model.replace(' ', '-')}-s{seed}-i{iterations}-{config_hash}.json"
 
 
@@ -132,7 +132,7 @@ def load_records(folder: Path) -> list[ExperimentRecord]:
 
 
 def sparse(quality: PanopticQuality, names: list[str]) -> list[list[list[int | float]]]:
-    """Per image the classes that occur, as rows of class, IoU sum, TP, FP, FN without the zeros at their end."""
+    """For each image the classes that occur, as rows of class, IoU sum, TP, FP, FN without trailing zeros."""
     found = []
     for name in names:
         counted = quality.counts[name]
@@ -144,7 +144,7 @@ def sparse(quality: PanopticQuality, names: list[str]) -> list[list[list[int | f
 
 
 def differing(plain: list[Any], changed: list[Any]) -> dict[str, Any]:
-    """The entries of a list that differ from another's, by index."""
+    """The entries of `changed` that differ from those of `plain`, by index."""
     pairs = enumerate(zip(plain, changed, strict=True))
     return {str(index): other for index, (own, other) in pairs if own != other}
 
@@ -156,9 +156,9 @@ def _without_last_zeros(row: list[int | float]) -> list[int | float]:
 
 
 def changed_fields(config: Config) -> dict[str, Any]:
-    """The fields of a config that are not the default's, by dotted name; without seed and iterations.
+    """The fields of a config that differ from the defaults, by dotted name, without seed and iterations.
 
-    A field that a later version adds with a default changes nothing here, so old records keep their hash.
+    A field that a later version adds with a default is not among them, so old records keep their hash.
     """
     mine, default = (flatten(json.loads(json.dumps(asdict(each)))) for each in (config, Config()))
     skipped = ("name", "train.seed", "train.iterations")
@@ -166,7 +166,7 @@ def changed_fields(config: Config) -> dict[str, Any]:
 
 
 def hash_of(fields: dict[str, Any]) -> str:
-    """Eight hexadecimal digits that any changed field changes, and that a renaming of fields leaves as they are."""
+    """Eight hexadecimal digits that depend on the value of every field, but not on a renaming of fields."""
     text = json.dumps(with_old_names(fields), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -183,16 +183,16 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Of the source that runs, or `unknown` outside a clone."""
+    """The commit of the running source, or `unknown` outside a clone."""
     here = Path(__file__).resolve()
-    # An environment inside another project's clone would give that project's commit: is this file in the repository?
+    # An environment inside another project's clone would report that project's commit: does git know this file?
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return "unknown"
     return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=10") or "unknown"
 
 
 def _git(folder: Path, *command: str) -> str | None:
-    """What git says there; None where it fails."""
+    """The output of git in that folder; None if it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10, check=False
@@ -203,7 +203,7 @@ def _git(folder: Path, *command: str) -> str | None:
 
 
 def _processor() -> str:
-    """What the operating system calls the processor."""
+    """The name of the processor according to the operating system."""
     path = Path("/proc/cpuinfo")
     names = (
         [line.split(":", 1)[1].strip() for line in path.read_text().splitlines() if line.startswith("model name")]

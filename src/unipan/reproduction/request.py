@@ -1,4 +1,4 @@
-"""What `unipan reproduce` was asked for, and what follows from it: images, configs, and where results are kept."""
+"""A call of `unipan reproduce`, and what follows from it: images, configs, and where results are kept."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,7 +11,7 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.same_classes import check_classes
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import TRAINING_SEEDS, VALIDATION_SEEDS
-from unipan.datasets.sources import is_scenes, open_photos
+from unipan.datasets.sources import is_scenes, open_photos, train_and_val
 from unipan.datasets.statistics import thing_statistics
 from unipan.models.network import PanopticNetwork
 from unipan.reproduction.ablations import MODELS, SCENE_SIZE, photos_recipe, scenes_recipe
@@ -20,7 +20,7 @@ from unipan.reproduction.records import ExperimentRecord, changed_fields, hash_o
 from unipan.training.session import build, fit_to_data
 
 TABLE_SEEDS = range(6_000_000, 6_000_200)
-"""The scenes that tables are scored on; no choice was made on them."""
+"""The scenes that the tables are scored on; no choice was made on them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ExperimentData:
     Attributes:
         name: in records: `scenes`, or the folder's name.
         train: for training.
-        tuning: for the search of the heuristic fusion's thresholds; never scored.
+        tuning: for tuning the thresholds of the heuristic fusion; never scored.
         test: for scoring.
     """
 
@@ -63,12 +63,12 @@ class Request:
 
     @property
     def data_name(self) -> str:
-        """What records call the data."""
+        """The name of the data in records."""
         return self.data if is_scenes(self.data) else Path(self.data).name
 
     @property
     def suffix(self) -> str:
-        """Of file names: the weight of the panoptic loss, if it is not 1."""
+        """Suffix of file names: the weight of the panoptic loss, if it is not 1."""
         return "" if self.panoptic == 1 else f"-w{self.panoptic:g}"
 
     def run_folder(self, model: str, seed: int, iterations: int) -> Path:
@@ -90,7 +90,7 @@ class Request:
         return replace(config, train=replace(config.train, seed=seed, iterations=iterations))
 
     def config_hashes(self) -> dict[str, str]:
-        """What identifies each model's trainings: a hash of its whole config except for seed and length."""
+        """For each model a hash of its config without seed and length, which identifies its trainings."""
         return {model: hash_of(changed_fields(self.config(model, 0, 1))) for model in MODELS}
 
     def twins(self) -> dict[str, str]:
@@ -109,7 +109,7 @@ class Request:
         return found
 
     def initial_network(self, config: Config) -> PanopticNetwork:
-        """With weights drawn from the seed or, for photographs, those of the bundled checkpoint that fit."""
+        """The network, initialised from the seed or, for photographs, from the bundled checkpoint where it matches."""
         torch.manual_seed(config.train.seed)
         categories = open_experiment(self.data).train.categories
         return build(config, categories, None if is_scenes(self.data) else "scenes")[0]
@@ -128,14 +128,9 @@ def open_experiment(source: str) -> ExperimentData:
             raise ValueError(f"--data {source}: the scenes of the tables are fixed; give --data scenes")
         parts = (Scenes(seeds, SCENE_SIZE) for seeds in (TRAINING_SEEDS, VALIDATION_SEEDS, TABLE_SEEDS))
         return ExperimentData("scenes", *parts)
-    folder = Path(source)
-    if not ((folder / "train").is_dir() and (folder / "val").is_dir()):
-        raise FileNotFoundError(
-            f"--data {source}: give `scenes`, or a folder with train/ and val/ in COCO panoptic format"
-        )
-    train, val = open_photos(str(folder / "train")), open_photos(str(folder / "val"))
+    train, val = (open_photos(str(half)) for half in train_and_val(source))
     check_classes(train.categories, val.categories)  # now, and not after hours of training
-    return ExperimentData(folder.name, train, train, val)
+    return ExperimentData(Path(source).name, train, train, val)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What `unipan reproduce` does: run the trainings that have no record yet, side by side, and make the tables."""
+"""`unipan reproduce`: run the trainings that have no record yet, side by side, and make the tables."""
 
 import json
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from unipan.reproduction.paper_tables import TABLE_SPEED, TABLES
 from unipan.reproduction.plan import TrainingPlan, make_plan, threads_per_job, time_models
 from unipan.reproduction.records import ExperimentRecord, environment
 from unipan.reproduction.request import Request, open_experiment
-from unipan.reproduction.tables import FinishedTrainings, render, render_speed
+from unipan.reproduction.tables import FinishedTrainings, render_speed, render_table
 from unipan.training.launch import launch
 from unipan.training.trainer import spell_time
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One training, as it is sent to a process."""
+    """One training, as sent to a process."""
 
     model: str
     seed: int
@@ -52,7 +52,7 @@ class TrainingJob:
 
 
 def run(request: Request, train: bool = True) -> dict[str, str]:
-    """Train what is missing and return the tables as Markdown, by name.
+    """Run the missing trainings and return the tables as Markdown, by name.
 
     Raises:
         FileNotFoundError, ValueError: what is wrong with the data, the records or a training, in one sentence.
@@ -65,13 +65,13 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
     length = longest(request) if plan is None else plan.iterations
     finished = FinishedTrainings.of(request.finished(), request.data_name, request.config_hashes(), length)
     return {
-        name: speed_table(request, length, plan) if name == "speed" else render(TABLES[name], finished)
+        name: speed_table(request, length, plan) if name == "speed" else render_table(TABLES[name], finished)
         for name in request.tables
     }
 
 
 def longest(request: Request) -> int:
-    """The number of iterations asked for, or else the largest that there are records of."""
+    """The requested number of iterations, or else the largest for which there are records."""
     if request.iterations is not None:
         return request.iterations
     hashes = set(request.config_hashes().values())
@@ -102,7 +102,7 @@ def train_missing(request: Request, plan: TrainingPlan) -> None:
     if not missing:
         print(f"all {len(wanted)} trainings are finished; their records are in {request.records}")
         return
-    # Only the models that lengths depend on have been timed so far; in a second call most others are finished.
+    # Only the models that determine the lengths have been timed so far; in a second call most others are finished.
     plan = time_models(request, plan, {job.model for job in missing})
     todo = [TrainingJob(job.model, job.seed, request, plan, threads) for job in missing]
     minutes = sum(plan.minutes(job.model) for job in todo) / request.jobs
@@ -120,7 +120,7 @@ def train_missing(request: Request, plan: TrainingPlan) -> None:
 
 
 def finish(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
-    """Run jobs; yield each as it ends, whether it succeeded, and its scores or its error."""
+    """Run jobs; yield each when it ends, whether it succeeded, and its scores or error."""
     results = side_by_side(todo) if todo[0].request.jobs > 1 else one_by_one(todo)
     for count, (job, done, words) in enumerate(results, 1):
         print(f"[{count}/{len(todo)}] {job.model}, seed {job.seed}: {words}", flush=True)
@@ -128,7 +128,7 @@ def finish(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
 
 
 def one_by_one(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
-    """In this process."""
+    """Run the jobs in this process."""
     for job in todo:
         try:
             yield job, True, run_job(job)
@@ -137,7 +137,7 @@ def one_by_one(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str
 
 
 def side_by_side(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
-    """In processes of their own, each with its share of the cores."""
+    """Run the jobs in separate processes, each with its share of the cores."""
     context = get_context("spawn")
     with ProcessPoolExecutor(todo[0].request.jobs, context, initializer=end_with_parent) as pool:
         futures = {pool.submit(run_job, job): job for job in todo}
@@ -155,10 +155,10 @@ def run_job(job: TrainingJob) -> str:
     record = score(job.model, trainer, data)
     record.extra.update(beside=job.plan.iterations, smoke=job.plan.smoke)
     record.save(request.records)
-    return describe(record)
+    return describe_record(record)
 
 
-def describe(record: ExperimentRecord) -> str:
+def describe_record(record: ExperimentRecord) -> str:
     """PQ of every fusion, and the time."""
     figures = []
     for fusion in record.fusions:
@@ -169,18 +169,18 @@ def describe(record: ExperimentRecord) -> str:
 
 
 def speed_file(request: Request, iterations: int) -> Path:
-    """The last measurement for the speed table, of networks of this length: a smoke test replaces no other one."""
+    """The file with the last speed measurement of networks of this length: a smoke test replaces no other one."""
     return request.records / f"{request.data_name}-speed{request.suffix}-i{iterations}.json"
 
 
 def speed_checkpoints(request: Request, iterations: int) -> dict[str, Path]:
-    """The networks that are timed, by row: those of seed 0."""
+    """The networks that are timed, by table row: those of seed 0."""
     rows = TABLE_SPEED.rows
     return {row.label: request.run_folder(row.model, 0, iterations) / "last.safetensors" for row in rows}
 
 
 def check_speed(request: Request, plan: TrainingPlan) -> None:
-    """Look before any training whether every network that is to be timed will be there.
+    """Check before any training that every network to be timed will exist.
 
     Raises:
         FileNotFoundError: one is finished, but its checkpoint is gone, and no measurement is kept.

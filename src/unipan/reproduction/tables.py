@@ -1,4 +1,4 @@
-"""The tables of an ablation as Markdown, rebuilt from the records of finished trainings; nothing here trains."""
+"""The tables of an ablation as Markdown, rebuilt from the records of finished trainings."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ SMOKE = "**smoke: too short to compare**"
 
 @dataclass(frozen=True)
 class FinishedTrainings:
-    """The trainings of one recipe on one dataset at one length.
+    """The finished trainings of one recipe on one dataset at one length.
 
     Attributes:
         records: by model and seed.
@@ -47,7 +47,7 @@ class FinishedTrainings:
         """Choose the records that belong together; a training serves every model that has its config.
 
         Args:
-            records: all there are.
+            records: all records.
             data: name of the dataset.
             hashes: of the config of each model.
             iterations: of the models of equal length.
@@ -90,8 +90,8 @@ class FinishedTrainings:
         return next(iter(self.records.values())).classes
 
 
-def render(table: PaperTable, finished: FinishedTrainings) -> str:
-    """The table, its comparisons and what they were measured on.
+def render_table(table: PaperTable, finished: FinishedTrainings) -> str:
+    """The table, its comparisons, and a line on how they were measured.
 
     Raises:
         ValueError: there is no record at all.
@@ -100,7 +100,7 @@ def render(table: PaperTable, finished: FinishedTrainings) -> str:
         raise ValueError("reproduce: there is no finished training to make a table of")
     parts = [f"## {table.title}", *_origin(table, finished)]
     if table is TABLE_G:
-        parts += _confusion(finished)
+        parts += _confusion_lines(finished)
     elif table is TABLE_I:
         parts.append(_stuff_rows(table, finished))
     else:
@@ -111,23 +111,23 @@ def render(table: PaperTable, finished: FinishedTrainings) -> str:
 
 
 def page_with(out: Path, tables: Mapping[str, str]) -> str:
-    """What a page will hold: the tables, in their places if the file has some.
+    """The content of a page: the tables, inserted at the placeholders if the file has any.
 
     Raises:
-        ValueError: the file is no text, or has places, but not for every table.
+        ValueError: the file is not text, or does not have a placeholder for every table.
     """
     try:
         page = out.read_text(encoding="utf-8") if out.is_file() else ""
     except UnicodeDecodeError as error:
-        raise ValueError(f"--out {out}: this file is no text; give the name of a Markdown page") from error
+        raise ValueError(f"--out {out}: this file is not text; give the name of a Markdown page") from error
     return into_page(page, tables)
 
 
 def into_page(page: str, tables: Mapping[str, str]) -> str:
-    """Put tables between <!-- NAME --> and <!-- /NAME -->; a page without such places becomes the tables alone.
+    """Put tables between <!-- NAME --> and <!-- /NAME -->; a page without such placeholders is replaced by the tables.
 
     Raises:
-        ValueError: the page has places, but not for every table.
+        ValueError: the page has placeholders, but not for every table.
     """
     found = {name: re.findall(rf"<!-- {name} -->.*?<!-- /{name} -->", page, re.DOTALL) for name in tables}
     if not any(found.values()):
@@ -170,7 +170,7 @@ def _rows(table: PaperTable, finished: FinishedTrainings) -> list[str]:
             cells += [_spread(quality, "All", metric) for metric in ("sq", "rq")]
             cells += [_mean_and_spread([each.semantic["mean"] for each in records])]
             cells += [_mean_and_spread([(each.ap or {}).get(kind) for each in records]) for kind in ("mask", "box")]
-            cells += [_percent(records[0].ceiling["all"])]
+            cells += [_percent_or_dash(records[0].ceiling["all"])]
         lines.append([label, row.text, *cells, str(len(seeds)), _paper(row)])
     note = (
         "Mean over the seeds ± standard deviation; small stuff is removed from every map first, as in the paper "
@@ -204,7 +204,7 @@ def _comparisons(table: PaperTable, finished: FinishedTrainings) -> list[str]:
         if seeds:
             one, other = finished.quality(better, seeds), finished.quality(worse, seeds)
             found = [one.minus(other, group) for group in GROUPS]
-            cells = [_difference(group) for group in found]
+            cells = [_with_interval(group) for group in found]
             verdict = _verdict(found[2] if table is TABLE_I else found[0])
         claim = f"{each.better} over {each.worse}: {each.claim}"
         printed = " / ".join(NOTHING if value is None else f"{value:+.1f}" for value in each.paper or ()) or NOTHING
@@ -217,7 +217,7 @@ def _comparisons(table: PaperTable, finished: FinishedTrainings) -> list[str]:
     return [_markdown(head, lines), note]
 
 
-def _confusion(finished: FinishedTrainings) -> list[str]:
+def _confusion_lines(finished: FinishedTrainings) -> list[str]:
     records = finished.of_model(TABLE_G.rows[0].model)
     found = [thing_stuff_shares(np.array(each.semantic["confusion"]), finished.categories) for each in records]
     lines = []
@@ -242,7 +242,7 @@ def _more_things_lost(records: Sequence[ExperimentRecord], categories: Categorie
     ]
     found = statistic_interval(np.array(sides, np.float64), _lost)
     printed = f"{PAPER_G['things'][1] - PAPER_G['stuff'][0]:+.1f}"
-    cells = ["things lost to stuff over stuff lost to things", _difference(found), printed, _verdict(found)]
+    cells = ["things lost to stuff over stuff lost to things", _with_interval(found), printed, _verdict(found)]
     head = ["claim", "difference of the shares, %", "paper's difference", "verdict", "seeds"]
     note = "95 % bootstrap over seeds" + (" and images." if by_image else "; these records have no counts by image.")
     return [_markdown(head, [[*cells, str(len(records))]]), note]
@@ -287,16 +287,16 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _spread(quality: SeededQuality, group: str, metric: str = "pq") -> str:
     spread = quality.spread(group, metric)
-    return _percent(quality.mean(group, metric)) + (f" ± {100 * spread:.1f}" if spread is not None else "")
+    return _percent_or_dash(quality.mean(group, metric)) + (f" ± {100 * spread:.1f}" if spread is not None else "")
 
 
 def _mean_and_spread(values: Iterable[float | None]) -> str:
     present = [value for value in values if value is not None]
     mean = sum(present) / len(present) if present else None
-    return _percent(mean) + (f" ± {100 * np.std(present, ddof=1):.1f}" if len(present) > 1 else "")
+    return _percent_or_dash(mean) + (f" ± {100 * np.std(present, ddof=1):.1f}" if len(present) > 1 else "")
 
 
-def _percent(value: float | None) -> str:
+def _percent_or_dash(value: float | None) -> str:
     return NOTHING if value is None or np.isnan(value) else f"{100 * value:.1f}"
 
 
@@ -311,7 +311,7 @@ def _printed(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1f}"
 
 
-def _difference(found: Interval | None) -> str:
+def _with_interval(found: Interval | None) -> str:
     if found is None:
         return NOTHING
     text = f"{100 * found.value:+.1f} ({100 * found.low:.1f}, {100 * found.high:.1f})"

@@ -1,4 +1,4 @@
-"""The processes of a run: one or many, CPU or GPU, this machine or several."""
+"""Start or join the processes of a run: one or many, CPU or GPU, on one machine or several."""
 
 import atexit
 import gc
@@ -50,16 +50,17 @@ def _options(devices: int, num_nodes: int) -> tuple[tuple[str, int], ...]:
 
 
 def _words(error: Exception) -> str:
-    """An error of a library on one line, to stand in our sentence."""
+    """An error of a library on one line, as part of our sentence."""
     return " ".join(str(error).split()).rstrip(".!")
 
 
 def _leave() -> None:
-    """Close the group of processes before Python goes; Lightning does so for NCCL alone.
+    """Close the process group before Python exits; Lightning does so only for NCCL.
 
-    gloo's threads may still hold tensors of the last collective; where one lets go of them after the interpreter, the
-    process aborts ("terminate called without an active exception") after all its work
-    (https://github.com/pytorch/pytorch/pull/179291). They end with the group; cycles may hold it, so those go first.
+    gloo's threads may still hold tensors of the last collective; if one releases them after the interpreter has shut
+    down, the process aborts ("terminate called without an active exception") after all its work
+    (https://github.com/pytorch/pytorch/pull/179291). The threads end with the group, which reference cycles may keep
+    alive, so these are collected first.
     """
     if distributed.is_initialized():
         gc.collect()
@@ -69,7 +70,7 @@ def _leave() -> None:
 def joined(devices: int, num_nodes: int) -> tuple[int, int]:
     """Processes per machine and machines, as asked for, or as torchrun or srun have started them where they have.
 
-    Without this, Fabric would let every started process train alone wherever the options say 1.
+    Without this, every process would train on its own if the options say 1.
 
     Raises:
         ValueError: the options say other numbers above 1.

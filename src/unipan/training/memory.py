@@ -1,8 +1,8 @@
 """An estimate of the memory of a training step, made before the first one.
 
 What autograd saves for the backward pass is measured with hooks, on small inputs of two sizes, and extrapolated: every
-part is linear in its pixels or regions. Weights, gradients and optimiser state are counted exactly. Regions are counted
-as if every limit were reached (512 sampled proposals, 100 detections), so the estimate is rather high early in
+part is linear in the number of pixels or regions. Weights, gradients and optimiser state are counted exactly. Regions
+are counted as if every limit were reached (512 sampled proposals, 100 detections), so the estimate is high early in
 training. `docs/full_size.md` compares it with measured peaks.
 """
 
@@ -31,7 +31,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class InputSize:
-    """Height and width of what the network sees in training, at most.
+    """The largest height and width that the network sees in training.
 
     Attributes:
         image: of the largest image, in whole cells of the coarsest level.
@@ -48,9 +48,9 @@ class MemoryEstimate:
 
     Attributes:
         fixed: weights, gradients, optimiser state, EMA, and the copy that is kept while the first steps are timed.
-        alone: for the image of a backward pass that has one.
-        beside: for every image of a backward pass that has several.
-        size: what both were counted with.
+        alone: for the image of a backward pass with a single image.
+        beside: for each image of a backward pass with several.
+        size: for which both were computed.
     """
 
     fixed: int
@@ -59,11 +59,11 @@ class MemoryEstimate:
     size: InputSize
 
     def per_image(self, images: int) -> int:
-        """Bytes of each image of a backward pass of so many."""
+        """Bytes per image of a backward pass with this many images."""
         return self.alone if images == 1 else self.beside
 
     def total(self, images: int) -> int:
-        """Bytes of a backward pass of so many images."""
+        """Bytes of a backward pass with this many images."""
         return self.fixed + images * self.per_image(images)
 
 
@@ -73,7 +73,7 @@ def estimate_memory(
     """Count a training step.
 
     Args:
-        network: on its device; it takes small forward passes in evaluation mode, which leave no trace.
+        network: on its device; small forward passes in evaluation mode leave no trace in it.
         criterion: its losses.
         config: of the experiment.
         size: of the largest image, and of the largest batch.
@@ -99,7 +99,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Of a step: `losses` grows with the image, `padding` is the same losses where only the padded batch grows."""
+    """The parts of a step: `losses` grows with the image; `padding` is the same if only the padded batch grows."""
 
     classes: int
     trunk: _Line
@@ -114,14 +114,14 @@ class _Parts:
 
 
 def _per_image(parts: _Parts, config: Config, image: tuple[int, int], padded: tuple[int, int]) -> float:
-    """Bytes of an image that is padded to a larger size: Psi and P end with the image, all else goes on."""
+    """Bytes of an image padded to a larger size: Psi and P have the image's size, everything else the padded one."""
     detection, channels, pixels = config.detection, config.backbone.fpn_channels, padded[0] * padded[1]
     tiles, own = pixels / TILE**2, image[0] * image[1] / TILE**2
     most = detection.max_detections
     regions = (detection.roi_batch_size + most) * parts.box.slope + (
         detection.roi_batch_size // 4 + most
     ) * parts.mask.slope
-    # Where the backward pass begins, all is kept, and V's gradient at the loss's size is made twice.
+    # When the backward pass begins, everything is kept, and V's gradient at the size of the loss exists twice.
     gradient = 2 * FLOAT * parts.classes * pixels / config.loss.semantic_stride**2
     begins = own * parts.losses.slope + (tiles - own) * parts.padding.slope + regions + gradient
     # Every proposal is scored without a graph, from 7 x 7 cells; a deformable 3x3 convolution unfolds its input.
@@ -135,7 +135,7 @@ class _Count:
 
     def __init__(self, network: PanopticNetwork, criterion: Criterion, config: Config, bf16: bool) -> None:
         self.network, self.criterion, self.config, self.bf16 = network, criterion, config, bf16
-        # Of another detector the regions are not counted.
+        # The regions of any other detector are not counted.
         self.detection = network.detection if isinstance(network.detection, DetectionHead) else None
         self.device = network.mean.device
         self.own = {t.untyped_storage().data_ptr() for t in itertools.chain(network.parameters(), network.buffers())}
@@ -145,12 +145,12 @@ class _Count:
         return [self.trunk, self.losses, partial(self.losses, own=1), self.box, self.mask]
 
     def linear(self, part: Callable[[int], object]) -> _Line:
-        """The line through one and two units; what does not grow is counted once (copies of weights in bf16)."""
+        """The line through one and two units; constant parts (copies of weights in bf16) are counted once."""
         one, two = self.kept(part, 1), self.kept(part, 2)
         return _Line(two - one, max(2 * one - two, 0))
 
     def kept(self, part: Callable[[int], object], units: int) -> int:
-        """Bytes that autograd keeps besides weights, every storage once."""
+        """Bytes that autograd keeps besides weights; every storage is counted once."""
         sizes: dict[int, int] = {}
 
         def pack(tensor: Tensor) -> Tensor:
@@ -206,7 +206,7 @@ class _Count:
         panoptic = network.revise([psi], queries)
         fine = (height // config.matching.stride, size[1] // config.matching.stride)
         labels = torch.zeros(fine, dtype=torch.long, device=self.device)
-        # Every class is there, since the Lovasz softmax keeps something for each that is.
+        # Every class occurs, because the Lovasz softmax keeps something for each one that does.
         truth = (torch.arange(height * width, device=self.device) % classes).view(height, width)
         nothing = torch.full_like(truth, VOID)
         target = Target(box[:0], labels.new_zeros(0), nothing, truth)
@@ -227,10 +227,10 @@ def _fixed(network: PanopticNetwork, train: TrainConfig, several: bool) -> int:
 
 
 def training_size(data: DataConfig, first: tuple[int, int]) -> InputSize:
-    """What training may see at most.
+    """The largest input of training.
 
-    Images that are resized by their short side may be tall or wide, and both may come in one pass. Images that keep
-    their own size are taken to be as the first one, crops have one size.
+    Images that are resized by their short side may be tall or wide, and one pass may contain both. Images that keep
+    their own size are assumed to be like the first one; crops all have one size.
 
     Args:
         data: the transforms.
@@ -260,7 +260,7 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     share = train.batch_size // world // train.accumulation_steps
     total, each = estimate.total(share), estimate.per_image(share)
     text = (
-        f"memory: about {total / GIB:.1f} GiB a process for passes of {_spell(share, estimate.size)} "
+        f"memory: about {total / GIB:.1f} GiB a process for passes of {_describe_images(share, estimate.size)} "
         f"({estimate.fixed / GIB:.1f} for weights and optimiser, {each / GIB:.2f} an image), counted on "
         f"small inputs, up to 10 % low where it was measured; here are {available / GIB:.1f} GiB"
     )
@@ -278,11 +278,11 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
 
 
 def describe_shortage(error: torch.OutOfMemoryError) -> str:
-    """What torch could not get; the rest of its message is on its allocator."""
+    """What torch could not allocate; the rest of its message describes the allocator."""
     return ". ".join(" ".join(str(error).split()).split(". ")[:2]).rstrip(".")
 
 
-def _spell(images: int, size: InputSize) -> str:
+def _describe_images(images: int, size: InputSize) -> str:
     text = f"{images} image{'s' * (images > 1)} up to {size.image[0]} x {size.image[1]}"
     if images == 1 or size.padded == size.image:
         return text

@@ -1,5 +1,6 @@
-"""The options of `unipan train`. No torch, so that `--help` and a mistyped option cost nothing."""
+"""The options of `unipan train`. It does not import torch, so that `--help` and a mistyped option are fast."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,8 +9,11 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Suppress, arg
 
 from unipan.config import Config
+from unipan.files import checkpoint_path, require_folder, require_weights
 from unipan.presets import preset, split_baseline
 
+RESUME_STATE = Path("resume") / "state.pt"
+"""In the folder of a run: what `--resume` continues from."""
 BUILT_IN = ("scenes", "scenes_mask_free")
 """Presets that train on the scene generator by default."""
 
@@ -33,11 +37,11 @@ class TrainOptions:
     checkpoint, or ResNet weights with torchvision's names), or from scratch. Default: scenes for finetune, otherwise
     the preset's --backbone.weights."""
     minutes: Annotated[float | None, arg(metavar="M", help_behavior_hint="")] = None
-    """Time a few steps first and fit the schedule into M minutes."""
+    """Time a few steps first and fit the schedule to M minutes."""
     seed: Annotated[int | None, arg(metavar="S", help_behavior_hint="")] = None
     """Short for --train.seed."""
     resume: Annotated[bool, FlagCreatePairsOff] = False
-    """Continue the run in RUN exactly where its last checkpoint was written, with its own config."""
+    """Continue the run in RUN exactly from its last checkpoint, with its own config."""
     devices: Annotated[int, arg(metavar="N")] = 1
     """Processes on this machine, one for each GPU or group of CPU cores."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -45,12 +49,59 @@ class TrainOptions:
     num_nodes: Annotated[int, arg(metavar="N")] = 1
     """Machines that train together."""
     explicit: Annotated[tuple[str, ...], Suppress] = ()
-    """Fields of `train` given on the command line; the linear scaling rule leaves them alone."""
+    """Fields of `train` given on the command line, which the linear scaling rule does not change."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
 
 
+def check_run(options: TrainOptions) -> None:
+    """Look, before torch is imported, whether what a run reads is there and whether its folder is free.
+
+    Raises:
+        FileNotFoundError: the data, the weights to start from or the run to resume are missing.
+        ValueError: nothing may be written to the folder, or a run is there already.
+    """
+    from unipan.datasets.sources import require_data
+
+    out = options.out or Path("runs")
+    require_folder(out, "--out")
+    if options.resume:
+        resume_state(out)
+    else:
+        check_folder(out)
+        check_init(options.init, options.config.backbone.weights)
+    for source in (options.data, *([] if options.val is None else [options.val])):
+        require_data(source)
+
+
+def check_folder(out: Path) -> None:
+    """Raises ValueError rather than write a second run over the first."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # other processes of DDP find what the first one has made
+        return
+    if (out / RESUME_STATE).exists():
+        raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
+    if any((out / name).exists() for name in ("log.csv", "last.safetensors")):
+        raise ValueError(f"--out {out}: a run is there that cannot be continued; give another folder, or remove it")
+
+
+def check_init(init: str | None, weights: str) -> None:
+    """Raises FileNotFoundError if `--init` or, without it, `--backbone.weights` names a file that does not exist."""
+    if init is None:
+        if weights not in ("imagenet", "none"):
+            require_weights(Path(weights), "imagenet, none, or a .safetensors or .pth file")
+    elif init not in ("imagenet", "none"):
+        checkpoint_path(init)
+
+
+def resume_state(folder: Path) -> Path:
+    """The file that a run is resumed from. Raises FileNotFoundError if there is none."""
+    path = folder / RESUME_STATE
+    if not path.exists():
+        raise FileNotFoundError(f"--resume: {path} does not exist; give the --out of an interrupted run")
+    return path
+
+
 def parse(name: str, arguments: list[str]) -> TrainOptions:
-    """The options of a preset with the command line's changes. Exits with 2 on a mistake, 0 after --help."""
+    """The options of a preset with the changes of the command line. Exits with 2 after a mistake, 0 after --help."""
     default = TrainOptions("scenes" if split_baseline(name)[0] in BUILT_IN else "", config=preset(name))
     options = tyro.cli(TrainOptions, default=default, prog=f"unipan train {name}", args=arguments)
     config = options.config

@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
 from unipan.files import write_atomically
+from unipan.training.options import RESUME_STATE, resume_state
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
-"""Columns of log.csv that a validation fills; every loss term has a column of its name."""
+"""Columns of log.csv that a validation fills; every loss term also has a column."""
 
 
 class RunRecord:
@@ -28,7 +29,7 @@ class RunRecord:
         folder: made if missing.
         every: iterations per row of log.csv; each row holds their mean losses.
         quiet: print nothing.
-        origin: what must be unchanged on resume besides the config: data and number of processes.
+        origin: what a resume must not change besides the config: data and number of processes.
     """
 
     def __init__(
@@ -129,11 +130,11 @@ class RunRecord:
 
     def save_resume(self, state: dict[str, object], config: Config) -> None:
         """Save everything that is needed to resume."""
-        folder = self.folder / "resume"
-        folder.mkdir(exist_ok=True)
-        temporary = folder / "state.part"
+        path = self.folder / RESUME_STATE
+        path.parent.mkdir(exist_ok=True)
+        temporary = path.with_suffix(".part")
         torch.save(state | {"config": asdict(config), "origin": self.origin}, temporary)
-        temporary.replace(folder / "state.pt")
+        temporary.replace(path)
 
     def load_resume(self) -> tuple[dict[str, object], Config, dict[str, Any]]:
         """State, config and origin of the interrupted run.
@@ -141,10 +142,7 @@ class RunRecord:
         Raises:
             FileNotFoundError: there is nothing to resume.
         """
-        path = self.folder / "resume" / "state.pt"
-        if not path.exists():
-            raise FileNotFoundError(f"--resume: {path} does not exist; give the --out of an interrupted run")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(resume_state(self.folder), map_location="cpu", weights_only=True)
         config = config_from_dict(json.loads(json.dumps(state.pop("config"))))
         return state, config, state.pop("origin", {})
 

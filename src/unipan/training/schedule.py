@@ -10,7 +10,7 @@ from unipan.config import TrainConfig
 
 
 def learning_rate_factor(iteration: int, config: TrainConfig) -> float:
-    """What the base learning rate is multiplied by at an iteration (0-based).
+    """The factor on the base learning rate at an iteration (0-based).
 
     A linear warm-up from `warmup_factor`, then either a tenth after each milestone or a half cosine to zero.
     """
@@ -24,10 +24,10 @@ def learning_rate_factor(iteration: int, config: TrainConfig) -> float:
 
 
 def make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD with momentum 0.9 or AdamW; weight decay on weights of two and more dimensions only.
+    """SGD with momentum 0.9 or AdamW; weight decay only on weights of two or more dimensions.
 
     Biases, including those of norms, get `bias_lr_factor` times the learning rate (maskrcnn-benchmark's recipe), in a
-    group of their own where the factor is not 1.
+    separate group if the factor is not 1.
     """
     wanted = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     apart = config.bias_lr_factor != 1
@@ -57,14 +57,14 @@ def linear_rule(config: TrainConfig, explicit: Collection[str] = ()) -> tuple[Tr
     """The schedule for `batch_size`, of a recipe published for `reference_batch` (arXiv 1706.02677, Sec. 2.1).
 
     With k times the images in a step: k times the learning rate, 1/k of the iterations and of the warm-up. Milestones
-    are shares of the iterations, so they move along, and the number of epochs stays.
+    are fractions of the iterations, so they scale as well, and the number of epochs stays the same.
 
     Args:
-        config: may declare no reference batch; then nothing changes.
-        explicit: names of fields (`lr`, `iterations`, `warmup`) that the user has set: they stay.
+        config: without a reference batch nothing changes.
+        explicit: names of fields (`lr`, `iterations`, `warmup`) that the user has set; these are kept.
 
     Returns:
-        The new fields, and one sentence that says what was done ("" where there is nothing to say).
+        The new fields, and a sentence that says what was changed ("" if nothing was).
     """
     if not config.reference_batch or config.batch_size == config.reference_batch:
         return config, ""
@@ -77,7 +77,7 @@ def linear_rule(config: TrainConfig, explicit: Collection[str] = ()) -> tuple[Tr
     changes = {name: value for name, value in scaled.items() if name not in explicit}
     kept = [name for name in scaled if name in explicit]
     said = [f"{name} {getattr(config, name):.9g} -> {value:.9g}" for name, value in changes.items()]
-    said += [f"{name} {getattr(config, name):.9g} as you said" for name in kept]
+    said += [f"{name} {getattr(config, name):.9g} as given" for name in kept]
     sentence = (
         f"batch {config.batch_size} instead of the recipe's {config.reference_batch}, so by the linear rule: "
         f"{', '.join(said)}" + ("; the epochs stay" if "iterations" in changes else "")

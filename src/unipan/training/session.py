@@ -1,6 +1,5 @@
-"""`unipan train`: look at the data, fit the config to it, build the network, and hand both to the trainer."""
+"""`unipan train`: examine the data, fit the config to it, build the network, and start the trainer."""
 
-import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from unipan.models.pretrained import check_width
 from unipan.panoptic.categories import Categories
 from unipan.presets import fit_detection, preset, split_baseline
 from unipan.processes import peak_memory
-from unipan.training.options import TrainOptions
+from unipan.training.options import RESUME_STATE, TrainOptions
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
@@ -32,20 +31,19 @@ def train(options: TrainOptions) -> None:
 
     Raises:
         FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, or that a GPU has too little
-            memory, in one sentence.
+            memory; one sentence.
     """
     from unipan.training.launch import launch
     from unipan.training.run_folder import RunRecord
 
     out = options.out or Path("runs")
-    check_folder(out, options.resume)
-    # Reading --init is quick and looking at the data is not, so its mistakes are reported first.
+    # Checking --init is quick and reading the data is not, so mistakes in --init are reported first.
     begin = None if options.resume else with_init(options.config, options.init)
     data, val, note = open_training(options.data, options.val)
     fabric = launch(options.accelerator, options.devices, options.num_nodes)
     origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
     record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin)
-    say = record.say if fabric.is_global_zero else _silent
+    say = record.say if fabric.is_global_zero else _print_nothing
     say(note)
     try:
         trainer = (
@@ -53,7 +51,7 @@ def train(options: TrainOptions) -> None:
         )
         figures = trainer.run()
     except KeyboardInterrupt as stop:
-        if not (out / "resume" / "state.pt").exists():
+        if not (out / RESUME_STATE).exists():
             raise
         raise ValueError(f"interrupted; the same command with --resume continues from {out / 'resume'}") from stop
     except torch.OutOfMemoryError as error:
@@ -68,7 +66,7 @@ def train(options: TrainOptions) -> None:
 
 
 def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
-    """What to do about a GPU that has too little memory for the run in `out`."""
+    """The error message for a GPU that has too little memory for the run in `out`."""
     from unipan.training.memory import describe_shortage
 
     text = (
@@ -76,9 +74,9 @@ def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
         "--train.accumulation-steps takes the same batch in smaller passes, "
         "a smaller --data.crop or --data.short-side makes smaller images"
     )
-    if not (out / "resume" / "state.pt").exists():
+    if not (out / RESUME_STATE).exists():
         return text
-    # A resumed run keeps its config, so what is done can be saved only by more memory.
+    # A resumed run keeps its config, so it can only be continued with more memory.
     return (
         f"{text}, both in a new --out; where more memory is free, the same command with --resume continues from "
         f"{out / 'resume'}"
@@ -113,7 +111,7 @@ def start(
     schedule, sentence = linear_rule(config.train, options.explicit)
     config = replace(config, train=schedule)
     check_batch(config, fabric.world_size)
-    say = record.say if fabric.is_global_zero else _silent
+    say = record.say if fabric.is_global_zero else _print_nothing
     if sentence:
         say(sentence)
     if not is_scenes(options.data):
@@ -136,12 +134,12 @@ def start(
 
 
 def memory(trainer: "Trainer") -> str:
-    """The memory that a step will take, and that there is. All processes compute it: losses may synchronise them."""
+    """The memory that a step needs, and what is available. Every process computes it: losses may synchronise them."""
     from unipan.training.memory import describe_memory, device_memory, estimate_memory, training_size
     from unipan.training.step import runs_bf16
 
     config, device, world = trainer.config, trainer.fabric.device, trainer.fabric.world_size
-    # An image has to be opened only if images keep their own size.
+    # An image is opened only if images keep their own size.
     own = config.data.short_side == 0 and config.data.crop == (0, 0)
     height, width = trainer.data[0].image.shape[:2] if own else (0, 0)
     size = training_size(config.data, (height, width))
@@ -175,19 +173,8 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
     if fabric.is_global_zero:
         done = trainer.progress.iteration
         record.cut_log(done)
-        record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is taken")
+        record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is used")
     return trainer
-
-
-def check_folder(out: Path, resumed: bool) -> None:
-    """Raises ValueError rather than write a second run over the first."""
-    # Other processes of DDP find what the first one has made.
-    if resumed or os.environ.get("LOCAL_RANK", "0") != "0":
-        return
-    if (out / "resume" / "state.pt").exists():
-        raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
-    if any((out / name).exists() for name in ("log.csv", "last.safetensors")):
-        raise ValueError(f"--out {out}: a run is there that cannot be continued; give another folder, or remove it")
 
 
 def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
@@ -230,31 +217,31 @@ def build(config: Config, categories: Categories, init: str | None) -> tuple[Pan
 
 
 def describe_transfer(taken: Transfer, network: PanopticNetwork, categories: Categories, init: str) -> str:
-    """Which tensors, classes and decoders were taken from a checkpoint, and which start afresh."""
+    """Which tensors, classes and decoders were taken from a checkpoint, and which are newly initialised."""
     total = len(network.state_dict())
     if not taken.left and len(taken.semantic) == len(categories):
         return f"all from {init}"
     parts = ", ".join(sorted({".".join(name.split(".")[:3]) for name in taken.left}))
     text = f"from {init}: {total - len(taken.left)} of {total} tensors"
     if taken.left:
-        text += f"; {len(taken.left)} start afresh, because their classes or options differ ({parts})"
+        text += f"; {len(taken.left)} are newly initialised, because their classes or options differ ({parts})"
     things = [category.name for category in categories.things]
     for what, names, kept in (
         ("V", [category.name for category in categories], taken.semantic),
         ("the detector", things, taken.detection),
     ):
         afresh = [name for name in names if name not in kept]
-        text += f"\nclasses in {what}: kept {', '.join(kept) or 'none'}; afresh {', '.join(afresh) or 'none'}"
+        text += f"\nclasses in {what}: kept {', '.join(kept) or 'none'}; new {', '.join(afresh) or 'none'}"
     if taken.decoders:
         text += (
-            f"\nthe layers of {' and '.join(taken.decoders)} differ there (or are missing), so everything on them "
-            "starts afresh; --decoder.layers as in that checkpoint keeps them"
+            f"\nthe layers of {' and '.join(taken.decoders)} differ there (or are missing), so everything on top "
+            "of them is newly initialised; --decoder.layers as in that checkpoint keeps them"
         )
     return text
 
 
 def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
-    """Fit anchors, RoI scale and limits to the data's things; published recipes and given options are kept."""
+    """Fit anchors, RoI scale and limits to the things in the data; published recipes and given options are kept."""
     if config.train.reference_batch:
         return config
     default, given = preset(config.name).detection, config.detection
@@ -264,7 +251,7 @@ def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
 
 
 def describe_detection(detection: DetectionConfig, seen: ThingStatistics) -> str:
-    """The numbers that depend on the data, and a warning if they would lose things."""
+    """The settings that were fitted to the data, and a warning if they would lose things."""
     text = (
         f"detection: anchors {_list(detection.anchor_sizes)} px, height:width {_list(detection.anchor_ratios)}, RoIs "
         f"of {detection.roi_canonical} px pooled from P4, proposals {_list(detection.rpn_post_nms)}, at most "
@@ -279,5 +266,5 @@ def _list(values: tuple[int | float, ...]) -> str:
     return " ".join(f"{value:g}" for value in values)
 
 
-def _silent(_: str) -> None:
+def _print_nothing(_: str) -> None:
     """Only the first process prints."""

@@ -1,4 +1,4 @@
-"""One training step: the network and its losses as one module, so that DDP sees one forward."""
+"""One training step: the network and its losses as one module, so that DDP sees a single forward pass."""
 
 import os
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class TrainingStep(nn.Module):
     """Forward pass and named losses of a batch.
 
     Args:
-        network: trained.
+        network: to be trained.
         criterion: its losses.
-        bf16: run the network's convolutions and products in bf16 (losses, Psi and P stay in 32 bit).
+        bf16: run the network's convolutions and matrix products in bf16 (losses, Psi and P stay in 32 bits).
     """
 
     def __init__(self, network: PanopticNetwork, criterion: Criterion, bf16: bool) -> None:
@@ -40,7 +40,7 @@ class TrainingStep(nn.Module):
 
 
 def runs_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to use bf16: as told, or (auto) where the processor multiplies it natively.
+    """Whether to use bf16: as `precision` says, or (auto) if the processor multiplies it natively.
 
     Measured: a 3x3 convolution is 3 to 5 times faster in bf16 on a Xeon with AMX; a whole step takes 0.74 to 0.81 of
     the time on an EPYC with AVX512_BF16; processors with neither are slower in bf16.
@@ -49,7 +49,7 @@ def runs_bf16(precision: str, device: torch.device) -> bool:
         return precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Not in every supported torch.
+    # Not every supported version of torch has it.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
 
@@ -59,7 +59,7 @@ def check_finite(
 ) -> None:
     """Stop if a loss is not finite: save the batch, and name the term and the images.
 
-    All processes stop together, because one that continued would wait for the others forever.
+    All processes stop together, because one that went on would wait for the others forever.
 
     Raises:
         NonFiniteLossError: and `folder/nonfinite.pt` holds the batch and the weights.
@@ -73,9 +73,9 @@ def check_finite(
         beside = folder / f"nonfinite.{os.getpid()}.part"
         torch.save({"images": images, "targets": targets, "weights": step.state_dict()}, beside)
         beside.replace(path)
-    culprits = _culprits(step, images, targets) or images.names  # in every process: the losses are averages over all
+    culprits = _culprits(step, images, targets) or images.names  # in every process: losses are averaged over all
     if not bad:
-        raise NonFiniteLossError("training: a loss of another process is not finite; that process says which")
+        raise NonFiniteLossError("training: a loss of another process is not finite; that process reports which")
     raise NonFiniteLossError(
         f"training: the loss term {bad[0]!r} is {float(terms[bad[0]])} on {', '.join(culprits)}; batch and weights are "
         f"saved in {path}; lower the learning rate or look at the image"

@@ -34,9 +34,8 @@ Batches = Iterator[tuple[ImageBatch, list[Target]]]
 
 
 @dataclass
-class Progress:
-    """What is needed to resume, besides weights and optimiser. There is no random state, because every iteration is
-    seeded."""
+class TrainingProgress:
+    """What a resume needs besides weights and optimiser: no random state, because every iteration is seeded."""
 
     iteration: int = 0
     best: float = -1.0
@@ -44,7 +43,7 @@ class Progress:
 
 
 class Trainer:
-    """Trains one network on one dataset and leaves checkpoints, a log and what a resume needs in a folder.
+    """Trains one network on one dataset; writes checkpoints, a log and the state for a resume to a folder.
 
     Args:
         fabric: already launched.
@@ -76,7 +75,7 @@ class Trainer:
         self.step, self.optimizer = fabric.setup(step, make_optimizer(step, config.train))
         if self.ema is not None:
             self.ema.to(fabric.device)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
 
     @property
     def evaluated(self) -> PanopticNetwork:
@@ -100,7 +99,7 @@ class Trainer:
         return seconds
 
     def fit_to(self, minutes: float) -> None:
-        """Set the number of iterations to what fits into `minutes`, from a few timed steps."""
+        """Set the number of iterations that fit into `minutes`, from a few timed steps."""
         seconds = self.seconds_per_step()
         iterations = max(20, int(minutes * 60 * VALIDATION_SHARE / seconds))
         self.config = replace(self.config, train=replace(self.config.train, iterations=iterations))
@@ -152,9 +151,10 @@ class Trainer:
         return iter(training_loader(stream, positions, share, train.num_workers))
 
     def _iteration(self, iteration: int, batches: Batches) -> tuple[dict[str, float], float]:
-        """One optimiser step; returns the unweighted losses, means of processes and backward passes, and the rate."""
+        """One optimiser step; returns the unweighted losses, averaged over processes and backward passes, and the
+        learning rate."""
         train = self.config.train
-        # Images have seeds of their own (Target.seed); this makes any other randomness repeat after a resume.
+        # Images have their own seeds (Target.seed); this makes all other randomness repeatable after a resume.
         torch.manual_seed(train.seed * 1_000_003 + iteration * 1009 + self.fabric.global_rank)
         rate = set_learning_rate(self.optimizer, iteration, train)
         self.step.train()
@@ -179,7 +179,7 @@ class Trainer:
     def _backward(
         self, images: ImageBatch, targets: list[Target], labelled: float | None, last: bool
     ) -> dict[str, Tensor]:
-        """One backward pass; gradients are averaged over the processes in the last of a step."""
+        """One backward pass; gradients are averaged over the processes in the last one of a step."""
         images = images.to(self.fabric.device)
         targets = [target.to(self.fabric.device) for target in targets]
         with self.fabric.no_backward_sync(self.step, enabled=not last):
@@ -207,7 +207,7 @@ class Trainer:
         self.record.save_resume(self.state(), self.config)
 
     def state(self) -> dict[str, object]:
-        """All that a resume needs."""
+        """Everything that a resume needs."""
         return {
             "network": self.network.state_dict(),
             "average": self.ema.state_dict() if self.ema is not None else None,
@@ -221,7 +221,7 @@ class Trainer:
         if self.ema is not None:
             self.ema.load_state_dict(state["average"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"])  # type: ignore[arg-type]
+        self.progress = TrainingProgress(**state["progress"])  # type: ignore[arg-type]
 
 
 def check_batch(config: Config, world: int) -> None:
@@ -229,7 +229,7 @@ def check_batch(config: Config, world: int) -> None:
     train = config.train
     if train.batch_size % (world * train.accumulation_steps):
         raise ValueError(
-            f"train.batch_size: {train.batch_size} images do not split over {world} processes x "
+            f"train.batch_size: {train.batch_size} images do not divide evenly among {world} processes x "
             f"{train.accumulation_steps} accumulation steps; make it a multiple"
         )
 

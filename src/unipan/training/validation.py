@@ -1,4 +1,4 @@
-"""Validation during training: PQ of the experiment's own fusion and of the argmax of Psi.
+"""Validation during training: PQ under the experiment's own fusion and under the argmax of Psi.
 
 The images are split over the processes, so that each is counted once.
 """
@@ -21,14 +21,14 @@ from unipan.panoptic.categories import Categories
 def validate(
     fabric: Fabric, network: PanopticNetwork, config: Config, categories: Categories, data: PanopticData
 ) -> dict[str, float]:
-    """PQ by the experiment's own fusion and of argmax Psi, as fractions, and the mean IoU of V; 0 for a group
-    without classes.
+    """PQ under the experiment's own fusion and under the argmax of Psi, as fractions, and the mean IoU of V; 0 for a
+    group without classes.
 
     Args:
         fabric: whose processes share the images.
         network: what is validated.
         config: of the experiment.
-        categories: what the network was trained on, in its order; the data may list the same names in another one.
+        categories: those of the network, in its order; the data may list the same names in another order.
         data: to validate on.
     """
     limit = config.train.validation_images or len(data)
@@ -41,7 +41,7 @@ def validate(
     fusion = config.inference.fusion
     part = evaluate(segmenter, data, (fusion, "potential"), own)
     network.train(mode)
-    return figures(reduce(add, gather(fabric, part)), fusion)
+    return logged_scores(reduce(add, gather(fabric, part)), fusion)
 
 
 def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
@@ -52,7 +52,7 @@ def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
 
 
 def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
-    """Every process's part, on every process."""
+    """The parts of all processes, on every process."""
     if fabric.world_size == 1:
         return [part]
     parts: list[Evaluation] = [part] * fabric.world_size
@@ -60,8 +60,8 @@ def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
     return parts
 
 
-def figures(found: Evaluation, fusion: Fusion = "affinity") -> dict[str, float]:
-    """The columns of log.csv; `fusion` gives those without a prefix."""
+def logged_scores(found: Evaluation, fusion: Fusion = "affinity") -> dict[str, float]:
+    """The columns of log.csv; those of `fusion` have no prefix."""
     row = {}
     for prefix, quality in (("", found.quality[fusion]), ("psi_", found.quality["potential"])):
         scores = quality.compute()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.datasets.maps import parts, same, small_map, write_dataset, write_photo
 from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
-from unipan.datasets.doctor.findings import KINDS, Diagnosis
+from unipan.datasets.doctor.findings import FINDING_KINDS, Diagnosis
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.panoptic.png import decode_png, encode_png
 
@@ -140,7 +140,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_kind_is_tested() -> None:
-    assert {row[0] for row in BREAKS} | {"png-format", "content-twice", "no-images", "no-categories"} == set(KINDS)
+    assert {row[0] for row in BREAKS} | {"png-format", "content-twice", "no-images", "no-categories"} == set(
+        FINDING_KINDS
+    )
 
 
 def test_a_sound_set_has_no_findings(folder: Path) -> None:

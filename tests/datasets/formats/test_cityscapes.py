@@ -13,8 +13,8 @@ from unipan.datasets.formats.cityscapes import (
     CITYSCAPES,
     CITYSCAPES_TRAIN_IDS,
     CLASSES,
-    IGNORED,
-    cityscapes,
+    IGNORED_LABELS,
+    cityscapes_split,
     is_cityscapes,
 )
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
@@ -53,8 +53,8 @@ def test_nineteen_classes_in_their_places() -> None:
     assert [category.id for category in CITYSCAPES.things] == [24, 25, 26, 27, 28, 31, 32, 33]
     assert sorted(category.id for category in CITYSCAPES_TRAIN_IDS) == list(range(19))
     assert CITYSCAPES_TRAIN_IDS[CITYSCAPES_TRAIN_IDS.index_of_name["car"]].id == 13
-    assert IGNORED | {row[0] for row in CLASSES} == set(range(-1, 34))
-    assert not IGNORED & {row[0] for row in CLASSES}
+    assert IGNORED_LABELS | {row[0] for row in CLASSES} == set(range(-1, 34))
+    assert not IGNORED_LABELS & {row[0] for row in CLASSES}
 
 
 def test_classes_are_the_official_ones() -> None:
@@ -62,7 +62,7 @@ def test_classes_are_the_official_ones() -> None:
     evaluated = [each for each in official.labels if not each.ignoreInEval]
     assert [(each.id, each.name, each.hasInstances, each.color) for each in evaluated] == list(CLASSES)
     assert [each.trainId for each in evaluated] == list(range(19))
-    assert {each.id for each in official.labels if each.ignoreInEval} == IGNORED
+    assert {each.id for each in official.labels if each.ignoreInEval} == IGNORED_LABELS
 
 
 @pytest.mark.parametrize("train_ids", [False, True])
@@ -75,7 +75,7 @@ def test_maps_are_those_of_the_official_preparation(root: Path, train_ids: bool,
     official.convert2panoptic(str(root / "gtFine"), str(out), train_ids, ["val"])
     stem = f"cityscapes_panoptic_val{'_trainId' * train_ids}"
     expected = CocoPanoptic.of(out / f"{stem}.json", None, out / stem)
-    found = cityscapes(root, train_ids=train_ids)
+    found = cityscapes_split(root, train_ids=train_ids)
     assert found.categories == expected.categories
     assert found.image_ids == expected.image_ids
     written = {
@@ -94,7 +94,7 @@ def test_rules_by_hand(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     ids = np.array([[7, 26, 26001, 26000], [29001, 24, 0, 23]], np.uint16)
     cv2.imwrite(str(folder / "ulm_000000_000001_gtFine_instanceIds.png"), ids)
-    truth = cityscapes(tmp_path).truth(0)
+    truth = cityscapes_split(tmp_path).truth(0)
     assert truth.ids.tolist() == [[7, 26, 26001, 26000], [0, 24, 0, 23]]
     assert {s.id: (s.category.name, s.iscrowd) for s in truth} == {
         7: ("road", False),
@@ -107,7 +107,7 @@ def test_rules_by_hand(tmp_path: Path) -> None:
 
 
 def test_samples_splits_and_names(root: Path) -> None:
-    data = cityscapes(root)
+    data = cityscapes_split(root)
     assert data.image_ids == ["frankfurt_000000_000294", "frankfurt_000000_000576", "lindau_000000_000003"]
     assert data[2].image.shape == (24, 32, 3)
     assert data[2].name == "lindau_000000_000003_leftImg8bit.png"
@@ -117,23 +117,23 @@ def test_samples_splits_and_names(root: Path) -> None:
         (root, "train", "ulm_000000_000005"),
     ):
         assert is_cityscapes(place)
-        assert cityscapes(place, split).image_ids[0] == first
+        assert cityscapes_split(place, split).image_ids[0] == first
     assert not is_cityscapes(root / "leftImg8bit")
 
 
 def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gtFine/test: no CITY/\*_gtFine_instanceIds\.png here; unpack"):
-        cityscapes(root, "test")
+        cityscapes_split(root, "test")
     with pytest.raises(FileNotFoundError, match="there is no gtFine/ here"):
-        cityscapes(tmp_path / "leftImg8bit")
+        cityscapes_split(tmp_path / "leftImg8bit")
     photo = root / "leftImg8bit" / "val" / "lindau" / "lindau_000000_000003_leftImg8bit.png"
     photo.unlink()
     with pytest.raises(FileNotFoundError, match=re.escape(f"{photo}: no such image, but")):
-        cityscapes(root)
+        cityscapes_split(root)
     path = root / "gtFine" / "val" / "lindau" / "lindau_000000_000003_gtFine_instanceIds.png"
     cv2.imwrite(str(path), np.full((2, 2), 99, np.uint8))
     (root / "leftImg8bit").rename(root / "away")
-    data = cityscapes(root)
+    data = cityscapes_split(root)
     with pytest.raises(ValueError, match=re.escape(f"{path}: value 99 is no Cityscapes label")):
         data.truth(2)
     with pytest.raises(ValueError, match="there is no image for frankfurt"):

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.datasets.maps import CLASSES, DOOR, SKY, WALL, WINDOW, random_map, same, small_map
-from unipan.datasets.formats.cityscapes import CITYSCAPES, CITYSCAPES_TRAIN_IDS, cityscapes
+from unipan.datasets.formats.cityscapes import CITYSCAPES, CITYSCAPES_TRAIN_IDS, cityscapes_split
 from unipan.datasets.formats.coco_instances import RleWriter, coco_instances
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
 from unipan.datasets.formats.format import DatasetWriter, PanopticDataset
@@ -130,13 +130,13 @@ def official(name: str) -> Any:
 def test_the_panoptic_submission_is_perfect_where_it_repeats_the_truth(
     classes: Categories, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = cityscapes(write_cityscapes(tmp_path / "cs"), train_ids=classes is CITYSCAPES_TRAIN_IDS)
+    data = cityscapes_split(write_cityscapes(tmp_path / "cs"), train_ids=classes is CITYSCAPES_TRAIN_IDS)
     writer = CityscapesPanopticWriter(tmp_path / "out", classes)
     for index in range(len(data)):
         writer.add(data.file_names[index], data.image_ids[index], data.truth(index))
     path = writer.close()
     assert path.name == "cityscapes_panoptic_val.json"
-    back, plain = CocoPanoptic.of(path, None, path.with_suffix("")), cityscapes(tmp_path / "cs")
+    back, plain = CocoPanoptic.of(path, None, path.with_suffix("")), cityscapes_split(tmp_path / "cs")
     assert all(same(back.truth(index), plain.truth(index)) for index in range(len(data)))
     (tmp_path / "gt").mkdir()
     prepare, score = official("preparation.createPanopticImgs"), official("evaluation.evalPanopticSemanticLabeling")
@@ -153,7 +153,7 @@ def test_the_instance_submission_finds_every_thing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = write_cityscapes(tmp_path / "cs")
-    data = cityscapes(root)
+    data = cityscapes_split(root)
     writer = CityscapesInstanceWriter(tmp_path / "out", data.categories)
     for index in range(len(data)):
         writer.add(data.file_names[index], data.image_ids[index], data.truth(index))

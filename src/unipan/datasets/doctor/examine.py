@@ -66,12 +66,12 @@ def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: 
     ids, encode = read
     if path is not None and size is not None and size != ids.shape:
         exif = "; is the image turned by its EXIF?" * (size == ids.shape[::-1])
-        say("size-photo", path, f"it is {_spell(size)} but its PNG {png.name} is {_spell(ids.shape)}{exif}")
+        say("size-photo", path, f"it is {_sides(size)} but its PNG {png.name} is {_sides(ids.shape)}{exif}")
         size = None
     fixed = dict(image)
     declared = (image.get("height", ids.shape[0]), image.get("width", ids.shape[1]))
     if declared != ids.shape:
-        text = f"it is {_spell(ids.shape)} but the JSON says {short(declared[1])} x {short(declared[0])}"
+        text = f"it is {_sides(ids.shape)} but the JSON says {short(declared[1])} x {short(declared[0])}"
         say("size-json", png, f"{text} (width x height)")
         fixed |= {"height": ids.shape[0], "width": ids.shape[1]}
     rows, paint = _examine_segments(ids, annotation, png, isthing, found)
@@ -158,7 +158,7 @@ def _examine_segments(
                 say("id-undeclared", f"{area} pixels but no segment in the JSON", identity)
     clean = replace_ids(ids, paint) if paint else ids
     for segment in panoptic_map(clean, dict.fromkeys(rows, ANY_CLASS), source=str(png)):
-        _compare(rows[segment.id], segment, say)
+        _compare_area_and_box(rows[segment.id], segment, say)
     found.pixels, found.void = ids.size, int((clean == VOID_ID).sum())
     found.used = {row["category_id"] for row in rows.values()}
     merged = _merge_crowds(rows, isthing, say)
@@ -180,7 +180,7 @@ def _has_pixels(identity: int, row: Row, areas: dict[int, int], say: Any) -> boo
     return False
 
 
-def _compare(row: Row, counted: Segment, say: Any) -> None:
+def _compare_area_and_box(row: Row, counted: Segment, say: Any) -> None:
     """Compare the area and box of a row with the pixels, and correct them in the row."""
     if row.get("area") is None:
         say("area-missing", f"it has no `area`; it covers {counted.area} pixels", counted.id)
@@ -214,5 +214,5 @@ def _merge_crowds(rows: dict[int, Row], isthing: dict[int, bool | None], say: An
     return merged
 
 
-def _spell(size: tuple[int, ...]) -> str:
+def _sides(size: tuple[int, ...]) -> str:
     return f"{size[1]} x {size[0]}"

@@ -24,7 +24,7 @@ class Kind:
 
 DROPPED, FIRST, VOIDED = "the image is left out", "the first one is kept", "its pixels become void"
 
-KINDS = {
+FINDING_KINDS = {
     "no-images": Kind("no images at all"),
     "no-categories": Kind("no categories at all"),
     "category-broken": Kind("categories without a usable id or name", "left out, their segments become void"),
@@ -127,9 +127,9 @@ class Diagnosis:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Kind -> number of findings, in the order of `KINDS`."""
+        """Kind -> number of findings, in the order of `FINDING_KINDS`."""
         found = Counter(finding.kind for finding in self.findings)
-        return {kind: found[kind] for kind in KINDS if found[kind]}
+        return {kind: found[kind] for kind in FINDING_KINDS if found[kind]}
 
     def to_json(self) -> dict[str, Any]:
         """The report for --json."""
@@ -145,7 +145,7 @@ class Diagnosis:
                     "image_id": each.image_id,
                     "segment_id": each.segment_id,
                     "text": each.text,
-                    "cure": KINDS[each.kind].repair if each.repairable else "",
+                    "cure": FINDING_KINDS[each.kind].repair if each.repairable else "",
                 }
                 for each in self.findings
             ],
@@ -157,8 +157,8 @@ class Diagnosis:
         lines = []
         for kind, count in self.counts.items():
             findings = [finding for finding in self.findings if finding.kind == kind]
-            repair = KINDS[kind].repair if any(finding.repairable for finding in findings) else ""
-            lines.append(f"{kind} ({count}): {KINDS[kind].title}")
+            repair = FINDING_KINDS[kind].repair if any(finding.repairable for finding in findings) else ""
+            lines.append(f"{kind} ({count}): {FINDING_KINDS[kind].title}")
             lines += [f"    {finding}" for finding in findings[:examples]]
             lines += [f"    and {count - examples} more"] * (count > examples)
             lines.append(f"    --fix: {repair}" if repair else "    no program can repair this")

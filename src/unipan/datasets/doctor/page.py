@@ -20,7 +20,7 @@ def dataset_page(data: PanopticDataset, count: int, title: str) -> GalleryPage:
     chosen = [round(step * (len(data) - 1) / max(count - 1, 1)) for step in range(count)]
     images, used, rows = has_images(data), set(), []
     for index in chosen:
-        row, names = _row(data, index, images)
+        row, names = _image_row(data, index, images)
         used |= names
         rows.append(row)
     legend = [(category.name, category.color) for category in data.categories if category.name in used]
@@ -37,7 +37,7 @@ def dataset_page(data: PanopticDataset, count: int, title: str) -> GalleryPage:
     )
 
 
-def _row(data: PanopticDataset, index: int, images: bool) -> tuple[ImageRow, set[str]]:
+def _image_row(data: PanopticDataset, index: int, images: bool) -> tuple[ImageRow, set[str]]:
     """The pictures of one image, and the names of its classes."""
     truth = data.truth(index)
     picture = data[index].image if images else np.full((*truth.ids.shape, 3), 128, np.uint8)

@@ -14,8 +14,8 @@ from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
 
-INSTANCES = "_gtFine_instanceIds.png"
-IMAGE = "_leftImg8bit.png"
+INSTANCES_ENDING = "_gtFine_instanceIds.png"
+IMAGE_ENDING = "_leftImg8bit.png"
 OFFSET = 1000
 """Pixels of at least this value are class * OFFSET + instance."""
 
@@ -42,7 +42,7 @@ CLASSES = (
 )
 """Label id, name, isthing and colour of the 19 evaluated classes; the position is the train id."""
 
-IGNORED = frozenset({-1, 0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30})
+IGNORED_LABELS = frozenset({-1, 0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30})
 """Label ids that the evaluation ignores (unlabeled, ego vehicle, ..., caravan, trailer, licence plate); void here."""
 
 CITYSCAPES = Categories.of(Category(*row) for row in CLASSES)
@@ -59,7 +59,7 @@ def is_split(path: Path) -> bool:
     return path.absolute().parent.name == "gtFine"
 
 
-def cityscapes(path: Path | str, split: str | None = None, train_ids: bool = False) -> ListedDataset:
+def cityscapes_split(path: Path | str, split: str | None = None, train_ids: bool = False) -> ListedDataset:
     """Open one split; without leftImg8bit/ it has maps only.
 
     Args:
@@ -72,10 +72,10 @@ def cityscapes(path: Path | str, split: str | None = None, train_ids: bool = Fal
     """
     root, split = _root_and_split(Path(path), split)
     folder = root / "gtFine" / split
-    files = sorted(folder.glob(f"*/*{INSTANCES}"))
+    files = sorted(folder.glob(f"*/*{INSTANCES_ENDING}"))
     if not files:
         raise FileNotFoundError(
-            f"{folder}: no CITY/*{INSTANCES} here; unpack gtFine_trainvaltest.zip, or name another split "
+            f"{folder}: no CITY/*{INSTANCES_ENDING} here; unpack gtFine_trainvaltest.zip, or name another split "
             "(DIR/gtFine/train)"
         )
     categories = CITYSCAPES_TRAIN_IDS if train_ids else CITYSCAPES
@@ -93,7 +93,7 @@ def cityscapes_map(path: Path, categories: Categories = CITYSCAPES) -> PanopticM
 
     def class_of(value: int) -> tuple[Category, bool] | None:
         label = value if value < OFFSET else value // OFFSET
-        if label in IGNORED:
+        if label in IGNORED_LABELS:
             return None
         if label not in by_label:
             raise ValueError(f"{path}: value {value} is no Cityscapes label; is this an *_instanceIds.png?")
@@ -114,17 +114,17 @@ def _root_and_split(path: Path, split: str | None) -> tuple[Path, str]:
 
 
 def _entry(file: Path, images: Path, categories: Categories) -> Entry:
-    identity = file.name.removesuffix(INSTANCES)
-    image = images / file.parent.name / f"{identity}{IMAGE}" if images.is_dir() else None
+    identity = file.name.removesuffix(INSTANCES_ENDING)
+    image = images / file.parent.name / f"{identity}{IMAGE_ENDING}" if images.is_dir() else None
     if image is not None and not image.is_file():
         raise FileNotFoundError(f"{image}: no such image, but {file} has its map; unpack leftImg8bit again")
-    return Entry(identity, f"{identity}{IMAGE}", image, partial(cityscapes_map, file, categories))
+    return Entry(identity, f"{identity}{IMAGE_ENDING}", image, partial(cityscapes_map, file, categories))
 
 
 FORMAT = Format(
     "cityscapes",
     "`gtFine/SPLIT/CITY/*_gtFine_instanceIds.png` and `leftImg8bit/`, as unpacked. Recognised by its `gtFine/`. "
     "`--split` (val), `--train-ids`",
-    read=lambda path, options: cityscapes(path, options.split, options.train_ids),
+    read=lambda path, options: cityscapes_split(path, options.split, options.train_ids),
     recognises=is_cityscapes,
 )

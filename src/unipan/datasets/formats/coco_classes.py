@@ -5,7 +5,7 @@ Colours are ours (`distinct_color`): the annotations have none.
 
 from unipan.panoptic.categories import Categories
 
-THINGS = """
+THING_NAMES = """
 1 person; 2 bicycle; 3 car; 4 motorcycle; 5 airplane; 6 bus; 7 train; 8 truck; 9 boat; 10 traffic light;
 11 fire hydrant; 13 stop sign; 14 parking meter; 15 bench; 16 bird; 17 cat; 18 dog; 19 horse; 20 sheep; 21 cow;
 22 elephant; 23 bear; 24 zebra; 25 giraffe; 27 backpack; 28 umbrella; 31 handbag; 32 tie; 33 suitcase;
@@ -17,7 +17,7 @@ THINGS = """
 86 vase; 87 scissors; 88 teddy bear; 89 hair drier; 90 toothbrush
 """
 
-STUFF = """
+STUFF_NAMES = """
 92 banner; 93 blanket; 95 bridge; 100 cardboard; 107 counter; 109 curtain; 112 door-stuff; 118 floor-wood;
 119 flower; 122 fruit; 125 gravel; 128 house; 130 light; 133 mirror-stuff; 138 net; 141 pillow; 144 platform;
 145 playingfield; 147 railroad; 148 river; 149 road; 151 roof; 154 sand; 155 sea; 156 shelf; 159 snow;
@@ -33,6 +33,6 @@ def coco_categories() -> Categories:
     """80 things, then 53 stuff, each in the order of their ids."""
     return Categories.from_coco(
         {"id": int(number), "name": name, "isthing": isthing}
-        for isthing, listed in ((1, THINGS), (0, STUFF))
+        for isthing, listed in ((1, THING_NAMES), (0, STUFF_NAMES))
         for number, _, name in (entry.strip().partition(" ") for entry in listed.replace("\n", " ").split(";"))
     )

@@ -23,7 +23,7 @@ from unipan.panoptic.coco_json import ImageId, Row, load_json, path_inside, rows
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.panoptic.runs import rles_of_ids
 
-CROWDS, THINGS = 1, 2
+CROWD_LAYER, THING_LAYER = 1, 2
 """The layers in front of stuff."""
 
 OTHER, OTHER_ID = "other", 183
@@ -111,7 +111,7 @@ def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refu
     for layer, masks in enumerate(_layers_of(layers, categories)):
         first = len(segments) + 1 if layer else 1
         # Only things have scores; of stuff and crowds the later ones are in front.
-        rule: Overlap = "last" if overlap == "score" and layer < THINGS else overlap
+        rule: Overlap = "last" if overlap == "score" and layer < THING_LAYER else overlap
         for row, category, mask in _ordered(masks, rule, layers.where):
             taken = ids[mask][ids[mask] >= first]
             if overlap == "refuse" and len(taken):
@@ -121,7 +121,7 @@ def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refu
                 )
             key = len(segments) + 1
             ids[mask], segments[key] = key, category
-            if layer == CROWDS:
+            if layer == CROWD_LAYER:
                 crowds.add(key)
             if isinstance(row.get("score"), int | float):
                 scores[key] = float(row["score"])
@@ -161,9 +161,9 @@ def _layers_of(layers: Layers, categories: Categories) -> list[list[Painted]]:
     """The masks of stuff, of crowds and of things."""
     found: list[list[Painted]] = [[], [], []]
     for row in layers.rows:
-        category = _category(row, categories, layers.where)
+        category = _category_of_row(row, categories, layers.where)
         if category is not None:
-            layer = (CROWDS if row.get("iscrowd") else THINGS) if category.isthing else 0
+            layer = (CROWD_LAYER if row.get("iscrowd") else THING_LAYER) if category.isthing else 0
             found[layer].append((row, category, decode_mask(row, layers)))
     return found
 
@@ -227,7 +227,7 @@ def _merged(one: Categories, other: Categories, source: Path) -> Categories:
         raise ValueError(f"{source}: its classes and those of the stuff do not fit together: {error}") from error
 
 
-def _category(row: Row, categories: Categories, where: str) -> Category | None:
+def _category_of_row(row: Row, categories: Categories, where: str) -> Category | None:
     number = row.get("category_id")
     index = categories.index_of_id.get(number) if isinstance(number, int) else None
     if index is None and number != OTHER_ID:
@@ -274,7 +274,7 @@ class RleWriter:
         return write_json(self.folder / "instances.json", content)
 
 
-def _read(path: Path, options: FormatOptions) -> ListedDataset:
+def _read_coco_instances(path: Path, options: FormatOptions) -> ListedDataset:
     return coco_instances(path, options.stuff, options.classes, options.images, options.overlap)
 
 
@@ -282,7 +282,7 @@ FORMAT = Format(
     "coco-instances",
     "COCO instances: polygons or run-length masks, with or without stuff (`--stuff`, `--overlap`). "
     "Written: `instances.json` with a run-length mask for every segment, stuff included",
-    read=_read,
+    read=_read_coco_instances,
     write=lambda folder, categories, _: RleWriter(folder, categories),
     aliases=("rle",),
 )

@@ -26,6 +26,12 @@ TOLERATED = ("no-images", "name-twice", "png-twice")
 """Findings of the parser that do no harm to a reader."""
 
 
+def require_panoptic_json(json_file: Path) -> None:
+    """Raises FileNotFoundError unless the JSON of a dataset is there."""
+    if not json_file.is_file():
+        raise FileNotFoundError(f"{json_file}: no such file; a dataset folder has images/, panoptic/, panoptic.json")
+
+
 class CocoPanoptic(ListedDataset):
     """A dataset in COCO panoptic format: `data[i]` is a `Sample`, `data.truth(i)` reads the map alone.
 
@@ -55,10 +61,7 @@ class CocoPanoptic(ListedDataset):
         return dataset
 
     def _open(self, json_file: Path, images: Path | None, panoptic: Path) -> None:
-        if not json_file.is_file():
-            raise FileNotFoundError(
-                f"{json_file}: no such file; a dataset folder has images/, panoptic/, panoptic.json"
-            )
+        require_panoptic_json(json_file)
         parsed = parse_panoptic(read_json(json_file), json_file)
         raise_first(parsed.findings, TOLERATED)
         categories = Categories.from_coco(parsed.categories, str(json_file))
@@ -72,12 +75,14 @@ class CocoPanoptic(ListedDataset):
             for needed in (png,) if path is None else (path, png):
                 if not needed.is_file():
                     raise FileNotFoundError(f"{needed}: no such file, but image {image_id!r} of {json_file} needs it")
-            read = partial(_read_map, png, image, rows, by_id, json_file)
+            read = partial(_read_coco_map, png, image, rows, by_id, json_file)
             entries.append(Entry(image_id, image["file_name"], path, read))
         self._fill(json_file, categories, entries)
 
 
-def _read_map(png: Path, image: Row, rows: dict[int, Row], by_id: dict[int, Category], source: Path) -> PanopticMap:
+def _read_coco_map(
+    png: Path, image: Row, rows: dict[int, Row], by_id: dict[int, Category], source: Path
+) -> PanopticMap:
     """The map of one image. Raises ValueError for a damaged PNG, or one that does not match the JSON."""
     ids = decode_png(png)
     height, width = image.get("height", ids.shape[0]), image.get("width", ids.shape[1])
@@ -184,7 +189,7 @@ def write_coco_panoptic(folder: Path | str, samples: Iterable[Sample], categorie
     return writer.close()
 
 
-def _read(path: Path, options: FormatOptions) -> CocoPanoptic:
+def _read_coco_panoptic(path: Path, options: FormatOptions) -> CocoPanoptic:
     if path.is_dir() and options.panoptic is None:
         images = options.images or (path / "images" if (path / "images").is_dir() else None)
         return CocoPanoptic.of(path / "panoptic.json", images, path / "panoptic")
@@ -196,7 +201,7 @@ FORMAT = Format(
     "coco",
     "a folder with `images/`, `panoptic/`, `panoptic.json`; or a JSON, whose PNGs are in its path without `.json` "
     "(`--panoptic DIR`, `--images DIR`). The default.",
-    read=_read,
+    read=_read_coco_panoptic,
     write=lambda folder, categories, _: PanopticWriter(folder, categories),
     stores_images=True,
 )

@@ -35,7 +35,7 @@ def huggingface(
     root = Path(folder)
     found = read_classes(classes, root)
     files = [path for path in root.rglob("*.json") if path not in (found.source, root / CLASSES_FILE)]
-    read = partial(_read_map, classes=found, contiguous=contiguous)
+    read = partial(_read_huggingface_map, classes=found, contiguous=contiguous)
     return list_files(root, root, files, found, images, read)
 
 
@@ -97,7 +97,7 @@ def _array(segmentation: Any, source: str) -> np.ndarray:
         raise ValueError(f"{source}: the rows of `segmentation` differ in length ({error})") from error
 
 
-def _read_map(path: Path, classes: ClassesFile, contiguous: bool) -> PanopticMap:
+def _read_huggingface_map(path: Path, classes: ClassesFile, contiguous: bool) -> PanopticMap:
     content = load_json(path)
     rows = content.get("segments_info") if isinstance(content, dict) else None
     if not isinstance(rows, list):

@@ -17,6 +17,9 @@ from unipan.panoptic.runs import runs
 TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
+INSTANCES_PER_CLASS = 65536
+"""Class and instance as one key for `map_of_keys`: class * INSTANCES_PER_CLASS + instance."""
+
 
 def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
     """The values of a label picture as stored: palette indices, 8 or 16 bits, one to four channels, or a .npy file.

@@ -62,11 +62,13 @@ def panoptic_json(
         if name is None:
             name = listed_name(found.images[image_id], found) if image_id in found.images else annotation["file_name"]
         image = find_image(images, stem_of(name), name)
-        entries.append(Entry(image_id, name, image, partial(_read_map, path, annotation, found, contiguous, source)))
+        entries.append(
+            Entry(image_id, name, image, partial(_read_png_map, path, annotation, found, contiguous, source))
+        )
     return ListedDataset(source, found.categories, entries)
 
 
-def _read_map(path: Path, annotation: Row, classes: ClassesFile, contiguous: bool, source: Path) -> PanopticMap:
+def _read_png_map(path: Path, annotation: Row, classes: ClassesFile, contiguous: bool, source: Path) -> PanopticMap:
     """The map of one PNG. Raises ValueError for segments that are broken or do not match the PNG."""
     where = f"{path} ({source})"
     rows, findings = parse_segments(annotation, None, where)

@@ -8,12 +8,9 @@ import numpy as np
 from unipan.arrays import Int32
 from unipan.datasets.formats.classes import ClassesFile, class_or_void, read_classes
 from unipan.datasets.formats.format import Format
-from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture, read_labels
+from unipan.datasets.formats.label_picture import INSTANCES_PER_CLASS, map_of_keys, read_label_picture, read_labels
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
 from unipan.panoptic.maps import PanopticMap
-
-INSTANCES = 65536
-"""Class and instance become one key: class * INSTANCES + instance."""
 
 
 def semantic_and_masks(folder: Path | str, classes: Path | None = None, images: Path | None = None) -> ListedDataset:
@@ -32,14 +29,14 @@ def semantic_and_masks(folder: Path | str, classes: Path | None = None, images: 
     if not (root / "semantic").is_dir():
         raise FileNotFoundError(f"{root / 'semantic'}: no such folder; this format keeps its pictures of classes there")
     found = read_classes(classes, root)
-    return list_label_pictures(root, "semantic", found, images, partial(_read, root=root, classes=found))
+    return list_label_pictures(root, "semantic", found, images, partial(_read_map_of_masks, root=root, classes=found))
 
 
-def _read(path: Path, root: Path, classes: ClassesFile) -> PanopticMap:
-    return semantic_map(path, root / "instances" / path.relative_to(root / "semantic"), classes)
+def _read_map_of_masks(path: Path, root: Path, classes: ClassesFile) -> PanopticMap:
+    return map_of_masks(path, root / "instances" / path.relative_to(root / "semantic"), classes)
 
 
-def semantic_map(path: Path, instances: Path, classes: ClassesFile) -> PanopticMap:
+def map_of_masks(path: Path, instances: Path, classes: ClassesFile) -> PanopticMap:
     """The map of a semantic picture and its instances (a picture, or a folder of masks); see `semantic_and_masks`."""
     semantic, numbers = read_labels(path), _read_instances(instances)
     if semantic.shape != numbers.shape:
@@ -48,16 +45,18 @@ def semantic_map(path: Path, instances: Path, classes: ClassesFile) -> PanopticM
     things = np.array([value for value, kind in kinds.items() if kind and kind[0].isthing], np.int32)
     # Only pixels of things vote: an outline that strays onto stuff does not change the class.
     voting = np.isin(semantic, things) & (numbers > 0)
-    pairs, votes = np.unique(numbers[voting].astype(np.int64) * INSTANCES + semantic[voting], return_counts=True)
-    winners = dict(divmod(int(pair), INSTANCES) for pair in pairs[np.argsort(votes, kind="stable")])
+    pairs, votes = np.unique(
+        numbers[voting].astype(np.int64) * INSTANCES_PER_CLASS + semantic[voting], return_counts=True
+    )
+    winners = dict(divmod(int(pair), INSTANCES_PER_CLASS) for pair in pairs[np.argsort(votes, kind="stable")])
     found = np.unique(numbers)
     lost = next((number for number in found[found > 0].tolist() if number not in winners), None)
     if lost is not None:
         raise ValueError(f"{instances}: instance {lost} lies on no thing class of {path}; remove it or relabel it")
     table = np.zeros(int(found.max(initial=0)) + 1, np.int64)
     table[list(winners)] = list(winners.values())
-    keys = np.where(numbers > 0, table[numbers], semantic) * INSTANCES + numbers
-    return map_of_keys(keys, lambda key: class_or_void(classes, *divmod(key, INSTANCES), path), str(path))
+    keys = np.where(numbers > 0, table[numbers], semantic) * INSTANCES_PER_CLASS + numbers
+    return map_of_keys(keys, lambda key: class_or_void(classes, *divmod(key, INSTANCES_PER_CLASS), path), str(path))
 
 
 def _read_instances(path: Path) -> Int32[np.ndarray, "H W"]:

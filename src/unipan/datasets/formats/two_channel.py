@@ -11,16 +11,13 @@ import numpy as np
 
 from unipan.datasets.formats.classes import CLASSES_FILE, VOID_8_BIT, ClassesFile, class_or_void, read_classes
 from unipan.datasets.formats.format import Format
-from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture
+from unipan.datasets.formats.label_picture import INSTANCES_PER_CLASS, map_of_keys, read_label_picture
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
 from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint
 from unipan.files import write_atomically, write_json
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import png_of_rgb
-
-INSTANCES = 65536
-"""Both channels become one key: class * INSTANCES + instance."""
 
 
 def two_channel(folder: Path | str, classes: Path | None = None, images: Path | None = None) -> ListedDataset:
@@ -42,8 +39,8 @@ def two_channel_map(path: Path, classes: ClassesFile) -> PanopticMap:
         raise ValueError(f"{path}: it has one channel; two are needed, class and instance (one number: png16)")
     # A fourth channel is alpha.
     instance = channels[..., 1] if channels.shape[2] == 2 else channels[..., 1] * 256 + channels[..., 2]
-    keys = channels[..., 0] * INSTANCES + instance
-    return map_of_keys(keys, lambda key: class_or_void(classes, *divmod(key, INSTANCES), path), str(path))
+    keys = channels[..., 0] * INSTANCES_PER_CLASS + instance
+    return map_of_keys(keys, lambda key: class_or_void(classes, *divmod(key, INSTANCES_PER_CLASS), path), str(path))
 
 
 class TwoChannelWriter:
@@ -61,7 +58,7 @@ class TwoChannelWriter:
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one map. Raises ValueError if a class has two crowds."""
         stem = self._images.add(name, image_id, panoptic)
-        numbers = instance_numbers(panoptic, INSTANCES, name)
+        numbers = instance_numbers(panoptic, INSTANCES_PER_CLASS, name)
         classes = paint(panoptic, {key: number for key, (number, _) in numbers.items()}, self._void)
         instances = paint(panoptic, {key: number for key, (_, number) in numbers.items()}, 0)
         rgb = np.stack([classes, instances % 256, instances // 256], axis=2).astype(np.uint8)

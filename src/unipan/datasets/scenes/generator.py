@@ -120,7 +120,7 @@ def _haze(
 # ---- truth -----------------------------------------------------------------------------------------------------
 
 
-def _truth(ids: Int32[np.ndarray, "H W"], items: list[Item]) -> PanopticMap:
+def _map_of_drawing(ids: Int32[np.ndarray, "H W"], items: list[Item]) -> PanopticMap:
     """A map with every id as a segment."""
     segments = []
     things = len(SCENE_CATEGORIES.things)
@@ -161,7 +161,7 @@ def draw_with_extents(seed: int, size: tuple[int, int] = (128, 256)) -> tuple[Sa
     for label, extent in extents.items():
         if visible[label] < max(least, MIN_VISIBLE * extent):
             ids[ids == label] = VOID_ID
-    sample = Sample(image, _truth(ids, street.items), seed, f"scene_{seed:07d}.png")
+    sample = Sample(image, _map_of_drawing(ids, street.items), seed, f"scene_{seed:07d}.png")
     return sample, {segment.id: extents[segment.id] for segment in sample.truth if segment.isthing}
 
 

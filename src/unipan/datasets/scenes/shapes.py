@@ -21,26 +21,26 @@ SHIFT = 4
 """Fractional bits of the coordinates that OpenCV gets."""
 
 Number = int | float  # beartype does not accept an int as a float
-Color = tuple[Number, Number, Number]
+Rgb = tuple[Number, Number, Number]
 Point = tuple[Number, Number]
 
 CIRCLE = tuple((math.cos(k * math.pi / 10), math.sin(k * math.pi / 10)) for k in range(20))
-GLASS: Color = (70, 84, 98)
-RUBBER: Color = (32, 32, 35)
+GLASS: Rgb = (70, 84, 98)
+RUBBER: Rgb = (32, 32, 35)
 
 
-def shade(color: Color, factor: Number) -> Color:
+def shade(color: Rgb, factor: Number) -> Rgb:
     """The colour made darker (factor < 1) or lighter."""
     return color[0] * factor, color[1] * factor, color[2] * factor
 
 
-def jitter(rng: np.random.Generator, color: Color, spread: Number) -> Color:
+def jitter(rng: np.random.Generator, color: Rgb, spread: Number) -> Rgb:
     """A similar colour: a random change of brightness and a smaller one of each channel."""
     common, red, green, blue = rng.normal(0.0, spread, 4)
     return color[0] + common + 0.4 * red, color[1] + common + 0.4 * green, color[2] + common + 0.4 * blue
 
 
-def _value(color: Color, label: int) -> tuple[Number, Number, Number, int]:
+def _value(color: Rgb, label: int) -> tuple[Number, Number, Number, int]:
     red, green, blue = color
     return min(max(red, 0), 255), min(max(green, 0), 255), min(max(blue, 0), 255), label
 
@@ -54,7 +54,7 @@ class Canvas:
         self.cells = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING, 4), np.uint8)
         self.scale = np.array([width / WIDTH, height / HEIGHT]) * (SUPERSAMPLING << SHIFT)
 
-    def polygon(self, points: Sequence[Point] | np.ndarray, color: Color, label: int, convex: bool = True) -> None:
+    def polygon(self, points: Sequence[Point] | np.ndarray, color: Rgb, label: int, convex: bool = True) -> None:
         """Fill one polygon, given in units, with a colour and an id."""
         # OpenCV's integer coordinates are centres of subcells, ours are their edges: a shift of half a subcell
         fixed = (np.asarray(points) * self.scale - (1 << SHIFT) / 2).astype(np.int32)
@@ -64,7 +64,7 @@ class Canvas:
         else:
             cv2.fillPoly(self.cells, [fixed], value, cv2.LINE_8, SHIFT)
 
-    def polygons(self, points: np.ndarray, color: Color, label: int) -> None:
+    def polygons(self, points: np.ndarray, color: Rgb, label: int) -> None:
         """Fill polygons (N, corners, 2) that do not overlap."""
         if len(points):
             fixed = (points * self.scale - (1 << SHIFT) / 2).astype(np.int32)
@@ -93,22 +93,22 @@ class Pen:
     flip: bool
     label: int
 
-    def poly(self, color: Color, points: Sequence[Point], convex: bool = True) -> None:
+    def poly(self, color: Rgb, points: Sequence[Point], convex: bool = True) -> None:
         """Fill a polygon."""
         across = -self.height if self.flip else self.height
         placed = [(self.x + across * x, self.y - self.height * y) for x, y in points]
         self.canvas.polygon(placed, color, self.label, convex)
 
-    def rect(self, color: Color, left: Number, bottom: Number, right: Number, top: Number) -> None:
+    def rect(self, color: Rgb, left: Number, bottom: Number, right: Number, top: Number) -> None:
         """Fill an upright rectangle."""
         self.poly(color, ((left, bottom), (right, bottom), (right, top), (left, top)))
 
-    def disk(self, color: Color, x: Number, y: Number, across: Number, up: Number | None = None) -> None:
+    def disk(self, color: Rgb, x: Number, y: Number, across: Number, up: Number | None = None) -> None:
         """Fill a circle, or an ellipse of half axes `across` and `up`."""
         up = across if up is None else up
         self.poly(color, [(x + across * a, y + up * b) for a, b in CIRCLE])
 
-    def line(self, color: Color, start: Point, end: Point, width: Number) -> None:
+    def line(self, color: Rgb, start: Point, end: Point, width: Number) -> None:
         """Fill a bar."""
         dx, dy = end[0] - start[0], end[1] - start[1]
         scale = width / 2 / math.hypot(dx, dy)
@@ -116,9 +116,7 @@ class Pen:
         (x0, y0), (x1, y1) = start, end
         self.poly(color, ((x0 + nx, y0 + ny), (x1 + nx, y1 + ny), (x1 - nx, y1 - ny), (x0 - nx, y0 - ny)))
 
-    def pane(
-        self, color: Color, quad: Sequence[Point], left: Number, bottom: Number, right: Number, top: Number
-    ) -> None:
+    def pane(self, color: Rgb, quad: Sequence[Point], left: Number, bottom: Number, right: Number, top: Number) -> None:
         """Part of a quadrilateral (bottom left, bottom right, top right, top left) in its own 0..1 coordinates."""
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
         self.poly(color, [point_in_quad(quad, u, v) for u, v in corners])
@@ -145,7 +143,7 @@ _CABINS: tuple[tuple[Point, ...], ...] = (
 )
 
 
-def car_side(pen: Pen, rng: np.random.Generator, body: Color) -> None:
+def car_side(pen: Pen, rng: np.random.Generator, body: Rgb) -> None:
     """A car seen from its side, 2.5 heights long, heading right."""
     glass = jitter(rng, GLASS, 10)
     cabin = _CABINS[int(rng.integers(3))]
@@ -163,7 +161,7 @@ def car_side(pen: Pen, rng: np.random.Generator, body: Color) -> None:
         pen.disk((150, 152, 156), x, 0.22, 0.11)
 
 
-def car_end(pen: Pen, rng: np.random.Generator, body: Color) -> None:
+def car_end(pen: Pen, rng: np.random.Generator, body: Rgb) -> None:
     """A car seen from its front or its rear, 1.25 heights wide."""
     glass = jitter(rng, GLASS, 10)
     rear = rng.random() < 0.5
@@ -175,7 +173,7 @@ def car_end(pen: Pen, rng: np.random.Generator, body: Color) -> None:
     pen.poly(body, ((-0.6, 0.14), (0.6, 0.14), (0.625, 0.48), (0.55, 0.62), (-0.55, 0.62), (-0.625, 0.48)))
     pen.rect(shade(body, 1.1), -0.52, 0.55, 0.52, 0.6)
     pen.rect(shade(body, 0.5), -0.6, 0.14, 0.6, 0.25)
-    lamp: Color = (196, 38, 34) if rear else (246, 238, 200)
+    lamp: Rgb = (196, 38, 34) if rear else (246, 238, 200)
     pen.rect(lamp, -0.59, 0.38, -0.36, 0.5)
     pen.rect(lamp, 0.36, 0.38, 0.59, 0.5)
     if not rear:
@@ -183,10 +181,10 @@ def car_end(pen: Pen, rng: np.random.Generator, body: Color) -> None:
     pen.rect((225, 225, 220), -0.15, 0.27, 0.15, 0.35)
 
 
-def car_corner(pen: Pen, rng: np.random.Generator, body: Color) -> None:
+def car_corner(pen: Pen, rng: np.random.Generator, body: Rgb) -> None:
     """A car seen from a corner, 1.9 heights wide, its front to the left."""
     glass = jitter(rng, GLASS, 10)
-    lamp: Color = (196, 38, 34) if rng.random() < 0.5 else (246, 238, 200)
+    lamp: Rgb = (196, 38, 34) if rng.random() < 0.5 else (246, 238, 200)
     pen.rect(RUBBER, -0.9, 0.03, -0.72, 0.3)
     side = ((-0.1, 0.58), (0.9, 0.56), (0.72, 0.92), (0.04, 1.0))
     screen = ((-0.88, 0.58), (-0.1, 0.58), (0.04, 1.0), (-0.6, 0.97))
@@ -205,7 +203,7 @@ def car_corner(pen: Pen, rng: np.random.Generator, body: Color) -> None:
         pen.disk((150, 152, 156), x, y, across * 0.5, up * 0.5)
 
 
-def bus_side(pen: Pen, rng: np.random.Generator, body: Color) -> None:
+def bus_side(pen: Pen, rng: np.random.Generator, body: Rgb) -> None:
     """A bus seen from its side, 2.4 heights long, heading right."""
     glass, stripe = jitter(rng, GLASS, 10), jitter(rng, (215, 205, 190), 25)
     pen.poly(body, ((-1.2, 0.12), (1.2, 0.12), (1.2, 0.9), (1.13, 1.0), (-1.15, 1.0), (-1.2, 0.95)))
@@ -221,10 +219,10 @@ def bus_side(pen: Pen, rng: np.random.Generator, body: Color) -> None:
         pen.disk((150, 152, 156), x, 0.14, 0.07)
 
 
-def bus_end(pen: Pen, rng: np.random.Generator, body: Color) -> None:
+def bus_end(pen: Pen, rng: np.random.Generator, body: Rgb) -> None:
     """A bus seen from its front or its rear, 0.85 heights wide."""
     glass = jitter(rng, GLASS, 10)
-    lamp: Color = (196, 38, 34) if rng.random() < 0.5 else (246, 238, 200)
+    lamp: Rgb = (196, 38, 34) if rng.random() < 0.5 else (246, 238, 200)
     pen.rect(RUBBER, -0.38, 0.0, -0.24, 0.16)
     pen.rect(RUBBER, 0.24, 0.0, 0.38, 0.16)
     pen.poly(body, ((-0.42, 0.08), (0.42, 0.08), (0.42, 0.92), (0.36, 1.0), (-0.36, 1.0), (-0.42, 0.92)))
@@ -237,7 +235,7 @@ def bus_end(pen: Pen, rng: np.random.Generator, body: Color) -> None:
     pen.rect(shade(body, 0.75), -0.2, 0.19, 0.2, 0.33)
 
 
-def bus_corner(pen: Pen, rng: np.random.Generator, body: Color) -> None:
+def bus_corner(pen: Pen, rng: np.random.Generator, body: Rgb) -> None:
     """A bus seen from a corner, 1.5 heights wide, its front to the left."""
     glass, stripe = jitter(rng, GLASS, 10), jitter(rng, (215, 205, 190), 25)
     side = ((-0.15, 0.08), (0.75, 0.2), (0.75, 0.88), (-0.15, 1.0))
@@ -257,11 +255,11 @@ def bus_corner(pen: Pen, rng: np.random.Generator, body: Color) -> None:
         pen.disk((150, 152, 156), x, y, across * 0.5, up * 0.5)
 
 
-SKINS: tuple[Color, ...] = ((238, 200, 172), (214, 166, 130), (168, 116, 82), (112, 74, 52))
-HAIRS: tuple[Color, ...] = ((38, 30, 26), (92, 62, 38), (176, 140, 84), (128, 126, 124), (120, 52, 30))
+SKINS: tuple[Rgb, ...] = ((238, 200, 172), (214, 166, 130), (168, 116, 82), (112, 74, 52))
+HAIRS: tuple[Rgb, ...] = ((38, 30, 26), (92, 62, 38), (176, 140, 84), (128, 126, 124), (120, 52, 30))
 
 
-def person(pen: Pen, rng: np.random.Generator, top: Color, bottom: Color) -> None:
+def person(pen: Pen, rng: np.random.Generator, top: Rgb, bottom: Rgb) -> None:
     """A standing or walking person, about 0.5 heights wide."""
     skin, hair = SKINS[int(rng.integers(4))], HAIRS[int(rng.integers(5))]
     stride, swing, style = float(rng.uniform(0.05, 0.17)), float(rng.uniform(-0.02, 0.1)), int(rng.integers(4))
@@ -283,7 +281,7 @@ def person(pen: Pen, rng: np.random.Generator, top: Color, bottom: Color) -> Non
     pen.disk(skin, 0.02, 0.895, 0.07, 0.075)
 
 
-def rider_side(pen: Pen, rng: np.random.Generator, top: Color, bottom: Color) -> None:
+def rider_side(pen: Pen, rng: np.random.Generator, top: Rgb, bottom: Rgb) -> None:
     """A cyclist with the bicycle, seen from the side, heading right, 1.1 heights long."""
     skin, frame = SKINS[int(rng.integers(4))], jitter(rng, (140, 60, 60), 45)
     for x in (-0.33, 0.34):
@@ -309,7 +307,7 @@ def rider_side(pen: Pen, rng: np.random.Generator, top: Color, bottom: Color) ->
     pen.poly(helmet, ((0.05, 0.9), (0.26, 0.92), (0.22, 0.99), (0.14, 1.01), (0.07, 0.97)))
 
 
-def rider_end(pen: Pen, rng: np.random.Generator, top: Color, bottom: Color) -> None:
+def rider_end(pen: Pen, rng: np.random.Generator, top: Rgb, bottom: Rgb) -> None:
     """A cyclist seen from the front or the rear, about 0.5 heights wide."""
     skin = SKINS[int(rng.integers(4))]
     pedal = float(rng.uniform(-0.06, 0.06))
@@ -333,7 +331,7 @@ def ragged(rng: np.random.Generator, points: int = 22, roughness: Number = 0.12)
     return np.stack([np.cos(angles) * radii, np.sin(angles) * radii], 1)
 
 
-def foliage(canvas: Canvas, rng: np.random.Generator, centre: Point, size: Point, color: Color, label: int) -> None:
+def foliage(canvas: Canvas, rng: np.random.Generator, centre: Point, size: Point, color: Rgb, label: int) -> None:
     """A ragged crown or bush with lighter and darker clumps."""
     middle, extent = np.array(centre), np.array(size)
     canvas.polygon(middle + ragged(rng) * extent, shade(color, 0.8), label, convex=False)
@@ -342,7 +340,7 @@ def foliage(canvas: Canvas, rng: np.random.Generator, centre: Point, size: Point
         canvas.polygon(clump, shade(color, factor), label, convex=False)
 
 
-def tree(canvas: Canvas, rng: np.random.Generator, foot: Point, height: Number, color: Color, label: int) -> None:
+def tree(canvas: Canvas, rng: np.random.Generator, foot: Point, height: Number, color: Rgb, label: int) -> None:
     """A trunk and a crown."""
     x, y = foot
     lean, trunk = float(rng.normal(0, 0.03)) * height, jitter(rng, (96, 72, 52), 10)
@@ -354,7 +352,7 @@ def tree(canvas: Canvas, rng: np.random.Generator, foot: Point, height: Number, 
 
 
 def facade(
-    canvas: Canvas, rng: np.random.Generator, quad: Sequence[Point], wall: Color, glow: Number, label: int
+    canvas: Canvas, rng: np.random.Generator, quad: Sequence[Point], wall: Rgb, glow: Number, label: int
 ) -> None:
     """A house front on a quadrilateral (bottom left, bottom right, top right, top left) with windows and a shop."""
     canvas.polygon(quad, wall, label)
@@ -363,7 +361,7 @@ def facade(
     columns, floors = max(1, round(wide / rng.uniform(13, 20))), max(1, round(tall / rng.uniform(18, 26)))
     pane = jitter(rng, (88, 100, 114), 12)
 
-    def part(color: Color, left: Number, bottom: Number, right: Number, top: Number) -> None:
+    def part(color: Rgb, left: Number, bottom: Number, right: Number, top: Number) -> None:
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
         canvas.polygon([point_in_quad(quad, u, v) for u, v in corners], color, label)
 

@@ -8,29 +8,29 @@ from functools import partial
 import numpy as np
 
 from unipan.datasets.scenes import shapes
-from unipan.datasets.scenes.shapes import HEIGHT, WIDTH, Canvas, Color, Number, Pen, jitter, shade
+from unipan.datasets.scenes.shapes import HEIGHT, WIDTH, Canvas, Number, Pen, Rgb, jitter, shade
 
 SKY, BUILDING, VEGETATION, ROAD, SIDEWALK = 1, 2, 3, 4, 5
 FIRST_THING = 6
 
-_CARS: tuple[Color, ...] = (
+_CARS: tuple[Rgb, ...] = (
     (128, 130, 134), (96, 98, 104), (168, 170, 172), (212, 212, 208), (56, 58, 64), (168, 56, 48),
     (64, 96, 150), (92, 120, 84), (182, 160, 122), (196, 160, 70), (120, 76, 62),
 )  # fmt: skip
-_BUSES: tuple[Color, ...] = ((190, 120, 70), (176, 72, 60), (196, 176, 120), (110, 126, 140), (98, 138, 112))
-_WALLS: tuple[Color, ...] = (
+_BUSES: tuple[Rgb, ...] = ((190, 120, 70), (176, 72, 60), (196, 176, 120), (110, 126, 140), (98, 138, 112))
+_WALLS: tuple[Rgb, ...] = (
     (184, 150, 118), (168, 92, 74), (150, 148, 146), (196, 180, 148), (120, 128, 140), (142, 152, 122), (188, 130, 84),
 )  # fmt: skip
-_CLOTHES: tuple[Color, ...] = (
+_CLOTHES: tuple[Rgb, ...] = (
     (70, 78, 96), (92, 114, 66), (122, 88, 62), (160, 62, 56), (66, 100, 142), (132, 130, 128), (186, 172, 148),
     (52, 52, 56), (196, 152, 72),
 )  # fmt: skip
 
 _Box = tuple[Number, Number, Number, Number]
-_Draw = Callable[[Pen, np.random.Generator, Color, Color], None]
+_Draw = Callable[[Pen, np.random.Generator, Rgb, Rgb], None]
 
 
-def _one_color(draw: Callable[[Pen, np.random.Generator, Color], None]) -> _Draw:
+def _one_color(draw: Callable[[Pen, np.random.Generator, Rgb], None]) -> _Draw:
     return lambda pen, rng, first, _: draw(pen, rng, first)
 
 
@@ -56,7 +56,7 @@ class Item:
     x: Number
     y: Number
     height: float
-    colors: tuple[Color, Color]
+    colors: tuple[Rgb, Rgb]
     flip: bool
     hidden: float = 0.0
 
@@ -87,7 +87,7 @@ class Street:
         """The x at row y of the line from (x, bottom of the image) to the vanishing point."""
         return self.vanish + (x - self.vanish) * (y - self.horizon) / (HEIGHT - self.horizon)
 
-    def place(self, view: str, x: Number, y: Number, colors: tuple[Color, Color], flip: bool) -> bool:
+    def place(self, view: str, x: Number, y: Number, colors: tuple[Rgb, Rgb], flip: bool) -> bool:
         """Add a thing unless it would leave the image or be hidden, or hide others, too much."""
         item = Item(view, x, y, (y - self.horizon) * VIEWS[view][1], colors, flip)
         box = item.box
@@ -130,11 +130,11 @@ def lay_street(rng: np.random.Generator) -> Street:
     )  # fmt: skip
 
 
-def _pick(rng: np.random.Generator, palette: tuple[Color, ...], spread: Number = 10) -> Color:
+def _pick(rng: np.random.Generator, palette: tuple[Rgb, ...], spread: Number = 10) -> Rgb:
     return jitter(rng, palette[int(rng.integers(len(palette)))], spread)
 
 
-def _similar(rng: np.random.Generator, colors: tuple[Color, Color]) -> tuple[Color, Color]:
+def _similar(rng: np.random.Generator, colors: tuple[Rgb, Rgb]) -> tuple[Rgb, Rgb]:
     return jitter(rng, colors[0], 6), jitter(rng, colors[1], 6)
 
 
@@ -163,7 +163,7 @@ def _parked_row(street: Street) -> None:
         depth *= float(rng.uniform(0.72, 0.8))
 
 
-def _traffic(street: Street, view: str, palette: tuple[Color, ...]) -> None:
+def _traffic(street: Street, view: str, palette: tuple[Rgb, ...]) -> None:
     """A moving car or bus anywhere on the road."""
     rng = street.rng
     color = _pick(rng, palette)
@@ -240,7 +240,7 @@ def populate(street: Street) -> None:
 
 def draw_sky(canvas: Canvas, rng: np.random.Generator, horizon: Number, dusk: bool) -> None:
     """A gradient from the top to the horizon, and a few clouds."""
-    day: tuple[Color, ...] = ((110, 160, 220), (150, 180, 210), (176, 182, 190))
+    day: tuple[Rgb, ...] = ((110, 160, 220), (150, 180, 210), (176, 182, 190))
     above = _pick(rng, ((238, 160, 120), (150, 130, 170)) if dusk else day)
     low = jitter(rng, (250, 200, 150) if dusk else (214, 224, 234), 8)
     rows = round(canvas.cells.shape[0] * min(1.0, (horizon + 12) / HEIGHT))
@@ -255,7 +255,7 @@ def draw_sky(canvas: Canvas, rng: np.random.Generator, horizon: Number, dusk: bo
             canvas.polygon(outline, jitter(rng, shade(low, 1.06), 3), SKY, convex=False)
 
 
-def _leaves(rng: np.random.Generator) -> Color:
+def _leaves(rng: np.random.Generator) -> Rgb:
     return _pick(rng, ((84, 116, 58), (66, 98, 60), (116, 124, 62), (134, 110, 58)), 8)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-P2_STRIDE = 4
+from unipan.models.parts import P2_STRIDE
 
 
 class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types

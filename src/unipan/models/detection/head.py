@@ -16,7 +16,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
-from unipan.models.criterion import Kind, mask_loss
+from unipan.models.criterion import LossKind, mask_loss
 from unipan.models.detection.box_head import sample_proposals
 from unipan.models.detection.proposals import ImagewiseRPN, Truth, thin_out, truth_of
 from unipan.ops.distributed import mean_count
@@ -50,7 +50,7 @@ class DetectionHead(nn.Module):
         num_things: int,
         mask_channels: int = 256,
         mask_layers: int = 4,
-        mask_kind: Kind = "lovasz",
+        mask_kind: LossKind = "lovasz",
         use_gt_boxes: bool = False,
         gt_box_keep_rate: float = 1.0,
     ) -> None:

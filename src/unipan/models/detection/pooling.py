@@ -8,8 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-LEVELS = ("p2", "p3", "p4", "p5")
-FIRST, CANONICAL = 2, 4  # p_l has stride 2^l; a box of the canonical side belongs to p4
+from unipan.models.parts import LEVELS
+
+FIRST_LEVEL, CANONICAL_LEVEL = 2, 4  # p_l has stride 2^l; a box of the canonical side belongs to p4
 
 
 class AlignedRoIPool(nn.Module):
@@ -36,9 +37,11 @@ class AlignedRoIPool(nn.Module):
         numbered = [torch.cat([torch.full_like(box[:, :1], row), box], 1) for row, box in enumerate(boxes)]
         rois = torch.cat(numbered)
         levels = self.levels(rois[:, 1:])
-        rows = [(levels == FIRST + step).nonzero()[:, 0] for step in range(len(LEVELS))]
+        rows = [(levels == FIRST_LEVEL + step).nonzero()[:, 0] for step in range(len(LEVELS))]
         pooled = [
-            roi_align(features[name], rois[row], self.size, 2.0 ** -(FIRST + step), self.sampling_ratio, aligned=True)
+            roi_align(
+                features[name], rois[row], self.size, 2.0 ** -(FIRST_LEVEL + step), self.sampling_ratio, aligned=True
+            )
             for step, (name, row) in enumerate(zip(LEVELS, rows, strict=True))
         ]
         return torch.cat(pooled)[torch.cat(rows).argsort()]
@@ -46,8 +49,8 @@ class AlignedRoIPool(nn.Module):
     def levels(self, boxes: Float[Tensor, "R 4"]) -> Int[Tensor, " R"]:
         """The level of each box, 2..5 (FPN paper, Eq. 1)."""
         side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
-        level = CANONICAL + (side / self.canonical + 1e-8).log2()
-        return level.floor().clamp(FIRST, FIRST + len(LEVELS) - 1).long()
+        level = CANONICAL_LEVEL + (side / self.canonical + 1e-8).log2()
+        return level.floor().clamp(FIRST_LEVEL, FIRST_LEVEL + len(LEVELS) - 1).long()
 
 
 def region_pool(size: int, *, sampling_ratio: int, canonical: int, aligned: bool = False) -> nn.Module:

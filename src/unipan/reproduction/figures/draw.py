@@ -9,7 +9,7 @@ from unipan.config import check_fusion
 from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.inference import Segmenter, open_segmenter
 from unipan.panoptic.categories import Categories
-from unipan.reproduction.figures.examples import Example, SegmentedImage, choose, fusions_of, measure, spread
+from unipan.reproduction.figures.examples import Example, FusedImage, choose, fusions_of, measure, spread
 from unipan.reproduction.figures.rows import attributed, compared, revised, truncated
 from unipan.visualization.panels import AnyPicture, Panel, sheet, stack
 
@@ -175,7 +175,7 @@ def draw_figures(
     part = Subset(data, sorted(np.random.default_rng(seed).permutation(len(data))[:images].tolist()))
     examples: list[Example] = []
     for index in range(len(part)):
-        examples += measure(SegmentedImage.of(segmenter, part, index, upsnet))
+        examples += measure(FusedImage.of(segmenter, part, index, upsnet))
         each()
     picks = pick(examples, rows)
     left_out = unfit(segmenter, picks, len(part))
@@ -231,15 +231,15 @@ def _draw(
     """The rows of every figure. Images are read again, one by one: Q and P of all of them would fill the memory."""
     rows: dict[str, list[list[Panel]]] = {number: [[]] * len(found) for number, found in picks.items()}
     for index in sorted({example.index for found in picks.values() for example in found}):
-        seen = SegmentedImage.of(segmenter, data, index, upsnet)
+        seen = FusedImage.of(segmenter, data, index, upsnet)
         for number, found in picks.items():
             for place, example in enumerate(found):
                 if example.index == index:
-                    rows[number][place] = _row(number, seen, example)
+                    rows[number][place] = _figure_row(number, seen, example)
     return rows
 
 
-def _row(number: str, seen: SegmentedImage, example: Example) -> list[Panel]:
+def _figure_row(number: str, seen: FusedImage, example: Example) -> list[Panel]:
     match number:
         case "1":
             return truncated(seen, example)

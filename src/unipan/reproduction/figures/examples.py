@@ -1,6 +1,6 @@
-"""Which images show what a figure is about: each is measured against its truth, and the measure alone decides.
+"""The images that best show what a figure is about, chosen by measuring every image against its ground truth.
 
-No example is picked by hand: it ranks first of its kind by a count of pixels, and the count stands below the picture.
+No example is picked by hand: it ranks first of its kind by a count of pixels, which is printed below the picture.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,21 +18,21 @@ from unipan.inference import PanopticResult, Scene, Segmenter
 from unipan.panoptic.maps import VOID_ID, PanopticMap, Sample, Segment
 from unipan.visualization.regions import box_mask, deepest, own_box
 
-Kind = Literal["outside", "revised", "shared", "conflict", "void", "quality"]
+ExampleKind = Literal["outside", "revised", "shared", "conflict", "void", "quality"]
 BY_FUSION: dict[Fusion, str] = {
     "affinity": "by the argmax of P", "potential": "by the argmax of Psi", "heuristic": "by the heuristic fusion",
 }  # fmt: skip
 Mask = Bool[np.ndarray, "H W"]
 Region = tuple[int, int, int, int]
 """x0 y0 x1 y1 in pixels of the image."""
-Candidate = tuple[Kind, Mask, Fusion, str]
-"""A kind, the pixels that it is about, the rival fusion, and where the pixels lie, in words."""
+Candidate = tuple[ExampleKind, Mask, Fusion, str]
+"""A kind, the pixels in question, the rival fusion, and a phrase that says where the pixels lie."""
 FEWEST_PIXELS = 12
-"""An example gains at least this many; fewer would not be visible."""
+"""Every example gains at least this many; fewer would not be visible."""
 
 
 @dataclass(frozen=True)
-class SegmentedImage:
+class FusedImage:
     """One image with its truth, and the result of each fusion.
 
     Attributes:
@@ -53,9 +53,7 @@ class SegmentedImage:
         return "upsnet" if "upsnet" in self.results else "potential"
 
     @classmethod
-    def of(
-        cls, segmenter: Segmenter, data: PanopticData, index: int, upsnet: Segmenter | None = None
-    ) -> "SegmentedImage":
+    def of(cls, segmenter: Segmenter, data: PanopticData, index: int, upsnet: Segmenter | None = None) -> "FusedImage":
         """Run the network on one image, and UPSNet too if there is one."""
         sample = data[index]
         scene = segmenter.scene(sample.image)
@@ -68,7 +66,7 @@ class SegmentedImage:
 
 @dataclass(frozen=True)
 class Example:
-    """What one image shows of one kind.
+    """The example of one kind in one image.
 
     Attributes:
         kind: see `measure`.
@@ -81,7 +79,7 @@ class Example:
         region: around the counted pixels; for `quality`, around the largest part in which the two maps differ.
     """
 
-    kind: Kind
+    kind: ExampleKind
     index: int
     name: str
     value: float
@@ -99,7 +97,7 @@ def fusions_of(segmenter: Segmenter) -> list[Fusion]:
     return [*found, "affinity"] if segmenter.network.affinity is not None else found
 
 
-def measure(seen: SegmentedImage) -> list[Example]:
+def measure(seen: FusedImage) -> list[Example]:
     """The examples in one image: at most one of each kind.
 
     A pixel of an object is right under a fusion if it lies in the object's partner, the predicted segment of its class
@@ -124,7 +122,7 @@ def measure(seen: SegmentedImage) -> list[Example]:
     return examples
 
 
-def _of_quality(seen: SegmentedImage) -> Example:
+def _of_quality(seen: FusedImage) -> Example:
     truth, rival = seen.sample.truth, seen.without_parameters
     maps = [seen.results[fusion] for fusion in ("affinity", rival)]
     by_p, by_rival = (100 * image_quality(truth, each) for each in maps)
@@ -144,7 +142,7 @@ def _right(truth: PanopticMap, prediction: PanopticMap) -> Mask:
 
 
 def _largest_part(region: Mask) -> Region | None:
-    """The box of the largest connected part."""
+    """The bounding box of the largest connected part."""
     count, _, parts, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
     if count < 2:
         return None
@@ -152,9 +150,9 @@ def _largest_part(region: Mask) -> Region | None:
     return x, y, x + width, y + height
 
 
-def _of_objects(seen: SegmentedImage) -> list[Example]:
+def _of_objects(seen: FusedImage) -> list[Example]:
     """The best object of the image for each kind that is about objects."""
-    found: dict[Kind, Example] = {}
+    found: dict[ExampleKind, Example] = {}
     truth, scene = seen.sample.truth, seen.scene
     right = {fusion: _right(truth, result) for fusion, result in seen.results.items()}
     boxes, classes = scene.detections.boxes.cpu().numpy(), scene.detections.classes.cpu().numpy()
@@ -172,7 +170,7 @@ def _of_objects(seen: SegmentedImage) -> list[Example]:
     return list(found.values())
 
 
-def _candidates(seen: SegmentedImage, body: Mask, own: Mask, several: Mask) -> list[Candidate]:
+def _candidates(seen: FusedImage, body: Mask, own: Mask, several: Mask) -> list[Candidate]:
     """Every kind for one object: its pixels, those inside its own box, those under several boxes."""
     found: list[Candidate] = []
     if "heuristic" in seen.results:
@@ -187,7 +185,7 @@ def _candidates(seen: SegmentedImage, body: Mask, own: Mask, several: Mask) -> l
 
 
 def _of_object(
-    seen: SegmentedImage, segment: Segment, row: int, candidates: list[Candidate], right: Mapping[Fusion, Mask]
+    seen: FusedImage, segment: Segment, row: int, candidates: list[Candidate], right: Mapping[Fusion, Mask]
 ) -> Iterator[Example]:
     for kind, part, rival, place in candidates:
         gained = part & right[seen.ours] & ~right[rival]
@@ -201,7 +199,7 @@ def _of_object(
         rows, columns = np.flatnonzero(gained.any(1)), np.flatnonzero(gained.any(0))
         region = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         name = seen.sample.name
-        # A percent of a large object is more pixels than half of a small one, and cannot be seen.
+        # One percent of a large object can be more pixels than half of a small one, but is not visible.
         value = 100 * (ours - theirs) / segment.area if kind == "revised" else float(ours - theirs)
         if ours - theirs < FEWEST_PIXELS:
             continue
@@ -234,10 +232,10 @@ def image_quality(truth: PanopticMap, prediction: PanopticMap) -> float:
     return float(found.iou.sum()) / counted if counted else 0.0
 
 
-def choose(examples: Iterable[Example], kind: Kind, count: int, used: set[int]) -> list[Example]:
+def choose(examples: Iterable[Example], kind: ExampleKind, count: int, used: set[int]) -> list[Example]:
     """The `count` largest of a kind, and note their images in `used`.
 
-    Images that another figure uses already come only when there are no others.
+    Images that another figure already uses are taken only if there are no others.
     """
     fitting = [e for e in examples if e.kind == kind and e.value > 0]
     ranked = sorted(fitting, key=lambda e: (e.index in used, -e.value, e.index))
@@ -246,8 +244,8 @@ def choose(examples: Iterable[Example], kind: Kind, count: int, used: set[int]) 
     return found
 
 
-def spread(examples: Iterable[Example], kind: Kind, count: int) -> list[Example]:
-    """`count` examples of a kind evenly over its ranking, from the largest value to the smallest: gains and losses."""
+def spread(examples: Iterable[Example], kind: ExampleKind, count: int) -> list[Example]:
+    """`count` examples of a kind, evenly spaced over its ranking from the largest gain to the largest loss."""
     ranked = sorted((e for e in examples if e.kind == kind), key=lambda e: (-e.value, e.index))
     places = np.unique(np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int))
     return [ranked[place] for place in places.tolist()]

@@ -14,7 +14,7 @@ from unipan.reproduction.figures.draw import FigureSheet
 from unipan.visualization.pages import FigureEntry, FiguresPage, write_page
 
 JPEG_QUALITY = 75
-LEAD = (
+METHOD = (
     "No example was picked by hand. Each image was measured against its truth, and the figures show the images with "
     "the largest effect: gains only, except for Figure K, which shows losses too. The counts stand below each picture. "
     "A pixel of an object is right if it lies in the predicted segment of the object’s class that shares most pixels "
@@ -48,7 +48,7 @@ class FigureFolder:
         page = FiguresPage(
             title="The paper’s figures, from this checkpoint",
             kicker="unipan figures",
-            lead=(f"Drawn from {subject}. The figures have the paper’s numbers and show the same things.", LEAD),
+            lead=(f"Drawn from {subject}. The figures have the paper’s numbers and show the same things.", METHOD),
             left_out=left_out,
             figures=[self._entry(sheet) for sheet in sheets],
             legend=[(category.name, category.color) for category in categories],

@@ -10,7 +10,7 @@ from torch import Tensor
 from unipan.config import Fusion
 from unipan.fusion.argmax import Grid, upsample
 from unipan.inference import Scene
-from unipan.reproduction.figures.examples import Example, SegmentedImage
+from unipan.reproduction.figures.examples import Example, FusedImage
 from unipan.visualization.heatmap import affinity_picture
 from unipan.visualization.palette import Color, colors_like, segment_colors
 from unipan.visualization.panels import (
@@ -32,47 +32,47 @@ ROOM = 6
 """Pixels of the image between a region and the corners drawn around it."""
 
 
-def truncated(seen: SegmentedImage, example: Example) -> list[Panel]:
+def truncated(seen: FusedImage, example: Example) -> list[Panel]:
     """Figure 1: image, truth, heuristic fusion, ours, affinities, argmax of Psi, around one object."""
     view = _window(seen, example)
-    maps = [_map(view, seen, fusion) for fusion in ("heuristic", "affinity", "potential")]
-    affinity = _affinity(view, seen, example)
-    panels = [_boxes(view, seen, example), _truth(view, seen), *maps[:2], affinity, maps[2]]
+    maps = [_map_picture(view, seen, fusion) for fusion in ("heuristic", "affinity", "potential")]
+    affinity = _affinity_picture(view, seen, example)
+    panels = [_boxes_picture(view, seen, example), _truth_picture(view, seen), *maps[:2], affinity, maps[2]]
     return _crossed(view, example, panels, but=1)
 
 
-def revised(seen: SegmentedImage, example: Example) -> list[Panel]:
+def revised(seen: FusedImage, example: Example) -> list[Panel]:
     """Figure 6: image, affinities, lead of the object's channel in Psi and in P."""
     view, scene = _window(seen, example), seen.scene
     outline = view.part(seen.sample.truth).ids == example.segment
     leads = [lead(scene, channels, example) for channels in (scene.potential, scene.panoptic)]
     # The sign of the lead matters most, so the square root stretches the values near zero.
     drawn = [contour(_signed(view, seen, np.sign(each) * np.sqrt(np.abs(each))), outline) for each in leads]
-    panels = [_boxes(view, seen, example, alone=True), _affinity(view, seen, example), *drawn]
+    panels = [_boxes_picture(view, seen, example, alone=True), _affinity_picture(view, seen, example), *drawn]
     return _crossed(view, example, panels)
 
 
-def attributed(seen: SegmentedImage, example: Example) -> list[Panel]:
+def attributed(seen: FusedImage, example: Example) -> list[Panel]:
     """Figure I: image with boxes, truth, affinities, prediction."""
     view = _window(seen, example)
     panels = [
-        _boxes(view, seen, example),
-        _truth(view, seen),
-        _affinity(view, seen, example),
-        _map(view, seen, "affinity"),
+        _boxes_picture(view, seen, example),
+        _truth_picture(view, seen),
+        _affinity_picture(view, seen, example),
+        _map_picture(view, seen, "affinity"),
     ]
     return _crossed(view, example, panels, but=1)
 
 
-def compared(seen: SegmentedImage, example: Example, one: Fusion, other: Fusion) -> list[Panel]:
+def compared(seen: FusedImage, example: Example, one: Fusion, other: Fusion) -> list[Panel]:
     """Figures 7, J and K: the whole image, its truth and two fusions; corners frame the example's region."""
     view = View.whole(seen.scene.size)
-    maps = [_map(view, seen, fusion) for fusion in (one, other)]
+    maps = [_map_picture(view, seen, fusion) for fusion in (one, other)]
     if example.region is not None:
         around = np.array([example.region], np.float64) + np.array([-ROOM, -ROOM, ROOM, ROOM])
         x0, y0, x1, y1 = view.boxes(around)[0].tolist()
         maps = [corners(picture, (x0, y0, x1, y1)) for picture in maps]
-    return [Panel(view.photo(seen.sample.image)), Panel(_truth(view, seen)), *map(Panel, maps)]
+    return [Panel(view.photo(seen.sample.image)), Panel(_truth_picture(view, seen)), *map(Panel, maps)]
 
 
 def affinities(scene: Scene, x: int, y: int) -> Float32[np.ndarray, "H W"]:
@@ -95,7 +95,7 @@ def lead(scene: Scene, channels: Float[Tensor, "K h w"], example: Example) -> Fl
     return np.asarray(upsample(ahead, Grid.of(ahead, scene.geometry)).cpu().numpy(), np.float32)
 
 
-def _window(seen: SegmentedImage, example: Example) -> View:
+def _window(seen: FusedImage, example: Example) -> View:
     """The surroundings of the example's object and of its predicted box."""
     segment = next(s for s in seen.sample.truth if s.id == example.segment)
     x, y, width, height = segment.bbox
@@ -113,7 +113,7 @@ def _crossed(view: View, example: Example, pictures: list[AnyPicture], but: int 
     return [replace(panel, cross=None) if index == but else panel for index, panel in enumerate(panels)]
 
 
-def _boxes(view: View, seen: SegmentedImage, example: Example, alone: bool = False) -> AnyPicture:
+def _boxes_picture(view: View, seen: FusedImage, example: Example, alone: bool = False) -> AnyPicture:
     """The image with its predicted boxes in the colours of the objects that they fit; `alone`: the object's only."""
     found, colors = seen.scene.detections, segment_colors(seen.sample.truth)
     every, classes = found.boxes.cpu().numpy(), found.classes.cpu().numpy()
@@ -128,21 +128,21 @@ def _boxes(view: View, seen: SegmentedImage, example: Example, alone: bool = Fal
     return boxes_panel(view, seen.sample.image, boxes, [owners.get(row, UNOWNED) for row in rows], strong)
 
 
-def _truth(view: View, seen: SegmentedImage) -> AnyPicture:
+def _truth_picture(view: View, seen: FusedImage) -> AnyPicture:
     truth = seen.sample.truth
     return panoptic_panel(view, seen.sample.image, truth, segment_colors(truth))
 
 
-def _map(view: View, seen: SegmentedImage, fusion: Fusion) -> AnyPicture:
+def _map_picture(view: View, seen: FusedImage, fusion: Fusion) -> AnyPicture:
     result = seen.results[fusion]
     return panoptic_panel(view, seen.sample.image, result, colors_like(result, seen.sample.truth))
 
 
-def _affinity(view: View, seen: SegmentedImage, example: Example) -> AnyPicture:
+def _affinity_picture(view: View, seen: FusedImage, example: Example) -> AnyPicture:
     assert example.pixel is not None
     return _signed(view, seen, affinities(seen.scene, *example.pixel))
 
 
-def _signed(view: View, seen: SegmentedImage, values: Float32[np.ndarray, "H W"]) -> AnyPicture:
+def _signed(view: View, seen: FusedImage, values: Float32[np.ndarray, "H W"]) -> AnyPicture:
     part = view.values(values)
     return affinity_picture(part, None, view.photo(seen.sample.image), float(np.quantile(np.abs(part), STRONGEST)))

@@ -1,4 +1,4 @@
-"""docs/readings.md tells every number by which the recipes of our tables differ from the published ones."""
+"""docs/design_choices.md tells every number by which the recipes of our tables differ from the published ones."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +7,7 @@ from unipan.config import Config
 from unipan.presets import cityscapes, coco
 from unipan.reproduction.ablations import photos_recipe, scenes_recipe
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "readings.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "design_choices.md"
 SECTION = "## What the laptop-size recipes have, and the paper lacks"
 APART = (
     "train.iterations",
