@@ -47,7 +47,7 @@ def test_the_lines_of_the_page_run(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         return Segmenter(tiny_network(config).eval(), config, CATEGORIES, {}, torch.device("cpu"))
 
     monkeypatch.setattr(Segmenter, "load", load)
-    monkeypatch.setattr("unipan.datasets.formats.cityscapes.cityscapes", lambda *_: Drawn([1]))
+    monkeypatch.setattr("unipan.datasets.formats.cityscapes.cityscapes_split", lambda *_: Drawn([1]))
     exec(lines, {})
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [run for run, *_ in printed] == ["D", "B", "upsnet", "fpn"]
