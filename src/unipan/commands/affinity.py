@@ -8,8 +8,6 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import CheckpointChoice, Device, Flag, entry
 
 
-
-
 def draw_affinity(
     checkpoint: CheckpointChoice,
     image: Annotated[Positional[Path], arg(metavar="IMAGE")],

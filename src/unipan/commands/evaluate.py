@@ -7,8 +7,6 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, entry
 
 
-
-
 def evaluate_checkpoint(
     checkpoint: CheckpointChoice,
     data: Annotated[Positional[str], arg(metavar="DATA")] = "scenes",

@@ -8,8 +8,6 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, entry
 
 
-
-
 def write_figures(
     checkpoint: CheckpointChoice,
     data: Annotated[Positional[str], arg(metavar="DATA")] = "scenes",

@@ -7,8 +7,6 @@ from tyro.conf import arg
 from unipan.commands.options import Folder, entry
 
 
-
-
 def write_scenes(
     *,
     out: Folder,

@@ -95,7 +95,7 @@ def import_torchvision(model: nn.Module, name: str, origin: str) -> Imported:
 
     Args:
         model: torchvision's, with its weights.
-        name: one of `sources.NAMES`.
+        name: one of `sources.TORCHVISION_NAMES`.
         origin: what error messages and the metrics call it.
 
     Raises:
