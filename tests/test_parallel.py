@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -34,9 +35,10 @@ def test_an_exception_ends_the_work(workers: int) -> None:
 
 
 SCRIPT = """
-import os, signal, sys
+import os, signal, sys, time
 from unipan.parallel import in_chunks
 def work(chunk):
+    time.sleep(0.01 * len(chunk))
     if 50 in chunk and sys.argv[1] == "raise":
         raise KeyError("fifty")
     if 50 in chunk and sys.argv[1] == "killed":
@@ -45,7 +47,7 @@ def work(chunk):
 try:
     found = in_chunks(work, 100, 2)
     assert [item for _, chunk in found for item in chunk] == list(range(100))
-    print("forked", os.getpid() not in {pid for pid, _ in found})
+    print("forked", len({pid for pid, _ in found}) > 1)
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -61,13 +63,24 @@ def test_processes_are_forked_where_no_thread_may_hold_a_lock(what: str, shown: 
     assert found.stderr == ""
 
 
+def slow(chunk: range) -> set[tuple[int, int]]:
+    time.sleep(0.01 * len(chunk))
+    return {(os.getpid(), threading.get_ident())}
+
+
 def test_nothing_is_forked_beside_other_threads() -> None:
-    assert os.getpid()  # the threads of pytest's own plugins do not matter here: one more is begun
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)
     thread.start()
     try:
-        assert {pid for part in in_chunks(lambda chunk: [os.getpid()], 100, 2) for pid in part} == {os.getpid()}
+        found = set[tuple[int, int]]().union(*in_chunks(slow, 100, 3))
     finally:
         stop.set()
         thread.join()
+    assert {process for process, _ in found} == {os.getpid()}
+    assert len(found) > 1
+
+
+def test_quick_work_stays_where_it_is() -> None:
+    here = (os.getpid(), threading.get_ident())
+    assert set(in_chunks(lambda chunk: (os.getpid(), threading.get_ident()), 30, 4)) == {here}

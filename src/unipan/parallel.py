@@ -1,4 +1,4 @@
-"""Work on many items over several cores: in forked processes where that is safe and pays, otherwise in threads.
+"""Work on many items over several cores: in forked processes where that is safe, otherwise in threads, if it pays.
 
 Threads of Python hardly gain from a second core when items take milliseconds, since much of each holds the
 interpreter's lock; kornia-rs decodes a PNG without letting go of it. Processes begun in another way than by fork would
@@ -10,18 +10,20 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
-from multiprocessing import current_process, get_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unipan.processes import end_with_parent, keep_freed_memory
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 R = TypeVar("R")
 
+_FIRST = 4  # items after which it is known how long one takes
 _LARGEST = 32  # items whose result one process sends at once
-_FORK_FROM = 48  # items: below, beginning the processes takes longer than they save
+_PAYS = 0.2  # seconds of work: below, beginning other processes takes longer than they save
 
 
 def in_chunks(
@@ -42,25 +44,37 @@ def in_chunks(
         MemoryError: a process was killed, most likely because memory ran out.
     """
     workers = max(1, min(workers or available_cores(), count))
-    size = max(1, min(_LARGEST, -(-count // (4 * workers))))
-    chunks = [range(start, min(start + size, count)) for start in range(0, count, size)]
-    if workers == 1:
-        return [_counted(work(chunk), chunk, each) for chunk in chunks]
-    pool, call = _executor(work, count, workers)
-    try:
-        futures = [pool.submit(call, chunk) for chunk in chunks]
-        return [_counted(future.result(), chunk, each) for future, chunk in zip(futures, chunks, strict=True)]
-    except BrokenProcessPool as error:
-        raise MemoryError(
-            "a process that scored images was killed; if memory ran out, fewer at once need less (--threads 1)"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted command does not finish the dataset first
+    found: list[R] = []
+    done, start = 0, time.perf_counter()
+    while done < count and (
+        workers == 1 or done == 0 or (time.perf_counter() - start) / done * (count - done) <= _PAYS
+    ):
+        chunk = range(done, min(done + (_LARGEST if workers == 1 else _FIRST), count))
+        found.append(_counted(work(chunk), chunk, each))
+        done = chunk.stop
+    return found + _in_parallel(work, range(done, count), workers, each) if done < count else found
 
 
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_parallel(work: Callable[[range], R], items: range, workers: int, each: Callable[[], object]) -> list[R]:
+    from concurrent.futures import BrokenExecutor  # imported where it pays: 20 ms
+
+    size = max(1, min(_LARGEST, -(-len(items) // (4 * workers))))
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+    pool, call = _executor(work, workers)
+    try:
+        futures = [pool.submit(call, chunk) for chunk in chunks]
+        return [_counted(future.result(), chunk, each) for future, chunk in zip(futures, chunks, strict=True)]
+    except BrokenExecutor as error:
+        raise MemoryError(
+            "a process that scored images was killed; if memory ran out, fewer at once need less (--threads 1)"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted command does not finish the dataset first
 
 
 def _counted(result: R, chunk: range, each: Callable[[], object]) -> R:
@@ -69,16 +83,22 @@ def _counted(result: R, chunk: range, each: Callable[[], object]) -> R:
     return result
 
 
-def _executor(work: Callable[[range], Any], count: int, workers: int) -> tuple[Executor, Callable[[range], Any]]:
+def _executor(work: Callable[[range], Any], workers: int) -> "tuple[Executor, Callable[[range], Any]]":
     """The pool, and what to submit to it."""
-    if count < _FORK_FROM or not _may_fork():
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+    if not _may_fork():
         return ThreadPoolExecutor(workers), work
+    from multiprocessing import get_context
+
     # A forked process has `work` already: it and all that it refers to are neither copied nor pickled.
     return ProcessPoolExecutor(workers, get_context("fork"), _begin, (work,)), _work_of
 
 
 def _may_fork() -> bool:
     """Linux alone forks safely, a program without other threads that might hold a lock, and no pool's process may."""
+    from multiprocessing import current_process
+
     return sys.platform == "linux" and threading.active_count() == 1 and not current_process().daemon
 
 

@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-from multiprocessing import parent_process
 
 
 def end_with_parent() -> None:
@@ -12,6 +11,8 @@ def end_with_parent() -> None:
     A pool's process otherwise finishes what it is at: a killed command would go on training, unseen, into the folders
     that the next one writes to. Does nothing in a process that multiprocessing did not begin.
     """
+    from multiprocessing import parent_process
+
     parent = parent_process()
     if parent is None:
         return

@@ -226,12 +226,14 @@ def test_an_outline_that_cannot_be_read_is_told_as_by_any_other_reader(text: str
 
 def test_forked_processes_give_the_same_bits(tmp_path: Path) -> None:
     """In an interpreter of its own, as pytest's has threads: then none is forked."""
-    folders = write(tmp_path, 3, 60, 4)
+    folders = write(tmp_path, 3, 300, 4)
     script = """
 import json, os, sys, threading
+from unipan import parallel
 from unipan.evaluation.extra_metrics import extra_metrics
 from unipan.evaluation.folder_quality import score_folders
 from unipan.evaluation.folders import PanopticFolders
+parallel._PAYS = 0
 folders = PanopticFolders(*map(__import__("pathlib").Path, sys.argv[1:]))
 empty = list(extra_metrics(folders.categories, trim_stuff=5).values())
 seen = []
@@ -241,7 +243,7 @@ for workers in (1, 3):
     runs.append([found.quality.to_json(), found.quality.per_image.tolist(), [m.to_json() for m in found.extra],
                  [problem.text for problem in found.problems]])
 assert runs[0] == runs[1], "the two differ"
-assert len(seen) == 120 and {*seen} == {os.getpid()}
+assert len(seen) == 600 and {*seen} == {os.getpid()}
 assert threading.active_count() == 1
 print(len(found.problems), "multiprocessing.popen_fork" in sys.modules)
 """
