@@ -31,14 +31,16 @@ def in_chunks(
     count: int,
     workers: int | None = None,
     each: Callable[[], object] = lambda: None,
+    fork: bool = True,
 ) -> list[R]:
     """`work` of consecutive ranges that together are `range(count)`, in order.
 
     Args:
-        work: of one range; what it returns can be pickled. An exception ends everything.
+        work: of one range. An exception ends everything.
         count: of all items.
         workers: as many as there are cores unless given.
         each: called once per item when its range is done, in this process and thread.
+        fork: whether what `work` returns can be pickled, so that it may run in other processes.
 
     Raises:
         MemoryError: a process was killed, most likely because memory ran out.
@@ -50,9 +52,9 @@ def in_chunks(
         workers == 1 or done == 0 or (time.perf_counter() - start) / done * (count - done) <= _PAYS
     ):
         chunk = range(done, min(done + (_LARGEST if workers == 1 else _FIRST), count))
-        found.append(_counted(work(chunk), chunk, each))
+        found.append(_announced(work(chunk), chunk, each))
         done = chunk.stop
-    return found + _in_parallel(work, range(done, count), workers, each) if done < count else found
+    return found + _in_parallel(work, range(done, count), workers, each, fork) if done < count else found
 
 
 def available_cores() -> int:
@@ -60,15 +62,17 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_parallel(work: Callable[[range], R], items: range, workers: int, each: Callable[[], object]) -> list[R]:
+def _in_parallel(
+    work: Callable[[range], R], items: range, workers: int, each: Callable[[], object], fork: bool
+) -> list[R]:
     from concurrent.futures import BrokenExecutor  # imported where it pays: 20 ms
 
     size = max(1, min(_LARGEST, -(-len(items) // (4 * workers))))
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
-    pool, call = _executor(work, workers)
+    pool, call = _executor(work, workers, fork and _may_fork())
     try:
         futures = [pool.submit(call, chunk) for chunk in chunks]
-        return [_counted(future.result(), chunk, each) for future, chunk in zip(futures, chunks, strict=True)]
+        return [_announced(future.result(), chunk, each) for future, chunk in zip(futures, chunks, strict=True)]
     except BrokenExecutor as error:
         raise MemoryError(
             "a process that scored images was killed; if memory ran out, fewer at once need less (--threads 1)"
@@ -77,17 +81,17 @@ def _in_parallel(work: Callable[[range], R], items: range, workers: int, each: C
         pool.shutdown(cancel_futures=True)  # an interrupted command does not finish the dataset first
 
 
-def _counted(result: R, chunk: range, each: Callable[[], object]) -> R:
+def _announced(result: R, chunk: range, each: Callable[[], object]) -> R:
     for _ in chunk:
         each()
     return result
 
 
-def _executor(work: Callable[[range], Any], workers: int) -> "tuple[Executor, Callable[[range], Any]]":
+def _executor(work: Callable[[range], Any], workers: int, fork: bool) -> "tuple[Executor, Callable[[range], Any]]":
     """The pool, and what to submit to it."""
     from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
-    if not _may_fork():
+    if not fork:
         return ThreadPoolExecutor(workers), work
     from multiprocessing import get_context
 

@@ -253,3 +253,28 @@ print(len(found.problems), "multiprocessing.popen_fork" in sys.modules)
     problems, forked = found.stdout.split()
     assert int(problems) >= 1
     assert forked == str(sys.platform == "linux")
+
+
+def test_a_metric_that_cannot_be_pickled_is_counted_all_the_same(tmp_path: Path) -> None:
+    folders = write(tmp_path, 3, 60, 0)
+    script = """
+import sys
+from unipan import parallel
+from unipan.evaluation.folder_quality import score_folders
+from unipan.evaluation.folders import PanopticFolders
+parallel._PAYS = 0
+def metric():
+    class Images:
+        count = 0
+        def add(self, pair): self.count += 1
+        def __add__(self, other):
+            both = Images()
+            both.count = self.count + other.count
+            return both
+    return Images()
+folders = PanopticFolders(*map(__import__("pathlib").Path, sys.argv[1:]))
+print(score_folders(folders, threads=2, extra=[metric()]).extra[0].count)
+"""
+    command = [sys.executable, "-c", script, str(folders.truth.source), str(folders.prediction.source)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.stdout, found.stderr) == ("60\n", "")

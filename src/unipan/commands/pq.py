@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from unipan.commands.progress import progress_bar
 from unipan.files import require_other_file
+from unipan.processes import keep_freed_memory
 
 if TYPE_CHECKING:
     from unipan.evaluation.extra_metrics import ExtraMetric
@@ -33,11 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         ("--versus", "FILE", "another prediction's JSON: the difference in PQ on the same images"),
     ):
         parser.add_argument(name, type=Path, metavar=metavar, help=text)
-    for name, metavar, text in (
-        ("--trim-stuff", "AREA", "also the PQ without stuff segments of fewer pixels (Table I; 4096 on COCO)"),
-        ("--threads", "N", "how many at once; by default one per core"),
-    ):
-        parser.add_argument(name, type=int, metavar=metavar, help=text)
+    trim = "also the PQ without stuff segments of fewer pixels (Table I; 4096 on COCO)"
+    parser.add_argument("--trim-stuff", type=int, metavar="AREA", help=trim)
+    parser.add_argument("--threads", type=int, metavar="N", help="how many images at once; by default one per core")
     for name, text in (
         ("--explain", "also boundary PQ, PQ-dagger, parsing covering, IoU, and the PQ that each kind of error costs"),
         ("--lenient", "ignore what does not agree: ids that a JSON does not declare are void, segments without pixels "
@@ -59,7 +58,7 @@ def main(arguments: list[str]) -> int:
     for path in inputs:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
-    page = None if options.html is None else options.html / "index.html"
+    page = options.html and options.html / "index.html"
     for option, path in (("--json", options.json), ("--csv", options.csv), ("--html", page)):
         if path is not None:
             require_other_file(path, option, inputs)
@@ -75,7 +74,6 @@ def _pq(options: argparse.Namespace) -> int:
     from unipan.evaluation.per_image import image_scores, to_csv
     from unipan.evaluation.summary import paired_difference
     from unipan.files import write_atomically, write_json
-    from unipan.processes import keep_freed_memory
 
     keep_freed_memory()
     truth, predictions, versus = options.truth, options.predictions, options.versus

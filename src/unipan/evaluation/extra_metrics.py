@@ -10,14 +10,15 @@ from unipan.panoptic.categories import Categories
 class ExtraMetric(Protocol):
     """A metric that is counted in addition to PQ, from the same overlaps.
 
-    Objects that have counted nothing are copied for each thread; the copies are added up in the end.
+    Objects that have counted nothing are copied for each part of the images; the copies are added up in the end. Those
+    that can be pickled are counted on all cores.
     """
 
     def add(self, pair: ImagePair) -> object:
         """Count one image."""
 
     def __add__(self, other: Any, /) -> Any:
-        """Merge what two threads have counted."""
+        """Merge the counts of two parts."""
 
     def to_json(self) -> Any:
         """What --json writes."""

@@ -4,6 +4,7 @@ An image lives only while it is counted, so memory does not grow with the datase
 """
 
 import copy
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -132,7 +133,7 @@ def score_folders(
         part.flush()
         return part.quality, part.problems, part.extra
 
-    qualities, faults, metrics = zip(*in_chunks(work, len(folders), threads, each), strict=True)
+    qualities, faults, metrics = zip(*in_chunks(work, len(folders), threads, each, _can_be_pickled(extra)), strict=True)
     problems = (problem for part in faults for listed in part.values() for problem in listed)
     return FolderScores(
         reduce(add, qualities),
@@ -174,6 +175,15 @@ def evaluate_folders(
     if not found.usable(lenient):
         raise ValueError("; ".join(each.text for each in found.problems if not (lenient and each.pardonable)))
     return found
+
+
+def _can_be_pickled(extra: Sequence[ExtraMetric]) -> bool:
+    """False of a metric whose class is defined inside a function, say: it is counted in this process."""
+    try:
+        pickle.dumps(extra)
+    except Exception:  # whatever a class's own methods raise
+        return False
+    return True
 
 
 def _compare(
