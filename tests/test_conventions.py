@@ -52,10 +52,6 @@ SHARED_NAMES = {
     "VERBS": "of `unipan` and of `unipan data`",
     "HELP": "of `unipan` and of `unipan data`",
     "FORMAT": "of each data format",
-    "WIDTH": "of a scene, of a boundary, of a picture on the report",
-    "_confusion": "of evaluation/",
-    "_pq": "of evaluation/ and `unipan pq`",
-    "_size": "of evaluation/",
 }
 """The names that more than one module may define, with what they are there."""
 

@@ -16,7 +16,7 @@ from unipan.evaluation.extra_metrics import extra_metrics
 from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import match_segments
 from unipan.evaluation.panoptic_quality import PanopticQuality
-from unipan.evaluation.report import WIDTH, small, write_evaluation
+from unipan.evaluation.report import PICTURE_WIDTH, small, write_evaluation
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.visualization.flat import ERROR_COLORS, indexed_map
 from unipan.visualization.pages import data_uri
@@ -110,7 +110,7 @@ def test_the_official_figures_stand_there_only_where_they_differ(tmp_path: Path)
 
 
 def test_maps_are_shrunk_to_the_width_of_a_picture() -> None:
-    wide = PanopticMap(np.zeros((300, 3 * WIDTH), np.int32), ())
-    assert small(wide).ids.shape == (100, WIDTH)
+    wide = PanopticMap(np.zeros((300, 3 * PICTURE_WIDTH), np.int32), ())
+    assert small(wide).ids.shape == (100, PICTURE_WIDTH)
     narrow = PanopticMap(np.zeros((300, 10), np.int32), ())
     assert small(narrow) is narrow

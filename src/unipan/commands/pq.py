@@ -64,10 +64,10 @@ def main(arguments: list[str]) -> int:
             require_other_file(path, option, inputs)
     if min(options.trim_stuff or 0, options.threads or 0) < 0:
         raise ValueError("--trim-stuff and --threads: give 0 or more")
-    return _pq(options)
+    return _score_and_show(options)
 
 
-def _pq(options: argparse.Namespace) -> int:
+def _score_and_show(options: argparse.Namespace) -> int:
     from unipan.commands.tables import print_scores
     from unipan.evaluation.extra_metrics import extra_metrics
     from unipan.evaluation.folders import PanopticFolders

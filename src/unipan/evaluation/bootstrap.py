@@ -55,7 +55,7 @@ def bootstrap_pq(
     quality: PanopticQuality, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> dict[str, Interval | None]:
     """The PQ of `bootstrap_quality`."""
-    return _pq(bootstrap_quality(quality, resamples, confidence, seed))
+    return _pq_alone(bootstrap_quality(quality, resamples, confidence, seed))
 
 
 def paired_bootstrap_pq(
@@ -74,10 +74,10 @@ def paired_bootstrap_pq(
     values_a, values_b = _values(a), _values(b)
     drawn_a, drawn_b = _resampled(a, resamples, seed), _resampled(b, resamples, seed)
     values = {group: values_a[group] - values_b[group] for group in GROUPS}
-    return _pq(_intervals(values, {group: drawn_a[group] - drawn_b[group] for group in GROUPS}, confidence))
+    return _pq_alone(_intervals(values, {group: drawn_a[group] - drawn_b[group] for group in GROUPS}, confidence))
 
 
-def _pq(found: dict[str, dict[str, Interval] | None]) -> dict[str, Interval | None]:
+def _pq_alone(found: dict[str, dict[str, Interval] | None]) -> dict[str, Interval | None]:
     return {group: None if each is None else each["pq"] for group, each in found.items()}
 
 

@@ -18,13 +18,13 @@ from unipan.evaluation.pq_scores import PanopticScores, percents
 from unipan.panoptic.pair_counts import positions
 from unipan.panoptic.runs import runs
 
-WIDTH = 0.02
+BAND_WIDTH = 0.02
 """Share of the image's diagonal that the boundary is wide (the paper's 2 %)."""
 
 
 def boundary_width(height: int, width: int) -> int:
     """d in pixels."""
-    return max(1, round(WIDTH * math.hypot(height, width)))
+    return max(1, round(BAND_WIDTH * math.hypot(height, width)))
 
 
 def boundary_band(ids: Int32[np.ndarray, "H W"], d: int) -> Bool[np.ndarray, "H W"]:

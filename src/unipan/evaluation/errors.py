@@ -124,7 +124,7 @@ def explain(pairs: ImagePair, tiny: float = TINY_SHARE) -> ImageErrors:
     repaired = np.ones(len(pairs.truth_segments))
     renamed = (pairs.iou > 0.5) & ~pairs.same_class & ~pairs.crowd[pairs.truth]
     repaired[pairs.truth[renamed]] = pairs.iou[renamed]
-    confusion = _confusion(pairs)
+    confusion = _confusion_kinds(pairs)
     for kind in (WRONG, THING_LOST, STUFF_LOST):
         sorting.both(renamed & (confusion == kind), kind)
     least, things = tiny * pairs.truth_ids.size, len(pairs.categories.things)
@@ -145,7 +145,7 @@ def explain(pairs: ImagePair, tiny: float = TINY_SHARE) -> ImageErrors:
     )
 
 
-def _confusion(pairs: ImagePair) -> Int64[np.ndarray, " N"]:
+def _confusion_kinds(pairs: ImagePair) -> Int64[np.ndarray, " N"]:
     """What it is called if the prediction of a pair stands where the truth should; RIGHT for one class."""
     thing = (pairs.truth_class < len(pairs.categories.things))[pairs.truth]
     as_thing = (pairs.prediction_class < len(pairs.categories.things))[pairs.prediction]

@@ -15,7 +15,7 @@ from unipan.evaluation.listing import Listing, read_outline
 from unipan.evaluation.matching import SegmentTable
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import ImageId, Row, rows_of, unique_rows
-from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
+from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map, size_of
 from unipan.panoptic.png import decode_png
 from unipan.panoptic.runs import runs
 
@@ -97,10 +97,12 @@ class PanopticFolders:
             none = SegmentTable.of(())
             return truth, SegmentedImage(str(self.prediction.source), None, none, "it has no prediction")
         prediction = self._segmented(self.prediction, key)
-        if truth.ids is None or prediction.ids is None or truth.ids.shape != prediction.ids.shape:
+        assert truth.ids is not None
+        assert prediction.ids is not None
+        if truth.ids.shape != prediction.ids.shape:
             raise ValueError(
-                f"{prediction.source}: the prediction is {_size(prediction.ids)} but the truth {truth.source} is "
-                f"{_size(truth.ids)} (width x height); resize the prediction without interpolation, or predict again"
+                f"{prediction.source}: the prediction is {size_of(prediction.ids)} but the truth {truth.source} is "
+                f"{size_of(truth.ids)} (width x height); resize the prediction without interpolation, or predict again"
             )
         return truth, prediction
 
@@ -162,7 +164,3 @@ def _check_categories(ours: Categories, theirs: Any, truth: Path, prediction: Pa
                 f"{prediction}: category id {key} is {str(name)!r} there but {names[key]!r} in {truth}; use the "
                 "truth's ids (`unipan predict --like GT.json` takes them over)"
             )
-
-
-def _size(ids: Int32[np.ndarray, "H W"] | None) -> str:
-    return "missing" if ids is None else f"{ids.shape[1]} x {ids.shape[0]}"

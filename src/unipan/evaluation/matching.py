@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unipan.arrays import Bool, Float64, Int64
-from unipan.panoptic.maps import VOID_ID, PanopticMap, Segment
+from unipan.panoptic.maps import VOID_ID, PanopticMap, Segment, size_of
 from unipan.panoptic.pair_counts import count_pairs, positions
 
 
@@ -112,7 +112,8 @@ def count_overlaps(truth: PanopticMap, prediction: PanopticMap, name: str = "ima
     """
     if truth.ids.shape != prediction.ids.shape:
         raise ValueError(
-            f"{name}: the prediction is {_size(prediction)} but the truth is {_size(truth)} (width x height)"
+            f"{name}: the prediction is {size_of(prediction.ids)} but the truth is {size_of(truth.ids)} (width x "
+            "height)"
         )
     try:
         counted = count_pairs(truth.ids, prediction.ids)
@@ -283,8 +284,3 @@ def areas(positions: Int64[np.ndarray, " N"], pixels: Int64[np.ndarray, " N"], c
     """The pixels of each of `count` segments; what lies beyond them is left out."""
     counted = np.bincount(positions, weights=pixels, minlength=count)
     return np.asarray(counted[:count], np.int64)
-
-
-def _size(panoptic: PanopticMap) -> str:
-    height, width = panoptic.ids.shape
-    return f"{width} x {height}"

@@ -33,7 +33,7 @@ from unipan.visualization.pages import (
 from unipan.visualization.palette import colors_like
 
 WORST = 50
-WIDTH = 480
+PICTURE_WIDTH = 480
 """Pixels: pictures on the page are at most this wide, so that a page of 150 opens at once."""
 
 Maps = Callable[[str], tuple[PanopticMap, PanopticMap]]
@@ -102,7 +102,7 @@ def evaluation_page(
         costs=sorted(kinds, key=lambda row: -row.cost),
         costs_note=COSTS_NOTE.format(repaired=100 * (costs.repaired["All"] or 0.0)),
         classes=_classes(quality),
-        confusion=_confusion(iou),
+        confusion=_confusion_table(iou),
         cards=[card for part in cards for card in part],
         cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv next to this page.",
         legend=list(ERROR_COLORS.items()),
@@ -133,7 +133,7 @@ def _classes(quality: PanopticQuality) -> list[ClassRow]:
     return rows
 
 
-def _confusion(iou: SemanticIoU) -> ConfusionTable:
+def _confusion_table(iou: SemanticIoU) -> ConfusionTable:
     names = [category.name for category in iou.categories]
     return ConfusionTable.of([*names, "void"], np.pad(iou.confusion, ((0, 1), (0, 0))))
 
@@ -158,6 +158,10 @@ def _card(row: ImageScore, found: ErrorDecomposition, truth: PanopticMap, predic
 
 
 def small(panoptic: PanopticMap) -> PanopticMap:
-    """The map, at most WIDTH pixels wide."""
+    """The map, at most PICTURE_WIDTH pixels wide."""
     height, width = panoptic.ids.shape
-    return panoptic if width <= WIDTH else resize_map(panoptic, (max(1, round(height * WIDTH / width)), WIDTH))
+    return (
+        panoptic
+        if width <= PICTURE_WIDTH
+        else resize_map(panoptic, (max(1, round(height * PICTURE_WIDTH / width)), PICTURE_WIDTH))
+    )

@@ -134,6 +134,12 @@ def panoptic_map(
     return PanopticMap(np.ascontiguousarray(ids, dtype=np.int32), tuple(segments))
 
 
+def size_of(ids: Integer[np.ndarray, "H W"]) -> str:
+    """Width x height, as messages say it."""
+    height, width = ids.shape
+    return f"{width} x {height}"
+
+
 def _areas_and_boxes(
     ids: Integer[np.ndarray, "H W"], known: list[int], source: str
 ) -> tuple[Integer[np.ndarray, " N"], Integer[np.ndarray, "N 4"]]:
