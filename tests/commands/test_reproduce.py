@@ -303,7 +303,7 @@ def test_a_gpu_with_too_little_memory_for_a_step_is_one_sentence(
         (["--out", "folder"], "--out folder: a folder of this name is there; give the name of a file"),
         (["--out", "file/tables.md"], "--out file: "),
         (["--out", "page.md"], "--out has 0 places <!-- tableH --> ... <!-- /tableH -->; it must have one"),
-        (["--out", "picture.png"], "--out picture.png: this file is no text; give the name of a Markdown page"),
+        (["--out", "picture.png"], "--out picture.png: this file is not text; give the name of a Markdown page"),
         (["--records", "file"], "--records file: file is a file; give another folder"),
         (["--runs", "file/runs"], "--runs file/runs: "),
     ],
