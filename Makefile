@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 # Compiled once here, or every one of the tests' many processes compiles torch again where Python may not write.
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test test-long bench lint docs dist format clean
+.PHONY: help demo test test-long bench steps lint docs dist format clean
 
 help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
 	@echo "make test       every check and every test"
 	@echo "make test-long  a real training step of each of the paper's recipes at full size (an hour on a laptop)"
 	@echo "make bench      whole processes of unipan pq beside hotcoco: time and memory"
+	@echo "make steps      training steps with and without the affinity head: what it costs"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make docs       the documentation site -> site/index.html"
 	@echo "make dist       sdist and wheel -> dist/, and tests run from the unpacked sdist"
@@ -55,6 +56,9 @@ test-long: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluation.py
+
+steps: $(VENV)/.dev
+	$(BIN)/python benchmarks/steps.py
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m mkdocs build --strict

@@ -14,7 +14,7 @@ from unipan.models.detection.head import DetectionHead
 from unipan.models.detection.pooling import region_pool
 from unipan.models.detection.proposals import region_proposals
 from unipan.models.network import PanopticNetwork
-from unipan.models.parts import Backbone
+from unipan.models.parts import P2_STRIDE, Backbone
 from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
 from unipan.models.semantic_sum import SummingDecoder
@@ -79,15 +79,15 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     )
 
 
-def build_decoder(config: Config, out_channels: int) -> PyramidDecoder | SummingDecoder:
-    """One feature decoder; V and Q each have their own (Sec. 3.2, A.1)."""
+def build_decoder(config: Config, out_channels: int, stride: int | None = None) -> PyramidDecoder | SummingDecoder:
+    """One feature decoder; V and Q each have their own (Sec. 3.2, A.1). The stride is the config's d unless given."""
     decoder = config.decoder
     sizes = {
         "in_channels": config.backbone.fpn_channels,
         "out_channels": out_channels,
         "channels": decoder.channels,
         "groups": decoder.groups,
-        "stride": decoder.stride,
+        "stride": stride or decoder.stride,
     }
     if decoder.kind == "sum":
         return SummingDecoder(**sizes)
@@ -143,12 +143,13 @@ def build_affinity(config: Config) -> InstanceAffinity | None:
     if not affinity.enabled:
         return None
     return InstanceAffinity(
-        extractor=build_decoder(config, affinity.channels),
+        extractor=build_decoder(config, affinity.channels, P2_STRIDE),
         channels=affinity.channels,
         activation=affinity.activation,
         normalise=affinity.normalise,
         positional_encoding=affinity.positional_encoding,
         rope=affinity.rope,
+        upsampling=P2_STRIDE // config.decoder.stride,
     )
 
 

@@ -155,7 +155,7 @@ class Scene:
             )
         if self.head is None or self.output.queries is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
-        queries = crop(self.output.queries[0], self.geometry.input_size, self.geometry.stride)
+        queries = self.head.upsampled(self.output.queries[0], *self.potential.shape[1:])
         affinities = self.head.row(queries, *self.geometry.cell(y, x)).float()
         return np.asarray(upsample(affinities, Grid.of(affinities, self.geometry)).cpu().numpy(), np.float32)
 

@@ -129,7 +129,7 @@ class PanopticOutput:
 
     Attributes:
         semantic: V before its softmax.
-        queries: Q, the affinity features; None in a network without the affinity head.
+        queries: Q, the affinity features, at their own stride; None in a network without the affinity head.
         detections: per image, as they entered the panoptic submodule.
         candidates: per image, before the score threshold and the matching; average precision uses these.
         potentials: Psi per image, (K, rows, columns) of the cells that the image covers: no padding.
@@ -141,7 +141,7 @@ class PanopticOutput:
     """
 
     semantic: Float[Tensor, "B L h w"]
-    queries: Float[Tensor, "B C h w"] | None
+    queries: Float[Tensor, "B C _ _"] | None
     detections: list[Detections]
     candidates: list[Detections]
     potentials: list[Float[Tensor, "_ _ _"]]

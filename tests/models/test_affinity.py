@@ -1,12 +1,14 @@
 """The affinity head beyond its equations (tests/paper/test_equations.py): precision, names, cost."""
 
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import image_batch, tiny_network
-from unipan.models.affinity import InstanceAffinity
+from unipan.models.affinity import InstanceAffinity, Normalisation
 
 
 def head_of(c: int = 8) -> InstanceAffinity:
@@ -48,11 +50,49 @@ def test_row_costs_one_product_and_no_matrix() -> None:
 
 @pytest.mark.parametrize("k", [2, 20, 200])
 def test_the_cost_is_linear_in_the_channels_and_the_pixels(k: int) -> None:
-    head = head_of()
-    for h, w in ((8, 8), (16, 24)):
-        with FlopCounterMode(display=False) as counter:
-            head(torch.rand(k, h, w), torch.randn(8, h, w))
-        assert counter.get_total_flops() == 2 * h * w * 8 * (2 * 8 + 2 * k)
+    """Q^T Psi and back for each of n pixels; the weights meet the C x K sums alone, unless there is an activation."""
+    for activation, each, once in (("identity", 2 * k, 8 * (2 * 8 * k + k)), ("elu", 2 * 8 + 2 * k, 0)):
+        torch.manual_seed(0)
+        head = InstanceAffinity(extractor=nn.Identity(), channels=8, activation=activation)
+        for h, w in ((8, 8), (16, 24)):
+            with FlopCounterMode(display=False) as counter:
+                head(torch.rand(k, h, w), torch.randn(8, h, w))
+            assert counter.get_total_flops() == pytest.approx(2 * (h * w * 8 * each + once), rel=0.01)
+
+
+@pytest.mark.parametrize("upsampling", [1, 2, 4])
+@pytest.mark.parametrize("positional_encoding", [0, 2])
+@pytest.mark.parametrize("normalise", ["none", "pixels", "segment"])
+def test_the_cheap_order_is_exact(upsampling: int, positional_encoding: int, normalise: Normalisation) -> None:
+    """P and all gradients are those of Eq. 4 as written, also where the image ends within the padding."""
+    torch.manual_seed(0)
+    head = InstanceAffinity(
+        extractor=nn.Identity(),
+        channels=6,
+        positional_encoding=positional_encoding,
+        normalise=normalise,
+        upsampling=upsampling,
+    ).double()
+    q = torch.randn(6, 5, 7, dtype=torch.float64, requires_grad=True)
+    for h, w in ((5 * upsampling, 7 * upsampling), (5 * upsampling - 1, 4 * upsampling + 1), (1, 3)):
+        psi = torch.randn(4, h, w, dtype=torch.float64, requires_grad=True)
+        inputs = [psi, q, *head.parameters()]
+        found: list[tuple[Tensor, ...]] = []
+        for linear in (True, False):
+            assert head.linear
+            head.linear = linear
+            p = head(psi, q)
+            found.append((p, *torch.autograd.grad((p**3).sum(), inputs)))
+            head.linear = True
+        for cheap, written in zip(*found, strict=True):
+            torch.testing.assert_close(cheap, written, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "options", [{"activation": "elu"}, {"activation": "relu"}, {"normalise": "softmax"}, {"rope": 1}]
+)
+def test_what_is_not_linear_keeps_the_order_as_written(options: dict[str, Any]) -> None:
+    assert not InstanceAffinity(extractor=nn.Identity(), channels=8, **options).linear
 
 
 def test_q_has_its_own_decoder() -> None:

@@ -19,7 +19,7 @@ def meta(*shape: int) -> Tensor:
 
 def affinity(device: str) -> InstanceAffinity:
     with torch.device(device):
-        return InstanceAffinity(extractor=nn.Identity(), channels=C, activation="identity", normalise="none")
+        return InstanceAffinity(extractor=nn.Identity(), channels=C, activation="relu", normalise="none")
 
 
 def multiply_adds(explicit: bool) -> float:

@@ -1,6 +1,7 @@
 """Sec. 3.4.2: the dense instance affinity head, P = Psi + phi0(Q) (phi1(Q)^T Psi).
 
-Legend: K channels of one image, C affinity channels, h w = H/d W/d (d = 4 in the paper), n = h w.
+Legend: K channels of one image, C affinity channels, h w = H/d W/d (d = 4 in the paper), n = h w; a b = cells of Q at
+its own stride, of which there are `upsampling` times fewer on each side, and maybe more beyond the image (padding).
 """
 
 from typing import Literal
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unipan.ops.masks import upsampling_matrix
 from unipan.ops.positional_encoding import ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
 
 Activation = Literal["identity", "elu", "relu", "softmax"]
@@ -34,6 +36,7 @@ class InstanceAffinity(nn.Module):
         rope: wavelengths of the rotary position embedding (RoPE) of phi0(Q) and phi1(Q), which makes an affinity depend
             on the offset between two cells. Being relative, it also holds on images larger than the training crops.
             0 in the paper. (ours)
+        upsampling: how many times finer Psi's grid is than Q's; Q counts as upsampled bilinearly.
 
     Raises:
         ValueError: too few channels for the wavelengths of RoPE.
@@ -48,6 +51,7 @@ class InstanceAffinity(nn.Module):
         normalise: Normalisation = "segment",
         positional_encoding: int = 0,
         rope: int = 0,
+        upsampling: int = 1,
     ) -> None:
         super().__init__()
         if ROPE_CHANNELS * rope > channels:
@@ -62,28 +66,82 @@ class InstanceAffinity(nn.Module):
         self.rope = rope
         self.activation = activation
         self.normalise = normalise
+        self.upsampling = upsampling
+        self.linear = activation == "identity" and normalise != "softmax" and rope == 0
 
-    def extract(self, features: dict[str, Tensor]) -> Float[Tensor, "B C h w"]:
+    def extract(self, features: dict[str, Tensor]) -> Float[Tensor, "B C a b"]:
         """Q of a batch from the FPN levels p2..p5."""
         queries: Tensor = self.extractor(features)
         return queries
 
-    def forward(self, potential: Float[Tensor, "K h w"], queries: Float[Tensor, "C h w"]) -> Float[Tensor, "K h w"]:
+    def upsampled(self, queries: Float[Tensor, "C a b"], height: int, width: int) -> Float[Tensor, "C h w"]:
+        """Q of one image on Psi's grid, without what lies beyond it."""
+        if self.upsampling > 1:
+            queries = F.interpolate(queries[None], scale_factor=self.upsampling, mode="bilinear", align_corners=False)[
+                0
+            ]
+        return queries[:, :height, :width]
+
+    def forward(self, potential: Float[Tensor, "K h w"], queries: Float[Tensor, "C a b"]) -> Float[Tensor, "K h w"]:
         """P of one image (Eq. 4), by associativity (Eq. 3): the n x n matrix of affinities is never built."""
         # bf16 has 8 bits of mantissa; the sum over all pixels wants more, and is cheap.
         with torch.autocast(potential.device.type, enabled=False):
+            queries = queries.to(potential.dtype)
+            if self.linear:
+                return self._revised_cheaply(potential, queries)
             psi = potential.flatten(1)
-            q0, q1 = self.project(queries.to(potential.dtype))
+            q0, q1 = self.project(self.upsampled(queries, *potential.shape[1:]))
             context = (q1 @ psi.T) / self._mass(psi)  # (C, K), "tens of kilobytes"
             return potential + (q0.T @ context).T.reshape(potential.shape)
 
+    def _revised_cheaply(self, psi: Float[Tensor, "K h w"], q: Float[Tensor, "C a b"]) -> Float[Tensor, "K h w"]:
+        """P where phi0, phi1 and the upsampling of Q are linear: exact, in a cheaper order.
+
+        Q meets Psi first, at its own stride, with the K channels of Psi taken down and those of the result up; only
+        the C x K sums then meet the weights, so phi0(Q) and phi1(Q) are never built, nor Q on Psi's grid.
+        """
+        height, width = psi.shape[1:]
+        flat, encoding = psi.flatten(1), self._encoding(height, width, psi)
+        if self.upsampling == 1:
+            q, reduced = q[:, :height, :width], psi
+        else:
+            rows, columns = (
+                upsampling_matrix(cells, self.upsampling, count, psi)
+                for cells, count in zip(q.shape[1:], (height, width), strict=True)
+            )
+            reduced = rows.T @ (psi @ columns)
+        coarse = q.flatten(1)
+        sums = [coarse @ reduced.flatten(1).T]  # Q^T Psi
+        if encoding is not None:
+            sums.append(encoding @ flat.T)
+        w0, w1 = (phi.weight[:, :, 0, 0] for phi in (self.phi0, self.phi1))
+        b0, b1 = self.phi0.bias, self.phi1.bias
+        assert b0 is not None
+        assert b1 is not None
+        context = (w1 @ torch.cat(sums) + b1[:, None] * flat.sum(1)) / self._mass(flat)  # phi1(Q)^T Psi
+        message = (w0.T @ context).T  # (K, C): what each channel of Q adds
+        channels = len(coarse)
+        if self.upsampling == 1:
+            revised = torch.addmm(flat, message[:, :channels], coarse)
+        else:
+            correction = (message[:, :channels] @ coarse).reshape(reduced.shape)
+            revised = flat + (rows @ (correction @ columns.T)).flatten(1)
+        if encoding is not None:
+            revised = torch.addmm(revised, message[:, channels:], encoding)
+        return revised.add_((b0 @ context)[:, None]).reshape(psi.shape)
+
+    def _encoding(self, height: int, width: int, like: Tensor) -> Float[Tensor, "E n"] | None:
+        if not self.positional_encoding:
+            return None
+        encoding = sinusoidal_encoding(height, width, self.positional_encoding, like.device)
+        return encoding.to(like.dtype).flatten(1)
+
     def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
-        """phi0(Q) and phi1(Q), pixels in rows of the image."""
+        """phi0(Q) and phi1(Q) of Q on Psi's grid (see `upsampled`), pixels in rows of the image."""
         height, width = queries.shape[-2:]
-        if self.positional_encoding:
-            encoding = sinusoidal_encoding(height, width, self.positional_encoding, queries.device)
-            queries = torch.cat([queries, encoding.to(queries.dtype)])
-        flat = queries.flatten(1)
+        flat, encoding = queries.flatten(1), self._encoding(height, width, queries)
+        if encoding is not None:
+            flat = torch.cat([flat, encoding])
         q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
         if self.normalise == "softmax":
             return self._activate(q0), q1.softmax(1)

@@ -78,13 +78,11 @@ class PanopticNetwork(nn.Module):
             semantic, queries, detections, candidates, potentials, panoptic, self.temperature, labels, losses
         )
 
-    def revise(self, potentials: list[Tensor], queries: Float[Tensor, "B C h w"] | None) -> list[Tensor]:
+    def revise(self, potentials: list[Tensor], queries: Float[Tensor, "B C _ _"] | None) -> list[Tensor]:
         """P of every image, one by one, because sizes and numbers of channels differ."""
         if self.affinity is None or queries is None:
             return potentials
-        return [
-            self.affinity(psi, q[:, : psi.shape[1], : psi.shape[2]]) for psi, q in zip(potentials, queries, strict=True)
-        ]
+        return [self.affinity(psi, q) for psi, q in zip(potentials, queries, strict=True)]
 
     def match(
         self, candidates: list[Detections], targets: list[Target], images: ImageBatch

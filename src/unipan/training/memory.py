@@ -194,7 +194,8 @@ class _Count:
         semantic = self._leaf(1, classes, height // stride, width // stride)
         queries = None
         if network.affinity is not None:
-            queries = self._leaf(1, config.affinity.channels, height // stride, width // stride)
+            cell = stride * network.affinity.upsampling
+            queries = self._leaf(1, config.affinity.channels, height // cell, width // cell)
         box = torch.tensor([0.0, 0.0, size[1], height], device=self.device).expand(most, 4)
         masks = None
         if config.detection.masks:

@@ -1,0 +1,111 @@
+"""What the affinity head costs: training steps of Table 1's models, in turn on the same batches of drawn scenes.
+
+A and C have no affinity head, B and D have one; C and D have masks. In every round each model takes one step, so that a
+busy machine slows all of them. Medians count; the spread is that of the ratio within single rounds (quartiles). The
+first rounds only train: how many boxes a network finds decides how many channels Psi has.
+
+    python benchmarks/steps.py [--rounds 40] [--first 40] [--models A B C D] [--threads 1] [--json FILE]
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unipan.build import build_criterion, build_network
+from unipan.config import Config
+from unipan.datasets.loading import collate_training
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.transforms import TrainingTransform
+from unipan.reproduction.ablations import MODELS, SCENE_SIZE, scenes_recipe
+from unipan.structures import ImageBatch, Target
+from unipan.training.schedule import make_optimizer, set_learning_rate
+from unipan.training.step import TrainingStep, runs_bf16
+
+PAIRS = (("A", "B"), ("C", "D"))
+"""Without and with the affinity head."""
+
+
+class Model:
+    """One network in training, and the seconds of each of its steps."""
+
+    def __init__(self, config: Config, scenes: Scenes) -> None:
+        torch.manual_seed(0)
+        network = build_network(config, scenes.categories).to(memory_format=torch.channels_last)
+        bf16 = runs_bf16(config.train.precision, torch.device("cpu"))
+        self.step = TrainingStep(network, build_criterion(config), bf16).train()
+        self.optimizer = make_optimizer(self.step, config.train)
+        self.config = config
+        self.seconds: list[float] = []
+
+    def take(self, number: int, images: ImageBatch, targets: list[Target]) -> None:
+        """One step."""
+        start = time.perf_counter()
+        set_learning_rate(self.optimizer, number, self.config.train)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step.criterion.total(self.step(images, targets)).backward()
+        torch.nn.utils.clip_grad_norm_(self.step.parameters(), 10.0)  # a few steps from scratch may be wild
+        self.optimizer.step()
+        self.seconds.append(time.perf_counter() - start)
+
+
+def batches(config: Config, scenes: Scenes, count: int) -> list[tuple[ImageBatch, list[Target]]]:
+    """The first `count` batches, drawn before anything is timed."""
+    transform, size, found = TrainingTransform(config.data, scenes.categories), config.train.batch_size, []
+    for number in range(count):
+        parts = []
+        for index in range(number * size, (number + 1) * size):
+            torch.manual_seed(index)
+            image, target = transform(scenes[index])
+            parts.append((image, f"scene {index}", target))
+        found.append(collate_training(parts))
+    return found
+
+
+def ratio(found: dict[str, list[float]], one: str, other: str) -> dict[str, float]:
+    """Median of `other` over median of `one`, with the quartiles of the ratio within a round."""
+    each = [b / a for a, b in zip(found[one], found[other], strict=True)]
+    low, _, high = statistics.quantiles(each, n=4)
+    return {"ratio": statistics.median(found[other]) / statistics.median(found[one]), "low": low, "high": high}
+
+
+def main() -> None:
+    """Train in turn, print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--first", type=int, default=40, help="rounds before those that are timed")
+    parser.add_argument("--models", nargs="*", choices=[*MODELS], default=["A", "B", "C", "D"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    recipe, total = scenes_recipe(), args.first + args.rounds
+    scenes = Scenes(range(total * recipe.train.batch_size), size=SCENE_SIZE)
+    seen = batches(recipe, scenes, total)
+    models = {name: Model(MODELS[name].build(recipe), scenes) for name in args.models}
+    for number, (images, targets) in enumerate(seen):
+        for model in models.values():
+            model.take(number, images, targets)
+    found = {name: model.seconds[args.first :] for name, model in models.items()}
+    report: dict[str, Any] = {"milliseconds": {}, "ratios": {}}
+    for name, seconds in found.items():
+        low, middle, high = (1e3 * value for value in statistics.quantiles(seconds, n=4))
+        report["milliseconds"][name] = {"median": middle, "low": low, "high": high}
+        print(f"{name}: {middle:.0f} ms a step (quartiles {low:.0f}, {high:.0f})")
+    line = []
+    for one, other in PAIRS:
+        if one in found and other in found:
+            each = report["ratios"][f"{other}/{one}"] = ratio(found, one, other)
+            print(f"{other}/{one} within a round: quartiles {each['low']:.2f}, {each['high']:.2f}")
+            line.append(f"{other}/{one} {each['ratio']:.2f}")
+    print("  ".join(line))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
