@@ -77,9 +77,8 @@ class InstanceAffinity(nn.Module):
     def upsampled(self, queries: Float[Tensor, "C a b"], height: int, width: int) -> Float[Tensor, "C h w"]:
         """Q of one image on Psi's grid, without what lies beyond it."""
         if self.upsampling > 1:
-            queries = F.interpolate(queries[None], scale_factor=self.upsampling, mode="bilinear", align_corners=False)[
-                0
-            ]
+            finer = F.interpolate(queries[None], scale_factor=self.upsampling, mode="bilinear", align_corners=False)
+            queries = finer[0]
         return queries[:, :height, :width]
 
     def forward(self, potential: Float[Tensor, "K h w"], queries: Float[Tensor, "C a b"]) -> Float[Tensor, "K h w"]:
