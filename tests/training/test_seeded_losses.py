@@ -1,8 +1,9 @@
 """Proof of value: a change that claims to change no number leaves 20 seeded losses as they are.
 
 The file next to this test was written by the code of 0.1 (f15c49a). On the processor that wrote it every bit must be
-the same, as long as the affinity head multiplies in the order in which Eq. 4 is written; its cheaper order, equal in
-exact arithmetic, and other processors round differently, so there the losses agree to a small relative error.
+the same, as long as the affinity head multiplies in the order in which Eq. 4 is written and the losses upsample scores
+before they compare them. What takes the place of both is cheaper and equal in exact arithmetic, but rounds differently,
+as other processors do; there the losses agree to a small relative error.
 
     python -m tests.training.test_seeded_losses   writes the file anew, for a change that means to change them
 """
@@ -15,9 +16,12 @@ from pathlib import Path
 import pytest
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
+from torch.nn import functional as F
 
 from tests.tiny import Drawn, tiny_config
 from unipan.config import Config
+from unipan.models import criterion
 from unipan.models.affinity import InstanceAffinity
 from unipan.reproduction.records import environment
 from unipan.training.run_folder import RunRecord
@@ -47,6 +51,12 @@ def seeded_losses(folder: Path) -> list[dict[str, float]]:
     return [trainer._iteration(iteration, batches)[0] for iteration in range(STEPS)]
 
 
+def upsampled_first(scores: Tensor, labels: Tensor, ignored: int) -> Tensor:
+    """`upsampled_cross_entropy` as version 0.1 wrote it."""
+    fine = F.interpolate(scores[None], labels.shape, mode="bilinear", align_corners=False)
+    return F.cross_entropy(fine, labels[None], ignore_index=ignored, reduction="sum")
+
+
 def processor() -> list[str]:
     return [
         str(environment(torch.device("cpu"))["machine"]),
@@ -61,6 +71,7 @@ def test_twenty_seeded_steps_have_the_losses_of_version_0_1(
 ) -> None:
     if order == "as written":
         monkeypatch.setattr(InstanceAffinity, "linear", property(lambda _: False, lambda *_: None), raising=False)
+        monkeypatch.setattr(criterion, "upsampled_cross_entropy", upsampled_first)
     written = json.loads(FILE.read_text())
     found = seeded_losses(tmp_path)
     assert [sorted(terms) for terms in found] == [sorted(terms) for terms in written["losses"]]

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from unipan.ops.distributed import mean_count
 from unipan.ops.lovasz import lovasz_hinge, lovasz_softmax
 from unipan.ops.masks import reduce_labels
+from unipan.ops.upsampled_loss import upsampled_cross_entropy
 from unipan.panoptic.maps import VOID
 from unipan.structures import PanopticOutput, Target
 
@@ -119,13 +120,14 @@ def semantic_loss(
     height, width = labels.shape[1] // stride, labels.shape[2] // stride
     labels = torch.stack([reduce_labels(each, height, width) for each in labels])
     logits = semantic.float()
-    if logits.shape[-2:] != (height, width):
-        logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
     loss = logits.sum() * 0
     if kind in ("cross_entropy", "both"):
         count = mean_count(_counted(labels), labels.device) if labelled is None else labelled
-        loss = loss + F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum") / count
+        sums = [upsampled_cross_entropy(v, each, VOID) for v, each in zip(logits, labels, strict=True)]
+        loss = loss + torch.stack(sums).sum() / count
     if kind in ("lovasz", "both"):
+        if logits.shape[-2:] != (height, width):
+            logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
         loss = loss + lovasz_softmax(logits.softmax(1).movedim(1, -1).flatten(0, 2), labels.flatten())
     return loss
 
@@ -157,10 +159,13 @@ def panoptic_loss(
     total = sum((p.sum() * 0 for p in panoptic), start=temperature * 0)
     count = mean_count(sum(_counted(each) for each in labels), temperature.device)
     for p, wanted in zip(panoptic, labels, strict=True):
-        scores = p[None].float()
+        scores = p.float()
+        if not log:  # upsampling is linear, so the factor comes first, where there is less to multiply
+            total = total + upsampled_cross_entropy(scaled(scores, temperature, log), wanted, VOID)
+            continue
         if scores.shape[-2:] != wanted.shape:
-            scores = F.interpolate(scores, wanted.shape, mode="bilinear", align_corners=False)
-        logits = scaled(scores, temperature, log)
+            scores = F.interpolate(scores[None], wanted.shape, mode="bilinear", align_corners=False)[0]
+        logits = scaled(scores, temperature, log)[None]
         total = total + F.cross_entropy(logits, wanted[None], ignore_index=VOID, reduction="sum")
     return total / count
 
