@@ -1,10 +1,11 @@
 """What the affinity head costs: training steps of Table 1's models, in turn on the same batches of drawn scenes.
 
-A and C have no affinity head, B and D have one; C and D have masks. In every round each model takes one step, so that a
+A and C have no affinity head, B and D have one; C and D have masks. A+ and C+ have the panoptic loss, on Psi, but no
+affinity head: what B and D cost beyond them is the head alone. In every round each model takes one step, so that a
 busy machine slows all of them. Medians count; the spread is that of the ratio within single rounds (quartiles). The
 first rounds only train: how many boxes a network finds decides how many channels Psi has.
 
-    python benchmarks/steps.py [--rounds 40] [--first 40] [--models A B C D] [--threads 1] [--json FILE]
+    python benchmarks/steps.py [--rounds 40] [--first 40] [--models A B] [--threads 1] [--json FILE]
 """
 
 import argparse
@@ -26,8 +27,8 @@ from unipan.structures import ImageBatch, Target
 from unipan.training.schedule import make_optimizer, set_learning_rate
 from unipan.training.step import TrainingStep, runs_bf16
 
-PAIRS = (("A", "B"), ("C", "D"))
-"""Without and with the affinity head."""
+PAIRS = (("A+", "B"), ("C+", "D"), ("A", "B"), ("C", "D"))
+"""Without and with the affinity head; the last line compares the last two pairs."""
 
 
 class Model:
@@ -78,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--first", type=int, default=40, help="rounds before those that are timed")
-    parser.add_argument("--models", nargs="*", choices=[*MODELS], default=["A", "B", "C", "D"])
+    parser.add_argument("--models", nargs="*", choices=[*MODELS], default=["A", "A+", "B", "C", "C+", "D"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -102,7 +103,7 @@ def main() -> None:
             each = report["ratios"][f"{other}/{one}"] = ratio(found, one, other)
             print(f"{other}/{one} within a round: quartiles {each['low']:.2f}, {each['high']:.2f}")
             line.append(f"{other}/{one} {each['ratio']:.2f}")
-    print("  ".join(line))
+    print("\n".join(["  ".join(line[:-2]), "  ".join(line[-2:])]))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 

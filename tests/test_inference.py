@@ -127,8 +127,9 @@ def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: S
     assert affinity.dtype == np.float32
     assert scene.head is not None
     assert scene.output.queries is not None
-    q0, q1 = scene.head.project(scene.head.upsampled(scene.output.queries[0], 35, 45))
-    row = (q0[:, (21 // 2) * 45 + 42 // 2] @ q1).reshape(35, 45).detach().numpy()
+    q0, q1 = (phi.view(1, 8, 24, 24) for phi in scene.head.project(scene.output.queries[0]))
+    q0, q1 = (torch.nn.functional.interpolate(phi, scale_factor=2, mode="bilinear")[0, :, :35, :45] for phi in (q0, q1))
+    row = torch.einsum("c,chw->hw", q0[:, 21 // 2, 42 // 2], q1).detach().numpy()
     expected = cv2.resize(row, (90, 70), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(affinity, expected, atol=1e-4 * np.abs(row).max())
 

@@ -155,8 +155,8 @@ class Scene:
             )
         if self.head is None or self.output.queries is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
-        queries = self.head.upsampled(self.output.queries[0], *self.potential.shape[1:])
-        affinities = self.head.row(queries, *self.geometry.cell(y, x)).float()
+        height, width = self.potential.shape[1:]
+        affinities = self.head.row(self.output.queries[0], (height, width), *self.geometry.cell(y, x)).float()
         return np.asarray(upsample(affinities, Grid.of(affinities, self.geometry)).cpu().numpy(), np.float32)
 
     @torch.no_grad()

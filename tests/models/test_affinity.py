@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import image_batch, tiny_network
-from unipan.models.affinity import InstanceAffinity, Normalisation
+from unipan.models.affinity import InstanceAffinity
 
 
 def head_of(c: int = 8) -> InstanceAffinity:
@@ -43,7 +44,7 @@ def test_a_small_things_mean_counts_as_much_as_a_large_ones() -> None:
 def test_row_costs_one_product_and_no_matrix() -> None:
     head, q = head_of(), torch.randn(8, 16, 24)
     with FlopCounterMode(display=False) as counter:
-        head.row(q, 3, 4)
+        head.row(q, (16, 24), 3, 4)
     n = 16 * 24
     assert counter.get_total_flops() <= 2 * (2 * n * 8 * 8 + n * 8)
 
@@ -60,39 +61,76 @@ def test_the_cost_is_linear_in_the_channels_and_the_pixels(k: int) -> None:
             assert counter.get_total_flops() == 2 * (h * w * 8 * each + once)
 
 
+def upsampled(cells: Tensor, factor: int, h: int, w: int) -> Tensor:
+    if factor > 1:
+        cells = F.interpolate(cells[None], scale_factor=factor, mode="bilinear", align_corners=False)[0]
+    return cells[:, :h, :w]
+
+
+def as_written(head: InstanceAffinity, psi: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """P and the affinities of all pairs of cells (n, n), from phi0(Q) and phi1(Q) upsampled to Psi's grid."""
+    h, w = psi.shape[1:]
+    q0, q1 = (upsampled(phi.view(-1, *q.shape[1:]), head.upsampling, h, w).flatten(1) for phi in head.project(q))
+    matrix, flat = q0.T @ q1, psi.flatten(1)
+    divisor = {"none": 1, "pixels": h * w, "segment": flat.abs().sum(1, keepdim=True) + 1, "softmax": 1}
+    return psi + (flat @ matrix.T / divisor[head.normalise]).view(psi.shape), matrix
+
+
+OPTIONS = [
+    {"normalise": "none"},
+    {"normalise": "pixels"},
+    {"normalise": "segment"},
+    {"positional_encoding": 2},
+    {"activation": "elu", "positional_encoding": 1},
+    {"activation": "relu", "normalise": "none"},
+    {"activation": "softmax", "normalise": "softmax"},
+    {"rope": 1},
+    {"rope": 1, "activation": "elu", "normalise": "pixels"},
+]
+
+
 @pytest.mark.parametrize("upsampling", [1, 2, 4])
-@pytest.mark.parametrize("positional_encoding", [0, 2])
-@pytest.mark.parametrize("normalise", ["none", "pixels", "segment"])
-def test_the_cheap_order_is_exact(upsampling: int, positional_encoding: int, normalise: Normalisation) -> None:
-    """P and all gradients are those of Eq. 4 as written, also where the image ends within the padding."""
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(map(str, options.values())))
+def test_p_is_psi_and_the_matrix_times_psi_at_every_stride(upsampling: int, options: dict[str, Any]) -> None:
+    """P, its gradients and the rows of the matrix equal the explicit form, also where the image ends in padding."""
     torch.manual_seed(0)
-    head = InstanceAffinity(
-        extractor=nn.Identity(),
-        channels=6,
-        positional_encoding=positional_encoding,
-        normalise=normalise,
-        upsampling=upsampling,
-    ).double()
-    q = torch.randn(6, 5, 7, dtype=torch.float64, requires_grad=True)
+    head = InstanceAffinity(extractor=nn.Identity(), channels=8, upsampling=upsampling, **options).double()
+    q = torch.randn(8, 5, 7, dtype=torch.float64, requires_grad=True)
     for h, w in ((5 * upsampling, 7 * upsampling), (5 * upsampling - 1, 4 * upsampling + 1), (1, 3)):
         psi = torch.randn(4, h, w, dtype=torch.float64, requires_grad=True)
         inputs = [psi, q, *head.parameters()]
-        found: list[tuple[Tensor, ...]] = []
-        for linear in (True, False):
-            assert head.linear
-            head.linear = linear
-            p = head(psi, q)
-            found.append((p, *torch.autograd.grad((p**3).sum(), inputs)))
-            head.linear = True
-        for cheap, written in zip(*found, strict=True):
-            torch.testing.assert_close(cheap, written, rtol=1e-9, atol=1e-10)
+        met = head._covered(q, h, w)  # a softmax over the pixels is over these
+        wanted, matrix = as_written(head, psi, met)
+        p = head(psi, q)
+        torch.testing.assert_close(p, wanted, rtol=1e-9, atol=1e-10)
+        for found, expected in zip(*(torch.autograd.grad((x**3).sum(), inputs) for x in (p, wanted)), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+        y, x = h - 1, w // 2
+        torch.testing.assert_close(head.row(q, (h, w), y, x).flatten(), matrix[y * w + x], rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    "options", [{"activation": "elu"}, {"activation": "relu"}, {"normalise": "softmax"}, {"rope": 1}]
-)
-def test_what_is_not_linear_keeps_the_order_as_written(options: dict[str, Any]) -> None:
-    assert not InstanceAffinity(extractor=nn.Identity(), channels=8, **options).linear
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_only_cells_that_count_are_taken_from_q(factor: int) -> None:
+    """A cell of Q counts if some cell of Psi's grid is interpolated from it."""
+    head = InstanceAffinity(extractor=nn.Identity(), channels=8, upsampling=factor)
+    for count in range(1, 5 * factor + 1):
+        used = (upsampled(torch.eye(5)[:, :, None], factor, count, 1) > 0).any(1)[:, 0].sum()
+        assert head._covered(torch.zeros(8, 5, 7), count, 7 * factor).shape == (8, used, 7)
+
+
+@pytest.mark.parametrize("upsampling", [1, 2])
+def test_centred_affinities_have_no_mean(upsampling: int) -> None:
+    """Over all pairs of Q's cells: what is left says how much more than others two cells belong together."""
+    torch.manual_seed(0)
+    head = InstanceAffinity(extractor=nn.Identity(), channels=8, upsampling=upsampling).double()
+    q = torch.randn(8, 4, 6, dtype=torch.float64)
+    q0, q1 = (phi - phi.mean(1, keepdim=True) for phi in head.project(q))
+    h, w = 4 * upsampling, 6 * upsampling
+    up = [upsampled(phi.view(-1, 4, 6), upsampling, h, w).flatten(1) for phi in (q0, q1)]
+    found = torch.stack([head.row(q, (h, w), y, x, centred=True).flatten() for y in range(h) for x in range(w)])
+    torch.testing.assert_close(found, up[0].T @ up[1])
+    torch.testing.assert_close((q0.T @ q1).mean(0), torch.zeros(24, dtype=torch.float64))
+    torch.testing.assert_close((q0.T @ q1).mean(1), torch.zeros(24, dtype=torch.float64))
 
 
 def test_q_has_its_own_decoder() -> None:
@@ -114,14 +152,14 @@ def test_without_a_code_of_place_what_looks_alike_attracts_alike() -> None:
     q = torch.randn(8, 12, 20)
     q[:, 2, 3] = q[:, 9, 15]
     for head, apart in ((head_with(), False), (head_with(positional_encoding=3), True), (head_with(rope=1), True)):
-        found = head.row(q, 5, 5)
+        found = head.row(q, (12, 20), 5, 5)
         assert (abs(float(found[2, 3] - found[9, 15])) > 1e-3) is apart
 
 
 @pytest.mark.parametrize("code", [{"positional_encoding": 3}, {"rope": 1}])
 def test_with_a_code_of_place_p_is_still_the_matrix_times_psi(code: dict[str, int]) -> None:
     head, psi, q = head_with(**code), torch.rand(4, 6, 10), torch.randn(8, 6, 10)
-    rows = torch.stack([head.row(q, y, x) for y in range(6) for x in range(10)]).flatten(1)
+    rows = torch.stack([head.row(q, (6, 10), y, x) for y in range(6) for x in range(10)]).flatten(1)
     flat = psi.flatten(1)
     mass = flat.sum(1) + 1  # normalise=segment
     wanted = flat + (rows @ (flat / mass[:, None]).T).T

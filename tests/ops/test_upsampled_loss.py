@@ -1,5 +1,7 @@
 """The fused loss against the two functions of PyTorch that it stands for."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,7 +18,9 @@ def as_written(scores: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(fine, labels[None], ignore_index=VOID, reduction="sum")
 
 
-def loss_and_gradient(function, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+def loss_and_gradient(
+    function: Callable[[Tensor, Tensor], Tensor], scores: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
     leaf = scores.clone().requires_grad_()
     loss = function(leaf, labels)
     (2.5 * loss).backward()

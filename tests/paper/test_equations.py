@@ -202,7 +202,7 @@ def test_row_is_the_row_of_the_matrix(activation: Activation, normalise: Normali
     _, q = psi_and_q()
     matrix = naive_matrix(head, q)
     for y, x in ((0, 0), (2, 3), (4, 5)):
-        torch.testing.assert_close(head.row(q, y, x), matrix[y * 6 + x].reshape(5, 6))
+        torch.testing.assert_close(head.row(q, (5, 6), y, x), matrix[y * 6 + x].reshape(5, 6))
 
 
 @pytest.mark.parametrize(("activation", "normalise"), ALLOWED)

@@ -1,7 +1,11 @@
 """Sec. 3.4.2: the dense instance affinity head, P = Psi + phi0(Q) (phi1(Q)^T Psi).
 
-Legend: K channels of one image, C affinity channels, h w = H/d W/d (d = 4 in the paper), n = h w; a b = cells of Q at
-its own stride, of which there are `upsampling` times fewer on each side, and maybe more beyond the image (padding).
+Q and the affinities live at the stride of P2, which is the paper's d = 4. Where Psi's grid is finer, the affinity of
+two of its cells is interpolated bilinearly between those of the cells around them: with the upsampling U,
+P = Psi + U phi0(Q) (phi1(Q)^T U^T Psi). That costs no more than at d = 4, and is Eq. 4 itself where U is the identity.
+
+Legend: K channels of one image, C affinity channels, h w = H/d W/d, a b = cells of Q, `upsampling` times fewer on each
+side. Q may also cover padding beyond the image.
 """
 
 from typing import Literal
@@ -11,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unipan.ops.masks import upsampling_matrix
 from unipan.ops.positional_encoding import ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
+from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear
 
 Activation = Literal["identity", "elu", "relu", "softmax"]
 Normalisation = Literal["none", "pixels", "segment", "softmax"]
@@ -36,7 +40,7 @@ class InstanceAffinity(nn.Module):
         rope: wavelengths of the rotary position embedding (RoPE) of phi0(Q) and phi1(Q), which makes an affinity depend
             on the offset between two cells. Being relative, it also holds on images larger than the training crops.
             0 in the paper. (ours)
-        upsampling: how many times finer Psi's grid is than Q's; Q counts as upsampled bilinearly.
+        upsampling: how many times finer Psi's grid is than Q's.
 
     Raises:
         ValueError: too few channels for the wavelengths of RoPE.
@@ -74,87 +78,99 @@ class InstanceAffinity(nn.Module):
         queries: Tensor = self.extractor(features)
         return queries
 
-    def upsampled(self, queries: Float[Tensor, "C a b"], height: int, width: int) -> Float[Tensor, "C h w"]:
-        """Q of one image on Psi's grid, without what lies beyond it."""
-        if self.upsampling > 1:
-            finer = F.interpolate(queries[None], scale_factor=self.upsampling, mode="bilinear", align_corners=False)
-            queries = finer[0]
-        return queries[:, :height, :width]
-
-    def forward(self, potential: Float[Tensor, "K h w"], queries: Float[Tensor, "C a b"]) -> Float[Tensor, "K h w"]:
+    def forward(self, potential: Float[Tensor, "K h w"], queries: Float[Tensor, "C _ _"]) -> Float[Tensor, "K h w"]:
         """P of one image (Eq. 4), by associativity (Eq. 3): the n x n matrix of affinities is never built."""
         # bf16 has 8 bits of mantissa; the sum over all pixels wants more, and is cheap.
         with torch.autocast(potential.device.type, enabled=False):
-            queries = queries.to(potential.dtype)
+            height, width = potential.shape[1:]
+            queries = self._covered(queries.to(potential.dtype), height, width)
+            cells = queries.shape[1:]
+            psi, mass = self._down(potential, cells).flatten(1), self._mass(potential.flatten(1))
             if self.linear:
-                return self._revised_cheaply(potential, queries)
-            psi = potential.flatten(1)
-            q0, q1 = self.project(self.upsampled(queries, *potential.shape[1:]))
-            context = (q1 @ psi.T) / self._mass(psi)  # (C, K), "tens of kilobytes"
-            return potential + (q0.T @ context).T.reshape(potential.shape)
+                message = self._linear(psi, queries, mass)
+            else:
+                q0, q1 = self.project(queries)
+                context = (q1 @ psi.T) / mass  # (C, K), "tens of kilobytes"
+                message = context.T @ q0
+            return potential + self._up(message.view(-1, *cells), height, width)
 
-    def _revised_cheaply(self, psi: Float[Tensor, "K h w"], q: Float[Tensor, "C a b"]) -> Float[Tensor, "K h w"]:
-        """P where phi0, phi1 and the upsampling of Q are linear: exact, in a cheaper order.
+    def _linear(
+        self, psi: Float[Tensor, "K n"], queries: Float[Tensor, "C a b"], mass: Tensor | int
+    ) -> Float[Tensor, "K n"]:
+        """phi0(Q) (phi1(Q)^T Psi) where both phi are linear: Q meets Psi first, so phi0(Q) and phi1(Q) are not built.
 
-        Q meets Psi first, at its own stride, with the K channels of Psi taken down and those of the result up; only
-        the C x K sums then meet the weights, so phi0(Q) and phi1(Q) are never built, nor Q on Psi's grid.
+        The same in exact arithmetic; only the C x K sums meet the weights.
         """
-        height, width = psi.shape[1:]
-        flat, encoding = psi.flatten(1), self._encoding(height, width, psi)
-        if self.upsampling == 1:
-            q, reduced = q[:, :height, :width], psi
-        else:
-            rows, columns = (
-                upsampling_matrix(cells, self.upsampling, count, psi)
-                for cells, count in zip(q.shape[1:], (height, width), strict=True)
-            )
-            reduced = rows.T @ (psi @ columns)
-        coarse = q.flatten(1)
-        sums = [coarse @ reduced.flatten(1).T]  # Q^T Psi
-        if encoding is not None:
-            sums.append(encoding @ flat.T)
-        w0, w1 = (phi.weight[:, :, 0, 0] for phi in (self.phi0, self.phi1))
-        b0, b1 = self.phi0.bias, self.phi1.bias
-        assert b0 is not None
-        assert b1 is not None
-        context = (w1 @ torch.cat(sums) + b1[:, None] * flat.sum(1)) / self._mass(flat)  # phi1(Q)^T Psi
-        message = (w0.T @ context).T  # (K, C): what each channel of Q adds
-        channels = len(coarse)
-        if self.upsampling == 1:
-            revised = torch.addmm(flat, message[:, :channels], coarse)
-        else:
-            correction = (message[:, :channels] @ coarse).reshape(reduced.shape)
-            revised = flat + (rows @ (correction @ columns.T)).flatten(1)
-        if encoding is not None:
-            revised = torch.addmm(revised, message[:, channels:], encoding)
-        return revised.add_((b0 @ context)[:, None]).reshape(psi.shape)
+        (w0, b0), (w1, b1) = _weights(self.phi0), _weights(self.phi1)
+        features = self._features(queries)
+        context = (w1 @ (features @ psi.T) + b1[:, None] * psi.sum(1)) / mass
+        return torch.addmm((b0 @ context)[:, None], context.T @ w0, features)
 
-    def _encoding(self, height: int, width: int, like: Tensor) -> Float[Tensor, "E n"] | None:
-        if not self.positional_encoding:
-            return None
-        encoding = sinusoidal_encoding(height, width, self.positional_encoding, like.device)
-        return encoding.to(like.dtype).flatten(1)
-
-    def project(self, queries: Float[Tensor, "C h w"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
-        """phi0(Q) and phi1(Q) of Q on Psi's grid (see `upsampled`), pixels in rows of the image."""
+    def project(self, queries: Float[Tensor, "C a b"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
+        """phi0(Q) and phi1(Q), cell by cell in rows of the image; n = a b."""
         height, width = queries.shape[-2:]
-        flat, encoding = queries.flatten(1), self._encoding(height, width, queries)
-        if encoding is not None:
-            flat = torch.cat([flat, encoding])
-        q0, q1 = _pointwise(self.phi0, flat), _pointwise(self.phi1, flat)
+        features = self._features(queries)
+        q0, q1 = _pointwise(self.phi0, features), _pointwise(self.phi1, features)
         if self.normalise == "softmax":
-            return self._activate(q0), q1.softmax(1)
+            return self._activate(q0), q1.softmax(1) / self.upsampling**2
         q0, q1 = self._activate(q0), self._activate(q1)
         if self.rope:
-            angles = rope_angles(height, width, self.rope, queries.device).to(q0.dtype)
+            angles = rope_angles(height, width, self.rope, queries.device, self.upsampling).to(q0.dtype)
             q0, q1 = rotate(q0, angles), rotate(q1, angles)
         return q0, q1
 
-    def row(self, queries: Float[Tensor, "C h w"], y: int, x: int) -> Float[Tensor, "h w"]:
-        """Affinities of the cell (y, x) to every other: phi0(Q_p) . phi1(Q_j), before any division by Psi's mass."""
-        height, width = queries.shape[-2:]
+    def row(
+        self, queries: Float[Tensor, "C _ _"], size: tuple[int, int], y: int, x: int, centred: bool = False
+    ) -> Float[Tensor, "h w"]:
+        """Affinities of the cell (y, x) to every other: phi0(Q_p) . phi1(Q_j), before any division by Psi's mass.
+
+        Args:
+            queries: Q of one image.
+            size: (h, w) of Psi's grid.
+            y, x: of the cell.
+            centred: take the mean over all cells from phi0 and from phi1 first. What this leaves out is the same for
+                every p (a constant of a channel of P) or for every j (how much each p attracts at all).
+        """
+        queries = self._covered(queries, *size)
+        cells = queries.shape[1:]
         q0, q1 = self.project(queries)
-        return (q0[:, y * width + x] @ q1).reshape(height, width)
+        if centred:
+            q0, q1 = q0 - q0.mean(1, keepdim=True), q1 - q1.mean(1, keepdim=True)
+        # Around the cell, the nine cells of Q that it is interpolated from, with those beyond the border repeated.
+        up, left = y // self.upsampling, x // self.upsampling
+        rows, columns = (
+            (torch.arange(3) + at - 1).clamp(0, count - 1) for at, count in zip((up, left), cells, strict=True)
+        )
+        near = upsample_bilinear(q0.view(-1, *cells)[:, rows[:, None], columns], self.upsampling)
+        own = near[:, y - (up - 1) * self.upsampling, x - (left - 1) * self.upsampling]
+        return self._up((own @ q1).view(1, *cells), *size)[0]
+
+    def _covered(self, queries: Float[Tensor, "C _ _"], height: int, width: int) -> Float[Tensor, "C a b"]:
+        """The cells of Q that cells of Psi's grid are interpolated from; what else there is, is padding."""
+        double = 2 * self.upsampling
+        a, b = (-((self.upsampling + 1 - 2 * count) // double) + 1 for count in (height, width))
+        return queries[:, :a, :b]
+
+    def _down(self, psi: Float[Tensor, "K h w"], cells: torch.Size) -> Float[Tensor, "K a b"]:
+        """U^T Psi."""
+        if self.upsampling == 1:
+            return psi
+        beyond = [self.upsampling * count - side for count, side in zip(cells, psi.shape[1:], strict=True)]
+        return transposed_upsampling(F.pad(psi, (0, beyond[1], 0, beyond[0])), self.upsampling)
+
+    def _up(self, message: Float[Tensor, "K a b"], height: int, width: int) -> Float[Tensor, "K h w"]:
+        """U, as far as Psi's grid goes."""
+        if self.upsampling == 1:
+            return message
+        return upsample_bilinear(message, self.upsampling)[:, :height, :width]
+
+    def _features(self, queries: Float[Tensor, "C a b"]) -> Float[Tensor, "I n"]:
+        """What phi0 and phi1 see in every cell: Q, and where it is."""
+        flat, (height, width) = queries.flatten(1), queries.shape[1:]
+        if not self.positional_encoding:
+            return flat
+        encoding = sinusoidal_encoding(height, width, self.positional_encoding, flat.device, self.upsampling)
+        return torch.cat([flat, encoding.to(flat.dtype).flatten(1)])
 
     def _activate(self, x: Tensor) -> Tensor:
         match self.activation:
@@ -176,7 +192,12 @@ class InstanceAffinity(nn.Module):
         return 1
 
 
+def _weights(phi: nn.Conv2d) -> tuple[Float[Tensor, "C I"], Float[Tensor, " C"]]:
+    assert phi.bias is not None
+    return phi.weight[:, :, 0, 0], phi.bias
+
+
 def _pointwise(phi: nn.Conv2d, features: Float[Tensor, "I n"]) -> Float[Tensor, "C n"]:
     """A 1x1 convolution of one image as the matrix product that it is: several times faster on a CPU."""
-    assert phi.bias is not None
-    return torch.addmm(phi.bias[:, None], phi.weight[:, :, 0, 0], features)
+    weight, bias = _weights(phi)
+    return torch.addmm(bias[:, None], weight, features)

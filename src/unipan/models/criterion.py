@@ -120,6 +120,8 @@ def semantic_loss(
     height, width = labels.shape[1] // stride, labels.shape[2] // stride
     labels = torch.stack([reduce_labels(each, height, width) for each in labels])
     logits = semantic.float()
+    if height < logits.shape[-2]:
+        logits = F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
     loss = logits.sum() * 0
     if kind in ("cross_entropy", "both"):
         count = mean_count(_counted(labels), labels.device) if labelled is None else labelled

@@ -117,19 +117,6 @@ def _interpolation(
     return (1 - (position[:, :, None] - index).abs()).clamp(min=0)
 
 
-def upsampling_matrix(cells: int, factor: int, count: int, like: Tensor) -> Float[Tensor, "n m"]:
-    """Bilinear upsampling along one axis as a matrix, as `F.interpolate(align_corners=False)` does it.
-
-    Args:
-        cells: m, before.
-        factor: how many times finer the new cells are.
-        count: n, of the new cells the first ones; at most factor x cells.
-        like: whose type and device the matrix has.
-    """
-    ends = torch.tensor([[0], [cells * factor]], device=like.device, dtype=like.dtype)
-    return _interpolation(ends[0], ends[1], _centres(0, count, 1, like), cells)[0]
-
-
 def _span(start: float, end: float, length: int) -> slice:
     """The pixels whose centres lie in [start, end), cut to 0..length."""
     first = min(max(math.ceil(start - 0.5), 0), length)

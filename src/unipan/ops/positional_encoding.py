@@ -8,14 +8,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 SHORTEST = 8.0
-"""The first wavelength, in cells; each further one is twice as long."""
+"""The first wavelength, in cells of Psi; each further one is twice as long."""
 DIRECTIONS = 4
 """Directions of RoPE, evenly spread over 180 degrees: with rows and columns alone, what counts as near is a cross."""
 ROPE_CHANNELS = 2 * DIRECTIONS
 """Channels that one wavelength of RoPE rotates: a pair per direction."""
 
 
-def sinusoidal_encoding(height: int, width: int, wavelengths: int, device: torch.device) -> Float[Tensor, "E h w"]:
+def sinusoidal_encoding(
+    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1
+) -> Float[Tensor, "E h w"]:
     """Sine and cosine of each cell's row and column at every wavelength, E = 4 x wavelengths.
 
     The product of the encodings of two cells depends on the offset between them, not on where they are.
@@ -24,22 +26,26 @@ def sinusoidal_encoding(height: int, width: int, wavelengths: int, device: torch
         height, width: of the grid.
         wavelengths: how many.
         device: of the result.
+        spacing: of the grid, in the unit of the wavelengths.
     """
-    lengths = SHORTEST * 2.0 ** torch.arange(wavelengths, device=device)
+    lengths = SHORTEST / spacing * 2.0 ** torch.arange(wavelengths, device=device)
     turns = [2 * math.pi * torch.arange(side, device=device) / lengths[:, None] for side in (height, width)]
     rows, columns = (torch.cat([turn.sin(), turn.cos()]) for turn in turns)
     return torch.cat([rows[:, :, None].expand(-1, -1, width), columns[:, None, :].expand(-1, height, -1)])
 
 
-def rope_angles(height: int, width: int, wavelengths: int, device: torch.device) -> Float[Tensor, "pairs n"]:
+def rope_angles(
+    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1
+) -> Float[Tensor, "pairs n"]:
     """The angle in radians by which each pair of channels is rotated in each cell; n = height x width, row by row.
 
     Args:
         height, width: of the grid.
         wavelengths: how many; there are DIRECTIONS pairs for each.
         device: of the result.
+        spacing: of the grid, in the unit of the wavelengths.
     """
-    lengths = SHORTEST * 2.0 ** torch.arange(wavelengths, device=device)
+    lengths = SHORTEST / spacing * 2.0 ** torch.arange(wavelengths, device=device)
     heading = math.pi * torch.arange(DIRECTIONS, device=device) / DIRECTIONS
     rows, columns = (torch.arange(side, device=device) for side in (height, width))
     along = heading.sin()[:, None, None] * rows[:, None] + heading.cos()[:, None, None] * columns

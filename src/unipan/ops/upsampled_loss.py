@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from unipan.ops.upsampling import neighbours
+
 
 def upsampled_cross_entropy(
     scores: Float[Tensor, "K h w"], labels: Int[Tensor, "H W"], ignored: int
@@ -49,11 +51,13 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
         padded = F.pad(scores[None], (1, 1, 1, 1), mode="replicate")[0]
         gradient = torch.zeros_like(padded)
         phase, total = torch.empty_like(scores), scores.new_zeros(())
-        for row, (top, below) in enumerate(_neighbours(factor)):
+        for row, (top, below) in enumerate(neighbours(factor)):
             lines = padded[:, top : top + height].lerp(padded[:, top + 1 : top + 1 + height], below)
             lines_gradient = torch.zeros_like(lines)
-            for column, (left, beside) in enumerate(_neighbours(factor)):
-                torch.lerp(lines[:, :, left : left + width], lines[:, :, left + 1 : left + 1 + width], beside, out=phase)
+            for column, (left, beside) in enumerate(neighbours(factor)):
+                torch.lerp(
+                    lines[:, :, left : left + width], lines[:, :, left + 1 : left + 1 + width], beside, out=phase
+                )
                 total += _cross_entropy(phase, labels[row::factor, column::factor], ignored)
                 if wanted:
                     lines_gradient[:, :, left : left + width].add_(phase, alpha=1 - beside)
@@ -69,15 +73,6 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return outer * gradient, None, None, None
-
-
-def _neighbours(factor: int) -> list[tuple[int, float]]:
-    """For each phase along one axis: the first of its two neighbours, counted in padded cells, and the second's weight.
-
-    The centre of phase p lies (p + 1/2) / factor - 1/2 cells from that of its own cell.
-    """
-    offsets = [(2 * phase + 1 - factor) / (2 * factor) for phase in range(factor)]
-    return [(0, 1 + offset) if offset < 0 else (1, offset) for offset in offsets]
 
 
 def _cross_entropy(scores: Float[Tensor, "K h w"], labels: Int[Tensor, "h w"], ignored: int) -> Float[Tensor, ""]:

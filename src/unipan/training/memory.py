@@ -121,8 +121,11 @@ def _per_image(parts: _Parts, config: Config, image: tuple[int, int], padded: tu
     regions = (detection.roi_batch_size + most) * parts.box.slope + (
         detection.roi_batch_size // 4 + most
     ) * parts.mask.slope
-    # When the backward pass begins, everything is kept, and V's gradient at the size of the loss exists twice.
-    gradient = 2 * FLOAT * parts.classes * pixels / config.loss.semantic_stride**2
+    # When the backward pass begins, everything is kept, and V's gradient at the size of the loss exists twice. The
+    # cross entropy upsamples V without keeping it; the Lovasz softmax needs all of it.
+    stride, kind = config.loss.semantic_stride, config.loss.semantic_kind
+    stride = max(stride, config.decoder.stride) if kind == "cross_entropy" else stride
+    gradient = 2 * FLOAT * parts.classes * pixels / stride**2
     begins = own * parts.losses.slope + (tiles - own) * parts.padding.slope + regions + gradient
     # Every proposal is scored without a graph, from 7 x 7 cells; a deformable 3x3 convolution unfolds its input.
     scored = 2 * FLOAT * detection.rpn_post_nms[0] * channels * 49
