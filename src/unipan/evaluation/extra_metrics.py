@@ -38,27 +38,29 @@ def extra_metrics(
         page: those that the page of --html shows.
         trim_stuff: stuff segments of fewer pixels are trimmed, see `unipan.evaluation.trimming`; None leaves it out.
     """
-    if not (explain or page or trim_stuff is not None):
-        return {}
-    from unipan.evaluation.boundary import BoundaryQuality
-    from unipan.evaluation.confusion import ThingStuffConfusion
-    from unipan.evaluation.covering import ParsingCovering
-    from unipan.evaluation.dagger import DaggerQuality
-    from unipan.evaluation.error_costs import ErrorDecomposition
-    from unipan.evaluation.semantic_iou import SemanticIoU
-    from unipan.evaluation.trimming import TrimEffect
-
-    found: dict[str, ExtraMetric] = {}
+    found: dict[str, ExtraMetric] = {}  # imported where they are asked for: a page needs no OpenCV, boundary PQ does
     if explain:
+        from unipan.evaluation.boundary import BoundaryQuality
+        from unipan.evaluation.covering import ParsingCovering
+        from unipan.evaluation.dagger import DaggerQuality
+
         found["boundary"] = BoundaryQuality(categories)
         found["dagger"] = DaggerQuality(categories)
         found["covering"] = ParsingCovering(categories)
     if explain or page:
+        from unipan.evaluation.semantic_iou import SemanticIoU
+
         found["iou"] = SemanticIoU(categories)
     if explain:
+        from unipan.evaluation.confusion import ThingStuffConfusion
+
         found["thing_stuff"] = ThingStuffConfusion(categories)
     if explain or page:
+        from unipan.evaluation.error_costs import ErrorDecomposition
+
         found["errors"] = ErrorDecomposition(categories)
     if trim_stuff is not None:
+        from unipan.evaluation.trimming import TrimEffect
+
         found["trim_stuff"] = TrimEffect.of(categories, trim_stuff)
     return found
