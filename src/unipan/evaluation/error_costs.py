@@ -12,7 +12,8 @@ segment keep their IoU, so a cost is a lower bound of what a better map would ga
 """
 
 import math
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from unipan.arrays import Float64
-from unipan.evaluation.errors import BOUNDARY, KINDS, TINY_SHARE, ImageErrors, explain
+from unipan.evaluation.errors import BOUNDARY, KINDS, TINY_SHARE, ImageErrors, explain_batch
 from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means, percents
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
@@ -85,10 +87,16 @@ class ErrorDecomposition:
 
     def add(self, pair: ImagePair) -> ImageErrors:
         """Explain one image whose overlaps are known."""
-        if pair.name in self.images:
-            raise ValueError(f"{pair.name}: this image was counted already; every image counts once")
-        self.images[pair.name] = explain(pair, self.tiny)
+        self.add_batch(pair.batch, [pair.name])
         return self.images[pair.name]
+
+    def add_batch(self, batch: Batch, names: Sequence[str]) -> None:
+        """Explain several images whose overlaps are known. Raises ValueError for a repeated name."""
+        twice = sorted(name for name, count in Counter(names).items() if count > 1 or name in self.images)
+        if twice:
+            raise ValueError(f"{twice[0]}: this image was counted already; every image counts once")
+        found = explain_batch(batch, len(names), len(self.categories.things), self.tiny)
+        self.images.update(zip(names, found, strict=True))
 
     def __add__(self, other: "ErrorDecomposition") -> "ErrorDecomposition":
         if (self.categories, self.tiny) != (other.categories, other.tiny):

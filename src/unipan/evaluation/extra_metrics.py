@@ -1,8 +1,10 @@
 """The figures that `unipan pq --explain` prints below PQ, and what a metric must offer to be one of them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.panoptic.categories import Categories
 
 
@@ -25,6 +27,14 @@ class ExtraMetric(Protocol):
 
     def lines(self) -> list[str]:
         """What the terminal shows."""
+
+
+@runtime_checkable
+class BatchMetric(ExtraMetric, Protocol):
+    """An extra metric that needs no maps: it counts several images at once, which takes little longer than one."""
+
+    def add_batch(self, batch: Batch, names: Sequence[str]) -> object:
+        """Count the images of these names, in the order of the batch."""
 
 
 def extra_metrics(

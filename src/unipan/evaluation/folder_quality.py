@@ -8,13 +8,13 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import add
+from operator import add, is_
 from pathlib import Path
 
 import numpy as np
 
 from unipan.arrays import Int64
-from unipan.evaluation.extra_metrics import ExtraMetric
+from unipan.evaluation.extra_metrics import BatchMetric, ExtraMetric
 from unipan.evaluation.folders import PanopticFolders, SegmentedImage
 from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import Batch, Overlaps, SegmentTable, locate
@@ -62,15 +62,29 @@ class FolderScores:
         return all(lenient and problem.pardonable for problem in self.problems)
 
 
+_Tables = tuple[Overlaps, SegmentTable, SegmentTable]
+"""What `Batch.of` joins."""
+
+
+def _tables(pair: ImagePair) -> _Tables:
+    return pair.overlaps, pair.truth_segments, pair.prediction_segments
+
+
 class _Part:
     """Some of the images, counted."""
 
     def __init__(self, folders: PanopticFolders, lenient: bool, extra: Sequence[ExtraMetric]) -> None:
         self.quality, self.problems = PanopticQuality(folders.categories), dict[int, list[Problem]]()
-        self.extra = copy.deepcopy(extra)
+        self.extra = copy.deepcopy(extra, {id(folders.categories): folders.categories})  # that never changes
+        self._at_once = [metric for metric in self.extra if isinstance(metric, BatchMetric)]
+        self._one_by_one = [metric for metric in self.extra if not isinstance(metric, BatchMetric)]
         self._folders, self._lenient = folders, lenient
+        self._clear()
+
+    def _clear(self) -> None:
         self._names: list[str] = []
-        self._overlaps: list[tuple[Overlaps, SegmentTable, SegmentTable]] = []
+        self._tables: list[_Tables] = []
+        self._clean: list[_Tables] = []  # without what was pardoned; the same objects where nothing was
         self._refusals: dict[int, str] = {}
 
     def take(self, index: int) -> None:
@@ -88,19 +102,25 @@ class _Part:
         if (refusal := prediction.refusal or truth.refusal) is not None:
             self._refusals[len(self._names)] = refusal
         self._names.append(pair.name)
-        self._overlaps.append((pair.overlaps, pair.truth_segments, pair.prediction_segments))
-        if self.extra:
-            clean = pair.keep(pair.truth_area > 0, pair.prediction_area > 0) if self.problems[index] else pair
-            for metric in self.extra:
-                metric.add(clean)
+        self._tables.append(_tables(pair))
+        clean = pair.keep(pair.truth_area > 0, pair.prediction_area > 0) if self.problems[index] else pair
+        self._clean.append(self._tables[-1] if clean is pair else _tables(clean))
+        for metric in self._one_by_one:
+            metric.add(clean)
         if len(self._names) == _TOGETHER:
             self.flush()
 
     def flush(self) -> None:
         """Match the images that wait for it."""
-        if self._names:
-            self.quality.put(Batch.of(self._overlaps), self._names, self._refusals)
-        self._names, self._overlaps, self._refusals = [], [], {}
+        if not self._names:
+            return
+        batch = Batch.of(self._tables)
+        self.quality.put(batch, self._names, self._refusals)
+        if self._at_once:
+            clean = batch if all(map(is_, self._clean, self._tables)) else Batch.of(self._clean)
+            for metric in self._at_once:
+                metric.add_batch(clean, self._names)
+        self._clear()
 
 
 def score_folders(

@@ -16,7 +16,7 @@ import numpy as np
 
 from unipan.arrays import Float64, Int32, Int64
 from unipan.evaluation.image_pair import ImagePair
-from unipan.evaluation.matching import Batch, Matches, match_official, match_strict
+from unipan.evaluation.matching import Batch, Matches, match_official
 from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
@@ -138,7 +138,7 @@ class PanopticQuality:
         """
         for name, count in Counter(names).items():
             self._once(name, count)
-        found = match_strict(batch)
+        found = batch.matches
         counted = ImageCounts.of(found, batch, batch.truth_area, len(names), len(self.categories))
         refused = {**_refusals(batch), **refusals}
         self.refusals.update({names[image]: text for image, text in sorted(refused.items())})
