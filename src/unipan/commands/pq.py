@@ -97,7 +97,7 @@ def _score_and_show(options: argparse.Namespace) -> int:
     if options.html is not None:
         from unipan.evaluation.report import write_evaluation
 
-        lines.append(f"page: {write_evaluation(options.html, title, quality, metrics, folders.maps)}")
+        lines.append(f"page: {write_evaluation(options.html, title, quality, metrics, folders.read_named)}")
     print_scores(quality, f"{title}, {len(folders)} image{'s' * (len(folders) != 1)}; percent", lines)
     if options.json is not None:
         write_json(options.json, content, indent=1)

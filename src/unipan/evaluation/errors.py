@@ -79,11 +79,15 @@ class ImageErrors:
     prediction_class: Int64[np.ndarray, " P"]
 
     @property
+    def spurious(self) -> Bool[np.ndarray, " P"]:
+        """Which predictions are false positives."""
+        return np.asarray(self.prediction_kind != RIGHT)
+
+    @property
     def classes(self) -> list[int]:
         """Class indices with a missed segment or a spurious prediction."""
         missed = self.truth_class[(self.truth_kind != RIGHT) & (self.iou == 0)]
-        spurious = self.prediction_class[self.prediction_kind != RIGHT]
-        return sorted({*missed.tolist(), *spurious.tolist()})
+        return sorted({*missed.tolist(), *self.prediction_class[self.spurious].tolist()})
 
 
 class _Sorting:
