@@ -15,6 +15,7 @@ from tests.evaluation.cases import lenient_maps
 from tests.html_pages import parse, table, words
 from tests.tiny import CATEGORIES, draw
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
+from unipan.evaluation.bootstrap import bootstrap_quality
 from unipan.evaluation.errors import KINDS
 from unipan.evaluation.extra_metrics import extra_metrics
 from unipan.evaluation.folder_quality import score_folders
@@ -54,7 +55,9 @@ def written(folder: Path, title: str, quality: PanopticQuality, maps: Maps) -> P
     for name, (truth, prediction) in maps.items():
         for metric in extra.values():
             metric.add(ImagePair.of(truth, prediction, CATEGORIES, name))
-    return write_evaluation(folder, title, quality, extra, lambda name: as_read(*maps[name]))
+    return write_evaluation(
+        folder, title, quality, bootstrap_quality(quality), extra, lambda name: as_read(*maps[name])
+    )
 
 
 def as_read(*maps: PanopticMap) -> tuple[SegmentedImage, SegmentedImage]:
@@ -147,7 +150,8 @@ def test_files_read_leniently_show_what_was_counted(tmp_path: Path) -> None:
     extra = extra_metrics(folders.categories, explain=False, page=True)
     found = score_folders(folders, lenient=True, extra=list(extra.values()))
     metrics = dict(zip(extra, found.extra, strict=True))
-    page = write_evaluation(tmp_path / "page", "a", found.quality, metrics, folders.read_named)
+    intervals = bootstrap_quality(found.quality)
+    page = write_evaluation(tmp_path / "page", "a", found.quality, intervals, metrics, folders.read_named)
     cards = {card.get("data-name"): card for card in parse(page.read_text()).findall(".//article")}
     for number in range(3):
         truth, prediction = lenient_maps(folders, f"{number}.png")

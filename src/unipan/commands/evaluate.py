@@ -42,6 +42,7 @@ def evaluate_checkpoint(
     checkpoint_path(checkpoint)
     images, note = open_data(data)
     from unipan.analysis.evaluate import evaluate
+    from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)
@@ -62,7 +63,8 @@ def evaluate_checkpoint(
             *(f"  {line}" for line in describe_oracles(swaps)),
         ]
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
-    print_scores(found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent", lines)
+    quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
+    print_scores(quality, bootstrap_quality(quality), title, lines)
     if json_file is not None:
         write_json(json_file, scores, indent=1)
 

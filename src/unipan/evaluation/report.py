@@ -7,7 +7,7 @@ import numpy as np
 
 from unipan import __version__
 from unipan.arrays import Int32
-from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality
+from unipan.evaluation.bootstrap import METRICS, Interval, Intervals
 from unipan.evaluation.error_costs import ErrorDecomposition
 from unipan.evaluation.errors import MEANINGS, ImageErrors
 from unipan.evaluation.extra_metrics import ExtraMetric
@@ -52,7 +52,12 @@ COSTS_NOTE = (
 
 
 def write_evaluation(
-    folder: Path, title: str, quality: PanopticQuality, extra: Mapping[str, ExtraMetric], images: Images
+    folder: Path,
+    title: str,
+    quality: PanopticQuality,
+    intervals: Intervals,
+    extra: Mapping[str, ExtraMetric],
+    images: Images,
 ) -> Path:
     """Write the page and the table; returns the page.
 
@@ -60,6 +65,7 @@ def write_evaluation(
         folder: made if missing.
         title: of the page.
         quality: of the images that the page shows.
+        intervals: of `bootstrap_quality`.
         extra: "errors" and "iou" of `extra_metrics`, of the same images.
         images: reads one again.
 
@@ -68,13 +74,18 @@ def write_evaluation(
     """
     rows = image_scores(quality)
     page = folder / "index.html"
-    write_page(page, evaluation_page(title, quality, extra, rows, images))
+    write_page(page, evaluation_page(title, quality, intervals, extra, rows, images))
     write_atomically(folder / "images.csv", to_csv(rows).encode())
     return page
 
 
 def evaluation_page(
-    title: str, quality: PanopticQuality, extra: Mapping[str, ExtraMetric], rows: list[ImageScore], images: Images
+    title: str,
+    quality: PanopticQuality,
+    intervals: Intervals,
+    extra: Mapping[str, ExtraMetric],
+    rows: list[ImageScore],
+    images: Images,
 ) -> EvaluationPage:
     """Everything on the page, as plain values."""
     errors, iou = extra["errors"], extra["iou"]
@@ -101,7 +112,7 @@ def evaluation_page(
             "PQ is averaged over classes. For each class it is SQ, the mean IoU of matched segments, times RQ, the F1 "
             "score of finding them.",
         ],
-        scores=_scores(quality),
+        scores=_scores(quality, intervals),
         scores_note=SCORES_NOTE,
         costs=sorted(kinds, key=lambda row: -row.cost),
         costs_note=COSTS_NOTE.format(repaired=100 * (costs.repaired["All"] or 0.0)),
@@ -114,8 +125,8 @@ def evaluation_page(
     )
 
 
-def _scores(quality: PanopticQuality) -> list[ScoreRow]:
-    strict = ScoreRow("strict", "areas from the PNGs, every crowd", bootstrap_quality(quality))
+def _scores(quality: PanopticQuality, intervals: Intervals) -> list[ScoreRow]:
+    strict = ScoreRow("strict", "areas from the PNGs, every crowd", intervals)
     official = quality.official()
     if official is None or official == quality.compute():
         return [strict]
