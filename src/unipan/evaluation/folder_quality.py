@@ -17,11 +17,11 @@ from unipan.arrays import Int64
 from unipan.evaluation.extra_metrics import BatchMetric, ExtraMetric
 from unipan.evaluation.folders import PanopticFolders, SegmentedImage
 from unipan.evaluation.image_pair import ImagePair
-from unipan.evaluation.matching import Batch, Overlaps, SegmentTable, locate
+from unipan.evaluation.matching import Batch, Overlaps, SegmentTable
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID
-from unipan.panoptic.pair_counts import count_pairs
+from unipan.panoptic.pair_counts import count_known_pairs
 from unipan.parallel import in_chunks
 
 _LISTED = 5  # ids or names that one sentence holds
@@ -212,26 +212,25 @@ def _compare(
     """The overlaps of one image, a missing prediction being void, and where its JSONs and PNGs disagree."""
     assert truth.ids is not None
     ids = np.zeros_like(truth.ids) if prediction.ids is None else prediction.ids
-    counted = count_pairs(truth.ids, ids)
-    overlaps = locate(counted, truth.segments.ids, prediction.segments.ids)
+    overlaps = Overlaps(*count_known_pairs(truth.ids, ids, truth.segments.ids, prediction.segments.ids))
     pair = ImagePair(
         folders.names[index], folders.categories, truth.ids, ids, truth.segments, prediction.segments, overlaps
     )
-    problems: list[Problem] = []
-    for side, present in zip((truth, prediction), counted[:2], strict=True):
-        problems += _disagreements(side, present)
-    return pair, problems
+    return pair, [*_disagreements(truth, overlaps.truth), *_disagreements(prediction, overlaps.prediction)]
 
 
 def _disagreements(side: SegmentedImage, present: Int64[np.ndarray, " N"]) -> Iterator[Problem]:
-    """Ids with pixels that the JSON does not declare, and the reverse."""
-    declared, painted = set(side.segments.ids.tolist()), set(present.tolist()) - {VOID_ID}
-    if painted - declared:
-        ids = sorted(painted - declared)
+    """Ids with pixels that the JSON does not declare, and the reverse; `present` are positions as in `Overlaps`."""
+    declared = side.segments.ids
+    painted = np.zeros(len(declared) + 2, bool)
+    painted[present] = True
+    if painted[-1]:
+        assert side.ids is not None
+        ids = np.setdiff1d(side.ids, np.append(declared, VOID_ID)).tolist()
         what = "have pixels but are not declared" if len(ids) > 1 else "has pixels but is not declared"
         yield Problem(f"{side.source}: {_ids(ids)} {what} in the JSON", True, len(ids))
-    if declared - painted:
-        ids = [key for key in side.segments.ids.tolist() if key not in painted]
+    if not painted[:-2].all():
+        ids = declared[~painted[:-2]].tolist()
         what = (
             "are declared in the JSON but have no pixels"
             if len(ids) > 1
