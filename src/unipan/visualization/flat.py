@@ -45,7 +45,7 @@ class IndexedPicture:
 def segment_index(ids: Int32[np.ndarray, "H W"], known: Sequence[int]) -> Integer[np.ndarray, "H W"]:
     """For each pixel 1 + the position of its id in `known`; 0 for void and any other id."""
     starts, lengths = runs(ids)
-    index = 1 + positions(ids.reshape(-1)[starts].astype(np.int64), np.array(known, np.int64))
+    index = 1 + positions(ids.reshape(-1).take(starts), np.array(known, np.int64))
     index[index > len(known)] = 0
     return np.repeat(index.astype(np.uint8 if len(known) < 256 else np.int32), lengths).reshape(ids.shape)
 
