@@ -1,7 +1,4 @@
-"""`unipan pq GT.json PREDICTIONS.json`.
-
-Its options are read by argparse: importing tyro takes about as long as scoring twenty images.
-"""
+"""`unipan pq GT.json PREDICTIONS.json`; read by argparse, as importing tyro takes as long as scoring twenty images."""
 
 import argparse
 import sys
