@@ -58,10 +58,7 @@ def evaluate_checkpoint(
         with progress_bar("swapping parts for the truth", len(chosen)) as step:
             swaps = oracle_swaps(segmenter, images, chosen, step)
         scores["oracles"] = {swap: quality.to_json()["strict"] for swap, quality in swaps.items()}
-        lines += [
-            "argmax of P with one part swapped for the truth:",
-            *(f"  {line}" for line in describe_oracles(swaps)),
-        ]
+        lines += ["argmax of P with one part swapped for the truth:", *(f"  {row}" for row in describe_oracles(swaps))]
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)

@@ -156,7 +156,7 @@ def _confusion_table(iou: SemanticIoU) -> ConfusionTable:
 def _card(
     row: ImageScore, errors: ImageErrors, categories: Categories, truth: SegmentedImage, prediction: SegmentedImage
 ) -> ImageCard:
-    sides = [_counted(truth, len(errors.match)), _counted(prediction, len(errors.spurious))]
+    sides = [_as_counted(truth, len(errors.match)), _as_counted(prediction, len(errors.spurious))]
     index, guess = (segment_index(small(ids), segments.ids.tolist()) for ids, segments in sides)
     classes, guessed = ([categories[number] for number in segments.classes.tolist()] for _, segments in sides)
     partners = {p: t for t, p in enumerate(errors.match.tolist()) if p >= 0}
@@ -171,7 +171,7 @@ def _card(
     return ImageCard(row.image, row.pq or 0.0, row.tp, row.fp, row.fn, names, images)
 
 
-def _counted(side: SegmentedImage, count: int) -> tuple[Int32[np.ndarray, "H W"], SegmentTable]:
+def _as_counted(side: SegmentedImage, count: int) -> tuple[Int32[np.ndarray, "H W"], SegmentTable]:
     """The map and the segments that were counted: all, or those with pixels where files were read leniently."""
     assert side.ids is not None
     everyone = len(side.segments) == count
