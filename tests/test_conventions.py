@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import unipan
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src" / "unipan").rglob("*.py"))
 MODELS = [path for path in SOURCES if path.parent.name == "models"]
@@ -144,8 +146,8 @@ def test_one_address_of_the_repository_and_its_files_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     home = project["urls"]["Repository"]
     assert yaml_value("mkdocs.yml", "repo_url") == yaml_value("CITATION.cff", "repository-code") == home
-    assert yaml_value("CITATION.cff", "version") == project["version"]
-    assert f"## [{project['version']}] - " in (ROOT / "CHANGELOG.md").read_text()
+    assert yaml_value("CITATION.cff", "version") == unipan.__version__
+    assert f"## [{unipan.__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
     owner_and_name = home.removeprefix("https://github.com/")
     link = re.compile(
         rf"{re.escape(home)}/blob/main/([^)\s#\"]+)|https://raw\.githubusercontent\.com/{owner_and_name}/main/([^)\s#\"]+)"

@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 _FIRST = 4  # items after which it is known how long one takes
 _LARGEST = 32  # items whose result one process sends at once
-_PAYS = 0.2  # seconds of work: below, beginning other processes takes longer than they save
+_PAYS = 0.1  # seconds of work: below, beginning other processes takes longer than they save
 
 
 def in_chunks(

@@ -24,7 +24,7 @@ def test_evaluate_and_the_demo_print_identical_intervals() -> None:
     for seed in range(12):
         quality.update(*random_pair(seed), str(seed))
     found = bootstrap_quality(quality)
-    tables = "\n".join(summarize(quality)), printed(score_table(dict.fromkeys(SHOWN_FUSIONS, found)))
+    tables = "\n".join(summarize(quality, found)), printed(score_table(dict.fromkeys(SHOWN_FUSIONS, found)))
     for each in found.values():
         assert each is not None
         assert [str(interval) in table for interval in each.values() for table in tables] == [True] * 6
@@ -33,7 +33,7 @@ def test_evaluate_and_the_demo_print_identical_intervals() -> None:
 def test_a_group_without_classes_is_a_dash() -> None:
     quality = PanopticQuality(CLASSES)
     quality.update(of(["ss"]), of(["ss"]), "a")
-    things = next(line for line in summarize(quality) if line.startswith("Things"))
+    things = next(line for line in summarize(quality, bootstrap_quality(quality)) if line.startswith("Things"))
     assert things.split() == ["Things", "-", "-", "-", "0"]
 
 
@@ -41,7 +41,7 @@ def test_the_columns_stand_below_each_other(capsys: pytest.CaptureFixture[str]) 
     quality = PanopticQuality(CLASSES)
     for seed in range(12):
         quality.update(*random_pair(seed), str(seed))
-    print_scores(quality, "title", ["the end"])
+    print_scores(quality, bootstrap_quality(quality), "title", ["the end"])
     said = capsys.readouterr().out.splitlines()
     assert (said[0], said[-1]) == ("title", "the end")
     table = said[1:6]

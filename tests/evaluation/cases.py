@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from unipan.evaluation.folders import PanopticFolders, SegmentedImage
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 
@@ -100,3 +101,22 @@ def naive_counts(truth: PanopticMap, prediction: PanopticMap, official: bool = F
         ignored = (theirs & (void | np.isin(truth.ids, crowds.get(p.category.id, [])))).sum()
         counts[p.category.id][2] += p.id not in hit_prediction and ignored / theirs.sum() <= 0.5
     return counts
+
+
+def lenient_maps(folders: PanopticFolders, name: str) -> tuple[PanopticMap, PanopticMap]:
+    """Truth and prediction of an image; undeclared ids are void and segments without pixels are left out."""
+    truth, prediction = (_lenient_map(side, folders.categories) for side in folders.read_named(name))
+    return truth, prediction
+
+
+def _lenient_map(side: SegmentedImage, categories: Categories) -> PanopticMap:
+    assert side.ids is not None
+    ids = np.where(np.isin(side.ids, side.segments.ids), side.ids, 0)
+    rows = zip(*(column.tolist() for column in vars(side.segments).values()), strict=True)
+    known = {key: (categories[label], crowd, declared) for key, label, crowd, declared in rows if (ids == key).any()}
+    return panoptic_map(
+        ids,
+        {key: category for key, (category, _, _) in known.items()},
+        crowds={key for key, (_, crowd, _) in known.items() if crowd},
+        declared_areas={key: declared for key, (_, _, declared) in known.items()},
+    )

@@ -11,6 +11,8 @@ from tests.evaluation.cases import CLASSES, of, random_pair
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.evaluation.error_costs import ErrorCosts, ErrorDecomposition
 from unipan.evaluation.errors import KINDS
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means
 from unipan.panoptic.categories import Categories
@@ -134,6 +136,11 @@ def test_refusals() -> None:
     found = decompose((of(["cs"]), of(["cs"])))
     with pytest.raises(ValueError, match="0: this image was counted already"):
         found.update(of(["cs"]), of(["cs"]), "0")
+    pair = ImagePair.of(of(["cs"]), of(["cs"]), CLASSES)
+    tables = (pair.overlaps, pair.truth_segments, pair.prediction_segments)
+    with pytest.raises(ValueError, match="new: this image was counted already"):
+        found.add_batch(Batch.of([tables, tables]), ["new", "new"])
+    assert [*found.images] == ["0"]
     with pytest.raises(ValueError, match="0: this image was counted in both parts"):
         found + found
     with pytest.raises(ValueError, match="different categories or settings"):

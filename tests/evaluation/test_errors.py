@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.evaluation.cases import CAR, CLASSES, PERSON, of, random_pair
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
-from unipan.evaluation.errors import KINDS, MEANINGS, RIGHT, ImageErrors, explain
+from unipan.evaluation.errors import KINDS, MEANINGS, RIGHT, ImageErrors, explain, explain_batch
 from unipan.evaluation.image_pair import ImagePair
-from unipan.evaluation.matching import match_segments
+from unipan.evaluation.matching import Batch, match_segments
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
 
@@ -131,6 +131,8 @@ def check_law(truth: PanopticMap, prediction: PanopticMap, found: ImageErrors) -
     boundary = KINDS.index("poor boundary")
     assert (found.truth_kind[imperfect] == boundary).all()
     assert (found.iou[matches.false_negatives] == 0).all()
+    assert found.match[matches.truth].tolist() == matches.prediction.tolist()
+    assert np.count_nonzero(found.match >= 0) == len(matches.truth)
     assert ((found.repaired > 0.5) & (found.repaired <= 1)).all()
     for side, one_sided in ((found.truth_kind, "spurious"), (found.prediction_kind, "missed")):
         assert KINDS.index(one_sided) not in side
@@ -141,6 +143,20 @@ def check_law(truth: PanopticMap, prediction: PanopticMap, found: ImageErrors) -
 def test_every_error_has_one_kind_and_nothing_else_has(seed: int, tiny: float) -> None:
     truth, prediction = random_pair(seed)
     check_law(truth, prediction, explain(ImagePair.of(truth, prediction, CLASSES), tiny))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(10, 14)), min_size=1, max_size=9),
+    st.sampled_from([0.0, 0.05]),
+)
+def test_images_explained_at_once_are_explained_as_one_by_one(drawn: list[tuple[int, int]], tiny: float) -> None:
+    pairs = [ImagePair.of(*random_pair(seed, size), CLASSES) for seed, size in drawn]
+    batch = Batch.of([(pair.overlaps, pair.truth_segments, pair.prediction_segments) for pair in pairs])
+    at_once = explain_batch(batch, len(pairs), len(CLASSES.things), tiny)
+    for found, pair in zip(at_once, pairs, strict=True):
+        for name, values in vars(explain(pair, tiny)).items():
+            assert getattr(found, name).tolist() == values.tolist(), name
 
 
 def test_every_kind_is_explained_in_words() -> None:

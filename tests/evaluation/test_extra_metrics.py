@@ -13,7 +13,7 @@ from unipan import evaluate_folders
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation.boundary import BoundaryQuality
 from unipan.evaluation.error_costs import ErrorDecomposition
-from unipan.evaluation.extra_metrics import ExtraMetric, extra_metrics
+from unipan.evaluation.extra_metrics import BatchMetric, ExtraMetric, extra_metrics
 from unipan.evaluation.image_pair import ImagePair
 from unipan.panoptic.maps import PanopticMap
 
@@ -37,6 +37,8 @@ def test_each_option_adds_its_own() -> None:
     assert [*extra_metrics(CLASSES)] == explained
     assert [*extra_metrics(CLASSES, page=True, trim_stuff=4)] == [*explained, "trim_stuff"]
     assert all(isinstance(metric, ExtraMetric) for metric in extra_metrics(CLASSES, trim_stuff=4).values())
+    at_once = [name for name, metric in extra_metrics(CLASSES).items() if isinstance(metric, BatchMetric)]
+    assert at_once == ["iou", "thing_stuff", "errors"]
 
 
 def test_the_json_holds_every_figure_and_no_nan() -> None:

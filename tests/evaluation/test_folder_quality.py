@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.evaluation.cases import CLASSES, random_pair
+from tests.evaluation.cases import CLASSES, lenient_maps, random_pair
 from tests.evaluation.test_matching import same
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation import folder_quality, listing
@@ -181,7 +181,7 @@ def test_extra_metrics_count_what_lenient_maps_give(
     scores = score_folders(folders, lenient=True, threads=threads, extra=list(empty.values()))
     from_maps = extra_metrics(CLASSES, trim_stuff=5)
     for name in scores.quality.names:
-        pair = ImagePair.of(*folders.maps(name), CLASSES, name)
+        pair = ImagePair.of(*lenient_maps(folders, name), CLASSES, name)
         for metric in from_maps.values():
             metric.add(pair)
     for found, expected in zip(scores.extra, from_maps.values(), strict=True):

@@ -4,6 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.cases import CAR, CLASSES, PERSON, ROAD, SKY, of, random_pair
+from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID, class_map
@@ -41,6 +43,17 @@ def test_class_maps_and_panoptic_maps_agree_and_parts_merge() -> None:
         whole.update(truth, prediction)
         parts[seed % 3].update(class_map(truth, CLASSES), class_map(prediction, CLASSES))
     assert (parts[2] + parts[0] + parts[1]).compute() == whole.compute()
+
+
+def test_images_counted_at_once_count_as_one_by_one() -> None:
+    single, at_once = SemanticIoU(CLASSES), SemanticIoU(CLASSES)
+    pairs = [ImagePair.of(*random_pair(seed), CLASSES, str(seed)) for seed in range(9)]
+    for pair in pairs:
+        single.add(pair)
+    batch = Batch.of([(pair.overlaps, pair.truth_segments, pair.prediction_segments) for pair in pairs])
+    at_once.add_batch(batch, [pair.name for pair in pairs])
+    assert single.confusion.any()
+    assert np.array_equal(single.confusion, at_once.confusion)
 
 
 def test_nothing_counted_is_none() -> None:

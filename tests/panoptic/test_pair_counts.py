@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unipan.panoptic.pair_counts import count_pairs, positions
+from unipan.panoptic.pair_counts import count_known_pairs, count_pairs, positions
 from unipan.panoptic.png import decode_png, encode_png
 from unipan.panoptic.runs import MAX_ID
 
@@ -47,6 +47,28 @@ def test_equals_a_loop_over_pixels(seed: int, noisy: bool, png: bool) -> None:
         maps.append(rows if noisy else np.repeat(rows[:, :1], width, axis=1))
     pictures = [decode_png(encode_png(ids)) for ids in maps] if png else maps
     assert counted(*pictures) == slowly(*maps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([1, 5, 60, 900]), st.sampled_from([0, 1, 7, 700]))
+def test_known_ids_are_counted_by_position(seed: int, count: int, other_count: int) -> None:
+    """With few and with so many ids that no table is built; a tenth of those with pixels are not known."""
+    rng = np.random.default_rng(seed)
+    maps, known = [], []
+    for number in (count, other_count):
+        every = np.array([0, *rng.choice(MAX_ID, number, replace=False) + 1], np.int64)
+        maps.append(every[rng.integers(0, len(every), (20, 50))].astype(np.int32))
+        known.append(every[1:][rng.random(number) < 0.9])
+    ids, other_ids, pixels = count_pairs(*maps)
+    expected: dict[tuple[int, int], int] = {}
+    pairs = zip(positions(ids, known[0]).tolist(), positions(other_ids, known[1]).tolist(), strict=True)
+    for pair, shared in zip(pairs, pixels.tolist(), strict=True):
+        expected[pair] = expected.get(pair, 0) + shared
+    found = count_known_pairs(*maps, *known)
+    assert [each.dtype for each in found] == [np.int64] * 3
+    rows, columns, shared = (each.tolist() for each in found)
+    assert list(zip(rows, columns, strict=True)) == sorted(expected)
+    assert shared == [expected[pair] for pair in sorted(expected)]
 
 
 @pytest.mark.parametrize("size", [(700, 300), (2, 140_000), (70_000, 3), (50, 50)])

@@ -6,7 +6,15 @@ import pytest
 from tests.tiny import CATEGORIES
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
-from unipan.visualization.flat import ERROR_COLORS, color_map, error_map, outlines, resize_map
+from unipan.visualization.flat import (
+    ERROR_COLORS,
+    color_map,
+    error_map,
+    flat_picture,
+    outlines,
+    resize_map,
+    segment_index,
+)
 
 CAR = Category(3, "car", True, (30, 80, 200))
 ROAD = Category(7, "road", False, (130, 70, 130))
@@ -67,25 +75,50 @@ def named(picture: np.ndarray, truth: PanopticMap) -> np.ndarray:
     return np.array([[letters.get(tuple(pixel), ".") for pixel in row] for row in picture[::3, ::3].tolist()])
 
 
+def errors(
+    truth: PanopticMap, prediction: PanopticMap, matches: dict[int, int], false_positives: set[int]
+) -> np.ndarray:
+    """`error_map` of whole maps; matches and false positives by their ids."""
+    keys, guesses = ([segment.id for segment in side] for side in (truth, prediction))
+    return error_map(
+        segment_index(truth.ids, keys),
+        segment_index(prediction.ids, guesses),
+        np.array([guesses.index(matches[key]) if key in matches else -1 for key in keys], np.int64),
+        np.array([not segment.iscrowd for segment in truth], bool),
+        np.array([key in false_positives for key in guesses], bool),
+    ).rgb()
+
+
+def test_the_index_is_by_position_and_void_for_unknown_ids() -> None:
+    ids = np.array([[0, 9, 4], [2**24 - 1, 9, 5]], np.int32)
+    assert segment_index(ids, [9, 2**24 - 1, 4]).tolist() == [[0, 1, 3], [2, 1, 0]]
+    assert segment_index(ids, []).tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert flat_picture(segment_index(ids, [9, 4]), [(1, 1, 1), (2, 2, 2)]).rgb()[0].tolist() == [
+        [0] * 3,
+        [1] * 3,
+        [2] * 3,
+    ]
+
+
 def test_every_kind_of_pixel() -> None:
     truth = panoptic([[1, 1, 2, 2, 0, 4]], crowd=4)
     prediction = panoptic([[7, 8, 8, 0, 8, 9]])
-    picture = error_map(truth, prediction, {1: 7}, {8}).rgb()
+    picture = errors(truth, prediction, {1: 7}, {8})
     # correct, outside its match and a false positive at once, two false negatives, void, crowd
     assert named(picture, truth).tolist() == [[".", "p", "n", "n", "i", "i"]]
-    picture = error_map(truth, prediction, {1: 7, 2: 8}, set()).rgb()
+    picture = errors(truth, prediction, {1: 7, 2: 8}, set())
     assert named(picture, truth).tolist() == [[".", "o", ".", "o", "i", "i"]]
 
 
 def test_outlines_of_the_truth_are_darker() -> None:
     truth = panoptic([[1, 1, 2]])
-    picture = error_map(truth, truth, {1: 1, 2: 2}, set()).rgb()
+    picture = errors(truth, truth, {1: 1, 2: 2}, set())
     dark = picture.sum(2) < picture.sum(2).max()
     assert np.array_equal(dark, outlines(truth.ids))
 
 
 def test_nothing_at_all() -> None:
     void = panoptic([[0, 0]])
-    assert (error_map(void, void, {}, set()).rgb()[:, 0] == ERROR_COLORS["not counted"]).all()
+    assert (errors(void, void, {}, set())[:, 0] == ERROR_COLORS["not counted"]).all()
     none = PanopticMap(np.zeros((0, 4), np.int32), ())
-    assert error_map(none, none, {}, set()).rgb().shape == (0, 4, 3)
+    assert errors(none, none, {}, set()).shape == (0, 4, 3)

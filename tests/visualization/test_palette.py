@@ -6,7 +6,7 @@ import numpy as np
 
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
-from unipan.visualization.palette import colors_like, instance_color, segment_colors
+from unipan.visualization.palette import colors_like, instance_color, instance_colors, partner_colors, segment_colors
 
 CAR = Category(3, "car", True, (30, 80, 200))
 ROAD = Category(7, "road", False, (130, 70, 130))
@@ -62,3 +62,10 @@ def test_partners_may_be_given() -> None:
     colors = colors_like(reference, reference, {1: 3})
     assert colors[1] == own[3]
     assert colors[2] not in own.values()
+
+
+def test_partners_may_be_given_by_position() -> None:
+    own = instance_colors([CAR, ROAD, CAR])
+    colors = partner_colors([ROAD, CAR, CAR], [CAR, ROAD, CAR], [None, 2, None])
+    assert colors[:2] == [ROAD.color, own[2]]
+    assert colors[2] not in own

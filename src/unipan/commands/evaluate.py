@@ -42,6 +42,7 @@ def evaluate_checkpoint(
     checkpoint_path(checkpoint)
     images, note = open_data(data)
     from unipan.analysis.evaluate import evaluate
+    from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)
@@ -57,12 +58,10 @@ def evaluate_checkpoint(
         with progress_bar("swapping parts for the truth", len(chosen)) as step:
             swaps = oracle_swaps(segmenter, images, chosen, step)
         scores["oracles"] = {swap: quality.to_json()["strict"] for swap, quality in swaps.items()}
-        lines += [
-            "argmax of P with one part swapped for the truth:",
-            *(f"  {line}" for line in describe_oracles(swaps)),
-        ]
+        lines += ["argmax of P with one part swapped for the truth:", *(f"  {row}" for row in describe_oracles(swaps))]
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
-    print_scores(found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent", lines)
+    quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
+    print_scores(quality, bootstrap_quality(quality), title, lines)
     if json_file is not None:
         write_json(json_file, scores, indent=1)
 

@@ -1,7 +1,4 @@
-"""`unipan pq GT.json PREDICTIONS.json`.
-
-Its options are read by argparse: importing tyro takes about as long as scoring twenty images.
-"""
+"""`unipan pq GT.json PREDICTIONS.json`; read by argparse, as importing tyro takes as long as scoring twenty images."""
 
 import argparse
 import sys
@@ -69,6 +66,7 @@ def main(arguments: list[str]) -> int:
 
 def _score_and_show(options: argparse.Namespace) -> int:
     from unipan.commands.tables import print_scores
+    from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.evaluation.extra_metrics import extra_metrics
     from unipan.evaluation.folders import PanopticFolders
     from unipan.evaluation.per_image import image_scores, to_csv
@@ -93,12 +91,13 @@ def _score_and_show(options: argparse.Namespace) -> int:
     if options.explain:
         content["extra_metrics"] = {name: metric.to_json() for name, metric in metrics.items()}
         lines += [line for metric in metrics.values() for line in metric.lines()]
-    title = f"{predictions} against {truth}"
+    title, intervals = f"{predictions} against {truth}", bootstrap_quality(quality)
     if options.html is not None:
         from unipan.evaluation.report import write_evaluation
 
-        lines.append(f"page: {write_evaluation(options.html, title, quality, metrics, folders.maps)}")
-    print_scores(quality, f"{title}, {len(folders)} image{'s' * (len(folders) != 1)}; percent", lines)
+        page = write_evaluation(options.html, title, quality, intervals, metrics, folders.read_named)
+        lines.append(f"page: {page}")
+    print_scores(quality, intervals, f"{title}, {len(folders)} image{'s' * (len(folders) != 1)}; percent", lines)
     if options.json is not None:
         write_json(options.json, content, indent=1)
     if options.csv is not None:

@@ -1,9 +1,10 @@
 """Scores on the terminal."""
 
+from unipan.evaluation.bootstrap import Intervals
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.summary import summarize
 
 
-def print_scores(quality: PanopticQuality, title: str, lines: list[str]) -> None:
+def print_scores(quality: PanopticQuality, intervals: Intervals, title: str, lines: list[str]) -> None:
     """A title, the table and some lines below it, on standard output."""
-    print("\n".join([title, *summarize(quality), *lines]))
+    print("\n".join([title, *summarize(quality, intervals), *lines]))

@@ -16,7 +16,7 @@ from unipan import __version__
 from unipan.config import Fusion
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
-from unipan.evaluation.bootstrap import METRICS, Interval, bootstrap_quality, paired_bootstrap_pq
+from unipan.evaluation.bootstrap import METRICS, Intervals, bootstrap_quality, paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.files import require_file
@@ -48,8 +48,6 @@ DEMO_LEAD = (
     "where masks and classes disagree, while the affinities carry a label across the edge. An object has the same "
     "colour in every picture.",
 )
-Intervals = dict[str, dict[str, Interval] | None]
-"""Scores of one fusion, by group, then metric."""
 SHOWN_WIDTH = 768
 """Pictures are enlarged to about this width in pixels, so that boxes and names stay sharp."""
 FEWEST_MARKED_PIXELS = 12

@@ -38,9 +38,13 @@ class Interval:
         return f"{value} ({low}–{high})"
 
 
+Intervals = dict[str, dict[str, Interval] | None]
+"""By GROUPS and METRICS; None for a group without classes."""
+
+
 def bootstrap_quality(
     quality: PanopticQuality, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-) -> dict[str, dict[str, Interval] | None]:
+) -> Intervals:
     """PQ, SQ and RQ (by METRICS) of All, Things and Stuff, their intervals over images from the same resamples.
 
     A group without classes is None.
@@ -77,7 +81,7 @@ def paired_bootstrap_pq(
     return _pq_alone(_intervals(values, {group: drawn_a[group] - drawn_b[group] for group in GROUPS}, confidence))
 
 
-def _pq_alone(found: dict[str, dict[str, Interval] | None]) -> dict[str, Interval | None]:
+def _pq_alone(found: Intervals) -> dict[str, Interval | None]:
     return {group: None if each is None else each["pq"] for group, each in found.items()}
 
 
@@ -113,9 +117,9 @@ def _weights(images: int, resamples: int, seed: int) -> Iterator[Float64[np.ndar
 
 def _intervals(
     values: dict[str, Float64[np.ndarray, " 3"]], drawn: dict[str, Float64[np.ndarray, "R 3"]], confidence: float
-) -> dict[str, dict[str, Interval] | None]:
+) -> Intervals:
     tail = 50 * (1 - confidence)
-    found: dict[str, dict[str, Interval] | None] = {}
+    found: Intervals = {}
     for group, value in values.items():
         # A group without classes has none of the three figures.
         usable = drawn[group][~np.isnan(drawn[group]).any(axis=1)]

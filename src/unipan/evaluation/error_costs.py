@@ -12,16 +12,18 @@ segment keep their IoU, so a cost is a lower bound of what a better map would ga
 """
 
 import math
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from unipan.arrays import Float64
-from unipan.evaluation.errors import BOUNDARY, KINDS, TINY_SHARE, ImageErrors, explain
+from unipan.evaluation.errors import BOUNDARY, KINDS, TINY_SHARE, ImageErrors, explain_batch
 from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means, percents
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
@@ -85,10 +87,16 @@ class ErrorDecomposition:
 
     def add(self, pair: ImagePair) -> ImageErrors:
         """Explain one image whose overlaps are known."""
-        if pair.name in self.images:
-            raise ValueError(f"{pair.name}: this image was counted already; every image counts once")
-        self.images[pair.name] = explain(pair, self.tiny)
+        self.add_batch(pair.batch, [pair.name])
         return self.images[pair.name]
+
+    def add_batch(self, batch: Batch, names: Sequence[str]) -> None:
+        """Explain several images whose overlaps are known. Raises ValueError for a repeated name."""
+        twice = sorted(name for name, count in Counter(names).items() if count > 1 or name in self.images)
+        if twice:
+            raise ValueError(f"{twice[0]}: this image was counted already; every image counts once")
+        found = explain_batch(batch, len(names), len(self.categories.things), self.tiny)
+        self.images.update(zip(names, found, strict=True))
 
     def __add__(self, other: "ErrorDecomposition") -> "ErrorDecomposition":
         if (self.categories, self.tiny) != (other.categories, other.tiny):
@@ -147,7 +155,7 @@ class ErrorDecomposition:
 
 @dataclass(frozen=True)
 class _Segments:
-    """The errors of all images in one, crowds left out."""
+    """The errors of all images in one, crowds left out, the truth's by class."""
 
     truth_kind: np.ndarray
     truth_class: np.ndarray
@@ -161,37 +169,35 @@ class _Segments:
         def joined(name: str, dtype: type = np.int64) -> np.ndarray:
             return np.concatenate([np.zeros(0, dtype), *(getattr(image, name) for image in images)])
 
-        counted = joined("truth_class") >= 0
+        truth_class, spurious = joined("truth_class"), joined("prediction_kind") >= 0
+        order = np.argsort(truth_class, kind="stable")[np.count_nonzero(truth_class < 0) :]
         return cls(
-            joined("truth_kind")[counted],
-            joined("truth_class")[counted],
-            joined("iou", np.float64)[counted],
-            joined("repaired", np.float64)[counted],
-            joined("prediction_kind"),
-            joined("prediction_class"),
+            joined("truth_kind")[order],
+            truth_class[order],
+            joined("iou", np.float64)[order],
+            joined("repaired", np.float64)[order],
+            joined("prediction_kind")[spurious],
+            joined("prediction_class")[spurious],
         )
 
     def counts(self, kinds: Collection[int], classes: int) -> Float64[np.ndarray, "L 4"]:
         """IoU sum, TP, FP, FN per class after repairing these kinds."""
-        mended = np.isin(self.truth_kind, list(kinds))
-        iou = np.where(mended, 1.0 if BOUNDARY in kinds else self.repaired, self.iou)
-        spurious = self._spurious & ~np.isin(self.prediction_kind, list(kinds))
-        hit = iou > 0
-        of_class = [iou[self.truth_class == index] for index in range(classes)]
+        repairs = np.zeros(len(KINDS) + 1, bool)  # the last one is for RIGHT
+        repairs[list(kinds)] = True
+        iou = np.where(repairs[self.truth_kind], 1.0 if BOUNDARY in kinds else self.repaired, self.iou)
+        spurious = self.prediction_class[~repairs[self.prediction_kind]]
+        hit, values = iou > 0, iou.tolist()
+        bounds = np.searchsorted(self.truth_class, np.arange(classes + 1)).tolist()
         return np.stack(
             [
-                np.array([math.fsum(values) for values in of_class]),
+                np.array([math.fsum(values[start:end]) for start, end in pairwise(bounds)]),
                 np.bincount(self.truth_class[hit], minlength=classes),
-                np.bincount(self.prediction_class[spurious], minlength=classes),
+                np.bincount(spurious, minlength=classes),
                 np.bincount(self.truth_class[~hit], minlength=classes),
             ],
             axis=1,
             dtype=np.float64,
         )
-
-    @cached_property
-    def _spurious(self) -> np.ndarray:
-        return self.prediction_kind >= 0
 
 
 def _figures(now: dict[str, float], after: dict[str, float]) -> Figures:

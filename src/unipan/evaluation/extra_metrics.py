@@ -1,8 +1,10 @@
 """The figures that `unipan pq --explain` prints below PQ, and what a metric must offer to be one of them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.panoptic.categories import Categories
 
 
@@ -27,6 +29,14 @@ class ExtraMetric(Protocol):
         """What the terminal shows."""
 
 
+@runtime_checkable
+class BatchMetric(ExtraMetric, Protocol):
+    """An extra metric that needs no maps: it counts several images at once, which takes little longer than one."""
+
+    def add_batch(self, batch: Batch, names: Sequence[str]) -> object:
+        """Count the images of these names, in the order of the batch."""
+
+
 def extra_metrics(
     categories: Categories, explain: bool = True, page: bool = False, trim_stuff: int | None = None
 ) -> dict[str, ExtraMetric]:
@@ -38,27 +48,29 @@ def extra_metrics(
         page: those that the page of --html shows.
         trim_stuff: stuff segments of fewer pixels are trimmed, see `unipan.evaluation.trimming`; None leaves it out.
     """
-    if not (explain or page or trim_stuff is not None):
-        return {}
-    from unipan.evaluation.boundary import BoundaryQuality
-    from unipan.evaluation.confusion import ThingStuffConfusion
-    from unipan.evaluation.covering import ParsingCovering
-    from unipan.evaluation.dagger import DaggerQuality
-    from unipan.evaluation.error_costs import ErrorDecomposition
-    from unipan.evaluation.semantic_iou import SemanticIoU
-    from unipan.evaluation.trimming import TrimEffect
-
-    found: dict[str, ExtraMetric] = {}
+    found: dict[str, ExtraMetric] = {}  # imported where they are asked for: a page needs no OpenCV, boundary PQ does
     if explain:
+        from unipan.evaluation.boundary import BoundaryQuality
+        from unipan.evaluation.covering import ParsingCovering
+        from unipan.evaluation.dagger import DaggerQuality
+
         found["boundary"] = BoundaryQuality(categories)
         found["dagger"] = DaggerQuality(categories)
         found["covering"] = ParsingCovering(categories)
     if explain or page:
+        from unipan.evaluation.semantic_iou import SemanticIoU
+
         found["iou"] = SemanticIoU(categories)
     if explain:
+        from unipan.evaluation.confusion import ThingStuffConfusion
+
         found["thing_stuff"] = ThingStuffConfusion(categories)
     if explain or page:
+        from unipan.evaluation.error_costs import ErrorDecomposition
+
         found["errors"] = ErrorDecomposition(categories)
     if trim_stuff is not None:
+        from unipan.evaluation.trimming import TrimEffect
+
         found["trim_stuff"] = TrimEffect.of(categories, trim_stuff)
     return found

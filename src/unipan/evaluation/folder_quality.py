@@ -8,20 +8,20 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import add
+from operator import add, is_
 from pathlib import Path
 
 import numpy as np
 
 from unipan.arrays import Int64
-from unipan.evaluation.extra_metrics import ExtraMetric
+from unipan.evaluation.extra_metrics import BatchMetric, ExtraMetric
 from unipan.evaluation.folders import PanopticFolders, SegmentedImage
 from unipan.evaluation.image_pair import ImagePair
-from unipan.evaluation.matching import Batch, Overlaps, SegmentTable, locate
+from unipan.evaluation.matching import Batch, Overlaps, SegmentTable
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID
-from unipan.panoptic.pair_counts import count_pairs
+from unipan.panoptic.pair_counts import count_known_pairs
 from unipan.parallel import in_chunks
 
 _LISTED = 5  # ids or names that one sentence holds
@@ -62,15 +62,29 @@ class FolderScores:
         return all(lenient and problem.pardonable for problem in self.problems)
 
 
+_Tables = tuple[Overlaps, SegmentTable, SegmentTable]
+"""What `Batch.of` joins."""
+
+
+def _tables(pair: ImagePair) -> _Tables:
+    return pair.overlaps, pair.truth_segments, pair.prediction_segments
+
+
 class _Part:
     """Some of the images, counted."""
 
     def __init__(self, folders: PanopticFolders, lenient: bool, extra: Sequence[ExtraMetric]) -> None:
         self.quality, self.problems = PanopticQuality(folders.categories), dict[int, list[Problem]]()
-        self.extra = copy.deepcopy(extra)
+        self.extra = copy.deepcopy(extra, {id(folders.categories): folders.categories})  # that never changes
+        self._at_once = [metric for metric in self.extra if isinstance(metric, BatchMetric)]
+        self._one_by_one = [metric for metric in self.extra if not isinstance(metric, BatchMetric)]
         self._folders, self._lenient = folders, lenient
+        self._clear()
+
+    def _clear(self) -> None:
         self._names: list[str] = []
-        self._overlaps: list[tuple[Overlaps, SegmentTable, SegmentTable]] = []
+        self._tables: list[_Tables] = []
+        self._clean: list[_Tables] = []  # without what was pardoned; the same objects where nothing was
         self._refusals: dict[int, str] = {}
 
     def take(self, index: int) -> None:
@@ -88,19 +102,25 @@ class _Part:
         if (refusal := prediction.refusal or truth.refusal) is not None:
             self._refusals[len(self._names)] = refusal
         self._names.append(pair.name)
-        self._overlaps.append((pair.overlaps, pair.truth_segments, pair.prediction_segments))
-        if self.extra:
-            clean = pair.keep(pair.truth_area > 0, pair.prediction_area > 0) if self.problems[index] else pair
-            for metric in self.extra:
-                metric.add(clean)
+        self._tables.append(_tables(pair))
+        clean = pair.keep(pair.truth_area > 0, pair.prediction_area > 0) if self.problems[index] else pair
+        self._clean.append(self._tables[-1] if clean is pair else _tables(clean))
+        for metric in self._one_by_one:
+            metric.add(clean)
         if len(self._names) == _TOGETHER:
             self.flush()
 
     def flush(self) -> None:
         """Match the images that wait for it."""
-        if self._names:
-            self.quality.put(Batch.of(self._overlaps), self._names, self._refusals)
-        self._names, self._overlaps, self._refusals = [], [], {}
+        if not self._names:
+            return
+        batch = Batch.of(self._tables)
+        self.quality.put(batch, self._names, self._refusals)
+        if self._at_once:
+            clean = batch if all(map(is_, self._clean, self._tables)) else Batch.of(self._clean)
+            for metric in self._at_once:
+                metric.add_batch(clean, self._names)
+        self._clear()
 
 
 def score_folders(
@@ -192,26 +212,25 @@ def _compare(
     """The overlaps of one image, a missing prediction being void, and where its JSONs and PNGs disagree."""
     assert truth.ids is not None
     ids = np.zeros_like(truth.ids) if prediction.ids is None else prediction.ids
-    counted = count_pairs(truth.ids, ids)
-    overlaps = locate(counted, truth.segments.ids, prediction.segments.ids)
+    overlaps = Overlaps(*count_known_pairs(truth.ids, ids, truth.segments.ids, prediction.segments.ids))
     pair = ImagePair(
         folders.names[index], folders.categories, truth.ids, ids, truth.segments, prediction.segments, overlaps
     )
-    problems: list[Problem] = []
-    for side, present in zip((truth, prediction), counted[:2], strict=True):
-        problems += _disagreements(side, present)
-    return pair, problems
+    return pair, [*_disagreements(truth, overlaps.truth), *_disagreements(prediction, overlaps.prediction)]
 
 
 def _disagreements(side: SegmentedImage, present: Int64[np.ndarray, " N"]) -> Iterator[Problem]:
-    """Ids with pixels that the JSON does not declare, and the reverse."""
-    declared, painted = set(side.segments.ids.tolist()), set(present.tolist()) - {VOID_ID}
-    if painted - declared:
-        ids = sorted(painted - declared)
+    """Ids with pixels that the JSON does not declare, and the reverse; `present` are positions as in `Overlaps`."""
+    declared = side.segments.ids
+    painted = np.zeros(len(declared) + 2, bool)
+    painted[present] = True
+    if painted[-1]:
+        assert side.ids is not None
+        ids = np.setdiff1d(side.ids, np.append(declared, VOID_ID)).tolist()
         what = "have pixels but are not declared" if len(ids) > 1 else "has pixels but is not declared"
         yield Problem(f"{side.source}: {_ids(ids)} {what} in the JSON", True, len(ids))
-    if declared - painted:
-        ids = [key for key in side.segments.ids.tolist() if key not in painted]
+    if not painted[:-2].all():
+        ids = declared[~painted[:-2]].tolist()
         what = (
             "are declared in the JSON but have no pixels"
             if len(ids) > 1

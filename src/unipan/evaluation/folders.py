@@ -4,7 +4,7 @@ Unlike `CocoPanoptic`, which refuses a dataset with a fault, this reads what is 
 evaluator should list all faults, and may be asked to ignore some.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,9 +15,8 @@ from unipan.evaluation.listing import Listing, read_outline
 from unipan.evaluation.matching import SegmentTable
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import ImageId, Row, rows_of, unique_rows
-from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map, size_of
+from unipan.panoptic.maps import size_of
 from unipan.panoptic.png import decode_png
-from unipan.panoptic.runs import runs
 
 
 @dataclass(frozen=True)
@@ -111,34 +110,11 @@ class PanopticFolders:
         path = side.png(key)
         return SegmentedImage(path, decode_png(path), segments, refusal if side is self.truth else None)
 
-    def maps(self, name: str) -> tuple[PanopticMap, PanopticMap]:
-        """Truth and prediction of the image of this name, read leniently: see `unipan.evaluation.folder_quality`."""
+    def read_named(self, name: str) -> tuple[SegmentedImage, SegmentedImage]:
+        """`read` of the image of this name; a missing prediction is void."""
         truth, prediction = self.read(self.names.index(name))
-        ids = np.zeros_like(truth.ids) if prediction.ids is None else prediction.ids
-        return self._map(truth, truth.ids), self._map(prediction, ids)
-
-    def _map(self, side: SegmentedImage, ids: Int32[np.ndarray, "H W"] | None) -> PanopticMap:
-        """A map in which undeclared ids are void and segments without pixels are left out."""
-        assert ids is not None
-        try:
-            return self._sound_map(side, ids, side.segments)
-        except ValueError:
-            pass
-        present = np.unique(ids.reshape(-1)[runs(ids)[0]])
-        stray = np.setdiff1d(present, [*side.segments.ids.tolist(), VOID_ID])
-        if len(stray):
-            ids = np.where(np.isin(ids, stray), VOID_ID, ids).astype(np.int32)
-        return self._sound_map(side, ids, side.segments[np.isin(side.segments.ids, present)])
-
-    def _sound_map(self, side: SegmentedImage, ids: Int32[np.ndarray, "H W"], segments: SegmentTable) -> PanopticMap:
-        keys = segments.ids.tolist()
-        return panoptic_map(
-            ids,
-            {key: self.categories[label] for key, label in zip(keys, segments.classes.tolist(), strict=True)},
-            crowds={key for key, crowd in zip(keys, segments.crowd.tolist(), strict=True) if crowd},
-            source=side.source,
-            declared_areas=dict(zip(keys, segments.declared.tolist(), strict=True)),
-        )
+        assert truth.ids is not None
+        return truth, replace(prediction, ids=np.zeros_like(truth.ids)) if prediction.ids is None else prediction
 
 
 def _listed(source: Path, folder: Path | None, categories: Categories | None = None) -> tuple[Listing, Categories, Row]:

@@ -5,23 +5,15 @@ from functools import cached_property
 
 import numpy as np
 
-from unipan.arrays import Bool, Float64, Int32, Int64
-from unipan.evaluation.matching import (
-    Batch,
-    Matches,
-    Overlaps,
-    SegmentTable,
-    areas,
-    count_overlaps,
-    match_strict,
-    require_pixels,
-)
+from unipan.arrays import Bool, Int32, Int64
+from unipan.evaluation.matching import Batch, Overlaps, SegmentTable, count_overlaps, require_pixels
+from unipan.evaluation.segment_pairs import SegmentPairs
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 
 
 @dataclass(frozen=True)
-class ImagePair:
+class ImagePair(SegmentPairs):
     """T true and P predicted segments and the N pairs of them that share pixels.
 
     Attributes:
@@ -74,85 +66,6 @@ class ImagePair:
     def batch(self) -> Batch:
         """The pair as a batch of one image."""
         return Batch.of([(self.overlaps, self.truth_segments, self.prediction_segments)])
-
-    @cached_property
-    def matches(self) -> Matches:
-        """By the strict rules."""
-        return match_strict(self.batch)
-
-    @cached_property
-    def _segments_only(self) -> Bool[np.ndarray, " M"]:
-        inside = self.overlaps.truth < len(self.truth_segments)
-        return inside & (self.overlaps.prediction < len(self.prediction_segments))
-
-    @cached_property
-    def truth(self) -> Int64[np.ndarray, " N"]:
-        """Position of the true segment of each pair; pairs with void are left out here and in what follows."""
-        return np.asarray(self.overlaps.truth[self._segments_only])
-
-    @cached_property
-    def prediction(self) -> Int64[np.ndarray, " N"]:
-        """Position of the predicted segment of each pair."""
-        return np.asarray(self.overlaps.prediction[self._segments_only])
-
-    @cached_property
-    def pixels(self) -> Int64[np.ndarray, " N"]:
-        """Pixels that each pair shares."""
-        return np.asarray(self.overlaps.pixels[self._segments_only])
-
-    @property
-    def truth_class(self) -> Int64[np.ndarray, " T"]:
-        """Class index of each true segment."""
-        return self.truth_segments.classes
-
-    @property
-    def prediction_class(self) -> Int64[np.ndarray, " P"]:
-        """Class index of each predicted segment."""
-        return self.prediction_segments.classes
-
-    @property
-    def crowd(self) -> Bool[np.ndarray, " T"]:
-        """Which true segments are crowds."""
-        return self.truth_segments.crowd
-
-    @property
-    def truth_area(self) -> Int64[np.ndarray, " T"]:
-        """Pixels of each true segment."""
-        return self.batch.truth_area
-
-    @property
-    def prediction_area(self) -> Int64[np.ndarray, " P"]:
-        """Pixels of each predicted segment."""
-        return self.batch.prediction_area
-
-    @cached_property
-    def on_void(self) -> Int64[np.ndarray, " P"]:
-        """Pixels of each predicted segment that are void in the truth."""
-        void = self.overlaps.truth >= len(self.truth_segments)
-        return areas(self.overlaps.prediction[void], self.overlaps.pixels[void], len(self.prediction_segments))
-
-    @cached_property
-    def counted_area(self) -> Int64[np.ndarray, " P"]:
-        """Pixels of each predicted segment that are not void in the truth."""
-        return np.asarray(self.prediction_area - self.on_void)
-
-    @cached_property
-    def iou(self) -> Float64[np.ndarray, " N"]:
-        """IoU of each pair, whatever its classes; the union leaves out what is void in the truth, as in PQ."""
-        union = self.truth_area[self.truth] + self.counted_area[self.prediction] - self.pixels
-        return np.asarray(self.pixels / union)
-
-    @cached_property
-    def same_class(self) -> Bool[np.ndarray, " N"]:
-        """Which pairs have one class."""
-        return np.asarray(self.truth_class[self.truth] == self.prediction_class[self.prediction])
-
-    @cached_property
-    def ignored(self) -> Bool[np.ndarray, " P"]:
-        """Predictions more than half on void and on crowds of their class: no false positives if unmatched."""
-        absorbed = self.same_class & self.crowd[self.truth]
-        on_crowd = areas(self.prediction[absorbed], self.pixels[absorbed], len(self.prediction_segments))
-        return np.asarray(self.on_void + on_crowd > 0.5 * self.prediction_area)
 
 
 def class_indices(panoptic: PanopticMap, categories: Categories, source: str) -> Int64[np.ndarray, " N"]:

@@ -151,7 +151,7 @@ def match_segments(truth: PanopticMap, prediction: PanopticMap, name: str = "ima
     overlaps = count_overlaps(truth, prediction, name)
     require_pixels(truth, overlaps.truth, f"{name}, truth")
     require_pixels(prediction, overlaps.prediction, f"{name}, prediction")
-    return match_strict(Batch.of([(overlaps, SegmentTable.of(truth), SegmentTable.of(prediction))]))
+    return Batch.of([(overlaps, SegmentTable.of(truth), SegmentTable.of(prediction))]).matches
 
 
 def require_pixels(panoptic: PanopticMap, present: Int64[np.ndarray, " N"], source: str) -> None:
@@ -202,6 +202,11 @@ class Batch:
     def prediction_area(self) -> Int64[np.ndarray, " P"]:
         """Pixels of each prediction, as counted."""
         return areas(self.overlaps.prediction, self.overlaps.pixels, len(self.prediction))
+
+    @cached_property
+    def matches(self) -> Matches:
+        """By the strict rules, found once for all metrics."""
+        return match_strict(self)
 
 
 def _owner(lengths: list[int]) -> Int64[np.ndarray, " N"]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from unipan.arrays import Float64, Int32, Int64
 from unipan.evaluation.image_pair import ImagePair
-from unipan.evaluation.matching import Batch, Matches, match_official, match_strict
+from unipan.evaluation.matching import Batch, Matches, match_official
 from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
@@ -138,7 +138,7 @@ class PanopticQuality:
         """
         for name, count in Counter(names).items():
             self._once(name, count)
-        found = match_strict(batch)
+        found = batch.matches
         counted = ImageCounts.of(found, batch, batch.truth_area, len(names), len(self.categories))
         refused = {**_refusals(batch), **refusals}
         self.refusals.update({names[image]: text for image, text in sorted(refused.items())})
@@ -228,19 +228,23 @@ class PanopticQuality:
 
     def _scores(self, counts: Collection[ImageCounts], size: int | None = None) -> PanopticScores:
         """Over all images; by one of SIZES, or by all."""
-        columns = self._dense(counts, size).reshape(len(counts), 4 * len(self.categories)).T
-        # fsum rounds once, so the parts of a merge may come in any order and give the same bits.
-        sums = [math.fsum(column[column != 0].tolist()) for column in columns]
-        return PanopticScores.of(self.categories, np.array(sums).reshape(-1, 4))
+        dense = self._dense(counts, size)
+        sums = dense.sum(axis=0)
+        # fsum rounds once, so the parts of a merge may come in any order and give the same bits. Counts never round.
+        sums[:, 0] = [math.fsum(column[column != 0].tolist()) for column in dense[..., 0].T]
+        return PanopticScores.of(self.categories, sums)
 
     def _dense(self, counts: Collection[ImageCounts], size: int | None = None) -> Float64[np.ndarray, "I L 4"]:
         """With all zeros; of one of SIZES, or added up over all."""
-        found = np.zeros((len(counts), 4 * len(self.categories)))
-        for row, each in zip(found, counts, strict=True):
-            wanted = slice(None) if size is None else each.cells // 4 % 3 == size
-            cells = each.cells[wanted]
-            row[:] = np.bincount(cells // _CELLS * 4 + cells % 4, weights=each.values[wanted], minlength=len(row))
-        return found.reshape(len(counts), len(self.categories), 4)
+        image = np.repeat(np.arange(len(counts)), [len(each.cells) for each in counts])
+        cells = np.concatenate([np.zeros(0, np.int64), *(each.cells for each in counts)])
+        values = np.concatenate([np.zeros(0), *(each.values for each in counts)])
+        if size is not None:
+            wanted = cells // 4 % 3 == size
+            image, cells, values = image[wanted], cells[wanted], values[wanted]
+        row = 4 * len(self.categories)
+        found = np.bincount(image * row + cells // _CELLS * 4 + cells % 4, weights=values, minlength=len(counts) * row)
+        return found.astype(np.float64, copy=False).reshape(len(counts), len(self.categories), 4)
 
 
 def _size_of(area: np.ndarray) -> Int64[np.ndarray, " N"]:

@@ -7,8 +7,9 @@ summed up over all images before they are averaged.
 
 import csv
 import io
+import math
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -46,16 +47,18 @@ def image_scores(quality: PanopticQuality) -> list[ImageScore]:
     """One row per image counted, worst PQ first, equal ones by name; images without a class last."""
     per_image = quality.per_image
     each = class_qualities(per_image)
-    means = group_means(quality.categories, each)
+    means = {group: values.tolist() for group, values in group_means(quality.categories, each).items()}
+    present = ~np.isnan(each[..., 0])
+    occurring = present.sum(axis=1).tolist()
+    lowest = np.where(present, each[..., 0], np.inf).argmin(axis=1).tolist()
+    counts = per_image[..., 1:].sum(axis=1).astype(np.int64).tolist()
     rows = []
-    for position, name in enumerate(quality.names):
-        pq = each[position, :, 0]
-        present = ~np.isnan(pq)
-        worst = quality.categories[int(np.nanargmin(pq))].name if present.any() else ""
-        pq_all, sq_all, rq_all = (_or_none(value) for value in means["All"][position])
-        things, stuff = (_or_none(means[group][position, 0]) for group in ("Things", "Stuff"))
-        tp, fp, fn = (int(count) for count in per_image[position, :, 1:].sum(axis=0))
-        rows.append(ImageScore(name, pq_all, sq_all, rq_all, things, stuff, int(present.sum()), tp, fp, fn, worst))
+    for number, name in enumerate(quality.names):
+        pq, sq, rq = map(_or_none, means["All"][number])
+        things, stuff = (_or_none(means[group][number][0]) for group in ("Things", "Stuff"))
+        tp, fp, fn = counts[number]
+        worst = quality.categories[lowest[number]].name if occurring[number] else ""
+        rows.append(ImageScore(name, pq, sq, rq, things, stuff, occurring[number], tp, fp, fn, worst))
     return sorted(rows, key=lambda row: (row.pq is None, row.pq or 0.0, row.image))
 
 
@@ -65,9 +68,9 @@ def to_csv(rows: Iterable[ImageScore]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in fields(ImageScore)])
     for row in rows:
-        writer.writerow([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in astuple(row)])
+        writer.writerow([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in vars(row).values()])
     return text.getvalue()
 
 
 def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else value

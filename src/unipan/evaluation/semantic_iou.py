@@ -4,12 +4,14 @@ Void pixels of the truth count nothing; a void prediction on a class is a miss o
 classes that occur in the truth or the prediction, as in cityscapesScripts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from unipan.arrays import Int64, Integer
 from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.evaluation.pq_scores import percents
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID, PanopticMap, class_map
@@ -73,16 +75,20 @@ class SemanticIoU:
 
     def add(self, pair: ImagePair) -> None:
         """Count one image whose overlaps are known."""
+        self.add_batch(pair.batch, [pair.name])
+
+    def add_batch(self, batch: Batch, names: Sequence[str]) -> None:  # noqa: ARG002  a sum needs no names
+        """Count several images whose overlaps are known."""
         void = len(self.categories)
         rows, columns = (
             np.append(segments.classes, [void, void])[positions]
             for segments, positions in (
-                (pair.truth_segments, pair.overlaps.truth),
-                (pair.prediction_segments, pair.overlaps.prediction),
+                (batch.truth, batch.overlaps.truth),
+                (batch.prediction, batch.overlaps.prediction),
             )
         )
         found = np.zeros((void + 1, void + 1), np.int64)
-        np.add.at(found, (rows, columns), pair.overlaps.pixels)
+        np.add.at(found, (rows, columns), batch.overlaps.pixels)
         self.confusion += found[:void]
 
     def _classes(self, given: PanopticMap | Integer[np.ndarray, "H W"], source: str) -> Integer[np.ndarray, "H W"]:

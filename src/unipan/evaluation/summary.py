@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from unipan.evaluation.bootstrap import METRICS, bootstrap_quality, paired_bootstrap_pq
+from unipan.evaluation.bootstrap import METRICS, Intervals, paired_bootstrap_pq
 from unipan.evaluation.folder_quality import Problem
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS, percent
@@ -11,13 +11,18 @@ _LISTED = 10
 """How many problems are listed; the others are counted."""
 
 
-def summarize(quality: PanopticQuality) -> list[str]:
-    """Strict PQ, SQ and RQ with their 95 % intervals over images, the official figures, and PQ by size."""
-    return [*_aligned(_score_rows(quality)), "in brackets: 95 % intervals", size_line(quality), official_line(quality)]
+def summarize(quality: PanopticQuality, intervals: Intervals) -> list[str]:
+    """Strict PQ, SQ and RQ with their intervals (of `bootstrap_quality`), the official figures, and PQ by size."""
+    return [
+        *_aligned(_score_rows(quality, intervals)),
+        "in brackets: 95 % intervals",
+        size_line(quality),
+        official_line(quality),
+    ]
 
 
-def _score_rows(quality: PanopticQuality) -> list[list[str]]:
-    scores, intervals, official = quality.compute(), bootstrap_quality(quality), quality.official()
+def _score_rows(quality: PanopticQuality, intervals: Intervals) -> list[list[str]]:
+    scores, official = quality.compute(), quality.official()
     rows = [["", *(metric.upper() for metric in METRICS), "classes"]]
     for group in GROUPS:
         found, each = scores[group], intervals[group]

@@ -34,10 +34,11 @@ def rgb_to_ids(rgb: UInt8[np.ndarray, "H W 3"]) -> Int32[np.ndarray, "H W"]:
     """The inverse of `ids_to_rgb`."""
     pixels = np.ascontiguousarray(rgb).reshape(-1)
     ids = np.empty(rgb.shape[:2], np.int32)
-    # Reading four bytes at every third is several times as fast as adding three planes. At the last pixel there are
-    # only three left.
+    # Reading four bytes at every third is several times as fast as adding three planes; to copy them before the fourth
+    # is cleared takes half as long as both in one call. At the last pixel there are only three left.
     flat, end = ids.reshape(-1), max(ids.size - 1, 0)
-    np.bitwise_and(np.ndarray(end, "<i4", pixels, strides=3), np.int32(MAX_ID), out=flat[:end])
+    flat[:end] = np.ndarray(end, "<i4", pixels, strides=3)
+    flat &= np.int32(MAX_ID)
     flat[end:] = pixels[3 * end :].astype(np.int32) @ [1, 256, 65536] if ids.size else 0
     return ids
 

@@ -1,12 +1,13 @@
 """Panoptic maps as flat pictures of a few colours: the segments, or what is wrong with them. Needs numpy alone."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from unipan.arrays import Bool, Int32, Integer, UInt8
+from unipan.arrays import Bool, Int32, Int64, Integer, UInt8
 from unipan.panoptic.maps import VOID_ID, PanopticMap
+from unipan.panoptic.pair_counts import positions
 from unipan.panoptic.runs import runs
 from unipan.visualization.palette import Color, segment_colors
 
@@ -41,6 +42,19 @@ class IndexedPicture:
         return np.asarray(self.palette.take(self.index, axis=0), np.uint8)
 
 
+def segment_index(ids: Int32[np.ndarray, "H W"], known: Sequence[int]) -> Integer[np.ndarray, "H W"]:
+    """For each pixel 1 + the position of its id in `known`; 0 for void and any other id."""
+    starts, lengths = runs(ids)
+    index = 1 + positions(ids.reshape(-1).take(starts), np.array(known, np.int64))
+    index[index > len(known)] = 0
+    return np.repeat(index.astype(np.uint8 if len(known) < 256 else np.int32), lengths).reshape(ids.shape)
+
+
+def flat_picture(index: Integer[np.ndarray, "H W"], colors: Sequence[Color]) -> IndexedPicture:
+    """The segments of a `segment_index` in these colours; void is black."""
+    return IndexedPicture(index, np.array([BLACK, *colors], np.uint8))
+
+
 def indexed_map(panoptic: PanopticMap, colors: Mapping[int, Color] | None = None) -> IndexedPicture:
     """The segments in flat colours.
 
@@ -49,9 +63,8 @@ def indexed_map(panoptic: PanopticMap, colors: Mapping[int, Color] | None = None
         colors: segment id -> RGB, `segment_colors` by default; void and ids without a colour are black.
     """
     colors = segment_colors(panoptic) if colors is None else colors
-    known = sorted(colors.keys() - {VOID_ID})
-    palette = np.array([BLACK, *(colors[key] for key in known)], np.uint8)
-    return IndexedPicture(_index_of(panoptic.ids, known), palette)
+    known = [key for key in colors if key != VOID_ID]
+    return flat_picture(segment_index(panoptic.ids, known), [colors[key] for key in known])
 
 
 def color_map(panoptic: PanopticMap, colors: Mapping[int, Color] | None = None) -> Picture:
@@ -60,15 +73,19 @@ def color_map(panoptic: PanopticMap, colors: Mapping[int, Color] | None = None) 
 
 
 def error_map(
-    truth: PanopticMap, prediction: PanopticMap, matches: Mapping[int, int], false_positives: Collection[int]
+    truth: Integer[np.ndarray, "H W"],
+    prediction: Integer[np.ndarray, "H W"],
+    match: Int64[np.ndarray, " T"],
+    counted: Bool[np.ndarray, " T"],
+    spurious: Bool[np.ndarray, " P"],
 ) -> IndexedPicture:
     """The errors of one image, in the colours of `ERROR_COLORS`, over the outlines of the ground truth.
 
     Args:
-        truth: the ground truth; its void and crowds are not counted.
-        prediction: of the same size.
-        matches: ground-truth segment id -> id of the prediction matched with it.
-        false_positives: ids of predictions.
+        truth, prediction: `segment_index` of either map.
+        match: for each segment of the truth the position of the prediction matched with it, or -1.
+        counted: which segments of the truth count; void and crowds do not.
+        spurious: which predictions are false positives.
 
     Returns:
         A pixel is a false negative if its ground-truth segment is unmatched, an outline error if the prediction there
@@ -76,23 +93,21 @@ def error_map(
         thus shows both: the false negative where it is, the false positive where it is not.
     """
     correct, missed, made_up, outline, uncounted = range(1 + len(ERROR_COLORS))
-    known = sorted(segment.id for segment in truth if not segment.iscrowd)
-    predicted = sorted({*matches.values(), *false_positives})
     # One small table says what the pixels of each pair of segments are; later rules override earlier ones.
-    table = np.full((1 + len(known), 1 + len(predicted)), outline, np.uint8)
-    for key, match in matches.items():
-        table[1 + known.index(key), 1 + predicted.index(match)] = correct
-    table[:, [1 + predicted.index(key) for key in false_positives]] = made_up
-    table[[1 + row for row, key in enumerate(known) if key not in matches]] = missed
+    table = np.full((1 + len(match), 1 + len(spurious)), outline, np.uint8)
+    found = np.flatnonzero(match >= 0)
+    table[1 + found, 1 + match[found]] = correct
+    table[:, 1 + np.flatnonzero(spurious)] = made_up
+    table[1 + np.flatnonzero(match < 0)] = missed
+    table[1 + np.flatnonzero(~counted)] = uncounted
     table[0] = uncounted
-    pairs = _index_of(truth.ids, known).astype(np.int32) * table.shape[1] + _index_of(prediction.ids, predicted)
-    index = table.reshape(-1).take(pairs)
-    index[outlines(truth.ids)] += len(ERROR_COLORS) + 1
+    index = table.reshape(-1).take(truth.astype(np.int64) * table.shape[1] + prediction)
     colors = np.array([CORRECT, *ERROR_COLORS.values()])
+    index += np.uint8(len(colors)) * outlines(truth)
     return IndexedPicture(index, np.concatenate([colors, (2 * colors + np.array(OUTLINE)) // 3]).astype(np.uint8))
 
 
-def outlines(ids: Int32[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+def outlines(ids: Integer[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     """Pixels whose right or lower neighbour belongs to another segment."""
     edge = np.zeros(ids.shape, bool)
     edge[:, :-1] |= ids[:, :-1] != ids[:, 1:]
@@ -102,16 +117,11 @@ def outlines(ids: Int32[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
 
 def resize_map(panoptic: PanopticMap, size: tuple[int, int]) -> PanopticMap:
     """The map at another size (height, width) by nearest neighbours; its segments still describe the original."""
-    shapes = zip(size, panoptic.ids.shape, strict=True)
+    return PanopticMap(resize_ids(panoptic.ids, size), panoptic.segments)
+
+
+def resize_ids(ids: Int32[np.ndarray, "H W"], size: tuple[int, int]) -> Int32[np.ndarray, "I J"]:
+    """The pixels of `resize_map`."""
+    shapes = zip(size, ids.shape, strict=True)
     rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in shapes)
-    return PanopticMap(panoptic.ids.take(rows, 0).take(columns, 1), panoptic.segments)
-
-
-def _index_of(ids: Int32[np.ndarray, "H W"], known: list[int]) -> Integer[np.ndarray, "H W"]:
-    """For each pixel 1 + the position of its id in `known` (ascending, without void); 0 for any other id."""
-    table = np.array([VOID_ID, *known], np.int32)
-    starts, lengths = runs(ids)
-    values = ids.reshape(-1)[starts]
-    index = np.searchsorted(table, values).clip(max=len(known))
-    index[table[index] != values] = 0
-    return np.repeat(index.astype(np.uint8 if len(known) < 256 else np.int32), lengths).reshape(ids.shape)
+    return np.asarray(ids.take(rows, 0).take(columns, 1, mode="clip"))  # unlike "raise", this copies nothing twice

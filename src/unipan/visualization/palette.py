@@ -2,8 +2,9 @@
 
 import colorsys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.pair_counts import count_pairs
 
@@ -29,8 +30,14 @@ def instance_color(color: Color, index: int) -> Color:
 
 
 def segment_colors(panoptic: PanopticMap) -> dict[int, Color]:
-    """Segment id -> RGB; things are varied in the order of `segments`, stuff keeps its category's colour."""
-    return _with_new_colors(panoptic, {}, Counter())
+    """Segment id -> RGB, see `instance_colors`."""
+    colors = instance_colors([segment.category for segment in panoptic])
+    return {segment.id: color for segment, color in zip(panoptic, colors, strict=True)}
+
+
+def instance_colors(categories: Sequence[Category]) -> list[Color]:
+    """The colours of segments of these categories: things are varied in their order, stuff keeps its category's."""
+    return _with_new_colors(categories, [None] * len(categories), Counter())
 
 
 def colors_like(
@@ -44,20 +51,41 @@ def colors_like(
         partners: segment id -> id of the reference's segment whose colour it takes over. By default the one of its
             category with the highest IoU, from `LEAST_OVERLAP` on, none used twice.
     """
-    own = segment_colors(reference)
     partners = _best_partners(panoptic, reference) if partners is None else partners
-    taken = {key: own[partner] for key, partner in partners.items()}
-    return _with_new_colors(panoptic, taken, Counter(segment.category.name for segment in reference))
+    position = {segment.id: number for number, segment in enumerate(reference)}
+    colors = partner_colors(
+        [segment.category for segment in panoptic],
+        [segment.category for segment in reference],
+        [position[partners[segment.id]] if segment.id in partners else None for segment in panoptic],
+    )
+    return {segment.id: color for segment, color in zip(panoptic, colors, strict=True)}
 
 
-def _with_new_colors(panoptic: PanopticMap, colors: dict[int, Color], used: Counter[str]) -> dict[int, Color]:
+def partner_colors(
+    categories: Sequence[Category], reference: Sequence[Category], partners: Sequence[int | None]
+) -> list[Color]:
+    """`colors_like` for segments of these categories.
+
+    Args:
+        categories: of the segments that get colours.
+        reference: of those whose colours are taken over.
+        partners: for each of the former the position of the latter whose colour it takes over, or None.
+    """
+    own = instance_colors(reference)
+    taken = [None if partner is None else own[partner] for partner in partners]
+    return _with_new_colors(categories, taken, Counter(category.name for category in reference))
+
+
+def _with_new_colors(categories: Sequence[Category], colors: Sequence[Color | None], used: Counter[str]) -> list[Color]:
     """Complete the colours; `used` counts by category those that are taken already."""
-    for segment in panoptic:
-        name, color = segment.category.name, segment.category.color
-        if segment.id not in colors:
-            colors[segment.id] = instance_color(color, used[name] if segment.isthing else 0)
-            used[name] += 1
-    return colors
+    found = []
+    for category, color in zip(categories, colors, strict=True):
+        if color is None:
+            found.append(instance_color(category.color, used[category.name] if category.isthing else 0))
+            used[category.name] += 1
+        else:
+            found.append(color)
+    return found
 
 
 def _best_partners(panoptic: PanopticMap, reference: PanopticMap) -> dict[int, int]:
