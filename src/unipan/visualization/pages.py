@@ -6,6 +6,7 @@ Templates escape all text.
 
 import base64
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ import numpy as np
 from unipan.arrays import Integer
 from unipan.files import write_atomically
 from unipan.visualization.flat import IndexedPicture, Picture
-from unipan.visualization.indexed_png import indexed_png
 from unipan.visualization.palette import Color
 
 LONGEST_CONFUSION = 40
@@ -233,23 +233,20 @@ class EvaluationPage(Page):
 
 def data_uri(picture: Picture | IndexedPicture) -> str:
     """A picture as a `data:` address: WebP for photographs, PNG for flat maps (a twentieth of the time)."""
-    if isinstance(picture, IndexedPicture) and picture.index.dtype == np.uint8:
-        kind, data = "png", indexed_png(picture.index, picture.palette)
-    else:
-        kind, data = _encoded(picture)
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _encoded(picture: Picture | IndexedPicture) -> tuple[str, bytes]:
-    """Its kind and its bytes."""
     from PIL import Image
 
     file = io.BytesIO()
-    if isinstance(picture, IndexedPicture):  # with more colours than a palette holds
-        Image.fromarray(picture.rgb()).save(file, "png", compress_level=3)
-        return "png", file.getvalue()
-    Image.fromarray(picture).save(file, "webp", quality=WEBP_QUALITY, method=2)
-    return "webp", file.getvalue()
+    if not isinstance(picture, IndexedPicture):
+        kind = "webp"
+        Image.fromarray(picture).save(file, kind, quality=WEBP_QUALITY, method=2)
+    else:
+        kind, small = "png", picture.index.dtype == np.uint8
+        image = Image.fromarray(picture.index if small else picture.rgb())
+        if small:
+            image.putpalette(picture.palette.tobytes())
+        # Of a flat picture little remains but runs.
+        image.save(file, kind, compress_level=3, compress_type=zlib.Z_RLE)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def render(page: Page) -> str:
