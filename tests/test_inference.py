@@ -107,7 +107,9 @@ def test_unknown_fusions_and_mask_free_mergers_are_refused(scene: Scene, image: 
 
 def test_detections_lie_in_pixels_of_the_image(image: np.ndarray) -> None:
     config = tiny(scenes())
-    doubled = segmenter_of(replace(config, data=replace(config.data, short_side=140, max_side=1000))).scene(image)
+    doubled = segmenter_of(replace(config, data=replace(config.data, short_side=140, max_side=1000, pad=True))).scene(
+        image
+    )
     assert len(doubled.detections) > 0
     assert doubled.geometry.input_size == (140, 180)
     torch.testing.assert_close(doubled.detections.boxes * 2, doubled.network_detections.boxes)
@@ -118,7 +120,8 @@ def test_detections_lie_in_pixels_of_the_image(image: np.ndarray) -> None:
 def test_channels_are_detections_then_stuff(scene: Scene) -> None:
     assert scene.potential.shape[0] == len(scene.detections) + len(SCENE_CATEGORIES.stuff)
     assert scene.potential.shape == scene.panoptic.shape
-    assert scene.potential.shape[1:] == (35, 45)  # 70 x 90 pixels at d = 2, no padding
+    assert scene.geometry.input_size == (64, 96)  # of 70 x 90 pixels, the nearest multiples of 32: no padding
+    assert scene.potential.shape[1:] == (32, 48)  # d = 2
 
 
 def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: Scene) -> None:
@@ -127,9 +130,10 @@ def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: S
     assert affinity.dtype == np.float32
     assert scene.head is not None
     assert scene.output.queries is not None
-    q0, q1 = (phi.view(1, 8, 24, 24) for phi in scene.head.project(scene.output.queries[0]))
-    q0, q1 = (torch.nn.functional.interpolate(phi, scale_factor=2, mode="bilinear")[0, :, :35, :45] for phi in (q0, q1))
-    row = torch.einsum("c,chw->hw", q0[:, 21 // 2, 42 // 2], q1).detach().numpy()
+    q0, q1 = (phi.view(1, 8, 16, 24) for phi in scene.head.project(scene.output.queries[0]))
+    q0, q1 = (torch.nn.functional.interpolate(phi, scale_factor=2, mode="bilinear")[0] for phi in (q0, q1))
+    y, x = scene.geometry.cell(21, 42)
+    row = torch.einsum("c,chw->hw", q0[:, y, x], q1).detach().numpy()
     expected = cv2.resize(row, (90, 70), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(affinity, expected, atol=1e-4 * np.abs(row).max())
 

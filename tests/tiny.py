@@ -60,7 +60,7 @@ def tiny_config(masks: bool = True) -> Config:
         ),
         affinity=AffinityConfig(channels=8),
         loss=LossConfig(semantic_stride=4),
-        data=DataConfig(short_side=0),
+        data=DataConfig(short_side=0, pad=True),
         train=TrainConfig(
             iterations=6, batch_size=2, optimizer="adamw", lr=1e-3, warmup=0, validations=2, precision="32"
         ),

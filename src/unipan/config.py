@@ -259,6 +259,9 @@ class DataConfig:
     """Range of the random resize; 0.5 to 2 on Cityscapes."""
     crop: tuple[int, int] = (0, 0)
     """Height and width of the random crop; 0 0 takes the whole image. 512 1024 on Cityscapes."""
+    pad: bool = False
+    """Fill whole images up to a multiple of 32 with the mean colour, as COCO's batches of whole images have it, instead
+    of resizing each side to the nearest multiple."""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     vertical_flip: float = 0.0

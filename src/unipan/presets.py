@@ -121,7 +121,7 @@ def coco() -> Config:
         potential=PotentialConfig("C"),
         loss=LossConfig(detection=1.0, semantic=0.2, panoptic=0.1, semantic_kind="cross_entropy"),
         inference=InferenceConfig(score_threshold=0.75),
-        data=DataConfig(short_side=800, max_side=1333),
+        data=DataConfig(short_side=800, max_side=1333, pad=True),
         # The batch is not in the paper; 16 is that of the 1x schedules whose learning rate it takes.
         train=TrainConfig(
             iterations=200_000,

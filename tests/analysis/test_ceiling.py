@@ -14,7 +14,7 @@ from unipan.fusion.argmax import decode
 from unipan.panoptic.maps import VOID, PanopticMap, Sample, panoptic_map
 from unipan.structures import Geometry
 
-OWN_SIZE = DataConfig(short_side=0)
+OWN_SIZE = DataConfig(short_side=0, pad=True)
 
 
 class Blocks:

@@ -25,7 +25,7 @@ from unipan.datasets.transforms import (
 from unipan.panoptic.maps import VOID, Sample, panoptic_map
 from unipan.structures import IMAGENET_MEAN
 
-SAME = DataConfig(short_side=0, flip=0.0)
+SAME = DataConfig(short_side=0, flip=0.0, pad=True)
 DISC, BOX, SKY, GROUND = CATEGORIES
 
 
@@ -207,16 +207,20 @@ def test_an_image_of_one_pixel() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(16, 1200), st.integers(16, 2000))
 def test_the_networks_size(height: int, width: int, short: int, longest: int) -> None:
-    h, w = network_size(height, width, DataConfig(short_side=short, max_side=longest))
+    data = DataConfig(short_side=short, max_side=longest, pad=True)
+    h, w = network_size(height, width, data)
     assert min(h, w) >= 1
     assert max(h, w) <= max(longest, 1)
     assert min(h, w) <= short
     assert min(h, w) == short or max(h, w) == longest or min(height, width) / max(height, width) < 0.1
-    assert network_size(height, width, DataConfig(short_side=0)) == (height, width)
+    assert network_size(height, width, DataConfig(short_side=0, pad=True)) == (height, width)
+    for side, rounded in zip((h, w), network_size(height, width, replace(data, pad=False)), strict=True):
+        assert rounded % 32 == 0
+        assert abs(side - rounded) <= 16 or (side < 16 and rounded == 32)
 
 
 def test_the_papers_sizes() -> None:
-    coco = DataConfig(short_side=800, max_side=1333)
+    coco = DataConfig(short_side=800, max_side=1333, pad=True)
     assert network_size(480, 640, coco) == (800, 1067)
     assert network_size(1024, 2048, DataConfig(short_side=1024, max_side=2048)) == (1024, 2048)
     assert network_size(200, 800, coco) == (333, 1333)
@@ -233,6 +237,19 @@ def test_collate_pads_below_and_to_the_right() -> None:
     assert (batch.pixels[1, :, :, 65:] == mean).all()
     assert batch.pixels[1, :, :10, :65].min() == 1
     assert len(batch) == 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([0, 48, 100]))
+def test_a_network_that_never_met_padding_never_meets_it(height: int, width: int, short: int) -> None:
+    """Whatever the image's size, at test and in training without a crop."""
+    data = DataConfig(short_side=short, max_side=300, scale=(0.8, 1.3), flip=0.0)
+    image, truth = np.zeros((height, width, 3), np.uint8), panoptic_map(np.ones((height, width), np.int32), {1: DISC})
+    trained, target = TrainingTransform(data, CATEGORIES)(Sample(image, truth, 0, "drawn"))
+    assert trained.shape[-2:] == target.instances.shape
+    for seen in (resize_image(image, data), trained):
+        batch = collate([(seen, "drawn")])
+        assert batch.pixels.shape[-2:] == batch.sizes[0]
 
 
 def test_a_crop_larger_than_the_image_takes_all_of_it() -> None:

@@ -24,7 +24,7 @@ from unipan.models.matching import channel_labels
 from unipan.panoptic.maps import VOID
 from unipan.structures import Detections, Geometry
 
-OWN_SIZE = DataConfig(short_side=0)
+OWN_SIZE = DataConfig(short_side=0, pad=True)
 
 
 def centres(labels: Tensor, matched: Tensor) -> Tensor:

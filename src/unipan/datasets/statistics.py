@@ -6,7 +6,7 @@ import numpy as np
 
 from unipan.config import DataConfig
 from unipan.datasets.panoptic_data import PanopticData
-from unipan.datasets.transforms import network_size
+from unipan.datasets.transforms import scaled_size
 
 PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
 
@@ -55,7 +55,7 @@ def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images
     counts, sides, aspects, cells, sizes = [], [], [], [], []
     for index in np.linspace(0, len(data) - 1, min(images, len(data))).astype(int):
         truth = data[int(index)].truth
-        height, width = network_size(truth.ids.shape[0], truth.ids.shape[1], config)
+        height, width = scaled_size(truth.ids.shape[0], truth.ids.shape[1], config)
         factor = height / truth.ids.shape[0]
         things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
         counts.append(len(things))

@@ -15,7 +15,7 @@ from unipan.panoptic.maps import VOID, VOID_ID, PanopticMap, Sample
 from unipan.structures import IMAGENET_MEAN, ImageBatch, Target
 
 MULTIPLE = 32
-"""Images are padded to a multiple of the coarsest stride."""
+"""The coarsest stride: what the network sees has sides that are multiples of it."""
 
 # SSD's ranges (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation 0.5 to 1.5, hue +-18 of 180).
 # The operations are torchvision's, as in its own RandomPhotometricDistort, and not SSD's: SSD adds its brightness, here
@@ -25,12 +25,31 @@ MULTIPLE = 32
 SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
 
 
-def network_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
-    """Height and width at which the network sees an image of this size."""
+def scaled_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
+    """Height and width of an image of this size with its short side resized."""
     if data.short_side == 0:
         return height, width
     factor = min(data.short_side / min(height, width), data.max_side / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def whole_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
+    """The nearest size at which the network can see all of an image without padding, unless the recipe pads.
+
+    A network that never met padding in training takes its border for a part of the scene.
+    """
+    if data.pad:
+        return height, width
+    return _nearest_multiple(height), _nearest_multiple(width)
+
+
+def network_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
+    """Height and width at which the network sees an image of this size, without padding."""
+    return whole_size(*scaled_size(height, width, data), data)
+
+
+def _nearest_multiple(side: int) -> int:
+    return max(1, (side + MULTIPLE // 2) // MULTIPLE) * MULTIPLE
 
 
 def resize_image(image: UInt8[np.ndarray, "H W 3"], data: DataConfig) -> Float[Tensor, "3 h w"]:
@@ -118,10 +137,12 @@ class TrainingTransform:
 
     def _resize(self, pixels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Resize to the short side times a random factor, then crop."""
-        height, width = network_size(pixels.shape[-2], pixels.shape[-1], self.data)
         low, high = self.data.scale
         factor = low + (high - low) * float(torch.rand(()))
-        height, width = max(1, round(height * factor)), max(1, round(width * factor))
+        sides = scaled_size(pixels.shape[-2], pixels.shape[-1], self.data)
+        height, width = (max(1, round(side * factor)) for side in sides)
+        if self.data.crop == (0, 0):
+            height, width = whole_size(height, width, self.data)
         pixels = _resized(pixels, height, width)
         if maps.shape[-2:] != (height, width):
             # By cell centres; plain nearest would shift the truth against the image.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unipan.config import Config, DataConfig, TrainConfig
-from unipan.datasets.transforms import MULTIPLE, network_size
+from unipan.datasets.transforms import MULTIPLE, scaled_size
 from unipan.models.criterion import Criterion
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork, crop
@@ -246,7 +246,7 @@ def training_size(data: DataConfig, first: tuple[int, int]) -> InputSize:
         factor = data.scale[1]
         height, width = round(data.short_side * factor), round(data.max_side * factor)
     else:
-        height, width = (round(side * data.scale[1]) for side in network_size(*first, data))
+        height, width = (round(side * data.scale[1]) for side in scaled_size(*first, data))
     image = -(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE
     both_ways = data.crop == (0, 0) and data.short_side > 0
     return InputSize(image, (max(image), max(image)) if both_ways else image)
