@@ -125,7 +125,7 @@ def test_channels_are_detections_then_stuff(scene: Scene) -> None:
 
 
 def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: Scene) -> None:
-    affinity = scene.affinity(42, 21)
+    affinity = scene.affinity(42, 21, raw=True)
     assert affinity.shape == (70, 90)
     assert affinity.dtype == np.float32
     assert scene.head is not None
@@ -136,6 +136,11 @@ def test_an_affinity_is_the_product_of_two_pixels(segmenter: Segmenter, scene: S
     row = torch.einsum("c,chw->hw", q0[:, y, x], q1).detach().numpy()
     expected = cv2.resize(row, (90, 70), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(affinity, expected, atol=1e-4 * np.abs(row).max())
+    q1 = q1 - scene.head.project(scene.output.queries[0])[1].mean(1)[:, None, None]
+    q0 = q0 - scene.head.project(scene.output.queries[0])[0].mean(1)[:, None, None]
+    row = torch.einsum("c,chw->hw", q0[:, y, x], q1).detach().numpy()
+    expected = cv2.resize(row, (90, 70), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(scene.affinity(42, 21), expected, atol=1e-4 * np.abs(row).max())
 
 
 def test_affinities_outside_or_without_a_head_are_refused(scene: Scene, image: np.ndarray) -> None:

@@ -138,11 +138,14 @@ class Scene:
         return replace(found, boxes=self.geometry.to_image(found.boxes))
 
     @torch.no_grad()
-    def affinity(self, x: int, y: int) -> Float32[np.ndarray, "H W"]:
-        """Affinities of the image's pixel (x, y) to every other: phi0(Q_p) . phi1(Q_j) (Sec. 3.4.2).
+    def affinity(self, x: int, y: int, raw: bool = False) -> Float32[np.ndarray, "H W"]:
+        """Affinities of the image's pixel (x, y) to every other (Sec. 3.4.2), bilinear at the image's size.
 
-        As the head predicts them on the 1/d grid, sign kept, before any normalisation by Psi; bilinear at the
-        image's size.
+        Args:
+            x, y: of the pixel.
+            raw: phi0(Q_p) . phi1(Q_j) as the head predicts it, before any normalisation by Psi. By default the means of
+                phi0 and phi1 over the image are taken away first: above zero is what belongs together more than two
+                average pixels do. The two differ by terms that cannot tell one object from another.
 
         Raises:
             ValueError: the pixel lies outside, or the network has no affinity head.
@@ -156,7 +159,8 @@ class Scene:
         if self.head is None or self.output.queries is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
         height, width = self.potential.shape[1:]
-        affinities = self.head.row(self.output.queries[0], (height, width), *self.geometry.cell(y, x)).float()
+        cell = torch.tensor([self.geometry.cell(y, x)], device=self.potential.device)
+        affinities = self.head.rows(self.output.queries[0], (height, width), cell, centred=not raw)[0].float()
         return np.asarray(upsample(affinities, Grid.of(affinities, self.geometry)).cpu().numpy(), np.float32)
 
     @torch.no_grad()

@@ -44,7 +44,7 @@ def test_a_small_things_mean_counts_as_much_as_a_large_ones() -> None:
 def test_row_costs_one_product_and_no_matrix() -> None:
     head, q = head_of(), torch.randn(8, 16, 24)
     with FlopCounterMode(display=False) as counter:
-        head.row(q, (16, 24), 3, 4)
+        head.rows(q, (16, 24), torch.tensor([[3, 4]]))
     n = 16 * 24
     assert counter.get_total_flops() <= 2 * (2 * n * 8 * 8 + n * 8)
 
@@ -105,8 +105,8 @@ def test_p_is_psi_and_the_matrix_times_psi_at_every_stride(upsampling: int, opti
         torch.testing.assert_close(p, wanted, rtol=1e-9, atol=1e-10)
         for found, expected in zip(*(torch.autograd.grad((x**3).sum(), inputs) for x in (p, wanted)), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-        y, x = h - 1, w // 2
-        torch.testing.assert_close(head.row(q, (h, w), y, x).flatten(), matrix[y * w + x], rtol=1e-9, atol=1e-10)
+        rows = head.rows(q, (h, w), torch.cartesian_prod(torch.arange(h), torch.arange(w))).flatten(1)
+        torch.testing.assert_close(rows, matrix, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
@@ -127,8 +127,8 @@ def test_centred_affinities_have_no_mean(upsampling: int) -> None:
     q0, q1 = (phi - phi.mean(1, keepdim=True) for phi in head.project(q))
     h, w = 4 * upsampling, 6 * upsampling
     up = [upsampled(phi.view(-1, 4, 6), upsampling, h, w).flatten(1) for phi in (q0, q1)]
-    found = torch.stack([head.row(q, (h, w), y, x, centred=True).flatten() for y in range(h) for x in range(w)])
-    torch.testing.assert_close(found, up[0].T @ up[1])
+    cells = torch.cartesian_prod(torch.arange(h), torch.arange(w))
+    torch.testing.assert_close(head.rows(q, (h, w), cells, centred=True).flatten(1), up[0].T @ up[1])
     torch.testing.assert_close((q0.T @ q1).mean(0), torch.zeros(24, dtype=torch.float64))
     torch.testing.assert_close((q0.T @ q1).mean(1), torch.zeros(24, dtype=torch.float64))
 
@@ -152,14 +152,14 @@ def test_without_a_code_of_place_what_looks_alike_attracts_alike() -> None:
     q = torch.randn(8, 12, 20)
     q[:, 2, 3] = q[:, 9, 15]
     for head, apart in ((head_with(), False), (head_with(positional_encoding=3), True), (head_with(rope=1), True)):
-        found = head.row(q, (12, 20), 5, 5)
+        found = head.rows(q, (12, 20), torch.tensor([[5, 5]]))[0].detach()
         assert (abs(float(found[2, 3] - found[9, 15])) > 1e-3) is apart
 
 
 @pytest.mark.parametrize("code", [{"positional_encoding": 3}, {"rope": 1}])
 def test_with_a_code_of_place_p_is_still_the_matrix_times_psi(code: dict[str, int]) -> None:
     head, psi, q = head_with(**code), torch.rand(4, 6, 10), torch.randn(8, 6, 10)
-    rows = torch.stack([head.row(q, (6, 10), y, x) for y in range(6) for x in range(10)]).flatten(1)
+    rows = head.rows(q, (6, 10), torch.cartesian_prod(torch.arange(6), torch.arange(10))).flatten(1)
     flat = psi.flatten(1)
     mass = flat.sum(1) + 1  # normalise=segment
     wanted = flat + (rows @ (flat / mass[:, None]).T).T

@@ -62,7 +62,7 @@ def test_our_head_never_makes_anything_of_size_n_by_n() -> None:
     head = affinity("cpu")
     with Watch(), torch.no_grad():
         head(torch.zeros(K, H, W), torch.zeros(C, H, W))
-        head.row(torch.zeros(C, H, W), (H, W), 3, 5)
+        head.rows(torch.zeros(C, H, W), (H, W), torch.tensor([[3, 5]]))
     assert largest == K * N
 
 

@@ -201,8 +201,9 @@ def test_row_is_the_row_of_the_matrix(activation: Activation, normalise: Normali
     head = affinity(activation, normalise)
     _, q = psi_and_q()
     matrix = naive_matrix(head, q)
-    for y, x in ((0, 0), (2, 3), (4, 5)):
-        torch.testing.assert_close(head.row(q, (5, 6), y, x), matrix[y * 6 + x].reshape(5, 6))
+    cells = torch.tensor([[0, 0], [2, 3], [4, 5]])
+    wanted = matrix[cells[:, 0] * 6 + cells[:, 1]].reshape(3, 5, 6)
+    torch.testing.assert_close(head.rows(q, (5, 6), cells), wanted)
 
 
 @pytest.mark.parametrize(("activation", "normalise"), ALLOWED)

@@ -15,9 +15,10 @@ def draw_affinity(
     pixel: Annotated[tuple[int, int], arg(metavar="X Y")],
     out: Annotated[Path, arg(metavar="PNG")],
     plain: Flag = False,
+    raw: Flag = False,
     device: Device = "auto",
 ) -> None:
-    """Draw the affinities of one pixel to all others: red attracts, blue repels, white says nothing.
+    """Draw the affinities of one pixel to all others: red attracts, blue repels, white is the average.
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
@@ -25,6 +26,7 @@ def draw_affinity(
         pixel: X and Y, counted from the upper left corner.
         out: the picture to write, a .png.
         plain: the colour map alone, without the greyed image below.
+        raw: as the head predicts them, without taking away what cannot tell one object from another (the means).
         device: see `options.Device`.
     """
     from unipan.files import checkpoint_path, require_file, write_atomically
@@ -42,7 +44,7 @@ def draw_affinity(
     from unipan.visualization.heatmap import affinity_picture
 
     scene = open_segmenter(checkpoint, device).scene(photo)
-    values = scene.affinity(*pixel)
+    values = scene.affinity(*pixel, raw=raw)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(values), 0.995))
     picture = affinity_picture(values, pixel, None if plain else scene.image, limit)

@@ -11,7 +11,7 @@ side. Q may also cover padding beyond the image.
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -119,31 +119,35 @@ class InstanceAffinity(nn.Module):
             q0, q1 = rotate(q0, angles), rotate(q1, angles)
         return q0, q1
 
-    def row(
-        self, queries: Float[Tensor, "C _ _"], size: tuple[int, int], y: int, x: int, centred: bool = False
-    ) -> Float[Tensor, "h w"]:
-        """Affinities of the cell (y, x) to every other: phi0(Q_p) . phi1(Q_j), before any division by Psi's mass.
+    def rows(
+        self, queries: Float[Tensor, "C _ _"], size: tuple[int, int], cells: Int[Tensor, "R 2"], centred: bool = False
+    ) -> Float[Tensor, "R h w"]:
+        """Rows of the matrix of affinities, phi0(Q_p) . phi1(Q_j), before any division by Psi's mass.
 
         Args:
             queries: Q of one image.
             size: (h, w) of Psi's grid.
-            y, x: of the cell.
+            cells: y, x of each p on it.
             centred: take the mean over all cells from phi0 and from phi1 first. What this leaves out is the same for
                 every p (a constant of a channel of P) or for every j (how much each p attracts at all).
         """
         queries = self._covered(queries, *size)
-        cells = queries.shape[1:]
         q0, q1 = self.project(queries)
         if centred:
             q0, q1 = q0 - q0.mean(1, keepdim=True), q1 - q1.mean(1, keepdim=True)
-        # Around the cell, the nine cells of Q that it is interpolated from, with those beyond the border repeated.
-        up, left = y // self.upsampling, x // self.upsampling
+        return self._up((self._at(q0.view(-1, *queries.shape[1:]), cells) @ q1).view(-1, *queries.shape[1:]), *size)
+
+    def _at(self, features: Float[Tensor, "C a b"], cells: Int[Tensor, "R 2"]) -> Float[Tensor, "R C"]:
+        """Features at cells of Psi's grid, from the nine cells of Q around each, the border repeated."""
+        factor, near = self.upsampling, torch.arange(3, device=features.device) - 1
+        middle = cells // factor
         rows, columns = (
-            (torch.arange(3) + at - 1).clamp(0, count - 1) for at, count in zip((up, left), cells, strict=True)
-        )
-        near = upsample_bilinear(q0.view(-1, *cells)[:, rows[:, None], columns], self.upsampling)
-        own = near[:, y - (up - 1) * self.upsampling, x - (left - 1) * self.upsampling]
-        return self._up((own @ q1).view(1, *cells), *size)[0]
+            (middle[:, axis, None] + near).clamp(0, features.shape[1 + axis] - 1) for axis in (0, 1)
+        )  # (R, 3) each
+        around = features[:, rows[:, :, None], columns[:, None, :]].flatten(0, 1)  # (C R, 3, 3)
+        fine = upsample_bilinear(around, factor).view(len(features), len(cells), 3 * factor, 3 * factor)
+        y, x = (cells - (middle - 1) * factor).unbind(1)
+        return fine[:, torch.arange(len(cells), device=cells.device), y, x].T
 
     def _covered(self, queries: Float[Tensor, "C _ _"], height: int, width: int) -> Float[Tensor, "C a b"]:
         """The cells of Q that cells of Psi's grid are interpolated from; what else there is, is padding."""
