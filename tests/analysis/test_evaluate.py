@@ -51,7 +51,7 @@ def test_parts_add_up_to_the_whole(segmenter: Segmenter) -> None:
 
 def test_the_json(segmenter: Segmenter) -> None:
     found = evaluate(segmenter, Drawn([2]), FUSIONS).to_json("heuristic")
-    assert set(found) == {"official", "strict", "ap", "iou", "thing_stuff"}
+    assert set(found) == {"official", "strict", "ap", "iou", "thing_stuff", "separation"}
     assert found["official"] == found["strict"]
     assert set(found["official"]) >= {"All", "Things", "Stuff", "per_class"}
     assert found["ap"] is None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from unipan.analysis.separation import Separation
 from unipan.config import Fusion
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.average_precision import AveragePrecision
@@ -32,12 +33,14 @@ class Evaluation:
         semantic: IoU of V.
         panoptic: IoU of the panoptic map of the first fusion.
         precision: AP of the detections before the score threshold; None if it was not asked for.
+        separation: how well affinities tell objects apart; asked for together with AP.
     """
 
     quality: dict[Fusion, PanopticQuality]
     semantic: SemanticIoU
     panoptic: SemanticIoU
     precision: AveragePrecision | None = None
+    separation: Separation | None = None
 
     @classmethod
     def of(
@@ -52,7 +55,7 @@ class Evaluation:
         Args:
             categories: of the data.
             fusions: to score.
-            detections: how many an image and class AP counts; None leaves AP out.
+            detections: how many an image and class AP counts; None leaves AP and separation out.
             indexed: the same classes in the network's order, where that is another one.
         """
         indexed = indexed or categories
@@ -61,12 +64,16 @@ class Evaluation:
             SemanticIoU(indexed),
             SemanticIoU(indexed),
             None if detections is None else AveragePrecision(indexed, detections),
+            None if detections is None else Separation(),
         )
 
     def __add__(self, other: "Evaluation") -> "Evaluation":
         precision = self.precision + other.precision if self.precision and other.precision else None
+        separation = self.separation + other.separation if self.separation and other.separation else None
         quality = {fusion: mine + other.quality[fusion] for fusion, mine in self.quality.items()}
-        return Evaluation(quality, self.semantic + other.semantic, self.panoptic + other.panoptic, precision)
+        return Evaluation(
+            quality, self.semantic + other.semantic, self.panoptic + other.panoptic, precision, separation
+        )
 
     def update(self, scene: Scene, truth: PanopticMap, name: str) -> None:
         """Count one image under every fusion."""
@@ -78,6 +85,8 @@ class Evaluation:
         self.semantic.update(truth, semantic_map(scene), name)
         if self.precision is not None:
             count_detections(self.precision, scene, truth, name)
+        if self.separation is not None:
+            self.separation.update(scene, truth)
 
     def to_json(self, fusion: Fusion) -> dict[str, Any]:
         """What `unipan evaluate --json` writes for one fusion; `thing_stuff` is Table G, of V by pixels."""
@@ -86,6 +95,7 @@ class Evaluation:
             "ap": self.precision.compute() if self.precision is not None else None,
             "iou": {"semantic": self.semantic.compute().to_json(), "panoptic": self.panoptic.compute().to_json()},
             "thing_stuff": thing_stuff_shares(self.semantic.confusion, self.semantic.categories),
+            "separation": self.separation.to_json() if self.separation is not None else None,
         }
 
 
@@ -104,7 +114,7 @@ def evaluate(
         data: the images.
         fusions: the first one's maps also give the panoptic IoU.
         images: indices; all by default.
-        detections: count AP of boxes and masks too, of so many an image and class (needs the extra `eval`).
+        detections: count AP of boxes and masks too, of so many an image and class, and how well affinities separate.
         each: called after every image.
 
     Raises:

@@ -26,7 +26,7 @@ def evaluate_checkpoint(
         data: a folder with images/, panoptic/ and panoptic.json; or `scenes`, which is 200 held-out ones (seeds
             1000000..1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
-        json_file: write {"official", "strict", "ap", "iou", "thing_stuff"} here, as fractions.
+        json_file: write {"official", "strict", "ap", "iou", "thing_stuff", "separation"} here, as fractions.
         limit: score only the first N images; 0 takes all.
         detections: AP counts at most N detections per image and class.
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
@@ -51,7 +51,7 @@ def evaluate_checkpoint(
     with progress_bar("evaluating", len(chosen)) as step:
         found = evaluate(segmenter, images, [fusion], chosen, detections, step)
     scores = found.to_json(fusion)
-    lines = [describe_iou_and_ap(scores), describe_confusion(scores)]
+    lines = [describe_iou_and_ap(scores), describe_confusion(scores), *describe_separation(scores)]
     if oracles:
         from unipan.analysis.oracles import describe_oracles, oracle_swaps
 
@@ -84,6 +84,19 @@ def describe_confusion(scores: dict[str, Any]) -> str:
         for side, shares in scores["thing_stuff"].items()
     ]
     return f"things and stuff confused by V (Table G): {'; '.join(parts)}"
+
+
+def describe_separation(scores: dict[str, Any]) -> list[str]:
+    """How well affinities tell objects apart, as one line below the table; none without an affinity head."""
+    if scores["separation"] is None:
+        return []
+    words = {"all": "from all other pixels", "class": "from other things of its class"}
+    parts = []
+    for against, found in scores["separation"].items():
+        if found["affinity"] is not None:
+            ranked = ", ".join(f"{found[name]:.2f} by {name}" for name in ("affinity", "V", "nearness"))
+            parts.append(f"{words[against]} {ranked}")
+    return [f"a thing's pixels told (AUC; chance is 0.50) {'; '.join(parts)}"] if parts else []
 
 
 main = entry(evaluate_checkpoint, "evaluate")
