@@ -10,8 +10,10 @@ from tests.tiny import CATEGORIES, HEIGHT, WIDTH, Drawn, draw, eager, tiny_confi
 from unipan.analysis.evaluate import AP_DETECTIONS, Evaluation, evaluate, semantic_map
 from unipan.datasets.same_classes import check_classes
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.evaluation.trimming import trim_stuff
 from unipan.inference import Segmenter
 from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import PanopticMap
 
 FUSIONS = ("affinity", "potential", "heuristic")
 
@@ -51,7 +53,7 @@ def test_parts_add_up_to_the_whole(segmenter: Segmenter) -> None:
 
 def test_the_json(segmenter: Segmenter) -> None:
     found = evaluate(segmenter, Drawn([2]), FUSIONS).to_json("heuristic")
-    assert set(found) == {"official", "strict", "ap", "iou", "thing_stuff", "separation"}
+    assert set(found) == {"official", "strict", "ap", "iou", "thing_stuff", "separation", "trim_stuff"}
     assert found["official"] == found["strict"]
     assert set(found["official"]) >= {"All", "Things", "Stuff", "per_class"}
     assert found["ap"] is None
@@ -106,3 +108,17 @@ def test_a_dataset_in_another_order_scores_the_same(segmenter: Segmenter) -> Non
     assert other["official"]["All"] == pytest.approx(plain["official"]["All"])
     assert other["iou"]["semantic"]["mean"] == pytest.approx(plain["iou"]["semantic"]["mean"])
     assert other["ap"] == plain["ap"]
+
+
+def test_trimmed_scores_are_those_of_maps_without_small_stuff(segmenter: Segmenter) -> None:
+    data, area = Drawn([3, 0]), 800
+    found = evaluate(segmenter, data, FUSIONS, trim=area)
+    quality = PanopticQuality(CATEGORIES)
+    for sample in (data[i] for i in range(2)):
+        result = segmenter(sample.image, "affinity")
+        quality.update(sample.truth, trim_stuff(PanopticMap(result.ids, result.segments), area), sample.name)
+    assert found.trimmed is not None
+    scores = quality.compute()
+    for group, three in found.trimmed.groups().items():
+        each = scores[group]
+        assert three == {key: None if each is None else getattr(each, key) for key in ("pq", "sq", "rq")}

@@ -54,6 +54,8 @@ def test_every_option_at_once(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert "all repaired: PQ 100.0" in said
     assert found["trim_stuff"]["untrimmed"]["pq"] == pytest.approx(found["strict"]["Stuff"]["pq"])
     assert found["trim_stuff"]["trimmed"]["pq"] == 0.0
+    assert found["trim_stuff"]["groups"]["Things"]["pq"] == pytest.approx(found["strict"]["Things"]["pq"])
+    assert found["trim_stuff"]["groups"]["Stuff"]["pq"] == 0.0
     with (tmp_path / "a.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 3
     assert (tmp_path / "page" / "index.html").read_text().count("<article") == 3

@@ -14,6 +14,7 @@ from unipan.evaluation.average_precision import AveragePrecision
 from unipan.evaluation.confusion import thing_stuff_shares
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.semantic_iou import SemanticIoU
+from unipan.evaluation.trimming import TrimEffect
 from unipan.fusion.argmax import Grid, argmax
 from unipan.inference import Scene, Segmenter
 from unipan.ops.masks import paste_full
@@ -34,6 +35,7 @@ class Evaluation:
         panoptic: IoU of the panoptic map of the first fusion.
         precision: AP of the detections before the score threshold; None if it was not asked for.
         separation: how well affinities tell objects apart; asked for together with AP.
+        trimmed: the first fusion with small stuff trimmed; None if it was not asked for.
     """
 
     quality: dict[Fusion, PanopticQuality]
@@ -41,6 +43,7 @@ class Evaluation:
     panoptic: SemanticIoU
     precision: AveragePrecision | None = None
     separation: Separation | None = None
+    trimmed: TrimEffect | None = None
 
     @classmethod
     def of(
@@ -49,6 +52,7 @@ class Evaluation:
         fusions: Iterable[Fusion],
         detections: int | None = None,
         indexed: Categories | None = None,
+        trim: int | None = None,
     ) -> "Evaluation":
         """Nothing counted yet.
 
@@ -57,6 +61,7 @@ class Evaluation:
             fusions: to score.
             detections: how many an image and class AP counts; None leaves AP and separation out.
             indexed: the same classes in the network's order, where that is another one.
+            trim: stuff of fewer pixels is trimmed for `trimmed`.
         """
         indexed = indexed or categories
         return cls(
@@ -65,14 +70,16 @@ class Evaluation:
             SemanticIoU(indexed),
             None if detections is None else AveragePrecision(indexed, detections),
             None if detections is None else Separation(),
+            None if trim is None else TrimEffect.of(categories, trim),
         )
 
     def __add__(self, other: "Evaluation") -> "Evaluation":
         precision = self.precision + other.precision if self.precision and other.precision else None
         separation = self.separation + other.separation if self.separation and other.separation else None
+        trimmed = self.trimmed + other.trimmed if self.trimmed and other.trimmed else None
         quality = {fusion: mine + other.quality[fusion] for fusion, mine in self.quality.items()}
         return Evaluation(
-            quality, self.semantic + other.semantic, self.panoptic + other.panoptic, precision, separation
+            quality, self.semantic + other.semantic, self.panoptic + other.panoptic, precision, separation, trimmed
         )
 
     def update(self, scene: Scene, truth: PanopticMap, name: str) -> None:
@@ -81,7 +88,10 @@ class Evaluation:
             result = scene.result(fusion)
             quality.update(truth, result, name)
             if position == 0:
-                self.panoptic.update(truth, PanopticMap(result.ids, result.segments), name)
+                found = PanopticMap(result.ids, result.segments)
+                self.panoptic.update(truth, found, name)
+                if self.trimmed is not None:
+                    self.trimmed.update(truth, found, name)
         self.semantic.update(truth, semantic_map(scene), name)
         if self.precision is not None:
             count_detections(self.precision, scene, truth, name)
@@ -96,6 +106,7 @@ class Evaluation:
             "iou": {"semantic": self.semantic.compute().to_json(), "panoptic": self.panoptic.compute().to_json()},
             "thing_stuff": thing_stuff_shares(self.semantic.confusion, self.semantic.categories),
             "separation": self.separation.to_json() if self.separation is not None else None,
+            "trim_stuff": self.trimmed.to_json() if self.trimmed is not None else None,
         }
 
 
@@ -106,6 +117,7 @@ def evaluate(
     images: Iterable[int] | None = None,
     detections: int | None = None,
     each: Callable[[Scene, PanopticMap], None] | None = None,
+    trim: int | None = None,
 ) -> Evaluation:
     """Segment images of a dataset once each and score every fusion.
 
@@ -116,12 +128,13 @@ def evaluate(
         images: indices; all by default.
         detections: count AP of boxes and masks too, of so many an image and class, and how well affinities separate.
         each: called after every image.
+        trim: also score the first fusion with stuff of fewer pixels trimmed.
 
     Raises:
         ValueError: other classes.
     """
     segmenter = segmenter.with_categories(data.categories)
-    found = Evaluation.of(data.categories, list(fusions), detections, segmenter.categories)
+    found = Evaluation.of(data.categories, list(fusions), detections, segmenter.categories, trim)
     for index in range(len(data)) if images is None else images:
         sample = data[index]
         scene = segmenter.scene(sample.image)

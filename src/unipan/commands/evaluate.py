@@ -16,6 +16,7 @@ def evaluate_checkpoint(
     json_file: JsonFile = None,
     limit: Annotated[int, arg(metavar="N")] = 0,
     detections: Annotated[int, arg(metavar="N")] = 100,
+    trim_stuff: Annotated[int, arg(metavar="AREA")] = 0,
     oracles: Flag = False,
     device: Device = "auto",
 ) -> None:
@@ -26,9 +27,11 @@ def evaluate_checkpoint(
         data: a folder with images/, panoptic/ and panoptic.json; or `scenes`, which is 200 held-out ones (seeds
             1000000..1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
-        json_file: write {"official", "strict", "ap", "iou", "thing_stuff", "separation"} here, as fractions.
+        json_file: write the scores here, as fractions (keys: docs/evaluation.md).
         limit: score only the first N images; 0 takes all.
         detections: AP counts at most N detections per image and class.
+        trim_stuff: also the scores without stuff segments of fewer pixels, as papers print them (Table I; 4096 on COCO,
+            2048 on Cityscapes).
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         device: see `options.Device`.
     """
@@ -37,6 +40,8 @@ def evaluate_checkpoint(
     from unipan.datasets.sources import open_data
     from unipan.files import checkpoint_path, require_file, write_json
 
+    if trim_stuff < 0:
+        raise ValueError(f"--trim-stuff {trim_stuff}: the area is in pixels; give 0 or more")
     if json_file is not None:
         require_file(json_file, "--json")
     checkpoint_path(checkpoint)
@@ -49,9 +54,10 @@ def evaluate_checkpoint(
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
-        found = evaluate(segmenter, images, [fusion], chosen, detections, step)
+        found = evaluate(segmenter, images, [fusion], chosen, detections, step, trim_stuff or None)
     scores = found.to_json(fusion)
     lines = [describe_iou_and_ap(scores), describe_confusion(scores), *describe_separation(scores)]
+    lines += found.trimmed.lines() if found.trimmed is not None else []
     if oracles:
         from unipan.analysis.oracles import describe_oracles, oracle_swaps
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.panoptic_quality import PanopticQuality
-from unipan.evaluation.pq_scores import percent
+from unipan.evaluation.pq_scores import GROUPS, percent, percents
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID, PanopticMap
@@ -121,15 +121,27 @@ class TrimEffect:
             delta[name] = None if value is None or other is None else other - value
         return {"untrimmed": before, "trimmed": after, "delta": delta}
 
+    def groups(self) -> dict[str, dict[str, float | None]]:
+        """PQ, SQ and RQ of All, Things and Stuff, trimmed: the row that papers print."""
+        scores = self.after.quality.compute()
+        return {
+            group: {key: None if scores[group] is None else getattr(scores[group], key) for key in ("pq", "sq", "rq")}
+            for group in GROUPS
+        }
+
     def to_json(self) -> dict[str, Any]:
-        """The area, and what `compute` finds."""
-        return {"area": self.area, **self.compute()}
+        """The area, what `compute` finds of stuff, and under "groups" the trimmed scores of all classes."""
+        return {"area": self.area, **self.compute(), "groups": self.groups()}
 
     def lines(self) -> list[str]:
-        """A line for each figure, before and after."""
+        """The trimmed scores as a row, and the effect on stuff."""
         found = self.compute()
-        lines = [f"stuff, without and with segments below {self.area} pixels trimmed (never in inference):"]
-        for key, name in (("pq", "PQ"), ("sq", "SQ"), ("rq", "RQ"), ("iou", "IoU")):
-            before, after = found["untrimmed"][key], found["trimmed"][key]
-            lines.append(f"  {name}: {percent(before)}, trimmed {percent(after)}")
-        return lines
+        parts = [f"{group} {percents(scores.values())}" for group, scores in self.groups().items()]
+        changes = [
+            f"{name} {percent(found['untrimmed'][key])} to {percent(found['trimmed'][key])}"
+            for key, name in (("pq", "PQ"), ("sq", "SQ"), ("rq", "RQ"), ("iou", "IoU"))
+        ]
+        return [
+            f"stuff segments below {self.area} pixels trimmed (never in inference): PQ, SQ, RQ of {'; '.join(parts)}",
+            f"  stuff from {', '.join(changes)}",
+        ]
