@@ -27,7 +27,7 @@ from unipan.evaluation.hierarchical_bootstrap import SeededQuality
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.network import PanopticNetwork
 from unipan.models.potential import DynamicPotential
-from unipan.reproduction.ablations import MODELS, SCENE_SIZE, as_printed, scenes_recipe
+from unipan.reproduction.ablations import MODELS, SCENE_SIZE, plain, scenes_recipe
 from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import open_experiment
@@ -136,7 +136,7 @@ FORMS = {
 
 def config_of(form: Form, seed: int, iterations: int) -> Config:
     """The plain model B of the tables."""
-    base = as_printed(MODELS["B"].build(scenes_recipe()))
+    base = plain(MODELS["B"].build(scenes_recipe()))
     affinity = replace(base.affinity, **form.options)  # type: ignore[arg-type]
     return replace(base, affinity=affinity, train=replace(base.train, seed=seed, iterations=iterations))
 

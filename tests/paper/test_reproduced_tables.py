@@ -91,6 +91,24 @@ def test_the_papers_rows_are_the_papers(name: str) -> None:
         assert {key: value for key, value in cells if value is not None} == PRINTED[name][row.label]
 
 
+def test_the_readme_shows_figures_of_the_table() -> None:
+    """PQ with its spread, things, stuff and the paper's PQ of every row: those of the page, which are the records'."""
+    table = shown("table1.md", "table1").splitlines()
+    readme = (RESULTS.parents[1] / "README.md").read_text().split("## Results")[1].split("## Status")[0]
+    rows = {}
+    for line in readme.splitlines():
+        if line.startswith("| ") and not line.startswith("| model"):
+            name, *figures = (cell.strip(" *") for cell in line.strip("|").split("|"))
+            rows[re.split(r"[:*]", name.replace(" *plain", " plain"))[0].strip()] = figures
+    assert set(rows) == {"A", "B", "B plain", "C1", "D2", "D2 plain"}
+    for name, (quality, things, stuff, paper) in rows.items():
+        [row] = [line for line in table if line.split("|")[1].strip(" *") == name]
+        cells = [cell.strip(" *") for cell in row.strip("|").split("|")]
+        assert (quality, things, stuff) == (cells[2], cells[3].split(" ")[0], cells[4].split(" ")[0])
+        letter = name.removesuffix(" plain")
+        assert float(paper) == tables.TABLE_1[letter]["PQ"]
+
+
 def test_the_page_shows_the_measured_speed() -> None:
     measured = json.loads((RECORDS / "scenes-speed-i600.json").read_text())
     assert values(shown("tables.md", "speed")) == values(render_speed(measured))

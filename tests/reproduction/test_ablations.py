@@ -1,6 +1,6 @@
 """The ablations' networks are what their names say."""
 
-from unipan.reproduction.ablations import MODELS, as_printed, photos_recipe, scenes_recipe
+from unipan.reproduction.ablations import MODELS, photos_recipe, plain, scenes_recipe
 
 
 def test_what_the_letters_of_table_1_stand_for() -> None:
@@ -26,14 +26,14 @@ def test_a_model_of_equal_time_is_the_same_network() -> None:
             assert MODELS[model.as_long_as].as_long_as is None
 
 
-def test_as_printed_is_without_what_is_ours() -> None:
+def test_plain_is_without_what_is_ours() -> None:
     for letter in ("B", "D"):
-        config, full = MODELS[f"{letter} printed"].build(scenes_recipe()), MODELS[letter].build(scenes_recipe())
+        config, full = MODELS[f"{letter} plain"].build(scenes_recipe()), MODELS[letter].build(scenes_recipe())
         assert (config.affinity.positional_encoding, config.loss.potential) == (0, 0)
         assert full.affinity.positional_encoding > 0
-        assert as_printed(full) == config
+        assert plain(full) == config
         photos = MODELS[letter].build(photos_recipe())
         assert photos.affinity.rope > 0
         assert photos.loss.mask_kind == "both"
-        printed = as_printed(photos)
-        assert (printed.affinity.rope, printed.loss.mask_kind) == (0, "lovasz")
+        found = plain(photos)
+        assert (found.affinity.rope, found.loss.mask_kind) == (0, "lovasz")

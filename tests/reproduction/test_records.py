@@ -112,3 +112,8 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "cell-seg-images-speed-i600.json").write_text("{}")
     (tmp_path / "notes.json").write_text("{}")
     assert load_records(tmp_path) == []
+
+
+def test_a_record_under_the_old_name_of_a_model_is_found_under_the_new_one(tmp_path: Path) -> None:
+    path = replace(record(), model="B printed").save(tmp_path)
+    assert ExperimentRecord.load(path).model == "B plain"

@@ -49,8 +49,8 @@ def variant(config: Config, masks: bool, affinity: bool, panoptic: bool) -> Conf
     )
 
 
-def as_printed(config: Config) -> Config:
-    """The model as printed in the paper: without positional encoding and loss on Psi, and with the Lovasz mask loss."""
+def plain(config: Config) -> Config:
+    """The model without what is ours: no positional encoding, no loss on Psi, and the Lovasz mask loss alone."""
     affinity = replace(config.affinity, positional_encoding=0, rope=0)
     loss = replace(config.loss, potential=0.0, mask_kind="lovasz")
     return replace(config, affinity=affinity, loss=loss)
@@ -80,11 +80,11 @@ MODELS: dict[str, AblationModel] = {
     "C": AblationModel("masks", _of(True, False, False)),
     "A+": AblationModel("boxes, panoptic loss on Psi", _of(False, False, True)),
     "C+": AblationModel("masks, panoptic loss on Psi", _of(True, False, True)),
-    "B printed": AblationModel(
-        "B without positional encoding and added losses", lambda c: as_printed(MODELS["B"].build(c)), first=False
+    "B plain": AblationModel(
+        "B without positional encoding and added losses", lambda c: plain(MODELS["B"].build(c)), first=False
     ),
-    "D printed": AblationModel(
-        "D without positional encoding and added losses", lambda c: as_printed(MODELS["D"].build(c)), first=False
+    "D plain": AblationModel(
+        "D without positional encoding and added losses", lambda c: plain(MODELS["D"].build(c)), first=False
     ),
     "A as B": AblationModel("A trained as long as B", _of(False, False, False), "B"),
     "A+ as B": AblationModel("A+ trained as long as B", _of(False, False, True), "B"),

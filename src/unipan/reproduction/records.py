@@ -22,6 +22,8 @@ from unipan.renamed_fields import flatten, with_new_names, with_old_names
 
 RENAMED_KEYS = {"readings": "fusions", "merger": "tuned"}
 """Keys in records written by version 0.1, and their current names."""
+RENAMED_MODELS = {"B printed": "B plain", "D printed": "D plain"}
+"""Models in records of before, and their current keys."""
 DIGITS = 4
 """Decimals of an image's IoU sum in a record; over a hundred images PQ changes by less than 1e-5."""
 
@@ -112,9 +114,10 @@ class ExperimentRecord:
         """
         try:
             content = {RENAMED_KEYS.get(key, key): value for key, value in json.loads(path.read_text()).items()}
+            content["model"] = RENAMED_MODELS.get(content["model"], content["model"])
             record = cls(**content)
             return replace(record, config=with_new_names(record.config))
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"record {path}: it cannot be read ({error}); remove it and run the command again"
             ) from error

@@ -96,7 +96,7 @@ class Request:
     def twins(self) -> dict[str, str]:
         """Models whose config equals that of an earlier model, and that model: one training serves both.
 
-        For example, `B printed` is B if the recipe has no positional encoding and no loss on Psi.
+        For example, `B plain` is B if the recipe has no positional encoding and no loss on Psi.
         """
         first: dict[str, str] = {}
         found = {}
