@@ -11,6 +11,7 @@ import torch
 from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
+from unipan.analysis.heuristic_search import GRID
 from unipan.cli import main
 from unipan.config import Config
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
@@ -37,6 +38,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     for module in (requests, planning, reproducing):
         patch.setattr(module, "open_experiment", lambda _: data)
     patch.setattr(requests, "recipe", recipe)
+    patch.setattr(planning, "available_cores", lambda: 1)  # threads of a training; the other cores have other tests
+    for name, values in GRID.items():
+        patch.setitem(GRID, name, values[:2])
 
 
 @pytest.fixture
@@ -124,6 +128,11 @@ def test_a_model_of_equal_time_trains_longer_by_the_measured_ratio() -> None:
     assert TrainingPlan(100, seconds, smoke=False).length("A as B") == 250
     assert plan.length("C") == 100
     assert replace(plan, scoring=2.0).minutes("B") == pytest.approx(100 * 0.5 / 60 + 2)
+
+
+def test_trainings_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "available_cores", lambda: 8)
+    assert [planning.threads_per_job(jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
 
 
 def test_the_plan_is_kept(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
