@@ -40,7 +40,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(requests, "recipe", recipe)
     patch.setattr(planning, "available_cores", lambda: 1)  # threads of a training; the other cores have other tests
     for name, values in GRID.items():
-        patch.setitem(GRID, name, values[:2])
+        patch.setitem(GRID, name, values[:1])
 
 
 @pytest.fixture
@@ -163,6 +163,7 @@ def test_one_training_serves_models_that_the_recipe_makes_the_same(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "recipe", lambda *_: tiny_config())  # neither positional encoding nor loss on Psi
+    monkeypatch.setattr(planning, "step_seconds", lambda *_: 0.1)
     assert main(["reproduce", "table1", *tiny]) == 0
     told = capsys.readouterr().out
     assert "10 of 10 trainings to run" in told
