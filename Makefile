@@ -49,7 +49,8 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	@# By files: the tests of a file share what it measures or trains once.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 test-long: $(VENV)/.dev
 	$(BIN)/python benchmarks/recipes.py

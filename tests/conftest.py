@@ -15,6 +15,16 @@ torch.set_num_threads(1)
 REAL_DATA, ANNOUNCED = "real_data", "announced"
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Generator[None, None, None]:
+    """Take back the threads that a test gave PyTorch: on cores that all have a test they wait for each other.
+
+    A step of a tiny network took up to 30 times as long, and so did every later test of the same process.
+    """
+    yield
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """The folder of real photographs: UNIPAN_SHARED, else ../shared/data next to the checkout."""

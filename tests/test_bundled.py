@@ -16,9 +16,6 @@ from unipan.evaluation.bootstrap import paired_bootstrap_pq
 from unipan.files import checkpoint_path
 from unipan.inference import Segmenter
 
-# One worker of xdist for all of them: the evaluation is made once.
-pytestmark = pytest.mark.xdist_group("bundled")
-
 FOLDER = Path(str(resources.files("unipan") / "checkpoints"))
 FUSIONS: tuple[Fusion, ...] = ("affinity", "potential", "heuristic")
 MEGABYTES = 1e6

@@ -11,6 +11,7 @@ import torch
 from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
+from unipan.analysis.heuristic_search import GRID
 from unipan.cli import main
 from unipan.config import Config
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
@@ -37,6 +38,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     for module in (requests, planning, reproducing):
         patch.setattr(module, "open_experiment", lambda _: data)
     patch.setattr(requests, "recipe", recipe)
+    patch.setattr(planning, "available_cores", lambda: 1)  # threads of a training; the other cores have other tests
+    for name, values in GRID.items():
+        patch.setitem(GRID, name, values[:1])
 
 
 @pytest.fixture
@@ -126,6 +130,11 @@ def test_a_model_of_equal_time_trains_longer_by_the_measured_ratio() -> None:
     assert replace(plan, scoring=2.0).minutes("B") == pytest.approx(100 * 0.5 / 60 + 2)
 
 
+def test_trainings_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "available_cores", lambda: 8)
+    assert [planning.threads_per_job(jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
+
+
 def test_the_plan_is_kept(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "step_seconds", lambda _, model: {"D": 0.5, "A as B": 0.1}.get(model, 0.2))
     request = Request(["table1"], "scenes", range(1), 2.0, None, 1, tmp_path / "runs", tmp_path / "records", "cpu")
@@ -154,6 +163,7 @@ def test_one_training_serves_models_that_the_recipe_makes_the_same(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "recipe", lambda *_: tiny_config())  # neither positional encoding nor loss on Psi
+    monkeypatch.setattr(planning, "step_seconds", lambda *_: 0.1)
     assert main(["reproduce", "table1", *tiny]) == 0
     told = capsys.readouterr().out
     assert "10 of 10 trainings to run" in told

@@ -113,10 +113,7 @@ def parse_categories(
         text = "`categories` is empty; list every class with `id`, `name` and `isthing`"
         findings.append(Finding("no-categories", source, text, repairable=False))
     for position, row in enumerate(rows):
-
-        def say(kind: str, text: str, repairable: bool = True, position: int = position) -> None:
-            findings.append(Finding(kind, source, f"category number {position} {text}", repairable=repairable))
-
+        say = partial(_say_category, findings, source, position)
         number = whole(row.get("id")) if isinstance(row, dict) else None
         name = row.get("name") if isinstance(row, dict) else None
         if number is None or number < 0 or not isinstance(name, str | int) or name == "":
@@ -144,6 +141,12 @@ def parse_categories(
         names.add(str(fixed["name"]))
         usable.append(fixed)
     return usable, findings
+
+
+def _say_category(
+    findings: list[Finding], source: str, position: int, kind: str, text: str, repairable: bool = True
+) -> None:
+    findings.append(Finding(kind, source, f"category number {position} {text}", repairable=repairable))
 
 
 def _evident_things(annotations: Sequence[Any]) -> set[int]:

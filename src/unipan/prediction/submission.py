@@ -80,8 +80,9 @@ def open_writer(
         listed = list(unique_rows(rows_of(content, "categories", like), "id", "category", like).values())
         _check_listed(listed, categories, like)
     # COCO's own list has the 80 things alone; another dataset's list has other classes and was checked above.
-    if all((row["id"], row.get("name")) in _names(coco_categories()).items() for row in listed):
-        _check_coco(categories)
+    coco = _names(coco_categories())
+    if all((row["id"], row.get("name")) in coco.items() for row in listed):
+        _check_coco(categories, coco)
     named = like is not None and like.stem.startswith(COCO_LIST_PREFIX)
     split = like.stem.removeprefix(COCO_LIST_PREFIX) if like is not None and named else COCO_SPLIT
     return CocoSubmissionWriter(out, categories, split, algorithm)
@@ -99,9 +100,9 @@ def _check_listed(rows: Iterable[Mapping[str, Any]], categories: Categories, lik
             )
 
 
-def _check_coco(categories: Categories) -> None:
+def _check_coco(categories: Categories, theirs: Mapping[int, str]) -> None:
     """Raises ValueError unless the checkpoint has COCO's 133 classes under COCO's ids."""
-    theirs, own = _names(coco_categories()), _names(categories)
+    own = _names(categories)
     for key in sorted(theirs.keys() | own.keys()):
         if theirs.get(key) != own.get(key):
             raise ValueError(

@@ -77,7 +77,7 @@ def check_finite(
     if not bad:
         raise NonFiniteLossError("training: a loss of another process is not finite; that process reports which")
     raise NonFiniteLossError(
-        f"training: the loss term {bad[0]!r} is {float(terms[bad[0]])} on {', '.join(culprits)}; batch and weights are "
+        f"training: the loss term {bad[0]!r} is {terms[bad[0]].item()} on {', '.join(culprits)}; batch and weights are "
         f"saved in {path}; lower the learning rate or look at the image"
     )
 
