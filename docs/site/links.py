@@ -13,7 +13,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
 
     def absolute(found: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join("docs", here, found[2]))
-        inside = path.startswith("docs/") and posixpath.splitext(path)[1] in (".md", ".png", ".jpg")
+        inside = path.startswith("docs/") and posixpath.splitext(path)[1] in (".md", ".png", ".jpg", ".svg")
         return found[0] if inside else f"{found[1]}{config.repo_url}/blob/main/{path}"
 
     return LINK.sub(absolute, markdown)
