@@ -1,4 +1,4 @@
-"""Sizes and numbers of a dataset's things at the network's resolution, to which anchors and limits are fitted."""
+"""How many things a dataset has, and their sizes at the network's resolution; anchors and limits are fitted to them."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
 
 @dataclass(frozen=True)
 class ThingStatistics:
-    """Of a sample of a dataset's images.
+    """Statistics over a sample of the images of a dataset.
 
     Attributes:
-        images: how many were looked at.
+        images: number of images in the sample.
         per_image: things per image: mean, 99th percentile and maximum.
         side: percentiles (1 10 25 50 75 90 99) of sqrt(width * height) of the boxes, in pixels of the network's input.
         aspect: 10th, 50th and 90th percentile of height / width.
-        cells: 10th and 50th percentile of a thing's visible cells on P's grid.
+        cells: 10th and 50th percentile of the visible area of a thing, in cells of P's grid.
         size: median height and width of the network's input.
         stride: pixels of the network's input per cell.
     """
@@ -45,7 +45,13 @@ class ThingStatistics:
 
 
 def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images: int = 300) -> ThingStatistics:
-    """Look at up to `images` evenly spread images of a dataset; crowds are left out. `stride`: pixels per cell of P.
+    """Compute the statistics over up to `images` evenly spaced images of a dataset; crowds are left out.
+
+    Args:
+        data: the dataset.
+        config: how its images are resized.
+        stride: pixels of the network's input per cell of P.
+        images: largest number of images in the sample.
 
     Raises:
         ValueError: the dataset is empty.

@@ -1,4 +1,4 @@
-"""App. B: from an image and its truth at their own size to what the network trains on."""
+"""App. B: turns an image and its ground truth, at their original size, into what the network trains on."""
 
 import math
 
@@ -15,18 +15,20 @@ from unipan.panoptic.maps import VOID, VOID_ID, PanopticMap, Sample
 from unipan.structures import IMAGENET_MEAN, ImageBatch, Target
 
 MULTIPLE = 32
-"""The coarsest stride: what the network sees has sides that are multiples of it."""
+"""The coarsest stride of the network; the sides of its input are multiples of it."""
 
-# SSD's ranges (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation 0.5 to 1.5, hue +-18 of 180).
-# The operations are torchvision's, as in its own RandomPhotometricDistort, and not SSD's: SSD adds its brightness, here
-# it is a factor of 0.875 to 1.125, which changes a mid-grey half as much and black not at all; SSD's contrast
-# multiplies the pixels, which also makes an image darker or brighter, here it blends with the image's mean grey; SSD's
-# saturation multiplies that of HSV, here each pixel is blended with its own grey.
+# The ranges are SSD's (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation 0.5 to 1.5, hue +-18
+# of 180). The operations are not SSD's but torchvision's, as in its own RandomPhotometricDistort:
+# - Brightness: SSD adds a number. Ours is a factor of 0.875 to 1.125, which changes a mid-grey half as much and black
+#   not at all.
+# - Contrast: SSD multiplies the pixels, which also makes an image darker or brighter. Ours blends with the image's mean
+#   grey.
+# - Saturation: SSD multiplies that of HSV. Ours blends each pixel with its own grey.
 SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
 
 
 def scaled_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
-    """Height and width of an image of this size with its short side resized."""
+    """Height and width after resizing the short side to `data.short_side` (0: no resizing), within `data.max_side`."""
     if data.short_side == 0:
         return height, width
     factor = min(data.short_side / min(height, width), data.max_side / max(height, width))
@@ -34,9 +36,9 @@ def scaled_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
 
 
 def whole_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
-    """The nearest size at which the network can see all of an image without padding, unless the recipe pads.
+    """The nearest size at which the network sees the whole image without padding; unchanged if the recipe pads.
 
-    A network that never met padding in training takes its border for a part of the scene.
+    A network that has seen no padding in training takes the edge of the padding for a part of the scene.
     """
     if data.pad:
         return height, width
@@ -44,7 +46,7 @@ def whole_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
 
 
 def network_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
-    """Height and width at which the network sees an image of this size, without padding."""
+    """Height and width at which the network sees an image of this size; padding is not included."""
     return whole_size(*scaled_size(height, width, data), data)
 
 
@@ -53,7 +55,7 @@ def _nearest_multiple(side: int) -> int:
 
 
 def resize_image(image: UInt8[np.ndarray, "H W 3"], data: DataConfig) -> Float[Tensor, "3 h w"]:
-    """An image at the network's size, RGB in 0..1: what inference feeds, and training without augmentation."""
+    """An image at the network's size, RGB in 0..1, as in inference and in training without augmentation."""
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
     return _resized(pixels, *network_size(image.shape[0], image.shape[1], data)).float() / 255
 
@@ -68,7 +70,7 @@ def _resized(pixels: UInt8[Tensor, "3 H W"], height: int, width: int) -> UInt8[T
 
 
 def collate(pairs: list[tuple[Tensor, str]]) -> ImageBatch:
-    """Pad images (3, h, w) in 0..1 at the bottom and right to one size, with the mean colour: zero once normalised."""
+    """Pad images (3, h, w) in 0..1 at the bottom and right to one size, with the mean colour (normalised: zero)."""
     heights = [image.shape[-2] for image, _ in pairs]
     widths = [image.shape[-1] for image, _ in pairs]
     height, width = (math.ceil(max(sides) / MULTIPLE) * MULTIPLE for sides in (heights, widths))
@@ -79,7 +81,7 @@ def collate(pairs: list[tuple[Tensor, str]]) -> ImageBatch:
 
 
 def index_maps(truth: PanopticMap, categories: Categories) -> tuple[Tensor, Tensor, Tensor]:
-    """Instance map, semantic map and the class of each instance row, at the map's own size."""
+    """The instance map, the semantic map and the class of each instance, at the size of the ground truth."""
     things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
     row_of = {segment.id: row for row, segment in enumerate(things)}
     listed = [(s.id, row_of.get(s.id, VOID), categories.index_of_id[s.category.id]) for s in truth]
@@ -93,20 +95,24 @@ def index_maps(truth: PanopticMap, categories: Categories) -> tuple[Tensor, Tens
 
 
 def target_of(instances: Tensor, semantic: Tensor, classes: Tensor, smallest: int = 0) -> Target:
-    """A Target from index maps: things that a crop has emptied leave it; those under `smallest` pixels teach nothing
-    but their class."""
+    """A Target from index maps, without the things that a crop has removed.
+
+    Things of fewer than `smallest` pixels are left out too, but they keep their class in the semantic map.
+    """
     area = torch.bincount(instances[instances >= 0], minlength=len(classes))
     kept = area >= max(smallest, 1)
     renumber = torch.full((len(classes) + 1,), VOID)
     renumber[:-1][kept] = torch.arange(int(kept.sum()))
-    instances = renumber[instances]  # VOID = -1 reads the last entry
+    instances = renumber[instances]  # VOID = -1 selects the last entry, which is VOID
     return Target(boxes_of(instances, int(kept.sum())), classes[kept], instances, semantic)
 
 
 class TrainingTransform:
-    """Resize short side, random scale, crop, flip and SSD colour (App. B), as transforms v2 on tv_tensors.
+    """Resizing, random scale, crop, flips and SSD's colour distortion (App. B).
 
-    Randomness comes from torch's generator; seed it for each image to make runs repeatable.
+    Flips and colours are torchvision's transforms v2 on tv_tensors.
+
+    Randomness comes from torch's global generator; seed it for each image to make runs repeatable.
     """
 
     def __init__(self, data: DataConfig, categories: Categories) -> None:
@@ -136,7 +142,7 @@ class TrainingTransform:
         return image.as_subclass(Tensor).float() / 255, target
 
     def _resize(self, pixels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Resize to the short side times a random factor, then crop."""
+        """Resize the short side to its target length times a random factor, then crop."""
         low, high = self.data.scale
         factor = low + (high - low) * float(torch.rand(()))
         sides = scaled_size(pixels.shape[-2], pixels.shape[-1], self.data)
@@ -145,7 +151,7 @@ class TrainingTransform:
             height, width = whole_size(height, width, self.data)
         pixels = _resized(pixels, height, width)
         if maps.shape[-2:] != (height, width):
-            # By cell centres; plain nearest would shift the truth against the image.
+            # Labels are read at cell centres; plain nearest-neighbour resizing would shift the truth against the image.
             maps = torch.stack([reduce_labels(each, height, width) for each in maps])
         if self.data.crop == (0, 0):
             return pixels, maps
@@ -160,7 +166,8 @@ class TrainingTransform:
 
 
 def ssd_color(strength: float = 1.0) -> list[nn.Module]:
-    """SSD's photometric distortion in torchvision's form: each step with probability 1/2, contrast first or last."""
+    """SSD's photometric distortion with torchvision's operations: each with probability 1/2, contrast before or after
+    saturation and hue."""
     from torchvision.transforms import v2
 
     brightness = v2.ColorJitter(brightness=SSD_BRIGHTNESS * strength)
