@@ -7,8 +7,8 @@ import pytest
 
 from tests.test_inference import segmenter_of, tiny
 from tests.tiny import CATEGORIES, Drawn
+from unipan.analysis.evaluation_lines import _confusion
 from unipan.cli import main
-from unipan.commands.evaluate import describe_confusion
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.presets import scenes
 
@@ -40,7 +40,7 @@ def test_things_and_stuff_confused_by_v_are_printed_and_written(
 def test_a_side_without_truth_has_a_dash() -> None:
     nothing = {"things": None, "stuff": None, "void": None}
     shares = {"things": nothing, "stuff": {"things": 0.25, "stuff": 0.75, "void": 0.0}}
-    said = describe_confusion({"thing_stuff": shares})
+    said = _confusion({"thing_stuff": shares})
     assert said.endswith("of things - as things, - as stuff; of stuff 25.0 as things, 75.0 as stuff")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear
+from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear, upsampled_at
 
 SIZES = [(1, 1, 1), (3, 1, 4), (2, 5, 2), (4, 6, 7)]
 
@@ -19,6 +19,15 @@ def test_both_ways_equal_pytorch_and_its_gradient(size: tuple[int, int, int], fa
     fine = torch.randn_like(expected)
     (gradient,) = torch.autograd.grad(expected, cells, fine)
     torch.testing.assert_close(transposed_upsampling(fine, factor), gradient, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", SIZES)
+def test_some_fine_cells_alone(size: tuple[int, int, int], factor: int) -> None:
+    cells = torch.randn(size, dtype=torch.float64)
+    everywhere = upsample_bilinear(cells, factor)
+    points = torch.cartesian_prod(*(torch.arange(side) for side in everywhere.shape[1:]))
+    torch.testing.assert_close(upsampled_at(cells, factor, points), everywhere.flatten(1).T)
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -1,10 +1,14 @@
 """`unipan evaluate CHECKPOINT DATA`."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, entry
+
+if TYPE_CHECKING:
+    from unipan.datasets.panoptic_data import PanopticData
+    from unipan.inference import Segmenter
 
 
 def evaluate_checkpoint(
@@ -47,6 +51,7 @@ def evaluate_checkpoint(
     checkpoint_path(checkpoint)
     images, note = open_data(data)
     from unipan.analysis.evaluate import evaluate
+    from unipan.analysis.evaluation_lines import describe
     from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.inference import open_segmenter
 
@@ -56,15 +61,10 @@ def evaluate_checkpoint(
     with progress_bar("evaluating", len(chosen)) as step:
         found = evaluate(segmenter, images, [fusion], chosen, detections, step, trim_stuff or None)
     scores = found.to_json(fusion)
-    lines = [describe_iou_and_ap(scores), describe_confusion(scores), *describe_separation(scores)]
-    lines += found.trimmed.lines() if found.trimmed is not None else []
+    lines = describe(found, scores)
     if oracles:
-        from unipan.analysis.oracles import describe_oracles, oracle_swaps
-
-        with progress_bar("swapping parts for the truth", len(chosen)) as step:
-            swaps = oracle_swaps(segmenter, images, chosen, step)
-        scores["oracles"] = {swap: quality.to_json()["strict"] for swap, quality in swaps.items()}
-        lines += ["argmax of P with one part swapped for the truth:", *(f"  {row}" for row in describe_oracles(swaps))]
+        scores["oracles"], more = _with_one_part_true(segmenter, images, chosen)
+        lines += more
     first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)
@@ -72,37 +72,17 @@ def evaluate_checkpoint(
         write_json(json_file, scores, indent=1)
 
 
-def describe_iou_and_ap(scores: dict[str, Any]) -> str:
-    """IoU and AP as one line below the table."""
-    from unipan.evaluation.pq_scores import percent
+def _with_one_part_true(
+    segmenter: "Segmenter", images: "PanopticData", chosen: range
+) -> tuple[dict[str, Any], list[str]]:
+    """Scores with one part of the network swapped for the truth, and the lines that show them."""
+    from unipan.analysis.oracles import describe_oracles, oracle_swaps
+    from unipan.commands.progress import progress_bar
 
-    iou, ap = scores["iou"], scores["ap"]
-    line = f"mean IoU: {percent(iou['panoptic']['mean'])} of the map, {percent(iou['semantic']['mean'])} of V alone; "
-    return line + f"AP: boxes {percent(ap['box'])}, masks {percent(ap['mask'])}"
-
-
-def describe_confusion(scores: dict[str, Any]) -> str:
-    """Table G as one line below the table: which share of the truth's pixels V takes for what."""
-    from unipan.evaluation.pq_scores import percent
-
-    parts = [
-        f"of {side} {percent(shares['things'])} as things, {percent(shares['stuff'])} as stuff"
-        for side, shares in scores["thing_stuff"].items()
-    ]
-    return f"things and stuff confused by V (Table G): {'; '.join(parts)}"
-
-
-def describe_separation(scores: dict[str, Any]) -> list[str]:
-    """How well affinities tell objects apart, as one line below the table; none without an affinity head."""
-    if scores["separation"] is None:
-        return []
-    words = {"all": "from all other pixels", "class": "from other things of its class"}
-    parts = []
-    for against, found in scores["separation"].items():
-        if found["affinity"] is not None:
-            ranked = ", ".join(f"{found[name]:.2f} by {name}" for name in ("affinity", "V", "nearness"))
-            parts.append(f"{words[against]} {ranked}")
-    return [f"a thing's pixels told (AUC; chance is 0.50) {'; '.join(parts)}"] if parts else []
+    with progress_bar("swapping parts for the truth", len(chosen)) as step:
+        swaps = oracle_swaps(segmenter, images, chosen, step)
+    lines = ["argmax of P with one part swapped for the truth:", *(f"  {row}" for row in describe_oracles(swaps))]
+    return {swap: quality.to_json()["strict"] for swap, quality in swaps.items()}, lines
 
 
 main = entry(evaluate_checkpoint, "evaluate")

@@ -8,6 +8,7 @@ Legend: K channels of one image, C affinity channels, h w = H/d W/d, a b = cells
 side. Q may also cover padding beyond the image.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -16,9 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unipan.ops.positional_encoding import ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
-from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear
+from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear, upsampled_at
 
 Activation = Literal["identity", "elu", "relu", "softmax"]
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "identity": lambda x: x,
+    "elu": F.elu,
+    "relu": F.relu,
+    "softmax": lambda x: x.softmax(0),
+}
 Normalisation = Literal["none", "pixels", "segment", "softmax"]
 
 
@@ -108,7 +115,7 @@ class InstanceAffinity(nn.Module):
 
         The same in exact arithmetic; only the C x K sums meet the weights.
         """
-        (w0, b0), (w1, b1) = _weights(self.phi0), _weights(self.phi1)
+        (w0, b0), (w1, b1) = _matrix_and_bias(self.phi0), _matrix_and_bias(self.phi1)
         features = self._features(queries)
         context = (w1 @ (features @ psi.T) + b1[:, None] * psi.sum(1)) / mass
         return torch.addmm((b0 @ context)[:, None], context.T @ w0, features)
@@ -117,7 +124,9 @@ class InstanceAffinity(nn.Module):
         """phi0(Q) and phi1(Q), cell by cell in rows of the image; n = a b."""
         height, width = queries.shape[-2:]
         features = self._features(queries)
-        q0, q1 = _pointwise(self.phi0, features), _pointwise(self.phi1, features)
+        # A 1x1 convolution of one image is a matrix product, several times faster as such on a CPU.
+        both = (_matrix_and_bias(phi) for phi in (self.phi0, self.phi1))
+        q0, q1 = (torch.addmm(bias[:, None], weight, features) for weight, bias in both)
         if self.normalise == "softmax":
             return self._activate(q0), q1.softmax(1) / self.upsampling**2
         q0, q1 = self._activate(q0), self._activate(q1)
@@ -135,26 +144,15 @@ class InstanceAffinity(nn.Module):
             queries: Q of one image.
             size: (h, w) of Psi's grid.
             cells: y, x of each p on it.
-            centred: take the mean over all cells from phi0 and from phi1 first. What this leaves out is the same for
-                every p (a constant of a channel of P) or for every j (how much each p attracts at all).
+            centred: take the means of phi0 and phi1 over all cells away first: what they add is the same for every p
+                or for every j.
         """
         queries = self._covered(queries, *size)
         q0, q1 = self.project(queries)
         if centred:
             q0, q1 = q0 - q0.mean(1, keepdim=True), q1 - q1.mean(1, keepdim=True)
-        return self._up((self._at(q0.view(-1, *queries.shape[1:]), cells) @ q1).view(-1, *queries.shape[1:]), *size)
-
-    def _at(self, features: Float[Tensor, "C a b"], cells: Int[Tensor, "R 2"]) -> Float[Tensor, "R C"]:
-        """Features at cells of Psi's grid, from the nine cells of Q around each, the border repeated."""
-        factor, near = self.upsampling, torch.arange(3, device=features.device) - 1
-        middle = cells // factor
-        rows, columns = (
-            (middle[:, axis, None] + near).clamp(0, features.shape[1 + axis] - 1) for axis in (0, 1)
-        )  # (R, 3) each
-        around = features[:, rows[:, :, None], columns[:, None, :]].flatten(0, 1)  # (C R, 3, 3)
-        fine = upsample_bilinear(around, factor).view(len(features), len(cells), 3 * factor, 3 * factor)
-        y, x = (cells - (middle - 1) * factor).unbind(1)
-        return fine[:, torch.arange(len(cells), device=cells.device), y, x].T
+        own = upsampled_at(q0.view(-1, *queries.shape[1:]), self.upsampling, cells)
+        return self._up((own @ q1).view(-1, *queries.shape[1:]), *size)
 
     def _covered(self, queries: Float[Tensor, "C _ _"], height: int, width: int) -> Float[Tensor, "C a b"]:
         """The cells of Q that cells of Psi's grid are interpolated from; what else there is, is padding."""
@@ -184,15 +182,7 @@ class InstanceAffinity(nn.Module):
         return torch.cat([flat, encoding.to(flat.dtype).flatten(1)])
 
     def _activate(self, x: Tensor) -> Tensor:
-        match self.activation:
-            case "identity":
-                return x
-            case "elu":
-                return F.elu(x)
-            case "relu":
-                return F.relu(x)
-            case "softmax":
-                return x.softmax(0)
+        return ACTIVATIONS[self.activation](x)
 
     def _mass(self, psi: Tensor) -> Tensor | int:
         if self.normalise == "pixels":
@@ -203,12 +193,6 @@ class InstanceAffinity(nn.Module):
         return 1
 
 
-def _weights(phi: nn.Conv2d) -> tuple[Float[Tensor, "C I"], Float[Tensor, " C"]]:
+def _matrix_and_bias(phi: nn.Conv2d) -> tuple[Float[Tensor, "C I"], Float[Tensor, " C"]]:
     assert phi.bias is not None
     return phi.weight[:, :, 0, 0], phi.bias
-
-
-def _pointwise(phi: nn.Conv2d, features: Float[Tensor, "I n"]) -> Float[Tensor, "C n"]:
-    """A 1x1 convolution of one image as the matrix product that it is: several times faster on a CPU."""
-    weight, bias = _weights(phi)
-    return torch.addmm(bias[:, None], weight, features)

@@ -7,7 +7,7 @@ pass. PyTorch has no function for the transpose, and on a CPU its backward pass 
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -21,6 +21,17 @@ def transposed_upsampling(fine: Float[Tensor, "K _ _"], factor: int) -> Float[Te
     """U^T: each of (K, factor a, factor b) is shared out to the cells that it would be interpolated from."""
     shared: Tensor = _TransposedUpsampling.apply(fine, factor)
     return shared
+
+
+def upsampled_at(cells: Float[Tensor, "K a b"], factor: int, points: Int[Tensor, "R 2"]) -> Float[Tensor, "R K"]:
+    """`upsample_bilinear` at some fine cells (row, column) alone, from the nine cells around each."""
+    middle = points // factor
+    near = torch.arange(-1, 2, device=cells.device)
+    rows, columns = ((middle[:, axis, None] + near).clamp(0, cells.shape[1 + axis] - 1) for axis in (0, 1))
+    around = cells[:, rows[:, :, None], columns[:, None, :]].flatten(0, 1)  # (K R, 3, 3), the border repeated
+    fine = upsample_bilinear(around, factor).view(len(cells), len(points), 3 * factor, 3 * factor)
+    y, x = (points - (middle - 1) * factor).unbind(1)
+    return fine[:, torch.arange(len(points), device=cells.device), y, x].T
 
 
 def neighbours(factor: int) -> list[tuple[int, float]]:
