@@ -103,7 +103,7 @@ def main() -> None:
         segmenter = Segmenter(loaded.network, loaded.config, loaded.categories, {}, torch.device("cpu"))
         grid = search(segmenter, GRID_SEEDS)
         best, training = grid[0][0], loaded.metrics
-        write_grid(args.out / f"{args.name}.merger.csv", grid)
+        write_grid(args.out / f"{args.name}.heuristic.csv", grid)
         shutil.copy(args.run / "log.csv", args.out / f"{args.name}.log.csv")
     config = replace(loaded.config, heuristic=best)
     save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, {}, half=True)

@@ -45,7 +45,7 @@ def trimmed(scene: Scene) -> PanopticMap:
 
 
 VARIANTS: dict[str, Callable[[Scene], PanopticMap]] = {
-    "C1: merger": lambda scene: scene.result("heuristic"),
+    "C1: heuristic": lambda scene: scene.result("heuristic"),
     "C2: s V M": lambda scene: argmax(scene, lambda s, v, m: s * v * m),
     "V M (s = 1)": lambda scene: argmax(scene, lambda _, v, m: v * m),
     "s V, M 0 or 1": lambda scene: argmax(scene, lambda s, v, m: s * v * (m > 0.5)),

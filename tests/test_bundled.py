@@ -71,7 +71,7 @@ def test_the_papers_point_holds() -> None:
 
 
 def test_the_thresholds_of_heuristic_fusion_are_the_best_of_the_committed_grid() -> None:
-    with (FOLDER / "scenes.merger.csv").open(newline="") as file:
+    with (FOLDER / "scenes.heuristic.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 100
     best = max(rows, key=lambda row: float(row["PQ"]))

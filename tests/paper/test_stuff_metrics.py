@@ -57,7 +57,7 @@ def test_one_wrong_pixel_costs_pq_17_points_and_iou_next_to_nothing() -> None:
 
 def test_heuristic_fusion_depends_on_its_thresholds() -> None:
     """Sec. 1: "quite sensitive to the choice of hyperparameters". The grid of the bundled thresholds, 80 scenes."""
-    path = resources.files("unipan") / "checkpoints" / "scenes.merger.csv"
+    path = resources.files("unipan") / "checkpoints" / "scenes.heuristic.csv"
     pq = [float(row["PQ"]) for row in csv.DictReader(path.read_text().splitlines())]
     assert len(pq) >= 100
     assert max(pq) - min(pq) > 1
