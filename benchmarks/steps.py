@@ -3,8 +3,10 @@
 A and C have no affinity head, B and D have one; C and D have masks. A+ and C+ have the panoptic loss, on Psi, but no
 affinity head: what B and D cost beyond them is the head alone. In every round each model takes one step, so that a
 busy machine slows all of them. Medians count; the spread is that of the ratio within single rounds (quartiles). The
-first rounds only train: how many boxes a network finds decides how many channels Psi has.
+first rounds only train: how many boxes a network finds decides how many channels Psi has. `--full` takes the preset
+`cityscapes` at full width on one crop of 512 x 512 of a drawn street, from random weights.
 
+    python benchmarks/steps.py --full --rounds 5 --first 1
     python benchmarks/steps.py [--rounds 40] [--first 40] [--models A B] [--threads 1] [--json FILE]
 """
 
@@ -12,21 +14,27 @@ import argparse
 import json
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from recipes import open_sample
 
 from unipan.build import build_criterion, build_network
 from unipan.config import Config
 from unipan.datasets.loading import collate_training
+from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.transforms import TrainingTransform
+from unipan.panoptic.categories import Categories
+from unipan.presets import cityscapes
 from unipan.reproduction.ablations import MODELS, SCENE_SIZE, scenes_recipe
 from unipan.structures import ImageBatch, Target
 from unipan.training.schedule import make_optimizer, set_learning_rate
 from unipan.training.step import TrainingStep, runs_bf16
 
+FULL_CROP = 512
 PAIRS = (("A+", "B"), ("C+", "D"), ("A", "B"), ("C", "D"))
 """Without and with the affinity head; the last line compares the last two pairs."""
 
@@ -34,9 +42,12 @@ PAIRS = (("A+", "B"), ("C+", "D"), ("A", "B"), ("C", "D"))
 class Model:
     """One network in training, and the seconds of each of its steps."""
 
-    def __init__(self, config: Config, scenes: Scenes) -> None:
+    def __init__(self, config: Config, categories: Categories) -> None:
         torch.manual_seed(0)
-        network = build_network(config, scenes.categories).to(memory_format=torch.channels_last)
+        network = build_network(config, categories).to(memory_format=torch.channels_last)
+        for name, buffer in network.named_buffers():
+            if name.endswith("bn3.weight"):  # a hundred layers of random residuals would overflow
+                buffer.fill_(0.1)
         bf16 = runs_bf16(config.train.precision, torch.device("cpu"))
         self.step = TrainingStep(network, build_criterion(config), bf16).train()
         self.optimizer = make_optimizer(self.step, config.train)
@@ -54,17 +65,28 @@ class Model:
         self.seconds.append(time.perf_counter() - start)
 
 
-def batches(config: Config, scenes: Scenes, count: int) -> list[tuple[ImageBatch, list[Target]]]:
+def batches(config: Config, data: PanopticData, count: int) -> list[tuple[ImageBatch, list[Target]]]:
     """The first `count` batches, drawn before anything is timed."""
-    transform, size, found = TrainingTransform(config.data, scenes.categories), config.train.batch_size, []
+    transform, size, found = TrainingTransform(config.data, data.categories), config.train.batch_size, []
     for number in range(count):
         parts = []
         for index in range(number * size, (number + 1) * size):
             torch.manual_seed(index)
-            image, target = transform(scenes[index])
+            image, target = transform(data[index % len(data)])
             parts.append((image, f"scene {index}", target))
         found.append(collate_training(parts))
     return found
+
+
+def recipe_and_data(full: bool, rounds: int) -> tuple[Config, PanopticData]:
+    """What all models share."""
+    if not full:
+        recipe = scenes_recipe()
+        return recipe, Scenes(range(rounds * recipe.train.batch_size), size=SCENE_SIZE)
+    base = cityscapes()
+    data = replace(base.data, short_side=FULL_CROP, max_side=2 * FULL_CROP, scale=(1.0, 1.0), crop=(FULL_CROP,) * 2)
+    recipe = replace(base, data=data, train=replace(base.train, batch_size=1))
+    return recipe, open_sample(recipe, Path(), FULL_CROP, 2 * FULL_CROP)
 
 
 def ratio(found: dict[str, list[float]], one: str, other: str) -> dict[str, float]:
@@ -80,14 +102,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--first", type=int, default=40, help="rounds before those that are timed")
     parser.add_argument("--models", nargs="*", choices=[*MODELS], default=["A", "A+", "B", "C", "C+", "D"])
+    parser.add_argument("--full", action="store_true", help="cityscapes at full width, a crop of 512 x 512")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    recipe, total = scenes_recipe(), args.first + args.rounds
-    scenes = Scenes(range(total * recipe.train.batch_size), size=SCENE_SIZE)
-    seen = batches(recipe, scenes, total)
-    models = {name: Model(MODELS[name].build(recipe), scenes) for name in args.models}
+    total = args.first + args.rounds
+    recipe, data = recipe_and_data(args.full, total)
+    seen = batches(recipe, data, total)
+    models = {name: Model(MODELS[name].build(recipe), data.categories) for name in args.models}
     for number, (images, targets) in enumerate(seen):
         for model in models.values():
             model.take(number, images, targets)
@@ -103,7 +126,7 @@ def main() -> None:
             each = report["ratios"][f"{other}/{one}"] = ratio(found, one, other)
             print(f"{other}/{one} within a round: quartiles {each['low']:.2f}, {each['high']:.2f}")
             line.append(f"{other}/{one} {each['ratio']:.2f}")
-    print("\n".join(["  ".join(line[:-2]), "  ".join(line[-2:])]))
+    print("\n".join(filter(None, ["  ".join(line[:-2]), "  ".join(line[-2:])])))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ from unipan import __version__
 from unipan.config import Fusion
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
+from unipan.demo.changes import change_picture, error_picture, right_pixels
 from unipan.evaluation.bootstrap import METRICS, Intervals, bootstrap_quality, paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
@@ -43,10 +44,10 @@ DEMO_LEAD = (
     "guess: P = Ψ + AΨ, and the map is the argmax of P. No rule pastes, sorts or trims anything, and the network was "
     "trained with the same logic.",
     "Each scene below shows the boxes with one crossed pixel, what this pixel is attracted to and repelled by (the "
-    "paper’s Fig. 1e and 6), and the truth; then three fusions of the same forward pass, as in its Fig. 1 and 7. Look "
-    "at objects that are cut off by their box: the heuristic fusion can only paint inside it, and leaves void (black) "
-    "where masks and classes disagree, while the affinities carry a label across the edge. An object has the same "
-    "colour in every picture.",
+    "paper’s Fig. 1e and 6), the pixels that the affinities change, and the truth; then three fusions of the same "
+    "forward pass, as in its Fig. 1 and 7, and what is still wrong. Look at objects that are cut off by their box: the "
+    "heuristic fusion can only paint inside it, and leaves void (black) where masks and classes disagree, while the "
+    "affinities carry a label across the edge. An object has the same colour in every picture. A click enlarges one.",
 )
 SHOWN_WIDTH = 768
 """Pictures are enlarged to about this width in pixels, so that boxes and names stay sharp."""
@@ -56,11 +57,20 @@ FEWEST_MARKED_PIXELS = 12
 
 @dataclass
 class DemoRun:
-    """What has been collected over the scenes so far."""
+    """What has been collected over the scenes so far.
+
+    Attributes:
+        segmenter: the network.
+        qualities: PQ of each fusion.
+        rows: pictures of the first scenes.
+        best: how many pixels more P has right than Psi in the scene where they are most, and its pictures.
+        seconds: for networks and fusions.
+    """
 
     segmenter: Segmenter
     qualities: dict[Fusion, PanopticQuality]
     rows: list[ImageRow] = field(default_factory=list)
+    best: tuple[int, ImageRow] | None = None
     seconds: float = 0.0
 
 
@@ -95,6 +105,7 @@ def run_demo(
     scenes = Scenes(range(seed0, seed0 + count))
     for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
         _score_scene(run, sample, show=number < shown)
+    _lead_with_the_best(run, shown)
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
     note = _scores_note(run, seed0, count)
     console.print(score_table(found))
@@ -115,8 +126,25 @@ def _score_scene(run: DemoRun, sample: Sample, show: bool) -> None:
         fusion: len(run.qualities[fusion].update(sample.truth, result, sample.name).truth)
         for fusion, result in results.items()
     }
-    if show:
-        run.rows.append(scene_row(sample, scene, results, matched))
+    before, after = (right_pixels(sample.truth, results[fusion]) for fusion in ("potential", "affinity"))
+    gain = int(after.sum()) - int(before.sum())
+    best = run.best is None or gain > run.best[0]
+    if show or best:
+        row = scene_row(sample, scene, results, matched)
+        if show:
+            run.rows.append(row)
+        if best:
+            run.best = gain, row
+
+
+def _lead_with_the_best(run: DemoRun, shown: int) -> None:
+    """The scene where the affinities help most comes first, and says so; the others are the first ones drawn."""
+    if run.best is None or shown < 1:
+        return
+    gain, best = run.best
+    note = f"Of all scenes, the one in which the affinities put most pixels right: {gain:+,}. {best.note}"
+    others = [row for row in run.rows if row is not best]
+    run.rows = [replace(best, note=note), *others[: shown - 1]]
 
 
 def score_table(found: Mapping[Fusion, Intervals]) -> Table:
@@ -149,7 +177,7 @@ def _scores_note(run: DemoRun, seed0: int, count: int) -> str:
 def scene_row(
     sample: Sample, scene: Scene, results: Mapping[Fusion, PanopticResult], matched: Mapping[Fusion, int]
 ) -> ImageRow:
-    """The six pictures of one scene."""
+    """The eight pictures of one scene."""
     factor = max(1, round(SHOWN_WIDTH / sample.image.shape[1]))
     image = np.asarray(cv2.resize(sample.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
     x, y, reason = pixel_to_mark(sample.truth, scene.detections)
@@ -169,6 +197,7 @@ def scene_row(
             affinity_picture(affinity, place, image, limit),
             "red attracts, blue repels",
         ),
+        _changes(sample, results, image),
         (
             "Ground truth",
             overlay(image, resize_map(sample.truth, size), segment_colors(sample.truth)),
@@ -180,8 +209,19 @@ def scene_row(
         picture = overlay(image, resize_map(result, size), colors_like(result, sample.truth))
         detail = f"{matched[fusion]} of {len(sample.truth)} segments found, {100 * np.mean(result.ids == 0):.0f} % void"
         pictures.append((name, picture, detail))
+    errors = error_picture(sample.truth, results["affinity"], size)
+    pictures.append(("Errors of P", errors, "red missed, blue invented, amber outline"))
     images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]
     return ImageRow(f"Scene {sample.image_id:,}", images, reason)
+
+
+def _changes(
+    sample: Sample, results: Mapping[Fusion, PanopticResult], image: np.ndarray
+) -> tuple[str, np.ndarray, str]:
+    before, after = (right_pixels(sample.truth, results[fusion]) for fusion in ("potential", "affinity"))
+    repaired, spoiled = int((after & ~before).sum()), int((before & ~after).sum())
+    detail = f"{repaired:,} pixels put right (green), {spoiled:,} put wrong (red)"
+    return "From Ψ to P", change_picture(image, before, after), detail
 
 
 def _draw_detections(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> np.ndarray:

@@ -34,7 +34,7 @@ def test_the_page_and_the_table_are_made(tmp_path: Path, capsys: pytest.CaptureF
     page = run_demo(tmp_path / "demo", count=3, shown=2, segmenter=segmenter_of(tiny(scenes())))
     text = page.read_text(encoding="utf-8")
     assert len(re.findall("<article>", text)) == 2
-    assert len(re.findall("<figure>", text)) == 12
+    assert len(re.findall("<figure>", text)) == 16
     assert "3 scenes, seeds 2,000,000 to 2,000,002, never used in training" in text
     printed = capsys.readouterr().out
     assert all(
