@@ -167,9 +167,9 @@ def test_one_training_serves_models_that_the_recipe_makes_the_same(
     assert main(["reproduce", "table1", *tiny]) == 0
     told = capsys.readouterr().out
     assert "10 of 10 trainings to run" in told
-    assert "| *B printed* | B without positional encoding and added losses | " in told
-    assert "B over B printed: positional encoding and added losses, without masks | +0.0 (0.0, 0.0)" in told
-    assert not list((tmp_path / "records").glob("*printed*"))
+    assert "| *B plain* | B without positional encoding and added losses | " in told
+    assert "B over B plain: positional encoding and added losses, without masks | +0.0 (0.0, 0.0)" in told
+    assert not list((tmp_path / "records").glob("*plain*"))
 
 
 def test_another_weight_of_the_loss_is_another_model_where_there_is_that_loss(tmp_path: Path) -> None:
