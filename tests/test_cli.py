@@ -174,7 +174,7 @@ def test_predict_and_pq_equal_evaluate(fusion: str, folder: Path, tmp_path: Path
     assert one["official"] == other["official"]
     assert one["strict"] == other["strict"]
     assert sum(each["tp"] + each["fp"] for each in one["official"]["per_class"].values()) > 0
-    assert set(one) == {"official", "strict", "ap", "iou", "thing_stuff"}
+    assert set(one) == {"official", "strict", "ap", "iou", "thing_stuff", "separation", "trim_stuff"}
     assert set(one["official"]) == {"All", "Things", "Stuff", "per_class"}
     assert set(one["official"]["All"]) == {"pq", "sq", "rq", "n"}
 
