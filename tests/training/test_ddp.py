@@ -100,6 +100,7 @@ def test_the_command_under_torchrun_leaves_one_run(ranks: list[dict[str, Any]], 
 
 EXACT = 1e-5
 LATE = ("mask", "panoptic", "potential")
+"""Terms whose count is known only after the forward pass: under accumulation, means of means."""
 ALONE = """
 import sys
 from pathlib import Path
@@ -111,7 +112,6 @@ fabric = launch("cpu")
 for name in names:
     torch.save(step_of(fabric, Path(folder), name, cases()[name]), Path(folder, f"{name}.pt"))
 """
-"""Terms whose count is known only after the forward pass: under accumulation, means of means."""
 
 
 def test_two_processes_give_the_losses_and_gradients_of_one(

@@ -28,6 +28,7 @@ _BOUNDS = np.array([32**2, 96**2])
 
 
 _CELLS = 12  # of a class: 3 sizes, each with IoU sum, TP, FP, FN
+_AT_ONCE = 512  # images whose counts are written out with all zeros: memory does not grow with the dataset
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,11 @@ class PanopticQuality:
     @property
     def per_image(self) -> Float64[np.ndarray, "I L 4"]:
         """IoU sum, TP, FP, FN per image (in the order of `names`) and class, by the strict rules."""
-        return self._dense([self.counts[name] for name in self.names])
+        listed = [self.counts[name] for name in self.names]
+        found = np.empty((len(listed), len(self.categories), 4))
+        for start in range(0, len(listed), _AT_ONCE):
+            found[start : start + _AT_ONCE] = self._dense(listed[start : start + _AT_ONCE])
+        return found
 
     def compute(self) -> PanopticScores:
         """Strict PQ, SQ, RQ over all images counted so far."""
@@ -228,10 +233,15 @@ class PanopticQuality:
 
     def _scores(self, counts: Collection[ImageCounts], size: int | None = None) -> PanopticScores:
         """Over all images; by one of SIZES, or by all."""
-        dense = self._dense(counts, size)
-        sums = dense.sum(axis=0)
+        listed, sums = list(counts), np.zeros((len(self.categories), 4))
+        found: list[list[Float64[np.ndarray, " N"]]] = [[] for _ in self.categories]
+        for start in range(0, len(listed), _AT_ONCE):
+            dense = self._dense(listed[start : start + _AT_ONCE], size)
+            sums += dense.sum(axis=0)
+            for parts, column in zip(found, dense[..., 0].T, strict=True):
+                parts.append(column[column != 0])
         # fsum rounds once, so the parts of a merge may come in any order and give the same bits. Counts never round.
-        sums[:, 0] = [math.fsum(column[column != 0].tolist()) for column in dense[..., 0].T]
+        sums[:, 0] = [math.fsum(np.concatenate(parts).tolist()) if parts else 0.0 for parts in found]
         return PanopticScores.of(self.categories, sums)
 
     def _dense(self, counts: Collection[ImageCounts], size: int | None = None) -> Float64[np.ndarray, "I L 4"]:
