@@ -196,11 +196,12 @@ def test_low_scores_are_dropped_in_training_too() -> None:
 
 
 def test_a_small_image_in_much_padding_does_not_change_the_pooling() -> None:
-    """RoIAlign infers its strides once, at the first image, from the sizes that it is told."""
+    """torchvision's RoIAlign infers its strides at the first image that it sees, unless it is told."""
     used, fresh = head_of().eval(), head_of().eval()
     small = ImageBatch(torch.rand(1, 3, 32, 32), [(5, 3)], ["small"])
     with torch.no_grad():
         used(features_of(size=(32, 32)), small)
+        used(features_of(size=(33, 33)), ImageBatch(torch.rand(1, 3, 33, 33), [(33, 33)], ["odd"]))
         assert used.roi.box_roi_pool.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
         assert same(used(features_of(), image_batch())[0][0], fresh(features_of(), image_batch())[0][0])
 

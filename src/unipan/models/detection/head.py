@@ -153,7 +153,7 @@ class DetectionHead(nn.Module):
         return losses
 
     def _box_head(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        pooled = self.roi.box_roi_pool(features, boxes, padded_sizes(features, len(boxes)))
+        pooled = self.roi.box_roi_pool(features, boxes, [])
         logits, deltas = self.roi.box_predictor(self.roi.box_head(pooled))
         return logits, deltas
 
@@ -172,16 +172,7 @@ class DetectionHead(nn.Module):
 
         It runs on zero boxes as well, so that every parameter gets a gradient, which distributed training needs.
         """
-        pooled = pool(features, boxes, padded_sizes(features, len(boxes)))
+        pooled = pool(features, boxes, [])
         logits, index = self.mask_predictor(self.mask_head(pooled)), torch.cat(classes)
         chosen = logits[torch.arange(len(index), device=index.device), index]
         return list(torch.split(chosen, [len(b) for b in boxes]))
-
-
-def padded_sizes(features: dict[str, Tensor], count: int) -> list[tuple[int, int]]:
-    """The size of the padded input, once per image: torchvision's RoIAlign infers the strides of the levels from it.
-
-    From the sizes of the images themselves it would infer wrong strides where much is padded.
-    """
-    height, width = features["p2"].shape[-2:]
-    return [(4 * height, 4 * width)] * count

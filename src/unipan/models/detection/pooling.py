@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops.poolers import initLevelMapper
 
 from unipan.models.parts import LEVELS
 
@@ -57,5 +58,10 @@ def region_pool(size: int, *, sampling_ratio: int, canonical: int, aligned: bool
     """RoIAlign to `size` cells: torchvision's, or the corrected one; the arguments are those of `AlignedRoIPool`."""
     if aligned:
         return AlignedRoIPool(size, sampling_ratio=sampling_ratio, canonical=canonical)
-    pool: nn.Module = MultiScaleRoIAlign(list(LEVELS), size, sampling_ratio, canonical_scale=canonical)
-    return pool
+    pool = MultiScaleRoIAlign(list(LEVELS), size, sampling_ratio, canonical_scale=canonical)
+    # Otherwise it would infer the strides of the levels from the first image that it sees, and keep them.
+    last = FIRST_LEVEL + len(LEVELS) - 1
+    pool.scales = [2.0**-level for level in range(FIRST_LEVEL, last + 1)]
+    pool.map_levels = initLevelMapper(FIRST_LEVEL, last, canonical, CANONICAL_LEVEL)
+    found: nn.Module = pool
+    return found
