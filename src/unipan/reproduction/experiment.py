@@ -12,6 +12,7 @@ import torch
 from unipan.analysis.ceiling import ceiling
 from unipan.analysis.evaluate import AP_DETECTIONS, count_detections, semantic_map
 from unipan.analysis.heuristic_search import search_thresholds
+from unipan.analysis.separation import Separation
 from unipan.build import build_network
 from unipan.config import Config, HeuristicConfig
 from unipan.evaluation.average_precision import AveragePrecision
@@ -100,6 +101,7 @@ def score(
         ap=found.precision.compute(),
         tuned=None if thresholds is None else asdict(thresholds),
         ceiling={group.lower(): round(q.pq, 4) for group in GROUPS if (q := top[group]) is not None},
+        separation=found.separation.to_json(),
     )
 
 
@@ -124,6 +126,7 @@ class FusionScores:
         self._trimmed = {name: Scored.of(categories) for name in self._fusions}
         self.semantic = SemanticIoU(categories)
         self.precision = AveragePrecision(categories, AP_DETECTIONS)
+        self.separation = Separation()
         self.sides: list[list[int]] = []
         self.names: list[str] = []
 
@@ -141,6 +144,7 @@ class FusionScores:
         sides = thing_stuff_counts(self.semantic.confusion - before, self.segmenter.categories)
         self.sides.append(sides.reshape(-1).tolist())
         count_detections(self.precision, scene, sample.truth, sample.name)
+        self.separation.update(scene, sample.truth)
         self.names.append(sample.name)
 
     def to_json(self) -> dict[str, dict[str, Any]]:

@@ -48,6 +48,8 @@ class ExperimentRecord:
         ap: of boxes and masks; None without faster-coco-eval.
         tuned: the tuned thresholds of the heuristic fusion; None without masks.
         ceiling: PQ of a perfect P on this grid.
+        separation: how well affinities tell objects apart, as `analysis.separation` has it; None without them, and in
+            older records.
     """
 
     model: str
@@ -63,6 +65,7 @@ class ExperimentRecord:
     ap: dict[str, float | None] | None
     tuned: dict[str, float] | None
     ceiling: dict[str, float]
+    separation: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
