@@ -81,6 +81,18 @@ def finetune() -> Config:
     )
 
 
+def equation_4(height: int, width: int) -> AffinityConfig:
+    """The paper's form of Eq. 4: a 1x1 convolution followed by an activation, and nothing is divided.
+
+    The paper does not name the activation. The sum over an image's cells trains if it starts as a mean
+    (docs/design_choices.md).
+
+    Args:
+        height, width: of the images or crops, in pixels; d = 4.
+    """
+    return AffinityConfig(activation="relu", normalise="none", initial_cells=(height // 4) * (width // 4))
+
+
 def cityscapes() -> Config:
     """The paper on Cityscapes (Tables 1, 2, 4): ResNet-50, masks, 32 crops of 512 x 1024, variant B."""
     return Config(
@@ -88,6 +100,7 @@ def cityscapes() -> Config:
         # Fields that are not listed here keep Config's defaults, which are the paper's numbers.
         decoder=DecoderConfig(layers=2),
         potential=PotentialConfig("B"),
+        affinity=equation_4(512, 1024),
         loss=LossConfig(detection=0.25, semantic=1.0, panoptic=1.0, semantic_kind="lovasz"),
         inference=InferenceConfig(score_threshold=0.5),
         heuristic=HeuristicConfig(min_stuff_area=2048 / (1024 * 2048)),
@@ -119,6 +132,7 @@ def coco() -> Config:
         name="coco",
         decoder=DecoderConfig(layers=3),
         potential=PotentialConfig("C"),
+        affinity=equation_4(800, 1333),
         loss=LossConfig(detection=1.0, semantic=0.2, panoptic=0.1, semantic_kind="cross_entropy"),
         inference=InferenceConfig(score_threshold=0.75),
         data=DataConfig(short_side=800, max_side=1333, pad=True),

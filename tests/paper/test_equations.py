@@ -14,10 +14,12 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from tests.tiny import HEIGHT, WIDTH, S, T, potential_of, random_detections, square_target, target
+from unipan.build import build_affinity
 from unipan.config import AffinityConfig
 from unipan.models.affinity import Activation, InstanceAffinity, Normalisation
 from unipan.models.matching import channel_labels, match
 from unipan.panoptic.maps import VOID
+from unipan.presets import PUBLISHED
 from unipan.structures import Detections
 
 ALLOWED = []
@@ -232,7 +234,21 @@ def test_every_channel_is_revised_by_itself(normalise: Normalisation) -> None:
 
 @pytest.mark.parametrize("normalise", ["none", "pixels", "softmax"])
 def test_p_is_linear_in_psi(normalise: Normalisation) -> None:
-    head = affinity(normalise=normalise)
+    check_linearity(affinity(normalise=normalise))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_recipes_obey_eq_4(name: str) -> None:
+    """An activation after the 1x1 convolution, linear in Psi, nothing divided, no positional encoding."""
+    config = PUBLISHED[name]()
+    assert config.affinity.activation != "identity"
+    assert (config.affinity.positional_encoding, config.affinity.rope) == (0, 0)
+    head = build_affinity(replace(config, affinity=replace(config.affinity, channels=8)))
+    assert head is not None
+    check_linearity(head.double())
+
+
+def check_linearity(head: InstanceAffinity) -> None:
     psi, q = psi_and_q()
     other = torch.rand_like(psi)
     torch.testing.assert_close(head(2 * psi + 3 * other, q), 2 * head(psi, q) + 3 * head(other, q))
