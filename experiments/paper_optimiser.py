@@ -3,7 +3,7 @@
 SGD with steps, warm-up from a third, loss weights 0.25, 1, 1, Lovasz softmax and hinge, no EMA, frozen batch norm.
 Models A to D without what is ours (*plain*), and variants of B that look for the reason why the AP of its boxes falls
 here and rises in the paper: `s without gradient` detaches the scores in Psi, so that the panoptic loss does not teach
-the box head; `detection x 4` gives the detection losses the weight 1. `eq4` has Eq. 4 without a division, with ReLU
+the box head; `detection x 4` gives the detection losses the weight 1. `eq4` has Eq. 4 without a division, with GELU
 and started small (see eq4_forms.py), under this optimiser. Scored on the validation scenes; a record each.
 
     python experiments/paper_optimiser.py --models A B C D --seeds 0
@@ -58,7 +58,7 @@ def config_of(name: str, seed: int, iterations: int, lr: float) -> Config:
     """The paper's recipe at the size of the ablations."""
     base = plain(MODELS[MODEL_OF[name]].build(scenes_recipe()))
     if name.endswith("eq4"):
-        affinity = replace(base.affinity, activation="relu", normalise="none", initial_cells=CELLS)
+        affinity = replace(base.affinity, activation="gelu", normalise="none", initial_cells=CELLS)
         base = replace(base, affinity=affinity)
     detection = 1.0 if name.endswith("x 4") else 0.25
     return replace(

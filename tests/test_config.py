@@ -28,7 +28,7 @@ def test_masks_have_an_even_number_of_cells(size: int) -> None:
         DetectionConfig(mask_size=size)
 
 
-@pytest.mark.parametrize("activation", ["identity", "elu"])
+@pytest.mark.parametrize("activation", ["identity", "elu", "gelu"])
 def test_log_p_needs_p_above_zero(activation: str) -> None:
     with pytest.raises(ValueError, match="use activation relu or softmax"):
         AffinityConfig(activation=activation, loss="log")  # type: ignore[arg-type]
@@ -37,13 +37,13 @@ def test_log_p_needs_p_above_zero(activation: str) -> None:
 
 
 def test_softmax_over_the_pixels_replaces_phi1s_activation() -> None:
-    with pytest.raises(ValueError, match="use activation softmax, elu or identity"):
+    with pytest.raises(ValueError, match="use activation softmax, elu, gelu or identity"):
         AffinityConfig(activation="relu", normalise="softmax")
 
 
 @pytest.mark.parametrize("other", [{"positional_encoding": 2}, {"activation": "relu"}, {"normalise": "softmax"}])
 def test_a_rotary_code_turns_signed_features_and_is_the_only_code(other: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="rope needs positional_encoding=0, activation identity or elu"):
+    with pytest.raises(ValueError, match="rope needs positional_encoding=0, activation identity, elu or gelu"):
         AffinityConfig(rope=2, **other)
     AffinityConfig(rope=2, activation="elu")
 

@@ -135,7 +135,7 @@ class AffinityConfig:
     """Use the affinity head. Without it, P is Psi (models A and C in the paper)."""
     channels: int = 128
     """C, the width of Q (128 in the paper)."""
-    activation: Literal["identity", "elu", "relu", "softmax"] = "identity"
+    activation: Literal["identity", "elu", "gelu", "relu", "softmax"] = "identity"
     """Activation after phi0 and phi1, which the paper does not name. softmax is over the channels. (ours)"""
     normalise: Literal["none", "pixels", "segment", "softmax"] = "segment"
     """Normalisation of phi1(Q)^T Psi: none (the paper's text), by the number of pixels, by the mass of each channel of
@@ -155,7 +155,7 @@ class AffinityConfig:
     """Cross entropy on P as logits, or on log P, which needs P >= 0."""
 
     def __post_init__(self) -> None:
-        if self.loss == "log" and self.activation in ("identity", "elu"):
+        if self.loss == "log" and self.activation in ("identity", "elu", "gelu"):
             raise ValueError(
                 f"affinity: loss=log needs P >= 0, but activation={self.activation} is signed; "
                 "use activation relu or softmax, or loss=logits"
@@ -163,13 +163,13 @@ class AffinityConfig:
         if self.normalise == "softmax" and self.activation == "relu":
             raise ValueError(
                 "affinity: normalise=softmax replaces phi1's activation, so activation=relu would act on phi0 "
-                "alone; use activation softmax, elu or identity"
+                "alone; use activation softmax, elu, gelu or identity"
             )
         if self.rope and (
             self.activation in ("relu", "softmax") or self.normalise == "softmax" or self.positional_encoding
         ):
             raise ValueError(
-                "affinity: rope needs positional_encoding=0, activation identity or elu, and no normalise=softmax"
+                "affinity: rope needs positional_encoding=0, activation identity, elu or gelu, and no normalise=softmax"
             )
 
 

@@ -84,13 +84,13 @@ def finetune() -> Config:
 def equation_4(height: int, width: int) -> AffinityConfig:
     """The paper's form of Eq. 4: a 1x1 convolution followed by an activation, and nothing is divided.
 
-    The paper does not name the activation. The sum over an image's cells trains if it starts as a mean
-    (docs/design_choices.md).
+    The paper does not name the activation. The sum over an image's cells trains if it starts as a mean, with GELU; the
+    channels of a ReLU die (docs/design_choices.md).
 
     Args:
         height, width: of the images or crops, in pixels; d = 4.
     """
-    return AffinityConfig(activation="relu", normalise="none", initial_cells=(height // 4) * (width // 4))
+    return AffinityConfig(activation="gelu", normalise="none", initial_cells=(height // 4) * (width // 4))
 
 
 def cityscapes() -> Config:

@@ -168,7 +168,13 @@ def naive_matrix(head: InstanceAffinity, queries: Tensor) -> Tensor:
     """The n x n affinities, one pair of pixels after the other."""
 
     def act(x: Tensor) -> Tensor:
-        kinds = {"identity": lambda v: v, "elu": F.elu, "relu": F.relu, "softmax": lambda v: v.softmax(0)}
+        kinds = {
+            "identity": lambda v: v,
+            "elu": F.elu,
+            "gelu": F.gelu,
+            "relu": F.relu,
+            "softmax": lambda v: v.softmax(0),
+        }
         return kinds[head.activation](x)
 
     pixels = list(queries.flatten(1).T)

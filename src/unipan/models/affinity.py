@@ -19,10 +19,11 @@ from torch.nn import functional as F
 from unipan.ops.positional_encoding import ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
 from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear, upsampled_at
 
-Activation = Literal["identity", "elu", "relu", "softmax"]
+Activation = Literal["identity", "elu", "gelu", "relu", "softmax"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "elu": F.elu,
+    "gelu": F.gelu,
     "relu": F.relu,
     "softmax": lambda x: x.softmax(0),
 }
