@@ -112,7 +112,7 @@ class PanopticNetwork(nn.Module):
 def crop(v: Float[Tensor, "L h w"], size: tuple[int, int], stride: int) -> Float[Tensor, "L _ _"]:
     """The cells that an image of this size covers.
 
-    Psi and P exclude padding, so that it does not enter the sum over pixels phi1(Q)^T Psi. (It still enters GroupNorm
-    and squeeze-and-excite, as the mean colour.)
+    Psi and P exclude padding, so that it does not enter the sum over pixels phi1(Q)^T Psi. (It still is
+    what lies below and beside the image, which matters to a network that was trained without it: see `DataConfig.pad`.)
     """
     return v[:, : -(-size[0] // stride), : -(-size[1] // stride)]
