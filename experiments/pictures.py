@@ -15,7 +15,7 @@ import torch
 
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.scenes.generator import Scenes
-from unipan.demo.run import SHOWN_FUSIONS, pixel_to_mark, scene_row
+from unipan.demo.run import SHOWN_FUSIONS, pixel_to_mark, scene_pictures
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import Sample
 from unipan.visualization.flat import color_map
@@ -30,9 +30,9 @@ def row(scene: Scene, sample: Sample, with_image: bool) -> np.ndarray:
     """Scenes: boxes, affinities, heuristic fusion, argmax of P. Real data: truth, argmax of P, affinities."""
     if with_image:
         results = {fusion: scene.result(fusion) for fusion in SHOWN_FUSIONS}
-        panels = scene_row(sample, scene, results, dict.fromkeys(SHOWN_FUSIONS, 0)).panels
-        boxes, affinities, _, heuristic, _, ours = (panel.picture for panel in panels)
-        return side_by_side([fit(picture, smooth=True) for picture in (boxes, affinities, heuristic, ours)])
+        pictures = scene_pictures(sample, scene, results)
+        names = ("Image and boxes", "Affinities of the crossed pixel", "Heuristic fusion", "Argmax of P")
+        return side_by_side([fit(pictures[name][0], smooth=True) for name in names])
     truth = sample.truth
     x, y, _ = pixel_to_mark(truth, scene.detections)
     affinity = scene.affinity(x, y)

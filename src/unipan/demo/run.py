@@ -177,51 +177,55 @@ def _scores_note(run: DemoRun, seed0: int, count: int) -> str:
 def scene_row(
     sample: Sample, scene: Scene, results: Mapping[Fusion, PanopticResult], matched: Mapping[Fusion, int]
 ) -> ImageRow:
-    """The eight pictures of one scene."""
+    """The eight pictures of one scene, with a sentence on the crossed pixel."""
+    details = {}
+    for fusion, (name, _) in SHOWN_FUSIONS.items():
+        void = 100 * np.mean(results[fusion].ids == 0)
+        details[name] = f"{matched[fusion]} of {len(sample.truth)} segments found, {void:.0f} % void"
+    images = [
+        CaptionedImage(name, data_uri(picture), details.get(name, detail))
+        for name, (picture, detail) in scene_pictures(sample, scene, results).items()
+    ]
+    return ImageRow(f"Scene {sample.image_id:,}", images, pixel_to_mark(sample.truth, scene.detections)[2])
+
+
+def scene_pictures(
+    sample: Sample, scene: Scene, results: Mapping[Fusion, PanopticResult]
+) -> dict[str, tuple[np.ndarray, str]]:
+    """The pictures of a scene and what they show, by name and in their order on the page."""
     factor = max(1, round(SHOWN_WIDTH / sample.image.shape[1]))
     image = np.asarray(cv2.resize(sample.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
-    x, y, reason = pixel_to_mark(sample.truth, scene.detections)
+    x, y, _ = pixel_to_mark(sample.truth, scene.detections)
     place = (x * factor + factor // 2, y * factor + factor // 2)
     affinity = np.asarray(cv2.resize(scene.affinity(x, y), (image.shape[1], image.shape[0])), np.float32)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(affinity), 0.995))
     size = image.shape[:2]
-    pictures = [
-        (
-            "Image and boxes",
-            mark(_draw_detections(image, scene.detections, scene, factor), *place),
-            "the cross marks one pixel",
-        ),
-        (
-            "Affinities of the crossed pixel",
+    boxes = mark(_draw_detections(image, scene.detections, scene, factor), *place)
+    truth = overlay(image, resize_map(sample.truth, size), segment_colors(sample.truth))
+    maps = {
+        name: (overlay(image, resize_map(results[fusion], size), colors_like(results[fusion], sample.truth)), "")
+        for fusion, (name, _) in SHOWN_FUSIONS.items()
+    }
+    errors = error_picture(sample.truth, results["affinity"], size)
+    return {
+        "Image and boxes": (boxes, "the cross marks one pixel"),
+        "Affinities of the crossed pixel": (
             affinity_picture(affinity, place, image, limit),
             "red attracts, blue repels",
         ),
-        _changes(sample, results, image),
-        (
-            "Ground truth",
-            overlay(image, resize_map(sample.truth, size), segment_colors(sample.truth)),
-            f"{len(sample.truth)} segments",
-        ),
-    ]
-    for fusion, (name, _) in SHOWN_FUSIONS.items():
-        result = results[fusion]
-        picture = overlay(image, resize_map(result, size), colors_like(result, sample.truth))
-        detail = f"{matched[fusion]} of {len(sample.truth)} segments found, {100 * np.mean(result.ids == 0):.0f} % void"
-        pictures.append((name, picture, detail))
-    errors = error_picture(sample.truth, results["affinity"], size)
-    pictures.append(("Errors of P", errors, "red missed, blue invented, amber outline"))
-    images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]
-    return ImageRow(f"Scene {sample.image_id:,}", images, reason)
+        "From Ψ to P": _changes(sample, results, image),
+        "Ground truth": (truth, f"{len(sample.truth)} segments"),
+        **maps,
+        "Errors of P": (errors, "red missed, blue invented, amber outline"),
+    }
 
 
-def _changes(
-    sample: Sample, results: Mapping[Fusion, PanopticResult], image: np.ndarray
-) -> tuple[str, np.ndarray, str]:
+def _changes(sample: Sample, results: Mapping[Fusion, PanopticResult], image: np.ndarray) -> tuple[np.ndarray, str]:
     before, after = (right_pixels(sample.truth, results[fusion]) for fusion in ("potential", "affinity"))
     repaired, spoiled = int((after & ~before).sum()), int((before & ~after).sum())
     detail = f"{repaired:,} pixels put right (green), {spoiled:,} put wrong (red)"
-    return "From Ψ to P", change_picture(image, before, after), detail
+    return change_picture(image, before, after), detail
 
 
 def _draw_detections(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> np.ndarray:
