@@ -2,7 +2,8 @@
 
 Model B on scenes without what is ours (*plain*: no positional encoding, no loss on Psi), one training per form and
 seed. `none` is Eq. 4 as the paper writes it. With PyTorch's initial weights the sum over n cells then starts hundreds
-of times as large as Psi; `small` divides both phi by the square root of n at the start. `segment` is not the paper's:
+of times as large as Psi; `small` divides both phi by the square root of n at the start, `pixels` the sum by n, always.
+The latter is linear in Psi as well, and a part of phi for images of one size. `segment` is not the paper's:
 it divides by each channel's mass, in which the score cancels; `score` puts it back; `stopped` gives Psi no gradient
 through the affinities. Scored on the validation scenes, so that those of the tables stay unseen; a record per training.
 
@@ -18,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unipan.config import Config
 from unipan.datasets.scenes.generator import Scenes
@@ -37,13 +37,6 @@ from unipan.training.session import build
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = SCENE_SIZE[0] * SCENE_SIZE[1] // 4
 """n: cells of Psi at d = 2."""
-
-
-class GeluAffinity(InstanceAffinity):
-    """GELU after phi0 and phi1."""
-
-    def _activate(self, x: Tensor) -> Tensor:
-        return F.gelu(x)
 
 
 class StoppedAffinity(InstanceAffinity):
@@ -88,12 +81,6 @@ def small(network: PanopticNetwork) -> None:
                 weight.mul_(CELLS**-0.5)
 
 
-def gelu(network: PanopticNetwork) -> None:
-    """Started small, with GELU."""
-    small(network)
-    network.affinity.__class__ = GeluAffinity  # type: ignore[union-attr]
-
-
 def stopped(network: PanopticNetwork) -> None:
     """See StoppedAffinity."""
     network.affinity.__class__ = StoppedAffinity  # type: ignore[union-attr]
@@ -126,7 +113,10 @@ FORMS = {
     "none, identity, small": Form({"normalise": "none"}, small),
     "none, elu, small": Form({"normalise": "none", "activation": "elu"}, small),
     "none, relu, small": Form({"normalise": "none", "activation": "relu"}, small),
-    "none, gelu, small": Form({"normalise": "none", "activation": "elu"}, gelu),
+    "none, gelu, small": Form({"normalise": "none", "activation": "gelu"}, small),
+    "pixels, gelu": Form({"normalise": "pixels", "activation": "gelu"}),
+    "pixels, elu": Form({"normalise": "pixels", "activation": "elu"}),
+    "pixels, relu": Form({"normalise": "pixels", "activation": "relu"}),
     "segment, identity, score": Form({}, with_score),
     "segment, identity, stopped": Form({}, stopped),
     "segment, elu": Form({"activation": "elu"}),
