@@ -3,8 +3,9 @@
 SGD with steps, warm-up from a third, loss weights 0.25, 1, 1, Lovasz softmax and hinge, no EMA, frozen batch norm.
 Models A to D without what is ours (*plain*), and variants of B that look for the reason why the AP of its boxes falls
 here and rises in the paper: `s without gradient` detaches the scores in Psi, so that the panoptic loss does not teach
-the box head; `detection x 4` gives the detection losses the weight 1. `eq4` has Eq. 4 without a division, with GELU
-and started small (see eq4_forms.py), under this optimiser. Scored on the validation scenes; a record each.
+the box head; `detection x 4` gives the detection losses the weight 1. `none` and `pixels` have GELU, and nothing
+divided but phi started small, or the sum divided by the number of pixels (see eq4_forms.py). Scored on the validation
+scenes; a record each.
 
     python experiments/paper_optimiser.py --models A B C D --seeds 0
     python experiments/paper_optimiser.py --table
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from eq4_forms import small
 from torch import Tensor
 
 from unipan.build import build_network
@@ -31,7 +33,6 @@ from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import open_experiment
 from unipan.structures import Detections
 
-CELLS = SCENE_SIZE[0] * SCENE_SIZE[1] // 4
 ROOT = Path(__file__).resolve().parents[1]
 MODEL_OF = {
     "A": "A",
@@ -41,8 +42,8 @@ MODEL_OF = {
     "B s without gradient": "B",
     "B detection x 4": "B",
     "A detection x 4": "A",
-    "B eq4": "B",
-    "D eq4": "D",
+    "B none": "B",
+    "B pixels": "B",
 }
 
 
@@ -57,8 +58,9 @@ class StoppedScores(DynamicPotential):
 def config_of(name: str, seed: int, iterations: int, lr: float) -> Config:
     """The paper's recipe at the size of the ablations."""
     base = plain(MODELS[MODEL_OF[name]].build(scenes_recipe()))
-    if name.endswith("eq4"):
-        affinity = replace(base.affinity, activation="gelu", normalise="none", initial_cells=CELLS)
+    if name.endswith(("none", "pixels")):
+        normalise = name.partition(" ")[2]
+        affinity = replace(base.affinity, activation="gelu", normalise=normalise)  # type: ignore[arg-type]
         base = replace(base, affinity=affinity)
     detection = 1.0 if name.endswith("x 4") else 0.25
     return replace(
@@ -90,6 +92,8 @@ def train(name: str, seed: int, iterations: int, lr: float, runs: Path) -> Exper
     def initial() -> PanopticNetwork:
         network = build_network(config, data.train.categories)
         network.backbone.resnet.load_state_dict(load_checkpoint("scenes").network.backbone.resnet.state_dict(), False)
+        if name.endswith("none"):
+            small(network)
         if "without gradient" in name:
             network.potential.__class__ = StoppedScores
         return network

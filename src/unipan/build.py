@@ -150,7 +150,6 @@ def build_affinity(config: Config) -> InstanceAffinity | None:
         positional_encoding=affinity.positional_encoding,
         rope=affinity.rope,
         upsampling=P2_STRIDE // config.decoder.stride,
-        initial_cells=affinity.initial_cells,
     )
 
 

@@ -140,9 +140,6 @@ class AffinityConfig:
     normalise: Literal["none", "pixels", "segment", "softmax"] = "segment"
     """Normalisation of phi1(Q)^T Psi: none (the paper's text), by the number of pixels, by the mass of each channel of
     Psi (segment), or by making phi1 a softmax over the pixels (the paper's reference [23]). (ours)"""
-    initial_cells: int = 0
-    """phi0 and phi1 start divided by the square root of this number of cells, so that a sum over the image (normalise
-    none) starts as a mean; 0 leaves PyTorch's initial weights. (ours)"""
     temperature: float = 10.0
     """Initial value of a learned factor on P before the softmax of the loss; 0 for none. (ours)"""
     positional_encoding: int = 0

@@ -81,16 +81,13 @@ def finetune() -> Config:
     )
 
 
-def equation_4(height: int, width: int) -> AffinityConfig:
-    """The paper's form of Eq. 4: a 1x1 convolution followed by an activation, and nothing is divided.
+def equation_4() -> AffinityConfig:
+    """Eq. 4 as the paper describes it: a 1x1 convolution followed by an activation, and linear in Psi.
 
-    The paper does not name the activation. The sum over an image's cells trains if it starts as a mean, with GELU; the
-    channels of a ReLU die (docs/design_choices.md).
-
-    Args:
-        height, width: of the images or crops, in pixels; d = 4.
+    The paper does not name the activation; with a ReLU the affinities die. Nor does it say how a sum over tens of
+    thousands of cells is kept in bounds; here it is a mean (docs/design_choices.md).
     """
-    return AffinityConfig(activation="gelu", normalise="none", initial_cells=(height // 4) * (width // 4))
+    return AffinityConfig(activation="gelu", normalise="pixels")
 
 
 def cityscapes() -> Config:
@@ -100,7 +97,7 @@ def cityscapes() -> Config:
         # Fields that are not listed here keep Config's defaults, which are the paper's numbers.
         decoder=DecoderConfig(layers=2),
         potential=PotentialConfig("B"),
-        affinity=equation_4(512, 1024),
+        affinity=equation_4(),
         loss=LossConfig(detection=0.25, semantic=1.0, panoptic=1.0, semantic_kind="lovasz"),
         inference=InferenceConfig(score_threshold=0.5),
         heuristic=HeuristicConfig(min_stuff_area=2048 / (1024 * 2048)),
@@ -132,7 +129,7 @@ def coco() -> Config:
         name="coco",
         decoder=DecoderConfig(layers=3),
         potential=PotentialConfig("C"),
-        affinity=equation_4(800, 1333),
+        affinity=equation_4(),
         loss=LossConfig(detection=1.0, semantic=0.2, panoptic=0.1, semantic_kind="cross_entropy"),
         inference=InferenceConfig(score_threshold=0.75),
         data=DataConfig(short_side=800, max_side=1333, pad=True),

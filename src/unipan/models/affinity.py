@@ -49,8 +49,6 @@ class InstanceAffinity(nn.Module):
             on the offset between two cells. Being relative, it also holds on images larger than the training crops.
             0 in the paper. (ours)
         upsampling: how many times finer Psi's grid is than Q's.
-        initial_cells: phi0 and phi1 start divided by the square root of this number, which makes A Psi start as a mean
-            over so many cells of Psi, not as a sum. 0 leaves PyTorch's initial weights. (ours)
 
     Raises:
         ValueError: too few channels for the wavelengths of RoPE.
@@ -66,7 +64,6 @@ class InstanceAffinity(nn.Module):
         positional_encoding: int = 0,
         rope: int = 0,
         upsampling: int = 1,
-        initial_cells: int = 0,
     ) -> None:
         super().__init__()
         if ROPE_CHANNELS * rope > channels:
@@ -77,10 +74,6 @@ class InstanceAffinity(nn.Module):
         self.extractor = extractor
         self.phi0 = nn.Conv2d(channels + 4 * positional_encoding, channels, 1)
         self.phi1 = nn.Conv2d(channels + 4 * positional_encoding, channels, 1)
-        if initial_cells:
-            with torch.no_grad():
-                for weight in (*self.phi0.parameters(), *self.phi1.parameters()):
-                    weight.mul_(initial_cells**-0.5)
         self.positional_encoding = positional_encoding
         self.rope = rope
         self.activation = activation
