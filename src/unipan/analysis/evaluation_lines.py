@@ -32,10 +32,10 @@ def _separation(scores: dict[str, Any]) -> list[str]:
     """How well affinities tell objects apart, as one line below the table; none without an affinity head."""
     if scores["separation"] is None:
         return []
-    words = {"all": "from all other pixels", "class": "from other things of its class"}
+    words = {"all": "from all others", "class": "from other things of its class"}
     parts = []
     for against, found in scores["separation"].items():
         if found["affinity"] is not None:
             ranked = ", ".join(f"{found[name]:.2f} by {name}" for name in ("affinity", "V", "nearness"))
             parts.append(f"{words[against]} {ranked}")
-    return [f"a thing's pixels told (AUC; chance is 0.50) {'; '.join(parts)}"] if parts else []
+    return [f"AUC of telling a thing's pixels (chance is 0.50) {'; '.join(parts)}"] if parts else []
