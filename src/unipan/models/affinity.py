@@ -107,12 +107,15 @@ class InstanceAffinity(nn.Module):
     ) -> Float[Tensor, "K n"]:
         """phi0(Q) (phi1(Q)^T Psi) where both phi are linear: Q meets Psi first, so phi0(Q) and phi1(Q) are not built.
 
-        The same in exact arithmetic; only the C x K sums meet the weights.
+        The same in exact arithmetic; only the C x K sums meet the weights. They cancel in phi0's gradient, so they have
+        64 bits where the device has them.
         """
-        (w0, b0), (w1, b1) = _matrix_and_bias(self.phi0), _matrix_and_bias(self.phi1)
-        features = self._features(queries)
+        wide = queries.dtype if queries.device.type == "mps" else torch.float64
+        both = (_matrix_and_bias(self.phi0), _matrix_and_bias(self.phi1))
+        (w0, b0), (w1, b1) = ((weight.to(wide), bias.to(wide)) for weight, bias in both)
+        features, psi = self._features(queries).to(wide), psi.to(wide)
         context = (w1 @ (features @ psi.T) + b1[:, None] * psi.sum(1)) / mass
-        return torch.addmm((b0 @ context)[:, None], context.T @ w0, features)
+        return torch.addmm((b0 @ context)[:, None], context.T @ w0, features).to(queries.dtype)
 
     def project(self, queries: Float[Tensor, "C a b"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """phi0(Q) and phi1(Q), cell by cell in rows of the image; n = a b."""
