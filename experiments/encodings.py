@@ -1,0 +1,120 @@
+"""Which positional encoding suits which form of Eq. 4: "alike *and* near" on scenes.
+
+Model B of Table 1, with the loss on Psi that the recipe of scenes has; only the affinity head differs. The sinusoidal
+encoding is concatenated with Q, RoPE rotates phi0(Q) and phi1(Q) by place; five wavelengths each, 8 to 128 cells.
+Scored on the validation scenes, so that those of the tables stay unseen; a record per training.
+
+    python experiments/encodings.py --seeds 0 1 2        trains what is missing (about 5 minutes each on one core)
+    python experiments/encodings.py --table              the finished trainings
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unipan.config import AffinityConfig, Config
+from unipan.datasets.scenes.generator import Scenes
+from unipan.datasets.scenes.seeds import VALIDATION_SEEDS
+from unipan.evaluation.hierarchical_bootstrap import SeededQuality
+from unipan.reproduction.ablations import MODELS, SCENE_SIZE, SINUSOIDAL_WAVELENGTHS, scenes_recipe
+from unipan.reproduction.experiment import score, train_once
+from unipan.reproduction.records import ExperimentRecord, load_records
+from unipan.reproduction.request import open_experiment
+from unipan.training.session import build
+
+ROOT = Path(__file__).resolve().parents[1]
+SINUSOIDAL, ROPE = {"positional_encoding": SINUSOIDAL_WAVELENGTHS}, {"rope": SINUSOIDAL_WAVELENGTHS}
+HEADS: dict[str, AffinityConfig] = {
+    "none, identity by mass": AffinityConfig(),
+    "sinusoidal, identity by mass": AffinityConfig(**SINUSOIDAL),
+    "sinusoidal, gelu mean": AffinityConfig(activation="gelu", normalise="pixels", **SINUSOIDAL),
+    "sinusoidal, elu by mass": AffinityConfig(activation="elu", **SINUSOIDAL),
+    "sinusoidal, relu by mass": AffinityConfig(activation="relu", **SINUSOIDAL),
+    "rope, identity by mass": AffinityConfig(**ROPE),
+    "rope, gelu mean": AffinityConfig(activation="gelu", normalise="pixels", **ROPE),
+}
+"""The heads that are compared; the first is that of the bundled recipe until now."""
+
+
+def config_of(name: str, seed: int, iterations: int) -> Config:
+    """B with another head."""
+    base = MODELS["B"].build(scenes_recipe())
+    return replace(base, affinity=HEADS[name], train=replace(base.train, seed=seed, iterations=iterations))
+
+
+def train(name: str, seed: int, iterations: int, runs: Path) -> ExperimentRecord:
+    """One training and its scores."""
+    data = replace(open_experiment("scenes"), test=Scenes(VALIDATION_SEEDS, SCENE_SIZE))
+    config = config_of(name, seed, iterations)
+    torch.manual_seed(seed)
+    folder = runs / f"{plain_name(name).replace(' ', '-')}-s{seed}-i{iterations}"
+    trainer = train_once(config, data, folder, lambda: build(config, data.train.categories, None)[0], "cpu")
+    return score(plain_name(name), trainer, data)
+
+
+def table(folder: Path) -> str:
+    """P, Psi, their difference, and how well affinities tell an object from others of its class."""
+    found: dict[str, dict[int, ExperimentRecord]] = {}
+    for record in load_records(folder):
+        found.setdefault(record.model, {})[record.seed] = record
+    first = found[plain_name(next(iter(HEADS)))]
+    lines = ["| encoding, form | PQ | per seed | P - own Ψ | minus the first | AUC within class |", "|---" * 6 + "|"]
+    for name in HEADS:
+        by_seed = found.get(plain_name(name), {})
+        if not by_seed:
+            continue
+        records = [by_seed[seed] for seed in sorted(by_seed)]
+        common = sorted(by_seed.keys() & first.keys())
+        p, psi = (_quality(records, fusion) for fusion in ("affinity", "potential"))
+        gain = p.minus(psi)
+        rise = _quality([by_seed[s] for s in common], "affinity").minus(_quality([first[s] for s in common], "affinity"))
+        assert gain is not None and rise is not None
+        seeds = ", ".join(f"{100 * row[0]:.1f}" for row in p.each["All"])
+        cells = [name, f"{100 * p.mean('All'):.1f}", seeds]
+        cells += [f"{100 * d.value:+.1f} ({100 * d.low:.1f}, {100 * d.high:.1f})" for d in (gain, rise)]
+        lines.append(f"| {' | '.join([*cells, _auc(records)])} |")
+    return "\n".join(lines)
+
+
+def _auc(records: list[ExperimentRecord]) -> str:
+    values = [record.separation["within class"]["affinity"] for record in records if record.separation]
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
+def _quality(records: list[ExperimentRecord], fusion: str) -> SeededQuality:
+    return SeededQuality.of(np.stack([record.counts(fusion) for record in records]), records[0].classes)
+
+
+def plain_name(name: str) -> str:
+    """The name in a record, which is also that of its file."""
+    return name.replace(",", "")
+
+
+def main() -> None:
+    """Train what is missing, seed by seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--heads", nargs="+", choices=list(HEADS), default=list(HEADS))
+    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--runs", type=Path, default=Path("runs/encodings"))
+    parser.add_argument("--out", type=Path, default=ROOT / "experiments" / "results" / "encodings")
+    parser.add_argument("--table", action="store_true", help="only print the finished trainings")
+    args = parser.parse_args()
+    if args.table:
+        print(table(args.out))
+        return
+    torch.set_num_threads(1)
+    for seed in args.seeds:
+        for name in args.heads:
+            if any(args.out.glob(f"scenes-{plain_name(name).replace(' ', '-')}-s{seed}-i{args.iterations}-*.json")):
+                continue
+            record = train(name, seed, args.iterations, args.runs)
+            record.save(args.out)
+            print(f"{name}, seed {seed}: PQ {100 * _quality([record], 'affinity').mean('All'):.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
