@@ -80,7 +80,7 @@ def table(folder: Path) -> str:
 
 
 def _auc(records: list[ExperimentRecord]) -> str:
-    values = [record.separation["within class"]["affinity"] for record in records if record.separation]
+    values = [record.separation["class"]["affinity"] for record in records if record.separation]
     return ", ".join(f"{value:.2f}" for value in values)
 
 
