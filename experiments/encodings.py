@@ -78,8 +78,10 @@ def table(folder: Path) -> str:
         common = sorted(by_seed.keys() & first.keys())
         p, psi = (_quality(records, fusion) for fusion in ("affinity", "potential"))
         gain = p.minus(psi)
-        rise = _quality([by_seed[s] for s in common], "affinity").minus(_quality([first[s] for s in common], "affinity"))
-        assert gain is not None and rise is not None
+        ours, theirs = (_quality([each[seed] for seed in common], "affinity") for each in (by_seed, first))
+        rise = ours.minus(theirs)
+        assert gain is not None
+        assert rise is not None
         seeds = ", ".join(f"{100 * row[0]:.1f}" for row in p.each["All"])
         cells = [name, f"{100 * p.mean('All'):.1f}", seeds]
         cells += [f"{100 * d.value:+.1f} ({100 * d.low:.1f}, {100 * d.high:.1f})" for d in (gain, rise)]
