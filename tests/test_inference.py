@@ -17,9 +17,10 @@ import unipan
 from unipan.build import build_network
 from unipan.config import Config, HeuristicConfig, InferenceConfig
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
-from unipan.inference import PanopticResult, Scene, Segmenter
+from unipan.inference import Scene, Segmenter
 from unipan.panoptic.png import decode_png
 from unipan.presets import scenes, scenes_mask_free
+from unipan.result import PanopticResult
 
 
 def tiny(base: Config) -> Config:

@@ -11,22 +11,27 @@ __version__ = "0.2.0"  # pyproject.toml reads it here; to ask the installed pack
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would take a third of the time of `unipan --help`
 if TYPE_CHECKING:
+    from unipan.any_detector.fuse import fuse
+    from unipan.any_detector.head import PanopticHead
     from unipan.datasets.formats.coco_panoptic import PanopticWriter
     from unipan.datasets.formats.format import FormatOptions
     from unipan.datasets.formats.registry import open_dataset
     from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
     from unipan.evaluation.panoptic_quality import PanopticQuality
-    from unipan.inference import PanopticResult, Scene, Segmenter
+    from unipan.inference import Scene, Segmenter
+    from unipan.result import PanopticResult
 
 _HOMES = {
     "FolderScores": "unipan.evaluation.folder_quality",
     "FormatOptions": "unipan.datasets.formats.format",
+    "PanopticHead": "unipan.any_detector.head",
     "PanopticQuality": "unipan.evaluation.panoptic_quality",
-    "PanopticResult": "unipan.inference",
+    "PanopticResult": "unipan.result",
     "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
     "Scene": "unipan.inference",
     "Segmenter": "unipan.inference",
     "evaluate_folders": "unipan.evaluation.folder_quality",
+    "fuse": "unipan.any_detector.fuse",
     "open_dataset": "unipan.datasets.formats.registry",
 }
 """The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
@@ -34,6 +39,7 @@ _HOMES = {
 __all__ = [
     "FolderScores",
     "FormatOptions",
+    "PanopticHead",
     "PanopticQuality",
     "PanopticResult",
     "PanopticWriter",
@@ -41,6 +47,7 @@ __all__ = [
     "Segmenter",
     "__version__",
     "evaluate_folders",
+    "fuse",
     "open_dataset",
 ]
 

@@ -75,19 +75,22 @@ class Detections:
         scores: confidences in 0..1, with gradient in training.
         classes: thing class index, 0..T-1.
         masks: logits of the predicted class inside the box, or None for a mask-free network.
+        whole: whether each mask lies on the whole area that V covers, as in DETR and its successors, and not in the
+            box; its box still cuts it off.
     """
 
     boxes: Float[Tensor, "D 4"]
     scores: Float[Tensor, " D"]
     classes: Int[Tensor, " D"]
-    masks: Float[Tensor, "D m m"] | None = None
+    masks: Float[Tensor, "D a b"] | None = None
+    whole: bool = False
 
     def __len__(self) -> int:
         return self.boxes.shape[0]
 
     def __getitem__(self, keep: Tensor) -> "Detections":
         masks = None if self.masks is None else self.masks[keep]
-        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], masks)
+        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], masks, self.whole)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from torchvision.ops import box_iou
 from tests.fusion.test_heuristic import CATEGORIES, SIZE, found, names
 from unipan.config import UpsnetConfig
 from unipan.fusion.argmax import Grid
-from unipan.fusion.upsnet import channels, compete, fuse, prune, vote
+from unipan.fusion.upsnet import channels, compete, prune, prune_and_vote
 from unipan.models.potential import DynamicPotential
+from unipan.numpy_fusion.painting import vote
 from unipan.panoptic.maps import PanopticMap
 from unipan.structures import Detections, Geometry
 
@@ -24,7 +25,7 @@ T, ROAD, SKY = 2, 2, 3
 
 
 def read(detections: Detections, semantic: Tensor, stuff_area: float = 0.0, rules: UpsnetConfig = RULES) -> PanopticMap:
-    return fuse(detections, semantic, CATEGORIES, rules, stuff_area, Geometry(SIZE, SIZE, 4))
+    return prune_and_vote(detections, semantic, CATEGORIES, rules, stuff_area, Geometry(SIZE, SIZE, 4))
 
 
 def plain(label: int = ROAD, value: float = 3.0) -> Tensor:
@@ -165,7 +166,7 @@ def test_small_stuff_is_void() -> None:
 
 def test_boxes_follow_the_images_size() -> None:
     v = painted(1, slice(2, 6), slice(2, 4), plain())
-    result = fuse(found([[8, 8, 16, 24]], [0.9], [1]), v, CATEGORIES, RULES, 0.0, Geometry((64, 96), SIZE, 4))
+    result = prune_and_vote(found([[8, 8, 16, 24]], [0.9], [1]), v, CATEGORIES, RULES, 0.0, Geometry((64, 96), SIZE, 4))
     assert result.ids.shape == (64, 96)
     assert result.segments[0].category.name == "person"
     assert result.segments[0].bbox == (24, 16, 24, 32)

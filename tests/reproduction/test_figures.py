@@ -10,12 +10,12 @@ import torch
 from tests.test_inference import segmenter_of, tiny
 from unipan.datasets.panoptic_data import Subset
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
-from unipan.inference import PanopticResult
 from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
 from unipan.presets import scenes, scenes_mask_free, upsnet
 from unipan.reproduction.figures.draw import PLANS, draw_figures, pick
 from unipan.reproduction.figures.examples import Example, FusedImage, choose, image_quality, measure, spread
 from unipan.reproduction.figures.rows import affinities, attributed, compared, lead, revised, truncated
+from unipan.result import PanopticResult
 from unipan.structures import Detections
 
 CAR, BUS, ROAD = SCENE_CATEGORIES[0], SCENE_CATEGORIES[1], SCENE_CATEGORIES[7]

@@ -21,8 +21,9 @@ from unipan.evaluation.bootstrap import METRICS, Intervals, bootstrap_quality, p
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.files import require_file
-from unipan.inference import PanopticResult, Scene, Segmenter
+from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample
+from unipan.result import PanopticResult
 from unipan.structures import Detections
 from unipan.visualization.flat import resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging

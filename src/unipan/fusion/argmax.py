@@ -13,8 +13,9 @@ from torch import Tensor
 
 from unipan.config import Config
 from unipan.models.criterion import scaled
+from unipan.numpy_fusion.painting import channel_map
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
+from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.structures import Detections, Geometry, PanopticOutput
 
 CHUNK = 4_000_000
@@ -159,27 +160,7 @@ def decode(
     grid = Grid.of(panoptic, geometry)
     channels = argmax(panoptic, grid).cpu().numpy()
     confidence = upsample(scaled(panoptic, temperature, log).softmax(0).amax(0), grid).cpu().numpy()
-    return _segments(channels, confidence, detections, categories)
-
-
-def _segments(
-    channels: np.ndarray, confidence: np.ndarray, detections: Detections, categories: Categories
-) -> PanopticMap:
-    count, things = len(detections), len(categories.things)
-    classes = [*detections.classes.tolist(), *range(things, len(categories))]
-    # Beyond the classes lies void, whose id is 0.
-    area = np.bincount(channels.ravel(), minlength=len(classes))[: len(classes)]
-    sums = np.bincount(channels.ravel(), confidence.ravel(), minlength=len(classes))[: len(classes)]
-    mean = sums / np.maximum(area, 1)
-    scores = [*detections.scores.tolist(), *mean[count:].clip(0, 1).tolist()]
-    present = np.flatnonzero(area)
-    ids = np.full(len(classes) + 1, VOID_ID, np.int32)
-    ids[present] = np.arange(1, len(present) + 1)
-    return panoptic_map(
-        ids[channels],
-        {int(ids[k]): categories[classes[k]] for k in present},
-        {int(ids[k]): scores[k] for k in present},
-    )
+    return channel_map(channels, confidence, detections.classes.tolist(), detections.scores.tolist(), categories)
 
 
 def _interpolate(low: Tensor, high: Tensor, weight: Tensor) -> Tensor:

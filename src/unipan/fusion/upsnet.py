@@ -16,8 +16,8 @@ from torch import Tensor
 
 from unipan.config import Config, UpsnetConfig
 from unipan.fusion.argmax import Grid, argmax, upsample
-from unipan.fusion.heuristic import numbered_map, paint_stuff
 from unipan.models.network import crop
+from unipan.numpy_fusion.painting import voted_map
 from unipan.ops.masks import paste_window
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
@@ -28,10 +28,10 @@ def upsnet_fusion(output: PanopticOutput, categories: Categories, geometry: Geom
     """UPSNet's fusion; it has a score threshold of its own and makes Psi anew at the image's size."""
     semantic = crop(output.semantic[0], geometry.input_size, geometry.stride)
     limits, area = config.upsnet, config.heuristic.min_stuff_area
-    return fuse(output.candidates[0], semantic, categories, limits, area, geometry)
+    return prune_and_vote(output.candidates[0], semantic, categories, limits, area, geometry)
 
 
-def fuse(
+def prune_and_vote(
     detections: Detections,
     semantic_logits: Float[Tensor, "L h w"],
     categories: Categories,
@@ -59,19 +59,17 @@ def fuse(
     grid = Grid.of(v, geometry)
     winners = compete(v, kept, grid, things)
     labels = argmax(v, grid).numpy()
-    pairs = np.bincount((winners * len(v) + labels).ravel(), minlength=(len(kept) + len(v)) * len(v))
-    counts = pairs.reshape(-1, len(v))[: len(kept)]
-    voted = vote(counts, kept.classes.numpy(), things, limits.stuff_vote_threshold)
-    own = np.flatnonzero((voted < things) & counts.any(1))
-    # The class of every channel. Void gets a thing's, because free pixels of such a class stay void.
-    classes = np.concatenate([voted, np.arange(things, len(v)), [0]])
-    numbers = np.zeros(len(classes), np.int32)
-    numbers[own] = np.arange(1, len(own) + 1)
-    ids = numbers[winners]
-    found = [(categories[int(kept.classes[row])], float(kept.scores[row])) for row in own]
     confidence = upsample(v.softmax(0).amax(0), grid).numpy()
-    found += paint_stuff(ids, classes[winners], confidence, categories, min_stuff_area * ids.size)
-    return numbered_map(ids, found)
+    return voted_map(
+        winners,
+        labels,
+        confidence,
+        kept.classes.numpy(),
+        kept.scores.tolist(),
+        categories,
+        limits.stuff_vote_threshold,
+        min_stuff_area * winners.size,
+    )
 
 
 def _at_image(detections: Detections, geometry: Geometry) -> Detections:
@@ -84,7 +82,7 @@ def _at_image(detections: Detections, geometry: Geometry) -> Detections:
     boxes, scores, masks = (
         each.detach().float().cpu() for each in (detections.boxes, detections.scores, detections.masks)
     )
-    return Detections(geometry.to_image(boxes), scores, detections.classes.cpu(), masks)
+    return Detections(geometry.to_image(boxes), scores, detections.classes.cpu(), masks, detections.whole)
 
 
 def prune(detections: Detections, limits: UpsnetConfig, image_size: tuple[int, int]) -> Detections:
@@ -106,7 +104,7 @@ def prune(detections: Detections, limits: UpsnetConfig, image_size: tuple[int, i
     for index in nms(detections.boxes, detections.scores, limits.nms_threshold).tolist():
         if float(detections.scores[index]) <= limits.score_threshold:
             break
-        window, values = paste_window(detections.masks[index], detections.boxes[index], *image_size)
+        window, values = paste_window(detections.masks[index], detections.boxes[index], *image_size, detections.whole)
         mask = (values > 0).numpy()
         canvas = taken.setdefault(int(detections.classes[index]), np.zeros(image_size, bool))
         if not mask.any() or (canvas[window] & mask).sum() / mask.sum() > limits.overlap_threshold:
@@ -134,7 +132,7 @@ def channels(
     size = (len(grid.rows.low), len(grid.columns.low))
     let_through = torch.full(size, -torch.inf if len(detections) else 0.0)
     for mask, box, label in zip(detections.masks, detections.boxes, detections.classes.tolist(), strict=True):
-        window, m_k = paste_window(mask, box, *size)
+        window, m_k = paste_window(mask, box, *size, detections.whole)
         v_k = torch.zeros(size)
         v_k[window] = upsample(v[label], grid[window])
         let_through = torch.maximum(let_through, v_k)
@@ -146,24 +144,3 @@ def channels(
     for thing in v[1:num_things]:
         highest = torch.maximum(highest, upsample(thing, grid))
     yield highest - let_through
-
-
-def vote(
-    counts: Int[np.ndarray, "D L"], classes: Int[np.ndarray, " D"], num_things: int, share: float
-) -> Int[np.ndarray, " D"]:
-    """The class that every thing segment ends with.
-
-    1. Where most of its pixels have its own class in V, it keeps it (a tie is enough).
-    2. Else, where one stuff class has at least `share` of them, the segment becomes that stuff.
-    3. Else it keeps its class: V names another thing, or nothing clearly.
-
-    Args:
-        counts: for each segment, its pixels by the class that V gives them.
-        classes: of the detections.
-        num_things: T.
-        share: of rule 2.
-    """
-    agrees = np.take_along_axis(counts, classes[:, None], 1)[:, 0] == counts.max(1)
-    stuff = num_things + counts[:, num_things:].argmax(1)
-    turns = ~agrees & (np.take_along_axis(counts, stuff[:, None], 1)[:, 0] >= share * counts.sum(1))
-    return np.where(turns, stuff, classes)

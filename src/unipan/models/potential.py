@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unipan.ops.boxes import inside
-from unipan.ops.masks import paste
+from unipan.ops.masks import paste, paste_whole
 from unipan.structures import Detections
 
 Variant = Literal["A", "B", "C"]
@@ -69,7 +69,8 @@ class DynamicPotential(nn.Module):
         boxes = detections.boxes.detach()  # a crop has no gradient towards its corners
         s = detections.scores.to(v.dtype)[:, None, None]
         v_k = v[detections.classes] * inside(boxes, height, width, self.stride)
-        m_k = None if m is None else paste(m, boxes, height, width, self.stride)
+        lay = paste_whole if detections.whole else paste
+        m_k = None if m is None else lay(m, boxes, height, width, self.stride)
         # Every stuff class is a detection with the whole image as its box, score 1 and no mask (Sec. 3.3, A.3).
         channels = [VARIANTS[self.variant](s, v_k, m_k), v[self.num_things :]]
         return torch.cat([*channels, self._void(v, v_k)] if self.void_channel else channels)

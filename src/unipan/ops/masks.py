@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
-from unipan.ops.boxes import inside_axis
+from unipan.ops.boxes import inside, inside_axis
 
 
 def paste(
@@ -36,9 +37,26 @@ def paste(
         return rows @ masks.to(boxes.dtype) @ columns.transpose(1, 2)
 
 
+def paste_whole(
+    masks: Float[Tensor, "D a b"], boxes: Float[Tensor, "D 4"], height: int, width: int, stride: int | float
+) -> Float[Tensor, "D h w"]:
+    """As `paste`, for masks that lie on the whole grid, at any resolution: bilinear, and zero outside the box."""
+    masks = masks if masks.dtype == torch.float64 else masks.float()
+    if len(masks) == 0:  # F.interpolate refuses them
+        return masks[:, :1, :1].expand(0, height, width)
+    if masks.shape[1:] != (height, width):
+        masks = F.interpolate(masks[None], (height, width), mode="bilinear", align_corners=False)[0]
+    return masks * inside(boxes.detach(), height, width, stride)
+
+
 def paste_full(
-    mask: Float[Tensor, "m m"], box: Float[Tensor, " 4"], height: int, width: int, threshold: int | float
-) -> tuple[tuple[slice, slice], Bool[np.ndarray, "a b"]]:
+    mask: Float[Tensor, "a b"],
+    box: Float[Tensor, " 4"],
+    height: int,
+    width: int,
+    threshold: int | float,
+    whole: bool = False,
+) -> tuple[tuple[slice, slice], Bool[np.ndarray, "c d"]]:
     """Where one mask reaches `threshold` at the image's size, computed within its box alone.
 
     Args:
@@ -47,24 +65,28 @@ def paste_full(
         height: of the image.
         width: of the image.
         threshold: the least value of a pixel of the mask.
+        whole: whether the mask lies on the whole image, not in the box.
 
     Returns:
         The box's window of the image and the mask in it: `image[window][mask]`. A box without a pixel centre in
         the image gives an empty window.
     """
-    window, values = paste_window(mask, box, height, width)
+    window, values = paste_window(mask, box, height, width, whole)
     return window, (values >= threshold).numpy()
 
 
 def paste_window(
-    mask: Float[Tensor, "m m"], box: Float[Tensor, " 4"], height: int, width: int
-) -> tuple[tuple[slice, slice], Float[Tensor, "a b"]]:
+    mask: Float[Tensor, "a b"], box: Float[Tensor, " 4"], height: int, width: int, whole: bool = False
+) -> tuple[tuple[slice, slice], Float[Tensor, "c d"]]:
     """One mask at the image's size, within its box alone: the values behind `paste_full`, on the CPU."""
     mask, box = mask.detach().float().cpu(), box.detach().float().cpu()
     x0, y0, x1, y1 = box.tolist()
     window = (_span(y0, y1, height), _span(x0, x1, width))
-    rows = _interpolation(box[1:2], box[3:4], _centres(window[0].start, window[0].stop, 1, box), mask.shape[0])
-    columns = _interpolation(box[0:1], box[2:3], _centres(window[1].start, window[1].stop, 1, box), mask.shape[1])
+    spanned = box.new_tensor([0, 0, width, height]) if whole else box
+    rows = _interpolation(spanned[1:2], spanned[3:4], _centres(window[0].start, window[0].stop, 1, box), mask.shape[0])
+    columns = _interpolation(
+        spanned[0:1], spanned[2:3], _centres(window[1].start, window[1].stop, 1, box), mask.shape[1]
+    )
     return window, rows[0] @ mask @ columns[0].T
 
 

@@ -1,0 +1,183 @@
+"""`unipan.fuse`: the outputs of any detector and any semantic segmentation, as one panoptic map.
+
+NumPy arrays are fused in NumPy, tensors by the modules of `models/` and `fusion/`, which are the reference.
+
+Legend: D detections, L classes (things first), C affinity channels, h w the grid of V, H W the image.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import numpy as np
+
+from unipan.any_detector.checks import FusionInput, checked_input
+from unipan.config import Fusion, HeuristicConfig, UpsnetConfig
+from unipan.numpy_fusion.array_fusions import argmax_map, heuristic_map, upsnet_map
+from unipan.numpy_fusion.psi import PsiVariant, affinity_of, potential_of
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.images import as_rgb
+from unipan.panoptic.maps import PanopticMap
+from unipan.result import PanopticResult
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    ArrayLike = np.ndarray | Tensor | Sequence[Any]
+else:
+    ArrayLike = Any
+
+LARGEST_BOX_MASK = 64
+"""Side of the largest square masks that are taken for masks inside boxes (28 in Mask R-CNN) when nobody says it."""
+NO_IMAGE = 255
+"""Grey value of the picture that overlays are drawn on where no image was given."""
+
+
+def fuse(
+    semantic: ArrayLike,
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    classes: ArrayLike,
+    masks: ArrayLike | None = None,
+    queries: ArrayLike | None = None,
+    categories: Categories | int | None = None,
+    *,
+    whole_masks: bool | None = None,
+    size: tuple[int, int] | None = None,
+    image: ArrayLike | None = None,
+    name: str = "image",
+    fusion: str | None = None,
+    variant: str = "B",
+    score_threshold: float = 0.5,
+    heuristic: HeuristicConfig | None = None,
+    upsnet: UpsnetConfig | None = None,
+) -> PanopticResult:
+    """Fuse detections and a semantic segmentation of one image into a panoptic map; nothing is trained.
+
+    By default the potential Psi of the paper's Sec. 3.4.1 (s V M, or s V without masks) and its argmax, so that no rule
+    decides about overlaps. NumPy is enough; if any argument is a tensor, torch computes, on the device of `semantic`.
+
+    Args:
+        semantic: V, logits of every class, things first: (L, H, W), or a coarser grid (L, h, w) with `size`. Where
+            there are only probabilities, give their logarithms.
+        boxes: (D, 4), x0 y0 x1 y1 in pixels of the image, the ends exclusive.
+        scores: (D,), 0..1.
+        classes: (D,), whole numbers from 0, without background.
+        masks: logits, either (D, m, m) inside each box, as Mask R-CNN predicts them, or (D, H', W') on the whole image,
+            at any resolution, as DETR does; the box then cuts them off. Square masks of at most 64 x 64 that have
+            neither the image's size nor that of `semantic` count as masks inside boxes, unless `whole_masks` says
+            otherwise. True and False are certain.
+        queries: Q, features (C, h', w') of any resolution, of which pixels of one object should have similar ones. They
+            give P = Psi + A Psi with the dot products Q_p . Q_j as affinities (phi0 and phi1 are the identity, divided
+            by the mass of each channel as by default). Nothing has learned how far to trust them: scale them, or train
+            a `PanopticHead`.
+        categories: the classes, or how many of them are things. By default as many things as `classes` needs; say it
+            where not every thing class occurs in every image.
+        whole_masks: how to read `masks`.
+        size: (H, W) of the image; by default that of `semantic`.
+        image: what `result.overlay()` draws on, (H, W, 3) or whatever `Segmenter` takes; by default white.
+        name: of the image.
+        fusion: `affinity` (argmax of P; the default if there are queries), `potential` (argmax of Psi; the default),
+            `heuristic` (Panoptic FPN's merging) or `upsnet`.
+        variant: of Psi. A: V + M, both logits. B: s V M. C: s (V + M).
+        score_threshold: detections below it do not enter Psi.
+        heuristic, upsnet: thresholds of these two fusions.
+
+    Returns:
+        The map, with one segment for every detection or stuff class that wins a pixel.
+
+    Raises:
+        ValueError: shapes that do not agree, values that are not finite, scores outside 0..1, classes outside the
+            things, boxes that are empty or outside the image, or a fusion without the masks or queries that it needs.
+    """
+    given = checked_input(semantic, boxes, scores, classes, masks, queries, categories, size)
+    given = replace(given, found=replace(given.found, whole=_are_whole(given, whole_masks)))
+    chosen, psi = _checked_fusion(given, fusion), _checked_variant(variant)
+    picture = _picture(image, given.size)
+    limits = heuristic or HeuristicConfig(), upsnet or UpsnetConfig()
+    device = _torch_device(semantic, boxes, scores, classes, masks, queries)
+    if device is None:
+        merged = _fuse_arrays(given, chosen, psi, score_threshold, *limits)
+    else:
+        from unipan.any_detector.tensor_fusion import fuse_tensors
+
+        merged = fuse_tensors(given, chosen, psi, score_threshold, *limits, device)
+    return PanopticResult(merged.ids, merged.segments, picture, name)
+
+
+def _fuse_arrays(
+    given: FusionInput,
+    fusion: Fusion,
+    variant: PsiVariant,
+    score_threshold: float,
+    heuristic: HeuristicConfig,
+    upsnet: UpsnetConfig,
+) -> PanopticMap:
+    found, v, categories, size = given.found, given.semantic, given.categories, given.size
+    if fusion == "heuristic":
+        return heuristic_map(v, found, categories, heuristic, size)
+    if fusion == "upsnet":
+        return upsnet_map(v, found, categories, upsnet, heuristic.min_stuff_area, size)
+    found = found[found.scores >= np.float32(score_threshold)]
+    if len(found) + len(categories.stuff) == 0:
+        return PanopticMap(np.zeros(size, np.int32), ())
+    on_grid = replace(found, boxes=found.boxes * _cells_per_pixel(given))
+    channels = potential_of(v, on_grid, len(categories.things), variant)
+    if fusion == "affinity":
+        assert given.queries is not None
+        channels = affinity_of(channels, given.queries)
+    return argmax_map(channels, found, categories, size)
+
+
+def _cells_per_pixel(given: FusionInput) -> np.ndarray:
+    (height, width), (rows, columns) = given.size, given.semantic.shape[1:]
+    return np.array([columns / width, rows / height] * 2, np.float32)
+
+
+def _checked_fusion(given: FusionInput, fusion: str | None) -> Fusion:
+    chosen = fusion or ("potential" if given.queries is None else "affinity")
+    if chosen not in get_args(Fusion):
+        raise ValueError(f"fuse: fusion {chosen!r} is unknown; choose from {', '.join(get_args(Fusion))}")
+    if chosen == "affinity" and given.queries is None:
+        raise ValueError("fuse: fusion affinity needs queries; give them, or use the fusion potential")
+    if chosen in ("heuristic", "upsnet") and given.found.masks is None and len(given.found):
+        raise ValueError(f"fuse: fusion {chosen} needs masks; give them, or use the fusion potential")
+    if chosen == "upsnet" and not given.categories.things:
+        raise ValueError("fuse: fusion upsnet needs thing classes, but there are none; use the fusion potential")
+    return cast(Fusion, chosen)
+
+
+def _checked_variant(variant: str) -> PsiVariant:
+    if variant not in get_args(PsiVariant):
+        raise ValueError(f"fuse: variant {variant!r} is unknown; choose from {', '.join(get_args(PsiVariant))}")
+    return cast(PsiVariant, variant)
+
+
+def _are_whole(given: FusionInput, said: bool | None) -> bool:
+    masks = given.found.masks
+    if masks is None or said is not None:
+        return bool(said)
+    height, width = masks.shape[1:]
+    return height != width or height > LARGEST_BOX_MASK or (height, width) in (given.size, given.semantic.shape[1:])
+
+
+def _picture(image: ArrayLike | None, size: tuple[int, int]) -> np.ndarray:
+    if image is None:
+        return np.full((*size, 3), NO_IMAGE, np.uint8)
+    pixels = as_rgb(image)
+    if pixels.shape[:2] != size:
+        height, width = pixels.shape[:2]
+        raise ValueError(
+            f"fuse: the image is {width} x {height}, but boxes and result are in pixels of {size[1]} x {size[0]}; give "
+            f"size=({height}, {width}), or the image at the size of semantic"
+        )
+    return pixels
+
+
+def _torch_device(*values: object) -> Any:
+    """The device of the first tensor; None where there is none, without importing torch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    return next((value.device for value in values if isinstance(value, torch.Tensor)), None)
