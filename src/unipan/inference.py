@@ -22,13 +22,18 @@ from unipan.datasets.transforms import collate, resize_image
 from unipan.files import write_atomically
 from unipan.fusion import FUSIONS
 from unipan.fusion.argmax import Grid, upsample
+from unipan.fusion.margin import channel_margin
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.network import PanopticNetwork, crop
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.images import as_rgb, read_image
+from unipan.panoptic.label_tiff import label_tiff
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import encode_png
+from unipan.panoptic.polygons import to_geojson
+from unipan.panoptic.segment_table import segment_table
 from unipan.structures import Detections, Geometry, PanopticOutput
+from unipan.visualization.named_overlay import named_overlay
 from unipan.visualization.overlay import overlay
 
 if TYPE_CHECKING:
@@ -48,20 +53,22 @@ class PanopticResult(PanopticMap):
         segments: Segment(id, category, isthing, score, area, bbox).
         image: the image, RGB.
         name: its file name, or "image".
+        channels: P or Psi, whose argmax this is, with its geometry; None for other fusions.
     """
 
     image: np.ndarray  # (H, W, 3) uint8
     name: str
+    channels: tuple[Tensor, Geometry] | None = None
 
-    def overlay(self, alpha: float = 0.6) -> UInt8[np.ndarray, "H W 3"]:
-        """The segments as colours over the image, RGB."""
-        return overlay(self.image, self, alpha=alpha)
+    def overlay(self, alpha: float = 0.6, labels: bool = False) -> UInt8[np.ndarray, "_ _ 3"]:
+        """The segments as colours over the image, RGB; with labels as in `named_overlay`, which has its own `alpha`."""
+        return named_overlay(self.image, self) if labels else overlay(self.image, self, alpha=alpha)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, labels: bool = False) -> None:
         """Write the overlay as a picture (.png, .jpg, ...). The ids themselves are `save_ids`'s."""
         suffix = Path(path).suffix
         try:
-            done, encoded = cv2.imencode(suffix, np.ascontiguousarray(self.overlay()[:, :, ::-1]))
+            done, encoded = cv2.imencode(suffix, np.ascontiguousarray(self.overlay(labels=labels)[:, :, ::-1]))
         except cv2.error:
             done = False
         if not done:
@@ -75,6 +82,29 @@ class PanopticResult(PanopticMap):
     def save_ids(self, path: str | Path) -> None:
         """Write `png_bytes`."""
         write_atomically(Path(path), self.png_bytes())
+
+    @cached_property
+    def margin(self) -> Float32[np.ndarray, "H W"]:
+        """The best minus the second channel of P (of Psi for the fusion `potential`): low is where the map is unsure.
+
+        Raises:
+            ValueError: the map is no argmax.
+        """
+        if self.channels is None:
+            raise ValueError("margin: this map is no argmax; take the fusion affinity or potential")
+        return channel_margin(*self.channels)
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row of measures for each segment, see `segment_table`."""
+        return segment_table(self)
+
+    def to_geojson(self) -> dict[str, Any]:
+        """The segments as polygons, a GeoJSON FeatureCollection in pixels, see `panoptic.polygons`."""
+        return to_geojson(self, self.name)
+
+    def save_labels(self, path: str | Path) -> None:
+        """Write the ids as a 16-bit label TIFF for Fiji, napari and QuPath, see `label_tiff`."""
+        write_atomically(Path(path), label_tiff(self, self.name))
 
     def to_coco(self, image_id: int | str = 1) -> dict[str, Any]:
         """The image's entry in `annotations` of a COCO panoptic JSON; its PNG is `save_ids`'s."""
@@ -173,7 +203,9 @@ class Scene:
         """
         fusion = check_fusion(self.config, fusion or self.config.inference.fusion)
         found = FUSIONS[fusion](self.output, self.categories, self.geometry, self.config)
-        return PanopticResult(found.ids, found.segments, self.image, self.name)
+        channels = {"affinity": self.panoptic, "potential": self.potential}.get(fusion)
+        drawn = None if channels is None else (channels, self.geometry)
+        return PanopticResult(found.ids, found.segments, self.image, self.name, drawn)
 
     def __repr__(self) -> str:
         height, width = self.size
