@@ -79,6 +79,11 @@ class Outputs:
         if path is not None:
             self.claim(path, option, header)
 
+    def claim_all(self, paths: Iterable[Path], option: str) -> None:
+        """`claim` for each."""
+        for path in paths:
+            self.claim(path, option)
+
     def claim_folder(self, folder: Path, option: str, names: Iterable[str]) -> None:
         """Say that these files will be written into a folder, which may have others.
 

@@ -58,7 +58,7 @@ def evaluate_checkpoint(
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)
-    chosen = range(min(limit, len(images)) if limit > 0 else len(images))
+    chosen, note = _first_images(limit, len(images), note)
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
         found = evaluate(segmenter, images, [fusion], chosen, detections, step, trim_stuff or None)
@@ -66,11 +66,16 @@ def evaluate_checkpoint(
     if oracles:
         scores["oracles"], more = _with_one_part_true(segmenter, images, chosen)
         lines += more
-    note += f", the first {len(chosen)}" if len(chosen) < len(images) else ""
     quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)
     if json_file is not None:
         write_json(json_file, scores, indent=1)
+
+
+def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:
+    """Which images are scored, and the sentence about the data."""
+    chosen = range(min(limit, count) if limit > 0 else count)
+    return chosen, note + (f", the first {len(chosen)}" if len(chosen) < count else "")
 
 
 def _with_one_part_true(

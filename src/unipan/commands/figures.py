@@ -1,11 +1,14 @@
 """`unipan figures CHECKPOINT DATA --out DIR`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, Overwrite, entry
+
+if TYPE_CHECKING:
+    from unipan.reproduction.figures.draw import FigureSheet
 
 
 def write_figures(
@@ -49,8 +52,7 @@ def write_figures(
     require_folder(out, "--out")
     weights = [checkpoint_path(path) for path in (checkpoint, upsnet) if path]
     outputs = Outputs("figures", [*weights, *paths_read(data)], overwrite)
-    for name in figure_files(jpeg):
-        outputs.claim(out / name, "--out")
+    outputs.claim_all([out / name for name in figure_files(jpeg)], "--out")
     source, note = open_data(data)
     from unipan.inference import open_segmenter
     from unipan.reproduction.figures.draw import draw_figures, open_upsnet
@@ -64,11 +66,14 @@ def write_figures(
     rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
     folder = FigureFolder(out, jpeg)
     for sheet in sheets:
-        told = [f"  {example.name}: {example.words}" for example in sheet.examples]
-        print("\n".join([f"{folder.write(sheet)}: {sheet.plan.title}", *told]))
+        print(f"{folder.write(sheet)}: {sheet.plan.title}", *_described(sheet), sep="\n  ")
     print("\n".join(left_out), end="\n" * bool(left_out))
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     print(f"all figures: {page}")
+
+
+def _described(sheet: "FigureSheet") -> list[str]:
+    return [f"{example.name}: {example.words}" for example in sheet.examples]
 
 
 main = entry(write_figures, "figures")

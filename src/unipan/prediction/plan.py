@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unipan.files import bundled_checkpoints, checkpoint_path, require_folder
+from unipan import files
 from unipan.outputs import Outputs
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.segment_table import shapes_are_measured
@@ -71,14 +71,16 @@ def plan_prediction(
         FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
     """
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
-        require_folder(folder, "--out")
+        files.require_folder(folder, "--out")
     if server is None:
         jobs, categories = plan_images(images, like)
         names = result_files([job.png for job in jobs], options)
     else:
         jobs, categories = plan_submission(server, images, like, warn), None
         names = submission_files(server, jobs, like, algorithm)
-    outputs = Outputs("predict", [checkpoint_path(checkpoint), like, *images, *(job.path for job in jobs)], overwrite)
+    outputs = Outputs(
+        "predict", [files.checkpoint_path(checkpoint), like, *images, *(job.path for job in jobs)], overwrite
+    )
     outputs.claim_folder(out, "--out", names)
     if sentence := drawings_note(checkpoint, jobs):
         warn(sentence)
@@ -89,7 +91,7 @@ def plan_prediction(
 
 def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:
     """What to say where a bundled checkpoint, which knows drawings alone, meets a picture that is none."""
-    if checkpoint not in bundled_checkpoints():
+    if checkpoint not in files.bundled_checkpoints():
         return None
     others = [job for job in jobs if SCENE_NAME.fullmatch(job.path.name) is None]
     if not others:

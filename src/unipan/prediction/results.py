@@ -4,7 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,20 +30,9 @@ from unipan.visualization.prediction_page import PredictedImage, PredictionPage
 
 JPEG_FROM = 2_000_000
 """Pixels: overlays of larger images are JPEG, a tenth of the size of a PNG."""
-JPEG_QUALITY = 90
+OVERLAY_QUALITY = 90
 THUMBNAIL = 320
 """Pixels: the longer side of a picture on the page."""
-
-
-class Segmented(Protocol):
-    """What is written: a `PanopticResult`, which this module need not import torch to know."""
-
-    image: np.ndarray
-
-    @property
-    def margin(self) -> np.ndarray:
-        """Of every pixel."""
-        ...
 
 
 class ResultFolder:
@@ -77,7 +66,7 @@ class ResultFolder:
         if margin is not None:
             files["margin"] = f"margin/{job.png}"
             write_atomically(self.folder / files["margin"], png_of_rgb(margin_picture(margin)))
-            write_atomically(self.folder / "margin" / job.png.with_suffix(".npy"), _npy(margin))
+            write_atomically(self.folder / "margin" / job.png.with_suffix(".npy"), _npy_bytes(margin))
         if self.options.csv:
             self._segments += [{"file": job.name, **row} for row in segment_table(result)]
         thumbnail = f"thumbnails/{job.png.with_suffix('.webp')}"
@@ -124,7 +113,7 @@ class ResultFolder:
             picture = named_overlay(image, result)
         if image.shape[0] * image.shape[1] > JPEG_FROM:
             name = f"overlays/{job.png.with_suffix('.jpg')}"
-            data = _encoded(picture, "JPEG", JPEG_QUALITY)
+            data = _encoded(picture, "JPEG", OVERLAY_QUALITY)
         else:
             name, data = f"overlays/{job.png}", png_of_rgb(picture, signature("predict"))
         write_atomically(self.folder / name, data)
@@ -153,7 +142,7 @@ def _encoded(picture: Picture, kind: str, quality: int) -> bytes:
     return file.getvalue()
 
 
-def _npy(values: np.ndarray) -> bytes:
+def _npy_bytes(values: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, values)
     return file.getvalue()

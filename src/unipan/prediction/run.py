@@ -38,7 +38,7 @@ def run_prediction(
     plan.outputs.start_folder(plan.out, plan.names)
     results = None
     if plan.server is None:
-        about = f"By the checkpoint {plan.checkpoint} ({segmenter.config.name}), fusion {fusion}."
+        about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}."
         results = ResultFolder(plan.out, plan.options, segmenter.categories, about)
     return segment_images(segmenter, jobs, writer, fusion, results, trim, warn)
 

@@ -5,8 +5,6 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from unipan.visualization.flat import Picture
-
 STOPS_OF_MARGIN = np.array(
     [[59, 15, 112], [140, 41, 129], [222, 73, 104], [254, 159, 109], [252, 253, 191]], np.float32
 )
@@ -28,7 +26,7 @@ def margin_colors(margin: Float[np.ndarray, "H W"], limit: float) -> UInt8[np.nd
     return np.asarray(np.rint(table).astype(np.uint8)[steps], np.uint8)
 
 
-def margin_picture(margin: Float[np.ndarray, "H W"]) -> Picture:
+def margin_picture(margin: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "_ _ 3"]:
     """`margin_colors` with a colour bar and its numbers below; a small picture is enlarged so that they can be read."""
     limit = margin_limit(margin)
     colors = margin_colors(margin, limit)

@@ -12,6 +12,7 @@ from unicodedata import combining, normalize
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from unipan.panoptic.categories import Category
@@ -22,7 +23,7 @@ from unipan.visualization.palette import Color, segment_colors
 from unipan.visualization.regions import deepest
 
 THING_ALPHA, STUFF_ALPHA = 0.62, 0.34
-READABLE = 640
+READABLE_SIDE = 640
 """Pixels: a picture whose longer side is shorter is enlarged by a whole number."""
 LEAST_SHARE = 0.0004
 """Things of a smaller share of the picture have no name in it."""
@@ -38,7 +39,7 @@ class Chip:
     color: Color
 
 
-def named_overlay(image: Picture, panoptic: PanopticMap) -> Picture:
+def named_overlay(image: Picture, panoptic: PanopticMap) -> UInt8[np.ndarray, "_ _ 3"]:
     """The overlay with names, scores and the legend.
 
     Args:
@@ -52,7 +53,7 @@ def named_overlay(image: Picture, panoptic: PanopticMap) -> Picture:
         ValueError: image and map differ in size.
     """
     colors = segment_colors(panoptic)
-    factor = max(-(-READABLE // max(image.shape[:2])), 1)
+    factor = max(-(-READABLE_SIDE // max(image.shape[:2])), 1)
     if factor > 1:
         height, width = (side * factor for side in image.shape[:2])
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -99,7 +100,7 @@ def _chips(
             y0 = min(max(y - height / 2, 1), size[1] - height - 1)
             box = (x0, y0, x0 + width, y0 + height)
             fits = width <= 1.15 * factor * segment.bbox[2] and height <= 1.1 * factor * segment.bbox[3]
-            if fits and not any(_overlap(box, other.box) for other in chips):
+            if fits and not any(_boxes_overlap(box, other.box) for other in chips):
                 chips.append(Chip(text, box, colors[segment.id]))
                 break
     return chips
@@ -114,7 +115,7 @@ def _middle(panoptic: PanopticMap, segment: Segment, factor: int) -> tuple[float
     return x + (column + 0.5) * step, y + (row + 0.5) * step
 
 
-def _overlap(one: Rectangle, other: Rectangle) -> bool:
+def _boxes_overlap(one: Rectangle, other: Rectangle) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
