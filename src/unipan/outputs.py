@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from unipan import __version__
-from unipan.files import make_folder, require_file, require_folder, write_json
+from unipan.files import make_folder, require_folder, require_other_file, write_json
 
 MANIFEST = ".unipan.json"
 """Lists what unipan wrote into its folder: name -> verb. A name that ends in / stands for all files below."""
@@ -70,7 +70,7 @@ class Outputs:
         Raises:
             ValueError: the file may not be written, and why.
         """
-        require_file(path, option)
+        require_other_file(path, option, self._files.values())
         ours = path.is_file() and (signed_by(path) == self.verb if header is None else _begins(path, header))
         self._claim(path, option, ours)
 
