@@ -107,10 +107,15 @@ def test_only_what_is_asked_for(photos: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "out" / "overlays" / "sub" / "b.png").size == (96, 64)
 
 
-def test_overlays_of_large_images_are_jpeg(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overlays_of_large_images_are_jpeg(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(results, "JPEG_FROM", 64 * 96 - 1)
     assert predict(photos, "--out", tmp_path / "out") == 0
-    assert Image.open(tmp_path / "out" / "overlays" / "sub" / "b.jpg").format == "JPEG"
+    overlay = tmp_path / "out" / "overlays" / "sub" / "b.jpg"
+    assert Image.open(overlay).format == "JPEG"
+    (tmp_path / "copied.jpg").write_bytes(overlay.read_bytes())  # known even without the folder
+    assert "`unipan predict` wrote this picture" in refused(capsys, tmp_path / "copied.jpg", "--out", tmp_path / "b")
 
 
 def test_the_ground_truth_is_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,3 +195,12 @@ def test_csv_without_scikit_image_says_what_is_missing(
     monkeypatch.setattr("unipan.panoptic.segment_table.find_spec", lambda _: None)
     assert predict(photos, "--out", tmp_path / "out", "--csv") == 0
     assert 'pip install "unipan[measure]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [*EVERYTHING, "--no-labels"])
+def test_a_server_takes_nothing_else(
+    option: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, photos, "--submission", "coco", "--out", tmp_path / "out", option)
+    assert "run once without it" in said
+    assert not (tmp_path / "out").exists()

@@ -49,6 +49,8 @@ def predict(
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
+    if submission is not None and also != NOTHING_MORE:
+        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     plan = plan_prediction(
         checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also,
         overwrite=overwrite, warn=_warn,

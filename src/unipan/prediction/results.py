@@ -65,7 +65,7 @@ class ResultFolder:
             write_atomically(self.folder / files["TIFF"], label_tiff(result, job.name))
         if margin is not None:
             files["margin"] = f"margin/{job.png}"
-            write_atomically(self.folder / files["margin"], png_of_rgb(margin_picture(margin)))
+            write_atomically(self.folder / files["margin"], png_of_rgb(margin_picture(margin), signature("predict")))
             write_atomically(self.folder / "margin" / job.png.with_suffix(".npy"), _npy_bytes(margin))
         if self.options.csv:
             self._segments += [{"file": job.name, **row} for row in segment_table(result)]
@@ -113,7 +113,7 @@ class ResultFolder:
             picture = named_overlay(image, result)
         if image.shape[0] * image.shape[1] > JPEG_FROM:
             name = f"overlays/{job.png.with_suffix('.jpg')}"
-            data = _encoded(picture, "JPEG", OVERLAY_QUALITY)
+            data = _encoded(picture, "JPEG", OVERLAY_QUALITY, comment=signature("predict"))
         else:
             name, data = f"overlays/{job.png}", png_of_rgb(picture, signature("predict"))
         write_atomically(self.folder / name, data)
@@ -136,9 +136,9 @@ def _thumbnail(image: Picture, result: PanopticMap) -> Picture:
     return overlay(small, PanopticMap(ids, result.segments), segment_colors(result), THING_ALPHA, STUFF_ALPHA)
 
 
-def _encoded(picture: Picture, kind: str, quality: int) -> bytes:
+def _encoded(picture: Picture, kind: str, quality: int, **more: str) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, kind, quality=quality)
+    Image.fromarray(picture).save(file, kind, quality=quality, **more)
     return file.getvalue()
 
 

@@ -93,7 +93,8 @@ def check_outputs(options: TrainOptions, out: Path) -> None:
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return
     reads = [path for source in (options.data, options.val) if source for path in paths_read(source)]
-    reads += [Path(weights) for weights in (options.init, options.config.backbone.weights) if weights]
+    weights = (Path(given) for given in (options.init, options.config.backbone.weights) if given)
+    reads += [path for path in weights if path.is_file()]  # `scenes` may be the name of a folder here
     Outputs("train", reads).claim_folder(out, "--out", RUN_FILES)
 
 
