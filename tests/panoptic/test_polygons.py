@@ -61,6 +61,7 @@ def test_what_a_feature_says() -> None:
     [feature] = content["features"]
     assert feature["geometry"] == {"type": "Polygon", "coordinates": [[[1, 0], [3, 0], [3, 1], [1, 1], [1, 0]]]}
     assert feature["properties"]["classification"] == {"name": "cell", "color": [1, 2, 3]}
+    assert feature["properties"]["measurements"] == {"score": 0.75}
     assert (feature["properties"]["score"], feature["properties"]["area"]) == (0.75, 2)
 
 

@@ -51,9 +51,10 @@ def _feature(panoptic: PanopticMap, segment: Segment) -> dict[str, Any]:
         "id": segment.id,
         "geometry": {"type": "Polygon" if single else "MultiPolygon", "coordinates": parts[0] if single else parts},
         "properties": {
-            "objectType": "annotation",  # QuPath's; so are `name` and `classification`
+            "objectType": "annotation",  # QuPath's; so are `name`, `classification` and `measurements`
             "name": f"{segment.category.name} {segment.id}",
             "classification": {"name": segment.category.name, "color": list(segment.category.color)},
+            "measurements": {"score": round(segment.score, 4)},
             "category_id": segment.category.id,
             "isthing": segment.isthing,
             "score": round(segment.score, 4),
