@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 from shapely.geometry import shape
 
-from tests.html_pages import parse, table, words
+from tests.html_pages import CHROMIUM, dom_of, parse, table, words
 from tests.test_inference import segmenter_of, tiny
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
@@ -204,3 +204,13 @@ def test_a_server_takes_nothing_else(
     said = refused(capsys, photos, "--submission", "coco", "--out", tmp_path / "out", option)
     assert "run once without it" in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium here")
+def test_the_table_sorts_in_a_browser(photos: Path, tmp_path: Path) -> None:
+    assert predict(photos, "--out", tmp_path / "out") == 0
+    page = tmp_path / "out" / "index.html"
+    for state, names in (("images=1", NAMES), ("images=1-", NAMES[::-1])):
+        text = dom_of(page, tmp_path / "profile", state)
+        places = [text.index(f"overlay of {name.replace('<', '&lt;').replace('>', '&gt;')}") for name in names]
+        assert places == sorted(places)
