@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Bool, Float, Float64, Int32, Int64, Integer, Shaped, UInt8
+    from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, Integer, Shaped, UInt8
 else:
-    Bool = Float = Float64 = Int32 = Int64 = Integer = Shaped = UInt8 = Annotated
+    Bool = Float = Float32 = Float64 = Int32 = Int64 = Integer = Shaped = UInt8 = Annotated
 
-__all__ = ["Bool", "Float", "Float64", "Int32", "Int64", "Integer", "Shaped", "UInt8"]
+__all__ = ["Bool", "Float", "Float32", "Float64", "Int32", "Int64", "Integer", "Shaped", "UInt8"]

@@ -28,6 +28,7 @@ Python keeps the word for itself."""
 EXTRAS = {
     "torch": ("torch", "torchvision", "safetensors"),
     "train": ("lightning_fabric", "tensorboard"),
+    "measure": ("scikit_image", "tifffile"),
 }
 """The packages that each extra of pyproject.toml adds."""
 
@@ -101,7 +102,7 @@ def short_of_memory(error: Exception) -> bool:
 
 def missing(module: str, needed: str | None = None) -> str:
     """How to install what was not found."""
-    package = module.split(".", maxsplit=1)[0]
+    package = module.split(".", maxsplit=1)[0].replace("skimage", "scikit_image")  # its name as a package
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
     wanted = package if extra is None else f'"unipan[{needed or extra}]"'
     return f"this needs {package}: pip install {wanted}"

@@ -4,7 +4,7 @@ The network runs once per image; every fusion, affinity map and picture is made 
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from unipan.datasets.same_classes import check_classes
 from unipan.datasets.transforms import collate, resize_image
 from unipan.fusion import FUSIONS
 from unipan.fusion.argmax import Grid, upsample
+from unipan.fusion.margin import channel_margin
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.network import PanopticNetwork, crop
 from unipan.panoptic.categories import Categories
@@ -116,7 +117,9 @@ class Scene:
         """
         fusion = check_fusion(self.config, fusion or self.config.inference.fusion)
         found = FUSIONS[fusion](self.output, self.categories, self.geometry, self.config)
-        return PanopticResult(found.ids, found.segments, self.image, self.name)
+        channels = {"affinity": self.panoptic, "potential": self.potential}.get(fusion)
+        margin = None if channels is None else partial(channel_margin, channels, self.geometry)
+        return PanopticResult(found.ids, found.segments, self.image, self.name, margin)
 
     def __repr__(self) -> str:
         height, width = self.size

@@ -1,17 +1,23 @@
 """What segmentation ends with: a panoptic map and its image. Without torch, because `unipan.fuse` needs none."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from unipan.arrays import UInt8
+from unipan.arrays import Float32, UInt8
 from unipan.files import write_atomically
+from unipan.panoptic.label_tiff import label_tiff
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import encode_png
+from unipan.panoptic.polygons import to_geojson
+from unipan.panoptic.segment_table import segment_table
+from unipan.visualization.named_overlay import named_overlay
 from unipan.visualization.overlay import overlay
 
 
@@ -24,20 +30,22 @@ class PanopticResult(PanopticMap):
         segments: Segment(id, category, isthing, score, area, bbox).
         image: the image, RGB.
         name: its file name, or "image".
+        find_margin: computes `margin` when it is asked for; None where the map is no argmax.
     """
 
     image: np.ndarray  # (H, W, 3) uint8
     name: str
+    find_margin: Callable[[], Float32[np.ndarray, "H W"]] | None = None
 
-    def overlay(self, alpha: float = 0.6) -> UInt8[np.ndarray, "H W 3"]:
-        """The segments as colours over the image, RGB."""
-        return overlay(self.image, self, alpha=alpha)
+    def overlay(self, alpha: float = 0.6, labels: bool = False) -> UInt8[np.ndarray, "_ _ 3"]:
+        """The segments as colours over the image, RGB; with labels as in `named_overlay`, which has its own `alpha`."""
+        return named_overlay(self.image, self) if labels else overlay(self.image, self, alpha=alpha)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, labels: bool = False) -> None:
         """Write the overlay as a picture (.png, .jpg, ...). The ids themselves are `save_ids`'s."""
         suffix = Path(path).suffix
         try:
-            done, encoded = cv2.imencode(suffix, np.ascontiguousarray(self.overlay()[:, :, ::-1]))
+            done, encoded = cv2.imencode(suffix, np.ascontiguousarray(self.overlay(labels=labels)[:, :, ::-1]))
         except cv2.error:
             done = False
         if not done:
@@ -51,6 +59,29 @@ class PanopticResult(PanopticMap):
     def save_ids(self, path: str | Path) -> None:
         """Write `png_bytes`."""
         write_atomically(Path(path), self.png_bytes())
+
+    @cached_property
+    def margin(self) -> Float32[np.ndarray, "H W"]:
+        """The best minus the second channel of P (of Psi for the fusion `potential`): low is where the map is unsure.
+
+        Raises:
+            ValueError: the map is no argmax of a Segmenter's.
+        """
+        if self.find_margin is None:
+            raise ValueError("margin: this map is no argmax; take a Segmenter's fusion affinity or potential")
+        return self.find_margin()
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row of measures for each segment, see `segment_table`."""
+        return segment_table(self)
+
+    def to_geojson(self) -> dict[str, Any]:
+        """The segments as polygons, a GeoJSON FeatureCollection in pixels, see `panoptic.polygons`."""
+        return to_geojson(self, self.name)
+
+    def save_labels(self, path: str | Path) -> None:
+        """Write the ids as a 16-bit label TIFF for Fiji, napari and QuPath, see `label_tiff`."""
+        write_atomically(Path(path), label_tiff(self, self.name))
 
     def to_coco(self, image_id: int | str = 1) -> dict[str, Any]:
         """The image's entry in `annotations` of a COCO panoptic JSON; its PNG is `save_ids`'s."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, entry
+from unipan.commands.options import CheckpointChoice, Device, Flag, Overwrite, entry
 
 
 def draw_affinity(
@@ -16,6 +16,7 @@ def draw_affinity(
     out: Annotated[Path, arg(metavar="PNG")],
     plain: Flag = False,
     raw: Flag = False,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Draw the affinities of one pixel to all others: red attracts, blue repels, white is the average.
@@ -27,15 +28,17 @@ def draw_affinity(
         out: the picture to write, a .png.
         plain: the colour map alone, without the greyed image below.
         raw: as the head predicts them, without taking away what cannot tell one object from another (the means).
+        overwrite: see `options.Overwrite`.
         device: see `options.Device`.
     """
-    from unipan.files import checkpoint_path, require_file, write_atomically
+    from unipan.files import checkpoint_path, write_atomically
+    from unipan.outputs import Outputs, signature
     from unipan.panoptic.images import read_image
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
-    require_file(out, "--out")
-    checkpoint_path(checkpoint)
+    weights = checkpoint_path(checkpoint)
+    Outputs("affinity", [weights, image], overwrite).claim(out, "--out")
     photo = read_image(image)
     import numpy as np
 
@@ -48,7 +51,7 @@ def draw_affinity(
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(values), 0.995))
     picture = affinity_picture(values, pixel, None if plain else scene.image, limit)
-    write_atomically(out, png_of_rgb(picture))
+    write_atomically(out, png_of_rgb(picture, signature("affinity")))
     print(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import JsonFile, OptionalFolder, entry
+from unipan.commands.options import JsonFile, OptionalFolder, Overwrite, entry
 from unipan.commands.progress import progress_of
 
 CLEAN, FINDINGS, UNREADABLE = 0, 1, 2
@@ -21,6 +21,7 @@ def check(
     json_file: JsonFile = None,
     images: OptionalFolder = None,
     panoptic: OptionalFolder = None,
+    overwrite: Overwrite = False,
 ) -> int:
     """Find everything that is wrong in a COCO panoptic dataset; docs/data.md lists the kinds of findings.
 
@@ -32,14 +33,18 @@ def check(
         json_file: write all findings to this file.
         images: folder of the images, if it is not `images` next to the JSON.
         panoptic: folder of the PNGs, if it is another.
+        overwrite: see `options.Overwrite`; --fix only writes new folders.
     """
     from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
-    from unipan.files import require_folder, require_other_file, write_json
+    from unipan.datasets.doctor.findings import REPORT_HEADER
+    from unipan.datasets.formats.coco_panoptic import dataset_parts
+    from unipan.files import write_json
+    from unipan.outputs import Outputs
 
-    if json_file is not None:
-        require_other_file(json_file, "--json", [source / "panoptic.json" if source.is_dir() else source])
+    outputs = Outputs("data check", [*dataset_parts(source), images, panoptic], overwrite)
     if fix is not None:
-        require_folder(fix, "--fix")
+        outputs.claim_new_folder(fix, "--fix")
+    outputs.claim_optional(json_file, "--json", REPORT_HEADER)
     try:
         with progress_of("examining") as progress:
             found = diagnose(source, images, panoptic, progress)

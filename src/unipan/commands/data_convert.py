@@ -10,6 +10,8 @@ from unipan.commands.progress import progress_of
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
 from unipan.datasets.formats.format import FormatOptions, Overlap
 from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
+from unipan.datasets.sources import paths_read
+from unipan.outputs import Outputs
 
 READABLE, WRITABLE = (
     f"Formats: {', '.join(names)}; {FORMATS[0].name} is the default." for names in (readable(), writable())
@@ -62,6 +64,8 @@ def convert(
     name = given or FORMATS[0].name
     if out.suffix == ".json":
         raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
+    reads = [*paths_read(source), images, panoptic, classes, stuff]
+    Outputs("data convert", reads).claim_new_folder(out, "TO")
     data = open_nonempty(source, options)
     with progress_of("converting") as progress:
         path, count, with_images = write_dataset(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import OptionalFile, OptionalFolder, entry
+from unipan.commands.options import OptionalFile, OptionalFolder, Overwrite, entry
 
 
 def show(
@@ -18,6 +18,7 @@ def show(
     panoptic: OptionalFolder = None,
     classes: OptionalFile = None,
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw some images with their panoptic maps on one page that opens offline.
 
@@ -29,17 +30,19 @@ def show(
         panoptic: folder of a JSON's PNGs, if it is another.
         classes: a JSON with `categories`, for formats that do not store their classes.
         split: cityscapes: train, val or test.
+        overwrite: see `options.Overwrite`.
     """
     from unipan.datasets.doctor.page import dataset_page
     from unipan.datasets.formats.convert import open_nonempty
     from unipan.datasets.formats.format import FormatOptions
-    from unipan.files import require_file
+    from unipan.datasets.sources import paths_read
+    from unipan.outputs import Outputs
     from unipan.visualization.pages import write_page
 
     if count < 1:
         raise ValueError(f"--count {count}: at least one image is needed")
     path = out if out.suffix == ".html" else out / "index.html"
-    require_file(path, "--out")
+    Outputs("data show", [*paths_read(source), images, panoptic, classes], overwrite).claim(path, "--out")
     data = open_nonempty(source, FormatOptions(images, panoptic, classes, split=split))
     write_page(path, dataset_page(data, count, source))
     print(f"{path}: {min(count, len(data))} of {len(data)} images")

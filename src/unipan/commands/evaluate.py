@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, entry
+from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, Overwrite, entry
 
 if TYPE_CHECKING:
     from unipan.datasets.panoptic_data import PanopticData
@@ -22,6 +22,7 @@ def evaluate_checkpoint(
     detections: Annotated[int, arg(metavar="N")] = 100,
     trim_stuff: Annotated[int, arg(metavar="AREA")] = 0,
     oracles: Flag = False,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
@@ -34,21 +35,22 @@ def evaluate_checkpoint(
         json_file: write the scores here, as fractions (keys: docs/evaluation.md).
         limit: score only the first N images; 0 takes all.
         detections: AP counts at most N detections per image and class.
-        trim_stuff: also the scores without stuff segments of fewer pixels, as papers print them (Table I; 4096 on COCO,
-            2048 on Cityscapes).
+        trim_stuff: also the scores without stuff segments of fewer pixels (Table I; 4096 on COCO, 2048 on Cityscapes).
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
+        overwrite: see `options.Overwrite`.
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
-    from unipan.datasets.sources import open_data
-    from unipan.files import checkpoint_path, require_file, write_json
+    from unipan.datasets.sources import open_data, paths_read
+    from unipan.evaluation.score_files import SCORES_HEADER
+    from unipan.files import checkpoint_path, write_json
+    from unipan.outputs import Outputs
 
     if trim_stuff < 0:
         raise ValueError(f"--trim-stuff {trim_stuff}: the area is in pixels; give 0 or more")
-    if json_file is not None:
-        require_file(json_file, "--json")
-    checkpoint_path(checkpoint)
+    outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
+    outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
     from unipan.analysis.evaluate import evaluate
     from unipan.analysis.evaluation_lines import describe
@@ -56,20 +58,24 @@ def evaluate_checkpoint(
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)
-    chosen = range(min(limit, len(images)) if limit > 0 else len(images))
+    chosen, note = _first_images(limit, len(images), note)
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
         found = evaluate(segmenter, images, [fusion], chosen, detections, step, trim_stuff or None)
-    scores = found.to_json(fusion)
-    lines = describe(found, scores)
+    lines = describe(found, scores := found.to_json(fusion))
     if oracles:
         scores["oracles"], more = _with_one_part_true(segmenter, images, chosen)
         lines += more
-    first = f", the first {len(chosen)}" if len(chosen) < len(images) else ""
-    quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}{first}; percent"
+    quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)
     if json_file is not None:
         write_json(json_file, scores, indent=1)
+
+
+def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:
+    """Which images are scored, and the sentence about the data."""
+    chosen = range(min(limit, count) if limit > 0 else count)
+    return chosen, note + (f", the first {len(chosen)}" if len(chosen) < count else "")
 
 
 def _with_one_part_true(

@@ -1,11 +1,14 @@
 """`unipan figures CHECKPOINT DATA --out DIR`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, entry
+from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, Overwrite, entry
+
+if TYPE_CHECKING:
+    from unipan.reproduction.figures.draw import FigureSheet
 
 
 def write_figures(
@@ -19,6 +22,7 @@ def write_figures(
     rows: Annotated[int, arg(metavar="N")] = 4,
     jpeg: Flag = False,
     upsnet: Annotated[str | None, arg(metavar="CHECKPOINT", help_behavior_hint="")] = None,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Draw the paper's Figures 1, 6, 7, I, J and K of a checkpoint: DIR/figure-*.png, and DIR/index.html with captions.
@@ -33,19 +37,22 @@ def write_figures(
         seed: of that sample.
         rows: of a figure, at most.
         jpeg: write smaller .jpg files instead of .png.
-        upsnet: a checkpoint of a preset that ends in _upsnet, for Figure K as in the paper; without it the argmax of
-            Psi takes its place.
+        upsnet: a checkpoint of a preset that ends in _upsnet, for Figure K as in the paper; default: argmax of Psi.
+        overwrite: see `options.Overwrite`.
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
-    from unipan.datasets.sources import open_data
+    from unipan.datasets.sources import open_data, paths_read
     from unipan.files import checkpoint_path, require_folder
+    from unipan.outputs import Outputs
+    from unipan.reproduction.figures.names import figure_files
 
     if images < 1 or rows < 1:
         raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
     require_folder(out, "--out")
-    for path in (checkpoint, *([upsnet] if upsnet else [])):
-        checkpoint_path(path)
+    weights = [checkpoint_path(path) for path in (checkpoint, upsnet) if path]
+    outputs = Outputs("figures", [*weights, *paths_read(data)], overwrite)
+    outputs.claim_all([out / name for name in figure_files(jpeg)], "--out")
     source, note = open_data(data)
     from unipan.inference import open_segmenter
     from unipan.reproduction.figures.draw import draw_figures, open_upsnet
@@ -53,19 +60,20 @@ def write_figures(
 
     segmenter = open_segmenter(checkpoint, device)
     other = None if upsnet is None else open_upsnet(upsnet, device, source.categories)
-    measured = min(images, len(source))
-    with progress_bar("measuring images", measured) as step:
+    with progress_bar("measuring images", measured := min(images, len(source))) as step:
         sheets, left_out = draw_figures(segmenter, source, images, seed, rows, step, other)
     drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
     rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
     folder = FigureFolder(out, jpeg)
     for sheet in sheets:
-        print(f"{folder.write(sheet)}: {sheet.plan.title}")
-        for example in sheet.examples:
-            print(f"  {example.name}: {example.words}")
+        print(f"{folder.write(sheet)}: {sheet.plan.title}", *_described(sheet), sep="\n  ")
     print("\n".join(left_out), end="\n" * bool(left_out))
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     print(f"all figures: {page}")
+
+
+def _described(sheet: "FigureSheet") -> list[str]:
+    return [f"{example.name}: {example.words}" for example in sheet.examples]
 
 
 main = entry(write_figures, "figures")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, OptionalFile, entry
+from unipan.commands.options import Flag, OptionalFile, Overwrite, entry
 
 SOURCES = ("detectron2", "torchvision")
 
@@ -16,6 +16,7 @@ def import_(
     out: Annotated[Path, arg(metavar="FILE")],
     file: OptionalFile = None,
     half: Flag = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a checkpoint of unipan from public weights; no foreign code is run, and no tensor is left over or missing.
 
@@ -25,9 +26,10 @@ def import_(
         out: the checkpoint to write, .safetensors; for predict, evaluate, and --init of train.
         file: torchvision's weights, already downloaded (.pth); nothing is fetched then.
         half: store the weights in 16 bits, half the size.
+        overwrite: see `options.Overwrite`.
     """
-    from unipan.files import require_file
     from unipan.interop.sources import require_source
+    from unipan.outputs import Outputs
 
     kind, _, name = source.partition(":")
     if kind not in SOURCES or not name:
@@ -36,7 +38,7 @@ def import_(
         raise ValueError(f"--out {out}: a checkpoint ends in .safetensors; give such a name")
     if kind == "detectron2" and file is not None:
         raise ValueError(f"--file {file}: goes with torchvision:NAME; for detectron2 give detectron2:{file}")
-    require_file(out, "--out")
+    Outputs("import", [Path(name) if kind == "detectron2" else file], overwrite).claim(out, "--out")
     require_source(kind, name, file)
     from unipan.checkpoint import save_checkpoint
     from unipan.interop.detectron2 import from_detectron2

@@ -29,6 +29,11 @@ OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")
 OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Folder = Annotated[Path, arg(metavar="DIR")]
 Flag = Annotated[bool, FlagCreatePairsOff]
+Overwrite = Annotated[
+    bool,
+    FlagCreatePairsOff,
+    arg(help="Replace files that unipan did not write. What the command reads is never replaced."),
+]
 
 
 def entry(command: Callable[..., int | None], verb: str) -> Callable[[list[str]], int]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unipan.commands.progress import progress_bar
-from unipan.files import require_other_file
+from unipan.evaluation.score_files import claim_score_files, png_folders
+from unipan.outputs import Outputs
 from unipan.processes import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trim-stuff", type=int, metavar="AREA", help=trim)
     parser.add_argument("--threads", type=int, metavar="N", help="how many images at once; by default one per core")
     for name, text in (
+        ("--overwrite", "replace files that unipan did not write; what is read is never replaced"),
         ("--explain", "also boundary PQ, PQ-dagger, parsing covering, IoU, and the PQ that each kind of error costs"),
         ("--lenient", "ignore what does not agree: ids that a JSON does not declare are void, segments without pixels "
          "do not count, a missing prediction is an empty map"),
@@ -55,10 +57,9 @@ def main(arguments: list[str]) -> int:
     for path in inputs:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
-    page = options.html and options.html / "index.html"
-    for option, path in (("--json", options.json), ("--csv", options.csv), ("--html", page)):
-        if path is not None:
-            require_other_file(path, option, inputs)
+    folders = png_folders(inputs, (options.gt_folder, options.pred_folder, None))
+    outputs = Outputs("pq", [*inputs, *folders], options.overwrite)
+    claim_score_files(outputs, options.json, options.csv, options.html)
     if min(options.trim_stuff or 0, options.threads or 0) < 0:
         raise ValueError("--trim-stuff and --threads: give 0 or more")
     return _score_and_show(options)

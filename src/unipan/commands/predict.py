@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, entry
+from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
+from unipan.prediction.options import NOTHING_MORE, ResultOptions
 
 
 def predict(
@@ -21,8 +22,10 @@ def predict(
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
+    also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
+    overwrite: Overwrite = False,
 ) -> int:
-    """Segment images: DIR/panoptic.json and DIR/panoptic/*.png in COCO panoptic format, and overlays in DIR/overlays.
+    """Segment images: DIR/panoptic.json and DIR/panoptic/*.png in COCO panoptic format, overlays, index.html.
 
     With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
@@ -39,34 +42,32 @@ def predict(
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
             on COCO), because no server does what `unipan pq --trim-stuff` does.
+        also: what else is written.
+        overwrite: see `options.Overwrite`.
     """
-    from unipan.files import checkpoint_path, require_folder
-    from unipan.prediction.images import plan_images
-    from unipan.prediction.submission import open_writer, plan_submission
+    from unipan.prediction.plan import plan_prediction
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
-    for folder in (out,) if submission else (out / "panoptic", out / "overlays"):
-        require_folder(folder, "--out")
-    if submission is None:
-        jobs, categories = plan_images(images, like)
-    else:
-        jobs, categories = plan_submission(submission, images, like, _warn), None
-    checkpoint_path(checkpoint)
+    if submission is not None and also != NOTHING_MORE:
+        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
+    plan = plan_prediction(
+        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also,
+        overwrite=overwrite, warn=_warn,
+    )  # fmt: skip
     from rich.console import Console
     from rich.progress import track
 
     from unipan.inference import open_segmenter
-    from unipan.prediction.run import segment_images
+    from unipan.prediction.run import run_prediction
 
     segmenter = open_segmenter(checkpoint, device)
-    segmenter = segmenter if categories is None else segmenter.with_categories(categories)
-    writer = open_writer(submission, out, segmenter.categories, like, algorithm)
-    tracked = track(jobs, "segmenting", console=Console(stderr=True), transient=True)
-    overlays = None if submission else out / "overlays"
-    path, failed = segment_images(segmenter, tracked, writer, fusion, overlays, trim_stuff, _warn)
-    count = len(jobs) - failed
+    tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
+    path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
+    count = len(plan.jobs) - failed
     print(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
+    if submission is None:
+        print(f"to look at: {out / 'index.html'}")
     return int(failed > 0)
 
 

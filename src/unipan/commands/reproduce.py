@@ -1,12 +1,13 @@
 """`unipan reproduce TABLE`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, entry
+from unipan.commands.options import Flag, Overwrite, entry
 from unipan.reproduction.paper_tables import table_names
 
 
@@ -24,6 +25,7 @@ def reproduce(
     records: Annotated[Path, arg(metavar="DIR")] = Path("runs/records"),
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None,
     from_records: Flag = False,
+    overwrite: Overwrite = False,
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
 ) -> None:
     """Train the networks of one of the paper's tables at the size of your data, and print it next to the paper's rows.
@@ -45,20 +47,21 @@ def reproduce(
         out: also write the tables to this Markdown file; if it has <!-- TABLE --> and <!-- /TABLE -->, only what stands
             between them is replaced.
         from_records: train nothing; make the tables of what the records hold.
+        overwrite: see `options.Overwrite`.
         accelerator: where to train; auto takes a GPU if there is one.
     """
     names = table_names(table)
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
     runs = runs or Path("runs/reproduce") / Path(data).name
-    check_request(data, records, None if from_records else runs, out)
+    check_request(data, records, None if from_records else runs)
+    if out is not None:
+        claim_page(out, names, overwrite)
     from unipan.files import write_atomically
     from unipan.reproduction.request import Request
     from unipan.reproduction.run import run
     from unipan.reproduction.tables import page_with
 
-    if out is not None:
-        page_with(out, dict.fromkeys(names, ""))
     request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
     tables = run(request, train=not from_records)
     print("\n".join(tables.values()))
@@ -67,14 +70,28 @@ def reproduce(
         print(f"written to {out}", file=sys.stderr)
 
 
-def check_request(data: str, records: Path, runs: Path | None, out: Path | None) -> None:
+def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:
+    """Raises ValueError unless `--out` is free, a page of ours, or one with places for the tables."""
+    from unipan.files import require_file
+
+    require_file(out, "--out")
+    from unipan.outputs import Outputs
+    from unipan.reproduction.paper_tables import TABLES
+    from unipan.reproduction.tables import has_places, page_with
+
+    page_with(out, dict.fromkeys(names, ""))
+    first_line = f"## {TABLES[names[0]].title}\n".encode()
+    Outputs("reproduce", overwrite=overwrite or has_places(out)).claim(out, "--out", first_line)
+
+
+def check_request(data: str, records: Path, runs: Path | None) -> None:
     """Look, before torch is imported, whether everything can be read and written; `runs` is None if nothing is trained.
 
     Raises:
         FileNotFoundError, ValueError: what cannot.
     """
     from unipan.datasets.sources import is_scenes, train_and_val
-    from unipan.files import require_file, require_folder
+    from unipan.files import require_folder
 
     if runs is not None:
         require_folder(records, "--records")
@@ -83,8 +100,6 @@ def check_request(data: str, records: Path, runs: Path | None, out: Path | None)
         raise FileNotFoundError(f"--records {records}: no such folder; run without --from-records first")
     if not is_scenes(data):
         train_and_val(data)
-    if out is not None:
-        require_file(out, "--out")
 
 
 main = entry(reproduce, "reproduce")

@@ -29,16 +29,18 @@ def write_scenes(
         raise ValueError(f"--seed {seed}: seeds start at 0")
     if min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 1")
-    from unipan.files import require_folder
-
-    for part in ("images", "panoptic"):
-        require_folder(out / part, "--out")
     if (out / "panoptic.json").exists():
         raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")
+    from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, scene_file
+    from unipan.outputs import Outputs
+
+    files = [scene_file(each) for each in range(seed, seed + count)]
+    Outputs("scenes").claim_folder(
+        out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files]
+    )
     from rich.progress import track
 
     from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
-    from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 
     drawn = Scenes(range(seed, seed + count), size)
     path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic, require_panoptic_json
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, dataset_parts, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.listed_dataset import ListedDataset
 from unipan.datasets.formats.registry import open_dataset, readable, split_prefix
@@ -50,6 +50,16 @@ def require_data(source: str) -> None:
         require_panoptic_json(path / "panoptic.json")
     elif not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
+
+
+def paths_read(source: str) -> list[Path]:
+    """The files and folders that DATA stands for, which no output may replace; none for `scenes`."""
+    if is_scenes(source):
+        return []
+    name, path = split_prefix(source, readable())
+    if name is None and not is_cityscapes(path):
+        return dataset_parts(path)
+    return [path]
 
 
 def train_and_val(source: str) -> tuple[Path, Path]:

@@ -272,6 +272,7 @@ def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> Gallery
     return GalleryPage(
         title="Street scenes, one network, three fusions",
         kicker="unipan · unified panoptic segmentation",
+        verb="demo",
         lead=DEMO_LEAD,
         scores=[ScoreRow(name, what, found[fusion]) for fusion, (name, what) in SHOWN_FUSIONS.items()],
         scores_note=note,

@@ -62,6 +62,11 @@ def image_scores(quality: PanopticQuality) -> list[ImageScore]:
     return sorted(rows, key=lambda row: (row.pq is None, row.pq or 0.0, row.image))
 
 
+def csv_header() -> bytes:
+    """The first line of `to_csv`."""
+    return (",".join(column.name for column in fields(ImageScore)) + "\n").encode()
+
+
 def to_csv(rows: Iterable[ImageScore]) -> str:
     """The rows as CSV with a header; an empty cell where there is no figure."""
     text = io.StringIO()

@@ -105,6 +105,7 @@ def evaluation_page(
     return EvaluationPage(
         title=title,
         kicker="unipan pq",
+        verb="pq",
         lead=[
             f"{len(quality):,} image{'s' * (len(quality) != 1)}, {len(categories.things)} thing and "
             f"{len(categories.stuff)} stuff classes. A predicted segment matches a ground-truth segment of its class "

@@ -2,7 +2,8 @@
 
 from io import BytesIO
 from pathlib import Path
-from struct import unpack_from
+from struct import pack, unpack_from
+from zlib import crc32
 
 import numpy as np
 from kornia_rs.io import decode_image_png_u8
@@ -13,6 +14,7 @@ from unipan.panoptic.runs import MAX_ID
 
 _RGB, _PALETTE, _RGBA = 2, 3, 6
 """PNG's colour types with three channels; a palette's colours have 8 bits whatever its own depth."""
+_HEADER_END = 33
 _LAST_CHUNK = b"IEND\xaeB`\x82"
 _MOST_PIXELS = 344
 """For each byte of a file: deflate writes at most 1032 bytes for one, and a pixel has three."""
@@ -48,14 +50,19 @@ def encode_png(ids: Integer[np.ndarray, "H W"]) -> bytes:
     return png_of_rgb(ids_to_rgb(ids))
 
 
-def png_of_rgb(rgb: UInt8[np.ndarray, "H W 3"]) -> bytes:
-    """An RGB image as the bytes of a PNG."""
+def png_of_rgb(rgb: UInt8[np.ndarray, "H W 3"], software: str = "") -> bytes:
+    """An RGB image as the bytes of a PNG, which can say what software wrote it."""
     import cv2
 
     done, data = cv2.imencode(".png", rgb[..., ::-1])
     if not done:
         raise ValueError(f"panoptic PNG: an image of shape {rgb.shape} cannot be encoded")
-    return data.tobytes()
+    png = data.tobytes()
+    if not software:
+        return png
+    text = b"tEXtSoftware\0" + software.encode("latin-1")  # PNG specification, 11.3.3; it follows the header
+    chunk = pack(">I", len(text) - 4) + text + pack(">I", crc32(text))
+    return png[:_HEADER_END] + chunk + png[_HEADER_END:]
 
 
 def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from unipan.outputs import ResultFolders
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
 
@@ -54,16 +55,21 @@ def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
 
     Raises:
         FileNotFoundError: a path that does not exist.
-        ValueError: no path, or a folder without images.
+        ValueError: no path, a folder without images, or a picture that unipan wrote. In folders those are left out.
     """
-    found = []
+    found, results = [], ResultFolders()
     for place in given:
         if not place.exists():
             raise FileNotFoundError(f"{place}: no such file or folder")
         if not place.is_dir():
+            if author := results.author(place):
+                raise ValueError(f"{place}: `unipan {author}` wrote this picture; give the photograph itself")
             found.append((place, place.name))
             continue
-        below = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        pictures = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        below = [path for path in pictures if results.author(path) is None]
+        if pictures and not below:
+            raise ValueError(f"{place}: unipan wrote all pictures in this folder; give the folder of the photographs")
         if not below:
             raise ValueError(f"{place}: no images in this folder (looked for {', '.join(SUFFIXES)})")
         found += [(path, path.relative_to(place).as_posix()) for path in below]

@@ -8,6 +8,39 @@ from unipan.datasets.formats.format import DatasetWriter
 from unipan.evaluation.trimming import trim_stuff
 from unipan.inference import Segmenter
 from unipan.prediction.images import ImageJob
+from unipan.prediction.plan import PredictionPlan
+from unipan.prediction.results import ResultFolder
+from unipan.prediction.submission import open_writer
+
+
+def run_prediction(
+    plan: PredictionPlan,
+    segmenter: Segmenter,
+    jobs: Iterable[ImageJob],
+    fusion: str | None,
+    trim: int,
+    warn: Callable[[str], None],
+) -> tuple[Path, int]:
+    """Do what was planned; see `segment_images`.
+
+    Args:
+        plan: the plan.
+        segmenter: of the plan's checkpoint.
+        jobs: the plan's, perhaps with a progress bar around them.
+        fusion, trim, warn: see `segment_images`.
+    """
+    fusion = check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
+    if plan.options.margin and fusion not in ("affinity", "potential"):
+        raise ValueError(f"--margin: the fusion {fusion} is no argmax; give --fusion affinity or potential")
+    if plan.categories is not None:
+        segmenter = segmenter.with_categories(plan.categories)
+    writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
+    plan.outputs.start_folder(plan.out, plan.names)
+    results = None
+    if plan.server is None:
+        about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}."
+        results = ResultFolder(plan.out, plan.options, segmenter.categories, about)
+    return segment_images(segmenter, jobs, writer, fusion, results, trim, warn)
 
 
 def segment_images(
@@ -15,7 +48,7 @@ def segment_images(
     jobs: Iterable[ImageJob],
     writer: DatasetWriter,
     fusion: str | None = None,
-    overlays: Path | None = None,
+    results: ResultFolder | None = None,
     trim: int = 0,
     warn: Callable[[str], None] = print,
 ) -> tuple[Path, int]:
@@ -26,7 +59,7 @@ def segment_images(
         jobs: the images.
         writer: of the output format; it is closed.
         fusion: by default the checkpoint's.
-        overlays: folder for pictures, if wanted.
+        results: what else is written of each image; None for a submission.
         trim: stuff segments of fewer pixels become void.
         warn: gets a sentence for each image that cannot be read.
 
@@ -34,11 +67,13 @@ def segment_images(
         the file that the writer wrote last, and the number of images left out.
 
     Raises:
-        ValueError: a fusion that this checkpoint cannot do.
+        ValueError: a fusion that this checkpoint cannot do, or no image could be read; the files
+            of all images (panoptic.json, index.html) are as before then.
         OSError: a result cannot be written.
     """
     check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
-    failed = 0
+    with_margin = results is not None and results.options.margin
+    done = failed = 0
     for job in jobs:
         try:
             result = segmenter(job.path, fusion)
@@ -46,7 +81,13 @@ def segment_images(
             failed += 1
             warn(f"{job.path} is left out: {error}")
             continue
-        if overlays is not None:
-            result.save(overlays / job.png)
+        if results is not None:
+            results.add(job, result, result.image, result.margin if with_margin else None)
         writer.add(job.name, job.image_id, trim_stuff(result, trim) if trim else result)
-    return writer.close(), failed
+        done += 1
+    if not done:
+        raise ValueError(f"predict: none of the {failed} images could be read; panoptic.json was not written")
+    path = writer.close()
+    if results is not None:
+        results.close()
+    return path, failed

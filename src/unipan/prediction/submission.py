@@ -7,7 +7,12 @@ from typing import Any, Literal
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.datasets.formats.format import DatasetWriter
-from unipan.datasets.formats.submissions import CityscapesSubmissionWriter, CocoSubmissionWriter, cityscapes_id
+from unipan.datasets.formats.submissions import (
+    CityscapesSubmissionWriter,
+    CocoSubmissionWriter,
+    cityscapes_id,
+    coco_stem,
+)
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import read_json, rows_of, unique_rows
 from unipan.prediction.images import ImageJob, check_names, find_images
@@ -54,6 +59,17 @@ def plan_submission(
     return jobs
 
 
+def submission_files(server: Server, jobs: Iterable[ImageJob], like: Path | None, algorithm: str) -> list[str]:
+    """The names of all files that the writer of `open_writer` may write; one that ends in `/` is a folder."""
+    if server == "coco":
+        stem = coco_stem(_split_of(like), algorithm)
+        return [f"{stem}.json", f"{stem}.zip", *(f"{stem}/{job.png}" for job in jobs)]
+    keys = [str(job.image_id) for job in jobs]
+    names = ["panoptic.zip", "instance.zip", "panoptic/cityscapes_panoptic_test.json"]
+    names += [f"panoptic/cityscapes_panoptic_test/{key}_panoptic.png" for key in keys]
+    return [*names, *(f"instance/{key}_pred{end}" for key in keys for end in (".txt", "/"))]
+
+
 def open_writer(
     server: Server | None, out: Path, categories: Categories, like: Path | None, algorithm: str
 ) -> DatasetWriter:
@@ -83,9 +99,13 @@ def open_writer(
     coco = _names(coco_categories())
     if all((row["id"], row.get("name")) in coco.items() for row in listed):
         _check_coco(categories, coco)
+    return CocoSubmissionWriter(out, categories, _split_of(like), algorithm)
+
+
+def _split_of(like: Path | None) -> str:
+    """The split that a list of COCO's is named after; test-dev without one."""
     named = like is not None and like.stem.startswith(COCO_LIST_PREFIX)
-    split = like.stem.removeprefix(COCO_LIST_PREFIX) if like is not None and named else COCO_SPLIT
-    return CocoSubmissionWriter(out, categories, split, algorithm)
+    return like.stem.removeprefix(COCO_LIST_PREFIX) if like is not None and named else COCO_SPLIT
 
 
 def _check_listed(rows: Iterable[Mapping[str, Any]], categories: Categories, like: Path) -> None:

@@ -111,6 +111,14 @@ def render_table(table: PaperTable, finished: FinishedTrainings) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def has_places(out: Path) -> bool:
+    """Whether a file has placeholders of any table; what else is in it stays."""
+    try:
+        return re.search(r"<!-- (\w+) -->.*?<!-- /\1 -->", out.read_text(encoding="utf-8"), re.DOTALL) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def page_with(out: Path, tables: Mapping[str, str]) -> str:
     """The content of a page: the tables, inserted at the placeholders if the file has any.
 

@@ -10,10 +10,12 @@ from tyro.conf import FlagCreatePairsOff, Suppress, arg
 
 from unipan.config import Config
 from unipan.files import checkpoint_path, require_folder, require_weights
+from unipan.outputs import Outputs
 from unipan.presets import preset, split_baseline
 
 RESUME_STATE = Path("resume") / "state.pt"
 """In the folder of a run: what `--resume` continues from."""
+RUN_FILES = ("best.safetensors", "last.safetensors", "log.csv", "notes.txt", RESUME_STATE.as_posix())
 BUILT_IN = ("scenes", "scenes_mask_free")
 """Presets that train on the scene generator by default."""
 
@@ -69,6 +71,7 @@ def check_run(options: TrainOptions) -> None:
     else:
         check_folder(out)
         check_init(options.init, options.config.backbone.weights)
+        check_outputs(options, out)
     for source in (options.data, *([] if options.val is None else [options.val])):
         require_data(source)
 
@@ -81,6 +84,18 @@ def check_folder(out: Path) -> None:
         raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
     if any((out / name).exists() for name in ("log.csv", "last.safetensors")):
         raise ValueError(f"--out {out}: a run is there that cannot be continued; give another folder, or remove it")
+
+
+def check_outputs(options: TrainOptions, out: Path) -> None:
+    """Raises ValueError if the run would replace what it reads, or checkpoints that others have put there."""
+    from unipan.datasets.sources import paths_read
+
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    reads = [path for source in (options.data, options.val) if source for path in paths_read(source)]
+    weights = (Path(given) for given in (options.init, options.config.backbone.weights) if given)
+    reads += [path for path in weights if path.is_file()]  # `scenes` may be the name of a folder here
+    Outputs("train", reads).claim_folder(out, "--out", RUN_FILES)
 
 
 def check_init(init: str | None, weights: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from unipan.panoptic.maps import VOID_ID, PanopticMap
-from unipan.visualization.flat import Picture, color_map, outlines
+from unipan.visualization.flat import Picture, color_map, outlines, segment_index
 from unipan.visualization.palette import Color
 
 WHITE = (255, 255, 255)
@@ -19,12 +19,14 @@ def overlay(
     panoptic: PanopticMap,
     colors: Mapping[int, Color] | None = None,
     alpha: float = 0.6,
+    stuff_alpha: float | None = None,
 ) -> Picture:
     """The colour map laid over the image with light outlines; void is nearly black.
 
     Args:
         image: RGB, of the map's own size.
         alpha: share of the colour map, 0..1.
+        stuff_alpha: the same for stuff, where it is to be quieter than things; by default `alpha`.
 
     Raises:
         ValueError: image and map differ in size.
@@ -33,7 +35,12 @@ def overlay(
         raise ValueError(
             f"overlay: the image is {image.shape[:2]} and the map {panoptic.ids.shape} pixels; pass the map's own image"
         )
-    mixed = cv2.addWeighted(image, 1 - alpha, color_map(panoptic, colors), alpha, 0)
+    flat = color_map(panoptic, colors)
+    mixed = cv2.addWeighted(image, 1 - alpha, flat, alpha, 0)
+    if stuff_alpha is not None:
+        stuff = segment_index(panoptic.ids, [segment.id for segment in panoptic if not segment.isthing]) > 0
+        quiet = cv2.addWeighted(image, 1 - stuff_alpha, flat, stuff_alpha, 0)
+        np.copyto(mixed, quiet, where=stuff[..., None])
     void = panoptic.ids == VOID_ID
     mixed[void] = image[void] // 6
     edge = outlines(panoptic.ids)

@@ -16,6 +16,7 @@ import numpy as np
 
 from unipan.arrays import Integer
 from unipan.files import write_atomically
+from unipan.outputs import signature
 from unipan.visualization.flat import IndexedPicture, Picture
 from unipan.visualization.palette import Color
 
@@ -77,6 +78,7 @@ class Page:
         kicker: small line above it.
         lead: paragraphs below it.
         colophon: small print at the end.
+        verb: of `unipan`, which the page says has written it.
     """
 
     template: ClassVar[str]
@@ -84,6 +86,12 @@ class Page:
     kicker: str
     lead: Sequence[str]
     colophon: str
+    verb: str = ""
+
+    @property
+    def generator(self) -> str:
+        """What wrote the page."""
+        return signature(self.verb)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,9 @@ from typing import Any
 from unipan.panoptic.coco_json import Row
 from unipan.panoptic.coco_parser import Finding, PanopticJson
 
+REPORT_HEADER = b'{\n "source": "'
+"""How the JSON of a report begins."""
+
 
 @dataclass(frozen=True)
 class Kind:

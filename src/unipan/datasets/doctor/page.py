@@ -30,6 +30,7 @@ def dataset_page(data: PanopticDataset, count: int, title: str) -> GalleryPage:
     return GalleryPage(
         title=title,
         kicker="unipan data show",
+        verb="data show",
         lead=[lead],
         rows=rows,
         legend=legend,

@@ -32,6 +32,13 @@ def require_panoptic_json(json_file: Path) -> None:
         raise FileNotFoundError(f"{json_file}: no such file; a dataset folder has images/, panoptic/, panoptic.json")
 
 
+def dataset_parts(source: Path) -> list[Path]:
+    """What is read of a dataset in this format: its JSON, images and PNGs, for a folder or for a JSON."""
+    if source.suffix == ".json":
+        return [source, source.with_suffix("")]
+    return [source / "panoptic.json", source / "images", source / "panoptic"]
+
+
 class CocoPanoptic(ListedDataset):
     """A dataset in COCO panoptic format: `data[i]` is a `Sample`, `data.truth(i)` reads the map alone.
 

@@ -24,6 +24,14 @@ from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import encode_png
 
 
+def coco_stem(split: str, algorithm: str) -> str:
+    """The name of a submission's files. Raises ValueError for a split or algorithm that cannot be part of it."""
+    for option, text in (("split", split), ("--algorithm", algorithm)):
+        if re.fullmatch(r"[A-Za-z0-9.-]+", text) is None:
+            raise ValueError(f"{option} {text!r}: it becomes part of a file name; use letters, digits, . and -")
+    return f"panoptic_{split}_{algorithm}_results"
+
+
 class CocoSubmissionWriter:
     """Writes `folder/panoptic_SPLIT_ALGORITHM_results.json`, the folder of PNGs next to it, and both in a .zip.
 
@@ -32,10 +40,7 @@ class CocoSubmissionWriter:
 
     def __init__(self, folder: Path | str, categories: Categories, split: str, algorithm: str) -> None:
         """Raises ValueError for a split or algorithm that cannot be part of a file name."""
-        for option, text in (("split", split), ("--algorithm", algorithm)):
-            if re.fullmatch(r"[A-Za-z0-9.-]+", text) is None:
-                raise ValueError(f"{option} {text!r}: it becomes part of a file name; use letters, digits, . and -")
-        self.folder, self.stem = Path(folder), f"panoptic_{split}_{algorithm}_results"
+        self.folder, self.stem = Path(folder), coco_stem(split, algorithm)
         self._images = WrittenImages(self.folder, categories)
         self._annotations: list[Row] = []
 

@@ -161,7 +161,7 @@ def draw_with_extents(seed: int, size: tuple[int, int] = (128, 256)) -> tuple[Sa
     for label, extent in extents.items():
         if visible[label] < max(least, MIN_VISIBLE * extent):
             ids[ids == label] = VOID_ID
-    sample = Sample(image, _map_of_drawing(ids, street.items), seed, f"scene_{seed:07d}.png")
+    sample = Sample(image, _map_of_drawing(ids, street.items), seed, scene_file(seed))
     return sample, {segment.id: extents[segment.id] for segment in sample.truth if segment.isthing}
 
 
@@ -172,6 +172,11 @@ def draw_scene(seed: int, size: tuple[int, int] = (128, 256)) -> Sample:
         ValueError: the seed is negative or the size has no pixels.
     """
     return draw_with_extents(seed, size)[0]
+
+
+def scene_file(seed: int) -> str:
+    """The file name of a scene."""
+    return f"scene_{seed:07d}.png"
 
 
 class Scenes:

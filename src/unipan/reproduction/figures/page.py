@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from unipan import __version__
 from unipan.files import write_atomically
+from unipan.outputs import signature
 from unipan.panoptic.categories import Categories
 from unipan.reproduction.figures.draw import FigureSheet
+from unipan.reproduction.figures.names import figure_file
 from unipan.visualization.pages import FigureEntry, FiguresPage, write_page
 
 JPEG_QUALITY = 75
@@ -31,13 +34,18 @@ class FigureFolder:
 
     def name(self, sheet: FigureSheet) -> str:
         """File name of a figure's picture."""
-        return f"figure-{sheet.plan.number}.{'jpg' if self.jpeg else 'png'}"
+        return figure_file(sheet.plan.number, self.jpeg)
 
     def write(self, sheet: FigureSheet) -> Path:
         """Write a figure's picture; returns its path."""
         buffer, path = io.BytesIO(), self.path / self.name(sheet)
-        options = {"quality": JPEG_QUALITY, "progressive": True} if self.jpeg else {}
-        Image.fromarray(sheet.picture).save(buffer, "JPEG" if self.jpeg else "PNG", optimize=True, **options)
+        picture, by = Image.fromarray(sheet.picture), signature("figures")
+        if self.jpeg:
+            picture.save(buffer, "JPEG", optimize=True, quality=JPEG_QUALITY, progressive=True, comment=by)
+        else:
+            information = PngInfo()
+            information.add_text("Software", by)
+            picture.save(buffer, "PNG", optimize=True, pnginfo=information)
         write_atomically(path, buffer.getvalue())
         return path
 
@@ -48,6 +56,7 @@ class FigureFolder:
         page = FiguresPage(
             title="The paper’s figures, from this checkpoint",
             kicker="unipan figures",
+            verb="figures",
             lead=(f"Drawn from {subject}. The figures have the paper’s numbers and show the same things.", METHOD),
             left_out=left_out,
             figures=[self._entry(sheet) for sheet in sheets],

@@ -1,0 +1,104 @@
+"""What may be written: never an input, never what others wrote, and nothing where the next run would read it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from unipan.outputs import MANIFEST, Outputs, ResultFolders, signature, signed_by, written_names
+
+
+def test_an_input_is_never_replaced(tmp_path: Path) -> None:
+    source = tmp_path / "in.json"
+    source.write_text("unipan pq 0.2.0")  # even if unipan wrote it
+    (tmp_path / "link.json").symlink_to(source)
+    os.link(source, tmp_path / "hard.json")
+    for overwrite in (None, False, True):
+        for name in ("in.json", "link.json", "hard.json", "x/../in.json"):
+            (tmp_path / "x").mkdir(exist_ok=True)
+            with pytest.raises(ValueError, match="this file is an input"):
+                Outputs("pq", [source, None], overwrite).claim(tmp_path / name, "--json")
+
+
+def test_what_others_wrote_is_kept_unless_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    Outputs("pq").claim(path, "--json")
+    path.write_text("mine")
+    with pytest.raises(ValueError, match=r"--json .*a\.json: it is there already.*, or --overwrite"):
+        Outputs("pq", overwrite=False).claim(path, "--json")
+    Outputs("pq", overwrite=True).claim(path, "--json")
+    path.write_text(f"<!-- {signature('pq')} -->")
+    assert signed_by(path) == "pq"
+    Outputs("pq", overwrite=False).claim(path, "--json")
+    with pytest.raises(ValueError, match="unipan demo"):
+        Outputs("demo", overwrite=False).claim(path, "--json")
+    path.write_bytes(b"name,pq\n1,2\n")
+    Outputs("pq").claim(path, "--csv", b"name,pq\n")
+    with pytest.raises(ValueError, match="already"):
+        Outputs("pq").claim(path, "--csv", b"name;pq\n")
+    path.write_text("run `unipan pq a b` for the scores")  # names the command, and is not written by it
+    assert signed_by(path) is None
+
+
+def test_no_file_is_written_twice(tmp_path: Path) -> None:
+    outputs = Outputs("pq")
+    outputs.claim(tmp_path / "s", "--json")
+    for path in (tmp_path / "s", tmp_path / "x" / ".." / "s", tmp_path / "s" / "index.html"):
+        with pytest.raises(ValueError, match="--json is written there too"):
+            outputs.claim(path, "--csv")
+
+
+def test_nothing_goes_into_a_folder_that_is_read(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.jpg").touch()
+    with pytest.raises(ValueError, match=r"it lies in .*photos, which is read"):
+        Outputs("predict", [photos], overwrite=False).claim(photos / "new.png", "--out")
+    Outputs("predict", [photos], overwrite=True).claim(photos / "new.png", "--out")
+    with pytest.raises(ValueError, match="is an input"):
+        Outputs("predict", [photos], overwrite=True).claim(photos / "a.jpg", "--out")
+    with pytest.raises(ValueError, match="which is read"):
+        Outputs("data convert", [photos]).claim_new_folder(photos / "out", "TO")
+    with pytest.raises(ValueError, match="not empty"):
+        Outputs("data convert").claim_new_folder(photos, "TO")
+    Outputs("data convert", [photos]).claim_new_folder(tmp_path / "out", "TO")
+
+
+def test_a_folder_knows_what_was_written_into_it(tmp_path: Path) -> None:
+    names = ["a/x.png", "panoptic.json", "masks/"]
+    outputs = Outputs("predict")
+    outputs.claim_folder(tmp_path, "--out", names)
+    assert list(tmp_path.iterdir()) == []
+    outputs.start_folder(tmp_path, names)
+    for name in ("a/x.png", "a/mine.png", "masks/1.png", "panoptic.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert written_names(tmp_path) == dict.fromkeys(names, "predict")
+    Outputs("predict").claim_folder(tmp_path, "--out", names)
+    for name in ("a/mine.png", "a/"):
+        with pytest.raises(ValueError, match="it is there already"):
+            Outputs("predict").claim_folder(tmp_path, "--out", [name])
+    with pytest.raises(ValueError, match="a folder has this name"):
+        Outputs("predict").claim_folder(tmp_path, "--out", ["a"])
+    results = ResultFolders()
+    found = [results.author(tmp_path / name) for name in ("a/x.png", "masks/1.png", "a/mine.png", "b/x.png")]
+    assert found == ["predict", "predict", None, None]
+    assert results.author(tmp_path / "a" / ".." / "a" / "x.png") == "predict"
+
+
+def test_results_of_an_older_version_are_known_by_their_layout(tmp_path: Path) -> None:
+    for name in ("panoptic/a.png", "overlays/a.png", "images/a.png", "panoptic.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    results = ResultFolders()
+    authors = {part: results.author(tmp_path / part / "a.png") for part in ("panoptic", "overlays", "images")}
+    assert authors == {"panoptic": "predict", "overlays": "predict", "images": None}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": 3}', "\xff"])
+def test_a_broken_manifest_lists_nothing(content: str, tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_bytes(content.encode("latin-1"))
+    assert written_names(tmp_path) == {}
+    Outputs("predict").start_folder(tmp_path, ["a"])
+    assert json.loads((tmp_path / MANIFEST).read_text())["files"] == {"a": "predict"}
