@@ -12,8 +12,10 @@ Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """ResNet-FPN (Sec. 3.1)."""
+    """ResNet-FPN (Sec. 3.1), or the same feature pyramid on another network."""
 
+    network: str = "resnet"
+    """`resnet`, torchvision's, or the name of a network in timm with features at the strides 4, 8, 16 and 32."""
     depth: Literal[18, 34, 50, 101] = 50
     """ResNet depth; the paper uses 50 and, on the test servers, 101."""
     width: int = 64
@@ -21,22 +23,25 @@ class BackboneConfig:
     fpn_channels: int = 256
     """Channels of every FPN level."""
     se_reduction: int = 16
-    """Reduction of the squeeze-and-excite on C5; 0 leaves it out."""
+    """Reduction of the squeeze-and-excite on C5; 0: none."""
     weights: str = "imagenet"
-    """`imagenet` (torchvision's), `none` (train from scratch), a file of torchvision-style ResNet weights, or
-    `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
+    """`imagenet` (torchvision's or timm's), `none` (train from scratch), a file of weights with the same
+    names, or `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
     frozen: bool = True
-    """Freeze batch norm (statistics, scale, shift), stem and res2 at their pretrained values; has no effect from
-    scratch."""
+    """Freeze batch norm, stem and res2 at their pretrained values; has no effect from scratch."""
+    fixed: bool = False
+    """Train nothing below the feature pyramid; for networks of timm."""
     stride_in_1x1: bool = False
-    """Put the stride of a stage in its first 1x1 convolution, as in MSRA's ResNets (Caffe, detectron2), not in the 3x3,
-    as in torchvision's."""
+    """Put a stage's stride in its first 1x1 convolution, as in MSRA's ResNets (Caffe, detectron2), not in the 3x3."""
 
     def __post_init__(self) -> None:
-        if self.stride_in_1x1 and self.depth not in (50, 101):
+        if self.fixed and (self.network == "resnet" or self.weights == "none"):
+            raise ValueError("backbone: fixed holds pretrained weights of timm's networks; give both, or fixed=False")
+        if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
+            lacking = f"ResNet-{self.depth}" if self.network == "resnet" else self.network
             raise ValueError(
-                f"backbone: stride_in_1x1 needs blocks with a 1x1, which ResNet-{self.depth} lacks; set depth to 50 or "
-                "101, or stride_in_1x1=False"
+                f"backbone: stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks; set depth to 50 or 101, or "
+                "stride_in_1x1=False"
             )
 
 
