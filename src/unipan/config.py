@@ -25,8 +25,8 @@ class BackboneConfig:
     se_reduction: int = 16
     """Reduction of the squeeze-and-excite on C5; 0: none."""
     weights: str = "imagenet"
-    """`imagenet` (torchvision's or timm's), `none` (train from scratch), a file of weights with the same
-    names, or `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
+    """`imagenet` (torchvision's or timm's), `none` (from scratch), a file of weights with the same names, or
+    `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
     frozen: bool = True
     """Freeze batch norm, stem and res2 at their pretrained values; has no effect from scratch."""
     fixed: bool = False
@@ -39,10 +39,8 @@ class BackboneConfig:
             raise ValueError("backbone: fixed holds pretrained weights of timm's networks; give both, or fixed=False")
         if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
             lacking = f"ResNet-{self.depth}" if self.network == "resnet" else self.network
-            raise ValueError(
-                f"backbone: stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks; set depth to 50 or 101, or "
-                "stride_in_1x1=False"
-            )
+            words = f"stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks"
+            raise ValueError(f"backbone: {words}; set depth to 50 or 101, or stride_in_1x1=False")
 
 
 @dataclass(frozen=True)
