@@ -29,7 +29,7 @@ from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.transforms import TrainingTransform
 from unipan.panoptic.categories import Categories
 from unipan.presets import cityscapes
-from unipan.reproduction.ablations import MODELS, SCENE_SIZE, scenes_recipe
+from unipan.reproduction.ablations import MODELS, ROPE_WAVELENGTHS, SCENE_SIZE, scenes_recipe
 from unipan.structures import ImageBatch, Target
 from unipan.training.schedule import make_optimizer, set_learning_rate
 from unipan.training.step import TrainingStep, runs_bf16
@@ -78,10 +78,13 @@ def batches(config: Config, data: PanopticData, count: int) -> list[tuple[ImageB
     return found
 
 
-def recipe_and_data(full: bool, rounds: int) -> tuple[Config, PanopticData]:
+def recipe_and_data(full: bool, rope: bool, rounds: int) -> tuple[Config, PanopticData]:
     """What all models share."""
     if not full:
         recipe = scenes_recipe()
+        if rope:
+            affinity = replace(recipe.affinity, positional_encoding=0, rope=ROPE_WAVELENGTHS)
+            recipe = replace(recipe, affinity=affinity)
         return recipe, Scenes(range(rounds * recipe.train.batch_size), size=SCENE_SIZE)
     base = cityscapes()
     data = replace(base.data, short_side=FULL_CROP, max_side=2 * FULL_CROP, scale=(1.0, 1.0), crop=(FULL_CROP,) * 2)
@@ -103,12 +106,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=40, help="rounds before those that are timed")
     parser.add_argument("--models", nargs="*", choices=[*MODELS], default=["A", "A+", "B", "C", "C+", "D"])
     parser.add_argument("--full", action="store_true", help="cityscapes at full width, a crop of 512 x 512")
+    parser.add_argument("--rope", action="store_true", help="RoPE in the place of the sinusoidal encoding")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     total = args.first + args.rounds
-    recipe, data = recipe_and_data(args.full, total)
+    recipe, data = recipe_and_data(args.full, args.rope, total)
     seen = batches(recipe, data, total)
     models = {name: Model(MODELS[name].build(recipe), data.categories) for name in args.models}
     for number, (images, targets) in enumerate(seen):

@@ -1,5 +1,7 @@
 """Tables from records: the figures, the verdicts, what is missing, and that a short run says so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,15 @@ def test_figures_spread_and_paper() -> None:
     assert row[7:] == ["55.0 ± 7.1", "–", "26.0 ± 1.4", "90.0", "2", "61.4 (–, 66.3); 81.1, 74.7, –, –, 38.8"]
     assert cells(text, "*bad*")[2] == "50.0"
     assert "smoke" not in text
+
+
+def test_affinities_tell_objects_apart_in_the_rows_that_have_it_measured() -> None:
+    apart = [{"class": {"affinity": a, "V": 0.5, "nearness": 0.9, "things": 3}} for a in (0.8, 0.7)]
+    d = [replace(record("D", seed, [0.8]), separation=each) for seed, each in enumerate(apart)]
+    text = render_table(SMALL, of(*d, record("D", 2, [0.8]), record("C", 0, [0.5])))
+    assert cells(text, "row")[-1] == "AUC within the class: affinity, V, nearness"
+    assert cells(text, "**good**")[-1] == "0.75, 0.50, 0.90"
+    assert cells(text, "*bad*")[-1] == "–"
 
 
 def test_verdicts() -> None:

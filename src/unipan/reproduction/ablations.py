@@ -119,7 +119,7 @@ def scenes_recipe() -> Config:
         base,
         name="ablation",
         detection=replace(base.detection, anchor_sizes=(12, 21, 36, 63, 108), roi_canonical=60),
-        affinity=replace(base.affinity, positional_encoding=SINUSOIDAL_WAVELENGTHS),
+        affinity=replace(base.affinity, positional_encoding=SINUSOIDAL_WAVELENGTHS, rope=0),
         loss=replace(base.loss, potential=1.0),
         heuristic=replace(base.heuristic, min_stuff_area=TRIMMED_SHARE),
         train=replace(base.train, ema_decay=0.99, validations=4, validation_images=8),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from unipan.analysis.separation import RANKINGS
 from unipan.evaluation.bootstrap import Interval
 from unipan.evaluation.confusion import SIDES, thing_stuff_counts, thing_stuff_shares
 from unipan.evaluation.hierarchical_bootstrap import SeededQuality, statistic_interval
@@ -159,6 +160,9 @@ def _origin(table: PaperTable, finished: FinishedTrainings) -> list[str]:
 def _rows(table: PaperTable, finished: FinishedTrainings) -> list[str]:
     head = ["row", "", "PQ", "things", "stuff", "SQ", "RQ", "mIoU of V", "AP masks", "AP boxes", "ceiling", "seeds"]
     head.append("paper: PQ (things, stuff); SQ, RQ, IoU, AP of masks, of boxes")
+    told_apart = any(_told_apart(finished.of_model(row.model)) for row in table.rows)
+    if told_apart:
+        head.append("AUC within the class: affinity, V, nearness")
     lines = []
     for row in table.rows:
         seeds, records = finished.seeds(row.model), finished.of_model(row.model)
@@ -171,12 +175,25 @@ def _rows(table: PaperTable, finished: FinishedTrainings) -> list[str]:
             cells += [_mean_and_spread([each.semantic["mean"] for each in records])]
             cells += [_mean_and_spread([(each.ap or {}).get(kind) for each in records]) for kind in ("mask", "box")]
             cells += [_percent_or_dash(records[0].ceiling["all"])]
-        lines.append([label, row.text, *cells, str(len(seeds)), _paper(row)])
+        last = [_told_apart(records) or NOTHING] if told_apart else []
+        lines.append([label, row.text, *cells, str(len(seeds)), _paper(row), *last])
     note = (
         "Mean over the seeds ± standard deviation; small stuff is removed from every map first, as in the paper "
         "(App. C; Table I has both). *Rows in italics are ours and not in the paper.*"
     )
+    if told_apart:
+        note += (
+            " AUC: how often a cell of a thing ranks above a cell of another thing of its class, from a cell of that "
+            "thing; chance is 0.50. Records of before have none."
+        )
     return [_markdown(head, lines), note]
+
+
+def _told_apart(records: Sequence[ExperimentRecord]) -> str:
+    """The mean AUC of each ranking over the seeds that have it; empty without any."""
+    found = [each.separation["class"] for each in records if each.separation]
+    means = [sum(each[name] for each in found) / len(found) for name in RANKINGS if found]
+    return ", ".join(f"{mean:.2f}" for mean in means)
 
 
 def _stuff_rows(table: PaperTable, finished: FinishedTrainings) -> str:
