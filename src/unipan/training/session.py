@@ -62,8 +62,21 @@ def train(options: TrainOptions) -> None:
             f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
             f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f}); {effort(trainer)}"
         )
+        if figures["pq_things"] == 0 and fabric.is_global_zero:
+            say(why_no_things(trainer))
     else:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+
+
+def why_no_things(trainer: "Trainer") -> str:
+    """What keeps things out of P on the validation images."""
+    from unipan.inference import Segmenter
+    from unipan.training.diagnosis import explain_missing_things
+    from unipan.training.validation import validation_images
+
+    network, categories = trainer.evaluated.eval(), trainer.data.categories
+    segmenter = Segmenter(network, trainer.config, categories, {}, trainer.fabric.device)
+    return explain_missing_things(segmenter, trainer.val, validation_images(trainer.config, trainer.val))
 
 
 def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
