@@ -32,15 +32,15 @@ class BackboneConfig:
     fixed: bool = False
     """Train nothing below the feature pyramid; for networks of timm."""
     stride_in_1x1: bool = False
-    """Put a stage's stride in its first 1x1 convolution, as in MSRA's ResNets (Caffe, detectron2), not in the 3x3."""
+    """Put a stage's stride in its first 1x1 convolution, as MSRA's ResNets (Caffe, detectron2), not in the 3x3."""
 
     def __post_init__(self) -> None:
         if self.fixed and (self.network == "resnet" or self.weights == "none"):
             raise ValueError("backbone: fixed holds pretrained weights of timm's networks; give both, or fixed=False")
         if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
             lacking = f"ResNet-{self.depth}" if self.network == "resnet" else self.network
-            words = f"stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks"
-            raise ValueError(f"backbone: {words}; set depth to 50 or 101, or stride_in_1x1=False")
+            fault = f"stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks"
+            raise ValueError(f"backbone: {fault}; set depth to 50 or 101, or stride_in_1x1=False")
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class DecoderConfig:
     channels: int = 128
     """Channels of the last two layers."""
     deformable: bool = True
-    """Use deformable convolutions v1. On a CPU, plain convolutions are 9 to 16 times faster and a whole step about 5
-    times."""
+    """Use deformable convolutions v1. On a CPU, plain ones are 9 to 16 times faster and a whole step about 5 times."""
     groups: int = 32
     """Groups of the GroupNorm after each convolution."""
     stride: Literal[1, 2, 4] = 4
@@ -262,9 +261,10 @@ class DataConfig:
     """Range of the random resize; 0.5 to 2 on Cityscapes."""
     crop: tuple[int, int] = (0, 0)
     """Height and width of the random crop; 0 0 takes the whole image. 512 1024 on Cityscapes."""
+    crop_around_things: float = 0.0
+    """Share of the crops that hold the centre of some thing; for few things on much background. (ours)"""
     pad: bool = False
-    """Fill whole images up to a multiple of 32 with the mean colour, as COCO's batches of whole images have it, instead
-    of resizing each side to the nearest multiple."""
+    """Fill whole images up to a multiple of 32, as on COCO, instead of resizing each side to the nearest multiple."""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     vertical_flip: float = 0.0
@@ -311,8 +311,7 @@ class TrainConfig:
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: bf16 autocast where the processor multiplies it natively (CUDA, AMX, AVX512_BF16), else 32 bit."""
     ema_decay: float = 0.0
-    """Decay of the exponential moving average (EMA) of the weights, which is validated and saved; 0 turns it off.
-    (ours)"""
+    """Decay of the moving average (EMA) of the weights, which is validated and saved; 0 turns it off. (ours)"""
     validations: int = 10
     """Number of validations per run."""
     validation_images: int = 100
