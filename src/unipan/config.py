@@ -12,8 +12,10 @@ Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """ResNet-FPN (Sec. 3.1)."""
+    """ResNet-FPN (Sec. 3.1), or the same feature pyramid on another network."""
 
+    network: str = "resnet"
+    """`resnet`, torchvision's, or the name of a network in timm with features at the strides 4, 8, 16 and 32."""
     depth: Literal[18, 34, 50, 101] = 50
     """ResNet depth; the paper uses 50 and, on the test servers, 101."""
     width: int = 64
@@ -21,23 +23,24 @@ class BackboneConfig:
     fpn_channels: int = 256
     """Channels of every FPN level."""
     se_reduction: int = 16
-    """Reduction of the squeeze-and-excite on C5; 0 leaves it out."""
+    """Reduction of the squeeze-and-excite on C5; 0: none."""
     weights: str = "imagenet"
-    """`imagenet` (torchvision's), `none` (train from scratch), a file of torchvision-style ResNet weights, or
+    """`imagenet` (torchvision's or timm's), `none` (from scratch), a file of weights with the same names, or
     `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
     frozen: bool = True
-    """Freeze batch norm (statistics, scale, shift), stem and res2 at their pretrained values; has no effect from
-    scratch."""
+    """Freeze batch norm, stem and res2 at their pretrained values; has no effect from scratch."""
+    fixed: bool = False
+    """Train nothing below the feature pyramid; for networks of timm."""
     stride_in_1x1: bool = False
-    """Put the stride of a stage in its first 1x1 convolution, as in MSRA's ResNets (Caffe, detectron2), not in the 3x3,
-    as in torchvision's."""
+    """Put a stage's stride in its first 1x1 convolution, as MSRA's ResNets (Caffe, detectron2), not in the 3x3."""
 
     def __post_init__(self) -> None:
-        if self.stride_in_1x1 and self.depth not in (50, 101):
-            raise ValueError(
-                f"backbone: stride_in_1x1 needs blocks with a 1x1, which ResNet-{self.depth} lacks; set depth to 50 or "
-                "101, or stride_in_1x1=False"
-            )
+        if self.fixed and (self.network == "resnet" or self.weights == "none"):
+            raise ValueError("backbone: fixed holds pretrained weights of timm's networks; give both, or fixed=False")
+        if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
+            lacking = f"ResNet-{self.depth}" if self.network == "resnet" else self.network
+            fault = f"stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks"
+            raise ValueError(f"backbone: {fault}; set depth to 50 or 101, or stride_in_1x1=False")
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,7 @@ class DecoderConfig:
     channels: int = 128
     """Channels of the last two layers."""
     deformable: bool = True
-    """Use deformable convolutions v1. On a CPU, plain convolutions are 9 to 16 times faster and a whole step about 5
-    times."""
+    """Use deformable convolutions v1. On a CPU, plain ones are 9 to 16 times faster and a whole step about 5 times."""
     groups: int = 32
     """Groups of the GroupNorm after each convolution."""
     stride: Literal[1, 2, 4] = 4
@@ -259,9 +261,10 @@ class DataConfig:
     """Range of the random resize; 0.5 to 2 on Cityscapes."""
     crop: tuple[int, int] = (0, 0)
     """Height and width of the random crop; 0 0 takes the whole image. 512 1024 on Cityscapes."""
+    crop_around_things: float = 0.0
+    """Share of the crops that hold the centre of some thing; for few things on much background. (ours)"""
     pad: bool = False
-    """Fill whole images up to a multiple of 32 with the mean colour, as COCO's batches of whole images have it, instead
-    of resizing each side to the nearest multiple."""
+    """Fill whole images up to a multiple of 32, as on COCO, instead of resizing each side to the nearest multiple."""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     vertical_flip: float = 0.0
@@ -308,8 +311,7 @@ class TrainConfig:
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: bf16 autocast where the processor multiplies it natively (CUDA, AMX, AVX512_BF16), else 32 bit."""
     ema_decay: float = 0.0
-    """Decay of the exponential moving average (EMA) of the weights, which is validated and saved; 0 turns it off.
-    (ours)"""
+    """Decay of the moving average (EMA) of the weights, which is validated and saved; 0 turns it off. (ours)"""
     validations: int = 10
     """Number of validations per run."""
     validation_images: int = 100

@@ -252,6 +252,33 @@ def test_a_network_that_never_met_padding_never_meets_it(height: int, width: int
         assert batch.pixels.shape[-2:] == batch.sizes[0]
 
 
+def few_things() -> Sample:
+    """Two squares of 6 pixels far apart on 180 x 260 pixels of ground."""
+    ids = np.ones((180, 260), np.int32)
+    ids[10:16, 20:26], ids[170:176, 200:206] = 2, 3
+    image = np.zeros((180, 260, 3), np.uint8)
+    return Sample(image, panoptic_map(ids, {1: GROUND, 2: DISC, 3: BOX}), "few", "few.png")
+
+
+def test_crops_around_things_hold_one_and_reach_all_places() -> None:
+    crops = replace(SAME, crop=(40, 48))
+    around = TrainingTransform(replace(crops, crop_around_things=1.0), CATEGORIES)
+    torch.manual_seed(0)
+    targets = [around(few_things())[1] for _ in range(60)]
+    assert all(len(target.classes) == 1 for target in targets)
+    assert {int(target.classes[0]) for target in targets} == {0, 1}  # each thing alike
+    assert {target.semantic.shape for target in targets} == {(40, 48)}
+    corners = torch.stack([target.boxes[0, :2] for target in targets])
+    assert (corners.amax(0) - corners.amin(0) > 20).all()
+    anywhere = TrainingTransform(crops, CATEGORIES)
+    assert sum(len(anywhere(few_things())[1].classes) for _ in range(60)) < 20
+
+
+def test_without_things_a_crop_lies_anywhere() -> None:
+    around = TrainingTransform(replace(SAME, crop=(8, 8), crop_around_things=1.0), CATEGORIES)
+    assert around(draw(0))[0].shape == (3, 8, 8)
+
+
 def test_a_crop_larger_than_the_image_takes_all_of_it() -> None:
     image, _ = TrainingTransform(replace(SAME, crop=(500, 50)), CATEGORIES)(draw(0))
     assert image.shape == (3, 64, 50)

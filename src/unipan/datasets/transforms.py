@@ -159,10 +159,25 @@ class TrainingTransform:
 
     def _crop(self, pixels: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         rows, columns = self.data.crop
-        top = int(torch.randint(max(pixels.shape[-2] - rows, 0) + 1, ()))
-        left = int(torch.randint(max(pixels.shape[-1] - columns, 0) + 1, ()))
+        room = [max(side - crop, 0) for side, crop in zip(pixels.shape[-2:], (rows, columns), strict=True)]
+        top, left = (int(torch.randint(most + 1, ())) for most in room)
+        if self.data.crop_around_things and float(torch.rand(())) < self.data.crop_around_things:
+            top, left = self._around_a_thing(maps[0], room) or (top, left)
         window = (..., slice(top, top + rows), slice(left, left + columns))
         return pixels[window], maps[window]
+
+    def _around_a_thing(self, instances: Tensor, room: list[int]) -> tuple[int, int] | None:
+        """The corner of a random crop that holds the centre of one thing; None without things."""
+        present = instances[instances >= 0].unique()
+        if not len(present):
+            return None
+        thing = present[int(torch.randint(len(present), ()))]
+        x0, y0, x1, y1 = boxes_of(torch.where(instances == thing, 0, VOID), 1)[0].tolist()
+        corner = []
+        for centre, crop, most in zip(((y0 + y1) / 2, (x0 + x1) / 2), self.data.crop, room, strict=True):
+            low, high = max(0, math.ceil(centre - crop + 1)), min(most, math.floor(centre))
+            corner.append(low + int(torch.randint(max(high - low, 0) + 1, ())))
+        return min(corner[0], room[0]), min(corner[1], room[1])
 
 
 def ssd_color(strength: float = 1.0) -> list[nn.Module]:

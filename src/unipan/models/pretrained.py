@@ -31,7 +31,7 @@ def load_resnet(resnet: nn.Module, weights: str, *, depth: int, width: int) -> N
         check_width(width)
         state = download(f"resnet{depth}", "IMAGENET1K_V1", "backbone weights", "as --init FILE (backbone.weights)")
     else:
-        state = _read_weights(Path(weights))
+        state = read_weights(Path(weights))
     state = {key: value for key, value in state.items() if not _left_over(key)}
     shapes = {key: value.shape for key, value in resnet.state_dict().items() if not _left_over(key)}
     if problems := misfits(shapes, state):
@@ -99,7 +99,13 @@ def download(model: str, version: str, what: str, option: str) -> dict[str, Tens
     return state
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a .safetensors or .pth file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read, or holds something else.
+    """
     require_weights(path, "imagenet, none, or a .safetensors or .pth file")
     try:
         state = (

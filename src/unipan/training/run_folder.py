@@ -45,7 +45,7 @@ class RunRecord:
 
     def say(self, text: str) -> None:
         """Print a line and append it to notes.txt."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
         with (self.folder / "notes.txt").open("a") as file:
             file.write(text + "\n")
 

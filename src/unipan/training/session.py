@@ -15,6 +15,7 @@ from unipan.datasets.statistics import ThingStatistics, thing_statistics
 from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.models.network import PanopticNetwork
 from unipan.models.pretrained import check_width
+from unipan.models.timm_weights import has_package
 from unipan.panoptic.categories import Categories
 from unipan.presets import fit_detection, preset, split_baseline
 from unipan.processes import peak_memory
@@ -61,8 +62,21 @@ def train(options: TrainOptions) -> None:
             f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
             f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f}); {effort(trainer)}"
         )
+        if figures["pq_things"] == 0 and fabric.is_global_zero:
+            say(why_no_things(trainer))
     else:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+
+
+def why_no_things(trainer: "Trainer") -> str:
+    """What keeps things out of P on the validation images."""
+    from unipan.inference import Segmenter
+    from unipan.training.diagnosis import explain_missing_things
+    from unipan.training.validation import validation_images
+
+    network, categories = trainer.evaluated.eval(), trainer.data.categories
+    segmenter = Segmenter(network, trainer.config, categories, {}, trainer.fabric.device)
+    return explain_missing_things(segmenter, trainer.val, validation_images(trainer.config, trainer.val))
 
 
 def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
@@ -184,18 +198,42 @@ def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
         FileNotFoundError: a file that does not exist.
         ValueError: ImageNet weights for a network width that has none.
     """
-    if init is None and split_baseline(config.name)[0] == "finetune":
-        init = "scenes"
+    finetunes = split_baseline(config.name)[0] == "finetune"
+    if init is None and finetunes:
+        init = start_of_finetune()
     if init == "none":
         return replace(config, backbone=replace(config.backbone, weights="none", frozen=False)), None
     if init not in (None, "imagenet") and (init in bundled_checkpoints() or _is_checkpoint(checkpoint_path(init))):
-        return config, init
+        return with_backbone_of(config, init) if finetunes else config, init
     if init is not None:
         # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).
         config = replace(config, backbone=replace(config.backbone, weights=init, frozen=True))
-    if config.backbone.weights == "imagenet":
+    if config.backbone.weights == "imagenet" and config.backbone.network == "resnet":
         check_width(config.backbone.width)
     return config, None
+
+
+def start_of_finetune() -> str:
+    """The bundled checkpoint that `finetune` starts from: that of photographs where its backbone is installed."""
+    name = "photos"
+    if name not in bundled_checkpoints():
+        return "scenes"
+    network = read_header(checkpoint_path(name))[0].backbone.network
+    return name if has_package(network) else "scenes"
+
+
+def with_backbone_of(config: Config, init: str) -> Config:
+    """`finetune` has the backbone of the checkpoint that it starts from, unless the options give another.
+
+    One that is pretrained on photographs keeps its batch norm and its first layers, as in the paper.
+    """
+    given = config.backbone
+    if given != preset(config.name).backbone:
+        return config
+    theirs = read_header(checkpoint_path(init))[0].backbone
+    if theirs.network == "resnet":
+        return config
+    return replace(config, backbone=replace(theirs, weights="checkpoint", frozen=True, fixed=False))
 
 
 def _is_checkpoint(path: Path) -> bool:

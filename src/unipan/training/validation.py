@@ -31,9 +31,7 @@ def validate(
         categories: those of the network, in its order; the data may list the same names in another order.
         data: to validate on.
     """
-    limit = config.train.validation_images or len(data)
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int))
-    own = chosen[fabric.global_rank :: fabric.world_size].tolist()
+    own = validation_images(config, data)[fabric.global_rank :: fabric.world_size]
     share_buffers(fabric, network)
     mode = network.training
     network.eval()
@@ -42,6 +40,13 @@ def validate(
     part = evaluate(segmenter, data, (fusion, "potential"), own)
     network.train(mode)
     return logged_scores(reduce(add, gather(fabric, part)), fusion)
+
+
+def validation_images(config: Config, data: PanopticData) -> list[int]:
+    """Indices of the images that are validated on, evenly spread over the data."""
+    limit = config.train.validation_images or len(data)
+    chosen: list[int] = np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int)).tolist()
+    return chosen
 
 
 def share_buffers(fabric: Fabric, network: PanopticNetwork) -> None:
