@@ -7,7 +7,7 @@ from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.listed_dataset import ListedDataset
-from unipan.datasets.formats.registry import open_dataset, readable, split_prefix
+from unipan.datasets.formats.registry import open_dataset, readable, split_prefix, suggested_command
 from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.scenes.generator import HELD_OUT, Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
@@ -47,6 +47,9 @@ def require_data(source: str) -> None:
         return
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
+        command = None if (path / "panoptic.json").is_file() else suggested_command(path)
+        if command is not None:
+            raise FileNotFoundError(f"{source}: not COCO panoptic format, but `{command}` makes it so; then give OUT")
         require_panoptic_json(path / "panoptic.json")
     elif not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -92,7 +95,8 @@ def open_photos(source: str, split: str | None = None) -> PanopticData:
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
         return CocoPanoptic(path)
-    data = open_dataset(source, FormatOptions(split=None if is_split(path) else split))
+    uses_split = name is None or "split" in readable()[name].uses
+    data = open_dataset(source, FormatOptions(split=split if uses_split and not is_split(path) else None))
     data.image_path(0)  # raises where there are no photographs, before hours of work
     return data
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
-from tests.datasets.maps import DOOR, SKY, WALL, WINDOW, same
-from unipan.datasets.formats.coco_instances import Layers, coco_instances, decode_mask, layered_map
+from tests.datasets.maps import CLASSES, DOOR, SKY, WALL, WINDOW, same
+from unipan.datasets.formats.coco_instances import coco_instances, region_of_segmentation
+from unipan.datasets.formats.drawing import Drawing
+from unipan.datasets.formats.format import FormatOptions
+from unipan.datasets.formats.left_out import LeftOut
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import panoptic_map
 from unipan.panoptic.runs import encode_rle
@@ -63,7 +66,10 @@ def stuff_json(folder: Path) -> Path:
     ],
 )
 def test_masks_are_those_of_pycocotools(shape: Any) -> None:
-    found = decode_mask({"id": 1, "segmentation": shape}, Layers(SIZE, (), None, "x"))
+    drawing = Drawing(SIZE, "x", "a.jpg", CLASSES, FormatOptions(), LeftOut())
+    region = region_of_segmentation({"id": 1, "segmentation": shape}, drawing)
+    assert region is not None
+    found = region.full(SIZE)
     rle = shape if isinstance(shape, dict) and isinstance(shape["counts"], str) else oracle.frPyObjects(shape, *SIZE)
     expected = oracle.decode(oracle.merge(rle) if isinstance(rle, list) else rle)
     assert (found == expected.astype(bool)).all()
@@ -72,7 +78,7 @@ def test_masks_are_those_of_pycocotools(shape: Any) -> None:
 def test_layers_lie_as_declared(tmp_path: Path) -> None:
     crowd = thing(7, rectangle(0, 2, 4, 3), 7, iscrowd=1)
     path = write(tmp_path, [thing(8, rectangle(3, 1, 3, 3)), crowd])
-    found = coco_instances(path, stuff_json(tmp_path)).truth(0)
+    found = coco_instances(path, FormatOptions(stuff=stuff_json(tmp_path))).truth(0)
     ids = np.zeros(SIZE, np.int32)
     ids[:3] = 1  # stuff; `other` stays void
     ids[2:5, :4] = 2  # the crowd over stuff
@@ -89,11 +95,13 @@ def test_stuff_from_a_folder_of_pictures(tmp_path: Path) -> None:
     path = write(tmp_path, [thing(1, rectangle(0, 3, 8, 1))], categories=both)
     ids = np.zeros(SIZE, np.int32)
     ids[3], ids[4:] = 1, 2
-    assert same(coco_instances(path, tmp_path / "stuff").truth(0), panoptic_map(ids, {1: DOOR, 2: SKY}))
+    assert same(
+        coco_instances(path, FormatOptions(stuff=tmp_path / "stuff")).truth(0), panoptic_map(ids, {1: DOOR, 2: SKY})
+    )
     picture[0, 0] = 99
     cv2.imwrite(str(tmp_path / "stuff" / "a.png"), picture)
     with pytest.raises(ValueError, match=r"a\.png: class 99 is none of the categories"):
-        coco_instances(path, tmp_path / "stuff").truth(0)
+        coco_instances(path, FormatOptions(stuff=tmp_path / "stuff")).truth(0)
 
 
 @pytest.mark.parametrize(("overlap", "top"), [("small", 1), ("last", 2), ("score", 3)])
@@ -103,7 +111,7 @@ def test_things_that_overlap_lie_as_the_rule_says(overlap: Any, top: int, tmp_pa
         thing(1, rectangle(2, 2, 2, 2), score=0.2),
         thing(2, rectangle(2, 1, 6, 3), score=0.5),
     ]
-    found = coco_instances(write(tmp_path, rows), overlap=overlap).truth(0)
+    found = coco_instances(write(tmp_path, rows), FormatOptions(overlap=overlap)).truth(0)
     shapes = {1: rectangle(2, 2, 2, 2), 2: rectangle(2, 1, 6, 3), 3: rectangle(0, 0, 6, 3)}
     owner = next(segment for segment in found if segment.id == found.ids[2, 2])
     assert owner.score == {1: 0.2, 2: 0.5, 3: 0.9}[top]
@@ -115,15 +123,17 @@ def test_scores_order_things_and_not_the_stuff_below(tmp_path: Path) -> None:
     stuff = json.loads(stuff_json(tmp_path).read_text())
     stuff["annotations"].append(thing(9, rectangle(0, 2, 8, 4), SKY.id))
     (tmp_path / "stuff.json").write_text(json.dumps(stuff))
-    found = coco_instances(write(tmp_path, rows), tmp_path / "stuff.json", overlap="score").truth(0)
+    found = coco_instances(write(tmp_path, rows), FormatOptions(stuff=tmp_path / "stuff.json", overlap="score")).truth(
+        0
+    )
     assert [segment.category.name for segment in found] == ["wall", "sky", "door", "door"]
     with pytest.raises(ValueError, match=r"annotation 9 \(sky\) shares 8 pixels with a wall"):
-        coco_instances(write(tmp_path, rows), tmp_path / "stuff.json").truth(0)
+        coco_instances(write(tmp_path, rows), FormatOptions(stuff=tmp_path / "stuff.json")).truth(0)
 
 
 def test_hidden_things_are_left_out(tmp_path: Path) -> None:
     rows = [thing(1, rectangle(1, 1, 2, 2)), thing(2, rectangle(0, 0, 5, 5))]
-    assert len(coco_instances(write(tmp_path, rows), overlap="last").truth(0)) == 1
+    assert len(coco_instances(write(tmp_path, rows), FormatOptions(overlap="last")).truth(0)) == 1
 
 
 def test_results_without_images_need_classes(tmp_path: Path) -> None:
@@ -134,7 +144,7 @@ def test_results_without_images_need_classes(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps([thing(1, rectangle(1, 1, 2, 2), score=0.5)]))
     with pytest.raises(ValueError, match="bare results hold neither images nor classes; give --classes"):
         coco_instances(tmp_path / "results.json")
-    assert coco_instances(tmp_path / "results.json", classes=path).truth(0).segments[0].score == 0.5
+    assert coco_instances(tmp_path / "results.json", FormatOptions(classes=path)).truth(0).segments[0].score == 0.5
 
 
 @pytest.mark.parametrize(
@@ -146,7 +156,7 @@ def test_results_without_images_need_classes(tmp_path: Path) -> None:
         ),
         ([thing(1, rectangle(0, 0, 3, 3), 77)], "annotation 1 has unknown category id 77"),
         (
-            [{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": []}],
+            [{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": "0 0 3 3"}],
             "annotation 1: its `segmentation` must be polygons",
         ),
         ([{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": [["x"]]}], "annotation 1: .*cannot be decoded"),
@@ -162,10 +172,10 @@ def test_what_cannot_be_painted_is_named(annotations: list[dict[str, Any]], mess
         coco_instances(write(tmp_path, annotations)).truth(0)
 
 
-def test_scores_are_needed_where_they_decide() -> None:
-    rows = (thing(1, rectangle(0, 0, 3, 3)), thing(2, rectangle(1, 1, 3, 3), score=0.5))
+def test_scores_are_needed_where_they_decide(tmp_path: Path) -> None:
+    rows = [thing(1, rectangle(0, 0, 3, 3)), thing(2, rectangle(1, 1, 3, 3), score=0.5)]
     with pytest.raises(ValueError, match="annotation 1 has no `score`"):
-        layered_map(Layers(SIZE, rows, None, "x"), Categories.of([DOOR]), "score")
+        coco_instances(write(tmp_path, rows), FormatOptions(overlap="score")).truth(0)
 
 
 @pytest.mark.parametrize("change", [{"file_name": "../a.jpg"}, {"height": None}, {"width": 0}, {"file_name": None}])

@@ -10,13 +10,13 @@ from typing import Any
 
 from unipan.datasets.doctor.examine import Examined, examine, read_any_png, replace_ids
 from unipan.datasets.doctor.findings import Diagnosis, Kept
+from unipan.datasets.formats.registry import suggested_command
+from unipan.datasets.formats.tally import MUCH_VOID
 from unipan.files import folder_atomically, read_bytes, write_atomically, write_json
 from unipan.panoptic.coco_json import Row, read_json, short
 from unipan.panoptic.coco_parser import LISTS, Finding, parse_panoptic
 from unipan.panoptic.png import encode_png
 
-MUCH_VOID = 0.5
-"""Share of void pixels from which an image is remarked on."""
 FEW = 10
 """Number of names in a remark."""
 Progress = Callable[[int, int], object]
@@ -88,13 +88,25 @@ def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis
     path = source / "panoptic.json" if source.is_dir() else source
     try:
         content = read_json(path)
+        _refuse_other_formats(content, path)
         parsed = parse_panoptic(content, path)
     except (ValueError, OSError) as error:
+        command = suggested_command(source)
+        if command is not None:
+            raise UnreadableError(f"{source}: not COCO panoptic format, but `{command}` makes it so") from error
         raise UnreadableError(f"{error}; `unipan data convert` reads other formats") from error
     images = images or (path.parent / "images" if (path.parent / "images").is_dir() else None)
     return Diagnosis(
         content, parsed, images, panoptic or path.with_suffix(""), [*parsed.findings], [*parsed.categories]
     )
+
+
+def _refuse_other_formats(content: Row, path: Path) -> None:
+    """Raise ValueError for annotations none of which could be panoptic, such as COCO instances."""
+    rows = content.get("annotations")
+    if isinstance(rows, list) and rows and not any(isinstance(row, dict) and "segments_info" in row for row in rows):
+        if suggested_command(path) is not None:
+            raise ValueError(f"{path}: no annotation has `segments_info`")
 
 
 def _examine_all(found: Diagnosis, pairs: list[tuple[Row, Row]]) -> Iterator[Examined]:

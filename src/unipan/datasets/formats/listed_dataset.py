@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from unipan.datasets.formats.classes import ClassesFile, listed_name
+from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.images import read_image
@@ -35,20 +36,30 @@ class ListedDataset:
 
     Attributes:
         source: the folder or file it was opened from.
+        left_out: what is not in the maps that were read so far.
     """
 
-    def __init__(self, source: Path, categories: Categories, entries: Sequence[Entry]) -> None:
-        """Raises ValueError if there is no image, or if an image id or a name appears twice."""
-        self._fill(source, categories, entries)
+    def __init__(
+        self, source: Path, categories: Categories, entries: Sequence[Entry], left_out: LeftOut | None = None
+    ) -> None:
+        """Raises ValueError if there is no image, some but not all have a file, or an image id or a name is twice."""
+        self._fill(source, categories, entries, left_out)
         if not entries:
             raise ValueError(f"{source}: no image was found; is this the right folder, and the right format?")
         for what, values in (("image id", self.image_ids), ("file name", self.file_names)):
             twice = next((value for value, count in Counter(values).items() if count > 1), None)
             if twice is not None:
                 raise ValueError(f"{source}: {what} {twice!r} appears twice; list every image once")
+        missing = next((entry.name for entry in entries if entry.image is None), None)
+        there = next((entry.image for entry in entries if entry.image is not None), None)
+        if missing is not None and there is not None:
+            raise FileNotFoundError(f"{source}: the image {missing} is missing, but {there} is there; add it")
 
-    def _fill(self, source: Path, categories: Categories, entries: Sequence[Entry]) -> None:
+    def _fill(
+        self, source: Path, categories: Categories, entries: Sequence[Entry], left_out: LeftOut | None = None
+    ) -> None:
         self.source, self.categories, self._entries = source, categories, entries
+        self.left_out = left_out or LeftOut()
         self.image_ids: list[int | str] = [entry.image_id for entry in entries]
         self.file_names = [entry.name for entry in entries]
 

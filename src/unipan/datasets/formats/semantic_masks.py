@@ -81,4 +81,5 @@ FORMAT = Format(
     "`semantic/NAME.png` of class ids, and `instances/NAME.png` (a number per thing) or `instances/NAME/*.png` (a mask "
     "per thing)",
     read=lambda path, options: semantic_and_masks(path, options.classes, options.images),
+    uses=frozenset({"classes", "images", "void_classes", "strays"}),
 )

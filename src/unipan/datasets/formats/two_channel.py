@@ -77,4 +77,5 @@ FORMAT = Format(
     read=lambda path, options: two_channel(path, options.classes, options.images),
     write=lambda folder, categories, _: TwoChannelWriter(folder, categories),
     stores_images=True,
+    uses=frozenset({"classes", "images"}),
 )
