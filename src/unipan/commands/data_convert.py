@@ -71,12 +71,16 @@ def convert(
         no_photos: leave the images out.
         limit: convert only the first so many images; 0 converts all.
     """
-    if divisor is not None and divisor < 1:
-        raise ValueError(f"--divisor {divisor}: it must be at least 1")
     options = FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,
         class_maps, crowds, void_classes, strays, thing,
     )  # fmt: skip
+    _convert(source, target, options, limit, not no_photos)
+
+
+def _convert(source: str, target: str, options: FormatOptions, limit: int, photos: bool) -> None:
+    if options.divisor is not None and options.divisor < 1:
+        raise ValueError(f"--divisor {options.divisor}: it must be at least 1")
     given, out = split_prefix(target, writable())
     name = given or FORMATS[0].name
     if out.suffix == ".json":
@@ -84,7 +88,7 @@ def convert(
     written = writable()[name]
     data = open_nonempty(source, options, written)
     with progress_of("converting") as progress:
-        made = write_dataset(data, written, out, options, limit=limit, images=not no_photos, progress=progress)
+        made = write_dataset(data, written, out, options, limit=limit, images=photos, progress=progress)
     count = made.tally.images
     print(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
     print("\n".join(made.lines()))

@@ -95,8 +95,8 @@ def open_photos(source: str, split: str | None = None) -> PanopticData:
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
         return CocoPanoptic(path)
-    uses_split = name is None or "split" in readable()[name].uses
-    data = open_dataset(source, FormatOptions(split=split if uses_split and not is_split(path) else None))
+    splits = name in (None, "cityscapes") and not is_split(path)
+    data = open_dataset(source, FormatOptions(split=split if splits else None))
     data.image_path(0)  # raises where there are no photographs, before hours of work
     return data
 

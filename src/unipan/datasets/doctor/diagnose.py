@@ -104,9 +104,9 @@ def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis
 def _refuse_other_formats(content: Row, path: Path) -> None:
     """Raise ValueError for annotations none of which could be panoptic, such as COCO instances."""
     rows = content.get("annotations")
-    if isinstance(rows, list) and rows and not any(isinstance(row, dict) and "segments_info" in row for row in rows):
-        if suggested_command(path) is not None:
-            raise ValueError(f"{path}: no annotation has `segments_info`")
+    panoptic = isinstance(rows, list) and any(isinstance(row, dict) and "segments_info" in row for row in rows)
+    if rows and not panoptic and suggested_command(path) is not None:
+        raise ValueError(f"{path}: no annotation has `segments_info`")
 
 
 def _examine_all(found: Diagnosis, pairs: list[tuple[Row, Row]]) -> Iterator[Examined]:

@@ -19,7 +19,7 @@ from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.formats.regions import Region, Size, region_of_mask
 from unipan.datasets.formats.rle_writer import RleWriter
-from unipan.datasets.formats.shapes import Ids
+from unipan.datasets.formats.shapes import IdMap
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, leads_outside, load_json, rows_of, short, unique_rows, whole
@@ -168,7 +168,7 @@ def _corners(part: Any, where: str) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in zip(part[::2], part[1::2], strict=True)]
 
 
-def _stuff_of_picture(path: Path, drawing: Drawing) -> tuple[Ids, dict[int, Category]]:
+def _stuff_of_picture(path: Path, drawing: Drawing) -> tuple[IdMap, dict[int, Category]]:
     """The ids and classes of a class picture."""
     picture, categories = read_labels(path), drawing.categories
     if picture.shape != drawing.size:

@@ -12,7 +12,7 @@ from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import find_image
 from unipan.datasets.formats.regions import Points, Region, Size, region_of_box, region_of_mask, region_of_polygons
-from unipan.datasets.formats.shapes import Ids, Layer, Shape, layer_of, paint_shapes
+from unipan.datasets.formats.shapes import IdMap, Layer, Shape, layer_of, paint_shapes
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
@@ -106,7 +106,7 @@ class Drawing:
         except ValueError as error:
             raise ValueError(f"{self.where}: {label}: {error}") from error
 
-    def truth(self, merge_stuff: bool = True, start: tuple[Ids, dict[int, Category]] | None = None) -> PanopticMap:
+    def truth(self, merge_stuff: bool = True, start: tuple[IdMap, dict[int, Category]] | None = None) -> PanopticMap:
         """The map; raises as `paint_shapes`, or as `map_of_boxes` where there are class pictures."""
         background = background_of(self.categories, self.options)
         if self.options.class_maps is not None:

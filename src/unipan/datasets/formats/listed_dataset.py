@@ -107,6 +107,17 @@ def require_size(path: Path, image_id: int | str, size: Sequence[int], expected:
         )
 
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+"""What counts as an image where only its stem is known; the first that is there is taken."""
+
+
+def images_below(folder: Path) -> list[Path]:
+    """All images in a folder and the folders in it, in order; one image alone if it is given."""
+    if folder.is_file():
+        return [folder]
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
 def find_image(folder: Path | None, stem: str, name: str | None = None) -> Path | None:
     """An image by name or by stem: `folder/name`, or else the one file `folder/stem.*`; None without a folder.
 
@@ -117,7 +128,7 @@ def find_image(folder: Path | None, stem: str, name: str | None = None) -> Path 
         return None
     if name is not None and (folder / name).is_file():
         return folder / name
-    for suffix in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".JPG", ".JPEG", ".PNG"):
+    for suffix in (*IMAGE_SUFFIXES, *(each.upper() for each in IMAGE_SUFFIXES)):
         if (folder / f"{stem}{suffix}").is_file():
             return folder / f"{stem}{suffix}"
     raise FileNotFoundError(f"{folder / (name or stem + '.*')}: no such image; add it, or leave out --images")
@@ -130,6 +141,7 @@ def list_files(
     classes: ClassesFile,
     images: Path | None,
     read: Callable[[Path], PanopticMap],
+    left_out: LeftOut | None = None,
 ) -> ListedDataset:
     """A dataset of one file per image, for formats that do not store their classes.
 
@@ -140,6 +152,7 @@ def list_files(
         classes: see `read_classes`.
         images: folder of the images.
         read: reads the map of one file.
+        left_out: what `read` counts.
 
     Raises:
         FileNotFoundError, ValueError: there are no files, an image is missing, or a listed name leads outside.
@@ -152,7 +165,36 @@ def list_files(
         image = find_image(images, stem, name)
         name = name or (f"{stem}{image.suffix}" if image else f"{stem}.png")
         entries.append(Entry(known.get(stem, stem), name, image, partial(read, stems[stem])))
-    return ListedDataset(root, classes.categories, entries)
+    return ListedDataset(root, classes.categories, entries, left_out)
+
+
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+"""Of label pictures; the first that is there is taken."""
+
+
+def label_pictures_in(folder: Path) -> list[Path]:
+    """The label pictures of a folder, in order.
+
+    Raises:
+        ValueError: one picture is there twice, as PNG and as TIFF for instance.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in LABEL_SUFFIXES and path.is_file())
+    return _once(files)
+
+
+def find_label_picture(path: Path) -> Path:
+    """The label picture of this name, whatever its ending is; `path` itself if there is none."""
+    found = (path.with_suffix(end) for end in LABEL_SUFFIXES)
+    return next((each for each in found if each.is_file()), path)
+
+
+def _once(files: list[Path]) -> list[Path]:
+    stems: dict[Path, Path] = {}
+    for path in files:
+        other = stems.setdefault(path.with_suffix(""), path)
+        if other is not path:
+            raise ValueError(f"{path}: {other.name} is there too; keep the one that holds the labels")
+    return files
 
 
 def list_label_pictures(
@@ -161,8 +203,9 @@ def list_label_pictures(
     classes: ClassesFile,
     images: Path | None,
     read: Callable[[Path], PanopticMap],
+    left_out: LeftOut | None = None,
 ) -> ListedDataset:
-    """`list_files` for `root/part/*.png` (or `root/*.png`).
+    """`list_files` for the label pictures (PNG, TIFF or .npy) in `root/part`, or else in `root`.
 
     `images` is the folder of the images; None takes `root/images`, if there is one.
 
@@ -170,9 +213,9 @@ def list_label_pictures(
         FileNotFoundError, ValueError: see `list_files`.
     """
     folder = root / part if (root / part).is_dir() else root
-    files = list(folder.rglob("*.png"))
+    files = _once(sorted(path for path in folder.rglob("*") if path.suffix.lower() in LABEL_SUFFIXES))
     if not files:
-        raise FileNotFoundError(f"{folder}: no *.png here; this format keeps its label pictures there")
+        raise FileNotFoundError(f"{folder}: no *.png here (nor *.tif or *.npy); this format keeps its label pictures there")
     if images is None and (root / "images").is_dir():
         images = root / "images"
-    return list_files(root, folder, files, classes, images, read)
+    return list_files(root, folder, files, classes, images, read, left_out)

@@ -12,6 +12,7 @@ from unipan.datasets.formats import (
     semantic_masks,
     submissions,
     two_channel,
+    yolo,
 )
 from unipan.datasets.formats.background import with_background
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset
@@ -22,6 +23,7 @@ FORMATS: tuple[Format, ...] = (
     png16.FORMAT,
     two_channel.FORMAT,
     coco_instances.FORMAT,
+    yolo.FORMAT,
     semantic_masks.FORMAT,
     panoptic_json.FORMAT,
     huggingface.FORMAT,

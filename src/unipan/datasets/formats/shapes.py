@@ -16,7 +16,7 @@ from unipan.datasets.formats.regions import Region, Size
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 
-Ids = Int32[np.ndarray, "H W"]
+IdMap = Int32[np.ndarray, "H W"]
 
 
 class Layer(IntEnum):
@@ -61,7 +61,7 @@ def paint_shapes(
     where: str,
     overlap: Overlap = "refuse",
     background: Category | None = None,
-    start: tuple[Ids, dict[int, Category]] | None = None,
+    start: tuple[IdMap, dict[int, Category]] | None = None,
     merge_stuff: bool = True,
 ) -> PanopticMap:
     """Paint one image; a shape that others hide completely is left out.
@@ -103,7 +103,7 @@ class _Canvas:
         void: pixels that no background may fill.
     """
 
-    ids: Ids
+    ids: IdMap
     classes: dict[int, Category]
     void: Bool[np.ndarray, "H W"]
     overlap: Overlap
