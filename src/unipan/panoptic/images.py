@@ -15,7 +15,7 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
     """Read an image as RGB, with its EXIF orientation applied.
 
     Grey, palette, CMYK and 16-bit images are converted, transparency is composited over white, and only the first
-    frame of an animation is read.
+    frame of an animation is read. A TIFF of several pages is refused: which of them is the image?
 
     Raises:
         FileNotFoundError: no such file.
@@ -26,11 +26,22 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
         read_bytes(path)
     try:
         with Image.open(path) as image:
+            require_one_page(image, path)
             return rgb_of_pil(image, str(path))
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
+
+
+def require_one_page(image: Image.Image, path: Path) -> None:
+    """Raises ValueError for a TIFF of several pages: a stack, a series, or channels."""
+    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    if pages > 1:
+        raise ValueError(
+            f"{path}: it has {pages} pages, and one is an image; save each under a name of its own (Fiji: Image > "
+            "Stacks > Stack to Images, then File > Save)"
+        )
 
 
 def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "H W 3"]:

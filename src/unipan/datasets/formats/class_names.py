@@ -1,6 +1,6 @@
 """Classes of formats that know names and nothing more: which are stuff, and the background."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,18 @@ from unipan.panoptic.categories import Categories, Category, distinct_color
 BACKGROUND_COLOR = (90, 90, 90)
 
 
-def classes_of_names(names: Iterable[str], options: FormatOptions, source: Path) -> Categories:
+def classes_of_names(
+    names: Iterable[str], options: FormatOptions, source: Path, numbers: Mapping[str, int] | None = None
+) -> Categories:
     """The classes of these names: those of `options.classes`, or things with ids from 1 in this order.
 
     `options.as_stuff` and `options.background` change them as in `with_roles`.
+
+    Args:
+        names: all that the annotations use.
+        options: what was asked for.
+        source: what messages call the dataset.
+        numbers: ids that the format itself has for (some) names.
 
     Raises:
         FileNotFoundError, ValueError: no name, a broken classes file or one that lacks a name, or see `with_roles`.
@@ -32,7 +40,12 @@ def classes_of_names(names: Iterable[str], options: FormatOptions, source: Path)
         return with_roles(known, options, source)
     if not listed:
         raise ValueError(f"{source}: it names no class; give --classes FILE, a JSON with COCO `categories`")
-    named = [Category(n, name, True, distinct_color(n - 1)) for n, name in enumerate(listed, start=1)]
+    ids = {name: number for number, name in enumerate(listed, start=1)}
+    if numbers is not None and set(listed) <= set(numbers):
+        ids = {name: numbers[name] for name in listed}
+    elif options.class_maps is not None:
+        raise ValueError(f"--class-maps: {source} has names and no numbers of classes; give --classes FILE with both")
+    named = [Category(ids[name], name, True, distinct_color(n)) for n, name in enumerate(listed)]
     return with_roles(Categories.of(named), options, source)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from unipan.datasets.formats.regions import Points, Region, Size, region_of_box,
 from unipan.datasets.formats.shapes import IdMap, Layer, Shape, layer_of, paint_shapes
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.coco_json import short
 from unipan.panoptic.maps import PanopticMap
 
 SHAPE_OPTIONS = frozenset({"classes", "images", "overlap", "background", "as_stuff", "boxes", "class_maps"})
@@ -78,7 +80,10 @@ class Drawing:
         order: float = 0.0,
     ) -> None:
         """Add an object of which only a box (left, top, right, bottom) is known, as `options.boxes` says."""
-        region = region_of_box(*edges, self.size, angle)
+        self.add_box_region(label, category, region_of_box(*edges, self.size, angle), order)
+
+    def add_box_region(self, label: str, category: Category, region: Region, order: float = 0.0) -> None:
+        """`add_box` with the pixels of the box."""
         if self.options.class_maps is not None or self.options.boxes == "paint":
             self.add(label, category, region, order=order)
             return
@@ -128,6 +133,16 @@ def find_class_map(folder: Path, name: str) -> Path:
             f"{folder / stem}.png: no such picture of classes, but --class-maps needs one per image"
         )
     return found
+
+
+def numbered_pairs(points: Any, where: str) -> list[tuple[float, float]]:
+    """A JSON's list of [x, y]. Raises ValueError for anything else."""
+    pairs = []
+    for row in points if isinstance(points, list) else [points]:
+        if not (isinstance(row, list) and len(row) == 2 and all(isinstance(n, int | float) for n in row)):
+            raise ValueError(f"{where}: its `points` are no list of [x, y]; found {short(points)}")
+        pairs.append((float(row[0]), float(row[1])))
+    return pairs
 
 
 def union(regions: Sequence[Region], size: Size) -> Region:

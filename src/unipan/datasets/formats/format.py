@@ -4,7 +4,7 @@ To add one, write a module with a `FORMAT` like those in this folder and list it
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -67,6 +67,10 @@ class FormatOptions:
     void_classes: tuple[int, ...] = ()
     strays: Strays = "refuse"
     thing: str | None = None
+
+    def also_stuff(self, name: str) -> "FormatOptions":
+        """The same with one more class of stuff."""
+        return replace(self, as_stuff=(*self.as_stuff, name))
 
     def given(self) -> set[str]:
         """The names of the options that are not at their default."""

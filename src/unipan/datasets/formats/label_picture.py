@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from unipan.arrays import Int32, Integer
 from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
+from unipan.panoptic.images import require_one_page
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import rgb_to_ids
 from unipan.panoptic.runs import runs
@@ -35,6 +36,7 @@ def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
         return _npy(path)
     try:
         with Image.open(path) as image:
+            require_one_page(image, path)
             # Only Pillow keeps palette indices, and only OpenCV keeps 16 bits in several channels.
             pixels = np.asarray(image) if image.mode in ("P", "1", "L", "I", "I;16", "I;16B", "F") else None
     except Image.DecompressionBombError as error:

@@ -215,7 +215,9 @@ def list_label_pictures(
     folder = root / part if (root / part).is_dir() else root
     files = _once(sorted(path for path in folder.rglob("*") if path.suffix.lower() in LABEL_SUFFIXES))
     if not files:
-        raise FileNotFoundError(f"{folder}: no *.png here (nor *.tif or *.npy); this format keeps its label pictures there")
+        raise FileNotFoundError(
+            f"{folder}: no *.png here (nor *.tif or *.npy); this format keeps its label pictures there"
+        )
     if images is None and (root / "images").is_dir():
         images = root / "images"
     return list_files(root, folder, files, classes, images, read, left_out)

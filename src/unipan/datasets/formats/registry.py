@@ -3,15 +3,21 @@
 from pathlib import Path
 
 from unipan.datasets.formats import (
+    bdd100k,
     cityscapes,
     coco_instances,
     coco_panoptic,
+    cvat,
     huggingface,
+    label_images,
+    label_studio,
+    labelme,
     panoptic_json,
     png16,
     semantic_masks,
     submissions,
     two_channel,
+    voc,
     yolo,
 )
 from unipan.datasets.formats.background import with_background
@@ -24,6 +30,12 @@ FORMATS: tuple[Format, ...] = (
     two_channel.FORMAT,
     coco_instances.FORMAT,
     yolo.FORMAT,
+    labelme.FORMAT,
+    cvat.FORMAT,
+    voc.FORMAT,
+    label_studio.FORMAT,
+    label_images.FORMAT,
+    bdd100k.FORMAT,
     semantic_masks.FORMAT,
     panoptic_json.FORMAT,
     huggingface.FORMAT,
