@@ -17,9 +17,9 @@ from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOption
 from unipan.datasets.formats.label_picture import read_labels
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
-from unipan.datasets.formats.regions import Region, Size, region_of_mask
+from unipan.datasets.formats.regions import PixelRegion, Size, region_of_mask
 from unipan.datasets.formats.rle_writer import RleWriter
-from unipan.datasets.formats.shapes import IdMap
+from unipan.datasets.formats.shapes import PaintedIds
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, leads_outside, load_json, rows_of, short, unique_rows, whole
@@ -124,7 +124,7 @@ def _draw_row(row: Row, drawing: Drawing) -> None:
         drawing.leave_out("annotations with neither mask nor box", label)
 
 
-def region_of_segmentation(row: Row, drawing: Drawing) -> Region | None:
+def region_of_segmentation(row: Row, drawing: Drawing) -> PixelRegion | None:
     """The pixels of an annotation: polygons (or one alone), or run-length encoding, compressed or not; None if it has
     no segmentation, or polygons of fewer than three corners alone.
 
@@ -168,7 +168,7 @@ def _corners(part: Any, where: str) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in zip(part[::2], part[1::2], strict=True)]
 
 
-def _stuff_of_picture(path: Path, drawing: Drawing) -> tuple[IdMap, dict[int, Category]]:
+def _stuff_of_picture(path: Path, drawing: Drawing) -> tuple[PaintedIds, dict[int, Category]]:
     """The ids and classes of a class picture."""
     picture, categories = read_labels(path), drawing.categories
     if picture.shape != drawing.size:

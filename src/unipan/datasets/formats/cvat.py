@@ -16,7 +16,7 @@ from unipan.datasets.formats.drawing import POINTS, SHAPE_OPTIONS, Drawing, Find
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
-from unipan.datasets.formats.regions import Region, bits_of_runs, region_of_ellipse, region_of_patch
+from unipan.datasets.formats.regions import PixelRegion, bits_of_runs, region_of_ellipse, region_of_patch
 from unipan.files import read_bytes
 from unipan.panoptic.maps import PanopticMap
 
@@ -31,7 +31,7 @@ def cvat(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
     Raises:
         FileNotFoundError, ValueError: the XML is missing, broken or of video; when a map is read also a broken shape.
     """
-    source = Path(path) / "annotations.xml" if Path(path).is_dir() else Path(path)
+    source = _xml_in(Path(path))
     root = read_xml(source)
     if root.tag != "annotations" or root.find("image") is None:
         video = root.find("track") is not None
@@ -57,6 +57,12 @@ def cvat(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
     return ListedDataset(source, categories, entries, left_out)
 
 
+def _xml_in(path: Path) -> Path:
+    """annotations.xml of a folder, or the one XML in it; a file itself."""
+    found = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+    return found[0] if len(found) == 1 else path / "annotations.xml"
+
+
 def read_xml(path: Path) -> Element:
     """The root of an XML file. Raises FileNotFoundError, ValueError, naming the file."""
     try:
@@ -79,7 +85,7 @@ def number_of(element: Element, key: str, where: str, missing: float | None = No
 def _read_cvat_map(image: Element, draw: Callable[..., Drawing]) -> PanopticMap:
     where = f"image {image.get('name')}"
     drawing = draw(size=tuple(int(number_of(image, side, where)) for side in ("height", "width")))
-    groups: dict[object, list[Region]] = {}
+    groups: dict[object, list[PixelRegion]] = {}
     first: dict[object, tuple[str, str, float]] = {}
     for number, shape in enumerate(image):
         label, name = f"{shape.tag} {number}", shape.get("label", "")
@@ -99,7 +105,7 @@ def _read_cvat_map(image: Element, draw: Callable[..., Drawing]) -> PanopticMap:
     return drawing.truth()
 
 
-def _regions_of_shape(shape: Element, label: str, order: float, drawing: Drawing) -> Iterator[Region]:
+def _regions_of_shape(shape: Element, label: str, order: float, drawing: Drawing) -> Iterator[PixelRegion]:
     """The pixels of a shape; none if it is a box, which is drawn as such."""
     where = f"{drawing.where}: {label}"
     if shape.tag == "polygon":
@@ -129,7 +135,7 @@ def _regions_of_shape(shape: Element, label: str, order: float, drawing: Drawing
 
 
 def _suggest_cvat(path: Path) -> str | None:
-    source = path / "annotations.xml" if path.is_dir() else path
+    source = _xml_in(path)
     if source.suffix != ".xml" or not source.is_file():
         return None
     try:

@@ -12,8 +12,8 @@ from unipan.datasets.formats.class_names import background_of
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import find_image
-from unipan.datasets.formats.regions import Points, Region, Size, region_of_box, region_of_mask, region_of_polygons
-from unipan.datasets.formats.shapes import IdMap, Layer, Shape, layer_of, paint_shapes
+from unipan.datasets.formats.regions import PixelRegion, Points, Size, region_of_box, region_of_mask, region_of_polygons
+from unipan.datasets.formats.shapes import Layer, PaintedIds, Shape, layer_of, paint_shapes
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import short
@@ -58,7 +58,7 @@ class Drawing:
         self,
         label: str,
         category: Category | None,
-        region: Region,
+        region: PixelRegion,
         *,
         iscrowd: bool = False,
         score: float | None = None,
@@ -82,7 +82,7 @@ class Drawing:
         """Add an object of which only a box (left, top, right, bottom) is known, as `options.boxes` says."""
         self.add_box_region(label, category, region_of_box(*edges, self.size, angle), order)
 
-    def add_box_region(self, label: str, category: Category, region: Region, order: float = 0.0) -> None:
+    def add_box_region(self, label: str, category: Category, region: PixelRegion, order: float = 0.0) -> None:
         """`add_box` with the pixels of the box."""
         if self.options.class_maps is not None or self.options.boxes == "paint":
             self.add(label, category, region, order=order)
@@ -96,7 +96,7 @@ class Drawing:
         """Count what has no place in a map."""
         self.left_out.add(reason, f"{label} of {self.where}")
 
-    def polygons(self, label: str, polygons: Iterable[Points]) -> Region:
+    def polygons(self, label: str, polygons: Iterable[Points]) -> PixelRegion:
         """The pixels of some polygons; those of fewer than three corners are counted and left out.
 
         Raises:
@@ -111,7 +111,9 @@ class Drawing:
         except ValueError as error:
             raise ValueError(f"{self.where}: {label}: {error}") from error
 
-    def truth(self, merge_stuff: bool = True, start: tuple[IdMap, dict[int, Category]] | None = None) -> PanopticMap:
+    def truth(
+        self, merge_stuff: bool = True, start: tuple[PaintedIds, dict[int, Category]] | None = None
+    ) -> PanopticMap:
         """The map; raises as `paint_shapes`, or as `map_of_boxes` where there are class pictures."""
         background = background_of(self.categories, self.options)
         if self.options.class_maps is not None:
@@ -145,7 +147,7 @@ def numbered_pairs(points: Any, where: str) -> list[tuple[float, float]]:
     return pairs
 
 
-def union(regions: Sequence[Region], size: Size) -> Region:
+def union(regions: Sequence[PixelRegion], size: Size) -> PixelRegion:
     """All pixels of several regions."""
     if len(regions) == 1:
         return regions[0]

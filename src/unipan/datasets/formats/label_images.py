@@ -19,7 +19,7 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 
 FOLDERS = ("masks", "labels", "label_images", "instances")
-ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "-labels", "-mask", "_instances")
+MASK_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "-labels", "-mask", "_instances")
 """Behind the image's name; the first that fits is taken off."""
 
 THING = "object"
@@ -72,7 +72,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 def _stem_of_image(file: Path, beside: bool) -> str | None:
     """The name of the image to which a picture belongs; None for an image that lies beside it."""
-    ending = next((each for each in ENDINGS if file.stem.endswith(each) and file.stem != each), None)
+    ending = next((each for each in MASK_ENDINGS if file.stem.endswith(each) and file.stem != each), None)
     if ending is None:
         return None if beside else file.stem
     return file.stem.removesuffix(ending)
@@ -107,7 +107,7 @@ def _beside(path: Path) -> bool:
 
 FORMAT = Format(
     "label-images",
-    "`masks/NAME.tif` (or `labels/`, or `NAME_masks.tif` beside `NAME.tif`): a number per object of one class, as TIFF, "
+    "`masks/NAME.tif` (or `labels/`, or `NAME_masks.tif` beside `NAME.tif`): a number per object of one class; TIFF, "
     "PNG or .npy (Fiji, Cellpose, StarDist, QuPath). `--thing`",
     read=label_images,
     uses=frozenset({"images", "background", "thing"}),

@@ -42,8 +42,9 @@ def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        kind = "a TIFF of 64 bits or rare compression? save it with 16 bits" if path.suffix.startswith(".tif") else ""
         raise ValueError(
-            f"{path}: not a readable label picture ({error}); it may be cut short, copy it again"
+            f"{path}: not a readable label picture ({error}); {kind or 'it may be cut short, copy it again'}"
         ) from error
     if pixels is None:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -22,7 +22,7 @@ from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOption
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
-from unipan.datasets.formats.regions import Region, region_of_ellipse, region_of_patch
+from unipan.datasets.formats.regions import PixelRegion, region_of_ellipse, region_of_patch
 from unipan.panoptic.coco_json import Row, load_json, short
 from unipan.panoptic.maps import PanopticMap
 
@@ -86,7 +86,7 @@ def _read_labelme_map(file: Path, image: Path | None, draw: Callable[..., Drawin
         height, width = image_size(image)
     drawing = draw(size=(height, width))
     # Parts of one object are painted together, where the first of them stands.
-    groups: dict[object, list[Region]] = {}
+    groups: dict[object, list[PixelRegion]] = {}
     labels: dict[object, tuple[str, str]] = {}
     for number, row in enumerate(content["shapes"]):
         label = f"shape {number}"
@@ -101,7 +101,7 @@ def _read_labelme_map(file: Path, image: Path | None, draw: Callable[..., Drawin
     return drawing.truth()
 
 
-def _regions_of_row(row: Row, label: str, drawing: Drawing) -> Iterator[Region]:
+def _regions_of_row(row: Row, label: str, drawing: Drawing) -> Iterator[PixelRegion]:
     """The pixels of one shape; none if it was left out, or is a box and was drawn as such."""
     where = f"{drawing.where}: {label} ({row['label']})"
     kind, points = row.get("shape_type") or "polygon", numbered_pairs(row.get("points"), where)

@@ -22,7 +22,7 @@ _MARGIN = 2  # pixels of a window around a polygon, so that its corners round as
 
 
 @dataclass(frozen=True)
-class Region:
+class PixelRegion:
     """Some pixels of an image.
 
     Attributes:
@@ -52,23 +52,23 @@ class Region:
         return pixels
 
 
-def region_of_mask(mask: Bool[np.ndarray, "H W"], top: int = 0, left: int = 0) -> Region:
+def region_of_mask(mask: Bool[np.ndarray, "H W"], top: int = 0, left: int = 0) -> PixelRegion:
     """A mask cut to the pixels that are set; (top, left) is where the mask itself lies."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
-        return Region(top, left, np.zeros((0, 0), bool))
+        return PixelRegion(top, left, np.zeros((0, 0), bool))
     y, x = int(rows[0]), int(columns[0])
-    return Region(top + y, left + x, np.ascontiguousarray(mask[y : rows[-1] + 1, x : columns[-1] + 1]))
+    return PixelRegion(top + y, left + x, np.ascontiguousarray(mask[y : rows[-1] + 1, x : columns[-1] + 1]))
 
 
-def region_of_patch(patch: Bool[np.ndarray, "h w"], top: int, left: int, size: Size) -> Region:
+def region_of_patch(patch: Bool[np.ndarray, "h w"], top: int, left: int, size: Size) -> PixelRegion:
     """A mask that lies at (top, left) of an image, clipped to the image."""
     y, x = max(0, -top), max(0, -left)
     inside = patch[y : max(size[0] - top, 0), x : max(size[1] - left, 0)]
     return region_of_mask(inside, top + y, left + x)
 
 
-def region_of_polygons(polygons: Iterable[Points], size: Size) -> Region:
+def region_of_polygons(polygons: Iterable[Points], size: Size) -> PixelRegion:
     """The union of polygons, clipped to the image; each has at least three corners. The parts of one object are one.
 
     Raises:
@@ -81,19 +81,19 @@ def region_of_polygons(polygons: Iterable[Points], size: Size) -> Region:
     if not np.isfinite(corners).all():
         raise ValueError("a corner is not a number")
     if not len(corners):
-        return Region(0, 0, np.zeros((0, 0), bool))
+        return PixelRegion(0, 0, np.zeros((0, 0), bool))
     low = np.clip(np.floor(corners.min(axis=0)) - _MARGIN, 0, (size[1], size[0])).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + _MARGIN, 0, (size[1], size[0])).astype(int)
     width, height = (int(side) for side in high - low)
     if width < 1 or height < 1:
-        return Region(0, 0, np.zeros((0, 0), bool))
+        return PixelRegion(0, 0, np.zeros((0, 0), bool))
     flat = [(part - low).reshape(-1).tolist() for part in parts]
     encoded = decoder.merge(decoder.frPyObjects(flat, height, width))
     mask = np.asarray(decoder.decode(encoded), bool).reshape(height, width)
     return region_of_mask(mask, int(low[1]), int(low[0]))
 
 
-def region_of_box(left: float, top: float, right: float, bottom: float, size: Size, angle: float = 0.0) -> Region:
+def region_of_box(left: float, top: float, right: float, bottom: float, size: Size, angle: float = 0.0) -> PixelRegion:
     """A box, clipped to the image.
 
     Args:
@@ -109,10 +109,10 @@ def region_of_box(left: float, top: float, right: float, bottom: float, size: Si
         raise ValueError("an edge of the box is not a number")
     x0, x1 = (min(max(ceil(edge - 0.5), 0), size[1]) for edge in sorted((left, right)))
     y0, y1 = (min(max(ceil(edge - 0.5), 0), size[0]) for edge in sorted((top, bottom)))
-    return Region(y0, x0, np.ones((y1 - y0, x1 - x0), bool))
+    return PixelRegion(y0, x0, np.ones((y1 - y0, x1 - x0), bool))
 
 
-def region_of_ellipse(x: float, y: float, rx: float, ry: float, size: Size, angle: float = 0.0) -> Region:
+def region_of_ellipse(x: float, y: float, rx: float, ry: float, size: Size, angle: float = 0.0) -> PixelRegion:
     """An ellipse about (x, y) with these radii, turned clockwise by `angle` degrees, clipped to the image."""
     if not all(isfinite(value) for value in (x, y, rx, ry, angle)):
         raise ValueError("a number of the ellipse is not finite")
@@ -120,7 +120,7 @@ def region_of_ellipse(x: float, y: float, rx: float, ry: float, size: Size, angl
     x0, x1 = max(floor(x - reach), 0), min(ceil(x + reach), size[1])
     y0, y1 = max(floor(y - reach), 0), min(ceil(y + reach), size[0])
     if x0 >= x1 or y0 >= y1 or not rx or not ry:
-        return Region(0, 0, np.zeros((0, 0), bool))
+        return PixelRegion(0, 0, np.zeros((0, 0), bool))
     across, down = np.meshgrid(np.arange(x0, x1) + 0.5 - x, np.arange(y0, y1) + 0.5 - y)
     c, s = cos(radians(angle)), sin(radians(angle))
     mask = ((c * across + s * down) / rx) ** 2 + ((c * down - s * across) / ry) ** 2 <= 1

@@ -12,11 +12,11 @@ import numpy as np
 
 from unipan.arrays import Bool, Int32
 from unipan.datasets.formats.format import Overlap
-from unipan.datasets.formats.regions import Region, Size
+from unipan.datasets.formats.regions import PixelRegion, Size
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 
-IdMap = Int32[np.ndarray, "H W"]
+PaintedIds = Int32[np.ndarray, "H W"]
 
 
 class Layer(IntEnum):
@@ -43,7 +43,7 @@ class Shape:
     """
 
     category: Category | None
-    region: Region
+    region: PixelRegion
     label: str
     layer: Layer
     score: float | None = None
@@ -61,7 +61,7 @@ def paint_shapes(
     where: str,
     overlap: Overlap = "refuse",
     background: Category | None = None,
-    start: tuple[IdMap, dict[int, Category]] | None = None,
+    start: tuple[PaintedIds, dict[int, Category]] | None = None,
     merge_stuff: bool = True,
 ) -> PanopticMap:
     """Paint one image; a shape that others hide completely is left out.
@@ -103,7 +103,7 @@ class _Canvas:
         void: pixels that no background may fill.
     """
 
-    ids: IdMap
+    ids: PaintedIds
     classes: dict[int, Category]
     void: Bool[np.ndarray, "H W"]
     overlap: Overlap

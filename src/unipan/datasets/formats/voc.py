@@ -135,14 +135,17 @@ def _numbered_names(root: Path) -> tuple[dict[int, str], dict[int, int]]:
         if not line.strip() or line.startswith("#"):
             continue
         name, _, rest = line.partition(":")
+        if not rest.partition(":")[0].strip():  # datumaro writes no colour where it took VOC's
+            colors[voc_colors()[len(names)]] = len(names)
+            names[len(names)] = name
+            continue
         try:
             red, green, blue = (int(value) for value in rest.partition(":")[0].split(","))
         except ValueError as error:
             raise ValueError(f"{file}: {line!r} is not `name:red,green,blue:parts:actions`") from error
         colors[red << 16 | green << 8 | blue] = len(names)
         names[len(names)] = name
-    white = 224 << 16 | 224 << 8 | 192
-    colors.setdefault(white, VOID_NUMBER)
+    colors.setdefault(voc_colors()[VOID_NUMBER], VOID_NUMBER)
     return names, colors
 
 

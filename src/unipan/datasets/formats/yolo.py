@@ -55,7 +55,7 @@ def yolo(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
     by_number = [categories[categories.index_of_name[name]] for name in names]
     left_out = LeftOut()
     entries = []
-    for file, folder in _images(content, root, source, options):
+    for file, folder in _listed_images(content, root, source, options):
         name = "/".join(part for part in file.relative_to(folder).parts if part != "images")
         text = _text_of_image(file, root, options.images is not None)
         where = str(text if text.is_file() else file)
@@ -129,7 +129,7 @@ def _class_names(content: dict[str, YamlValue], root: Path, source: Path) -> lis
     return names
 
 
-def _images(
+def _listed_images(
     content: dict[str, YamlValue], root: Path, source: Path, options: FormatOptions
 ) -> Iterator[tuple[Path, Path]]:
     """Every image with the folder to which its name is relative."""
