@@ -21,5 +21,5 @@ def test_void_becomes_a_class(tmp_path: Path) -> None:
     assert data[0].image.shape[:2] == truth.ids.shape
     joined = open_dataset(folder, FormatOptions(background="sky")).truth(0)
     assert len(joined) == len(small_map())
-    with pytest.raises(ValueError, match="--background door: .* has things of this name"):
+    with pytest.raises(ValueError, match=r"--background door: .* has things of this name"):
         open_dataset(folder, FormatOptions(background="door"))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
+from tests.datasets.formats.shapes_by_hand import photo
 from tests.datasets.maps import CLASSES, DOOR, SKY, WALL, WINDOW, same
-from unipan.datasets.formats.coco_instances import coco_instances, region_of_segmentation
-from unipan.datasets.formats.drawing import Drawing
+from unipan.datasets.formats.coco_instances import ROOT_CLASS, coco_instances, region_of_segmentation
+from unipan.datasets.formats.drawing import BOXES, FEW_CORNERS, NO_PIXELS, Drawing
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.left_out import LeftOut
+from unipan.datasets.formats.registry import suggested_command
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import panoptic_map
 from unipan.panoptic.runs import encode_rle
@@ -41,6 +43,7 @@ def thing(number: int, mask: np.ndarray, category: int = 4, **more: object) -> d
 def write(folder: Path, annotations: list[dict[str, Any]], **more: Any) -> Path:
     rows = [{"id": c.id, "name": c.name} for c in (DOOR, WINDOW)]
     image = {"id": 1, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}
+    folder.mkdir(exist_ok=True)
     path = folder / "instances.json"
     path.write_text(json.dumps({"images": [image], "annotations": annotations, "categories": rows, **more}))
     return path
@@ -183,3 +186,121 @@ def test_broken_images_are_named(change: dict[str, Any], tmp_path: Path) -> None
     image = {"id": 1, "file_name": "a.jpg", "height": 6, "width": 8, **change}
     with pytest.raises(ValueError, match=r"instances\.json"):
         coco_instances(write(tmp_path, [], images=[image]))
+
+
+def polygon(number: int, *shapes: Any, **more: Any) -> dict[str, Any]:
+    row = {"id": number, "image_id": 1, "category_id": 4, "segmentation": [*shapes], "iscrowd": 0, "bbox": [1, 1, 2, 2]}
+    return {**row, **more}
+
+
+SOUND = [4, 0, 8, 0, 8, 6, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("row", "area", "reasons"),
+    [
+        (polygon(1, *SOUND), 24, []),  # one polygon in the place of a list of polygons
+        (polygon(1, SOUND, [1.0, 1.0]), 24, [FEW_CORNERS]),
+        (polygon(1, [1.0, 1.0]), 0, [FEW_CORNERS, BOXES]),
+        (polygon(1), 0, [BOXES]),
+        (polygon(1, [6, 4, 20, 4, 20, 20, 6, 20]), 4, []),  # clipped to the image
+        (polygon(1, [20, 4, 30, 4, 30, 20, 20, 20]), 0, [NO_PIXELS]),
+    ],
+)
+def test_odd_polygons_are_read_or_counted(row: dict[str, Any], area: int, reasons: list[str], tmp_path: Path) -> None:
+    data = coco_instances(write(tmp_path, [row, thing(9, rectangle(0, 0, 1, 1))]), FormatOptions(background="rest"))
+    truth = data.truth(0)
+    things = sorted(s.area for s in truth if s.isthing)
+    assert things == sorted([1, area] if area else [1])
+    assert list(data.left_out.found) == reasons
+    # The box of an object whose mask is not known is no background.
+    assert (truth.ids == 0).sum() == (4 if BOXES in reasons else 0)
+    data.truth(0)
+    assert all(data.left_out.count(reason) == 1 for reason in reasons)  # what is read twice counts once
+
+
+def test_boxes_can_be_painted(tmp_path: Path) -> None:
+    row = polygon(1, bbox=[1, 1, 2, 3])
+    del row["segmentation"]
+    [segment] = coco_instances(write(tmp_path, [row]), FormatOptions(boxes="paint")).truth(0)
+    assert segment.bbox == (1, 1, 2, 3)
+    del row["bbox"]
+    data = coco_instances(write(tmp_path, [row]), FormatOptions(boxes="paint"))
+    assert len(data.truth(0)) == 0
+    assert "annotations with neither mask nor box" in data.left_out.found
+
+
+@pytest.mark.parametrize("crowd", [1, True, "1"])
+def test_crowds_that_are_objects(crowd: object, tmp_path: Path) -> None:
+    """CVAT exports every mask with `iscrowd` 1."""
+    path = write(tmp_path, [thing(1, rectangle(0, 0, 2, 2), iscrowd=crowd), thing(2, rectangle(4, 0, 2, 2), iscrowd=1)])
+    assert [s.iscrowd for s in coco_instances(path).truth(0)] == [True, True]
+    assert [s.iscrowd for s in coco_instances(path, FormatOptions(crowds="things")).truth(0)] == [False, False]
+
+
+@pytest.mark.parametrize("none", [0, "0", False, None])
+def test_text_that_says_no_crowd(none: object, tmp_path: Path) -> None:
+    [segment] = coco_instances(write(tmp_path, [thing(1, rectangle(0, 0, 2, 2), iscrowd=none)])).truth(0)
+    assert not segment.iscrowd
+
+
+def test_an_export_of_roboflow(tmp_path: Path) -> None:
+    """Photographs beside the JSON, a heading as class 0, things only."""
+    names = ["fish", "pike", "carp"]
+    classes = [{"id": n, "name": name, "supercategory": "fish" if n else "none"} for n, name in enumerate(names)]
+    path = write(tmp_path, [thing(1, rectangle(0, 0, 3, 3), 1)], categories=classes)
+    path.rename(tmp_path / "_annotations.coco.json")
+    photo(tmp_path / "a.jpg", SIZE)
+    data = coco_instances(tmp_path, FormatOptions(background="water"))
+    assert [(c.id, c.name, c.isthing) for c in data.categories] == [
+        (1, "pike", True), (2, "carp", True), (3, "water", False),
+    ]  # fmt: skip
+    assert data.left_out.count(ROOT_CLASS) == 1
+    assert [(s.category.name, s.area) for s in data[0].truth] == [("pike", 9), ("water", 39)]
+    assert suggested_command(tmp_path) == (
+        f"unipan data convert coco-instances:{tmp_path / '_annotations.coco.json'} OUT --background background"
+    )
+    used = coco_instances(write(tmp_path / "x", [thing(1, rectangle(0, 0, 3, 3), 0)], categories=classes))
+    assert "fish" in used.categories.index_of_name  # a heading that is annotated is a class
+
+
+@pytest.mark.parametrize("name", ["../../media/upload/4/0a-a.jpg", "..\\..\\media\\0a-a.jpg", "C:\\x\\0a-a.jpg"])
+def test_names_that_lead_to_a_server_count_by_their_last_part(name: str, tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+    path = write(tmp_path, [thing(1, rectangle(0, 0, 3, 3))], images=[image])
+    with pytest.raises(ValueError, match=r"leads out of .*; give --images DIR"):
+        coco_instances(path)
+    photo(tmp_path / "images" / "0a-a.jpg", SIZE)
+    for options in (FormatOptions(), FormatOptions(images=tmp_path / "images")):
+        data = coco_instances(path, options)
+        assert data.file_names == ["0a-a.jpg"]
+        assert data[0].image.shape == (*SIZE, 3)
+
+
+def test_stuff_by_name(tmp_path: Path) -> None:
+    rows = [thing(1, rectangle(0, 0, 8, 3), 7), thing(2, rectangle(0, 2, 8, 3), 7), thing(3, rectangle(1, 1, 3, 3))]
+    found = coco_instances(write(tmp_path, rows), FormatOptions(as_stuff=("window",))).truth(0)
+    assert [(s.category.name, s.isthing, s.area) for s in found] == [("window", False, 31), ("door", True, 9)]
+
+
+def test_an_image_that_is_missing_among_others_is_named(tmp_path: Path) -> None:
+    rows = [{"id": n, "file_name": f"{n}.jpg", "height": SIZE[0], "width": SIZE[1]} for n in (1, 2)]
+    path = write(tmp_path, [], images=rows)
+    assert len(coco_instances(path)) == 2  # none is there: maps alone
+    photo(tmp_path / "2.jpg", SIZE)
+    with pytest.raises(FileNotFoundError, match=r"1\.jpg is missing, but .*2\.jpg is there"):
+        coco_instances(path)
+
+
+def test_boxes_with_class_pictures(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    kinds = np.where(rectangle(1, 1, 3, 3), 4, 9).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "maps" / "a.png"), kinds)
+    both = Categories.of([DOOR, WINDOW, WALL]).to_coco()
+    row = {**polygon(1), "bbox": [0.6, 0.6, 3.8, 3.8]}
+    data = coco_instances(write(tmp_path, [row], categories=both), FormatOptions(class_maps=tmp_path / "maps"))
+    ids = np.where(rectangle(1, 1, 3, 3), 2, 1).astype(np.int32)
+    assert same(data.truth(0), panoptic_map(ids, {1: WALL, 2: DOOR}))
+    (tmp_path / "maps" / "a.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"a\.png: no such picture of classes"):
+        data.truth(0)

@@ -13,12 +13,10 @@ from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.label_studio import BARE_TASKS, FURTHER, UNNAMED, label_studio, unpack_runs
 from unipan.datasets.formats.registry import suggested_command
 
-BRUSH_7_BY_5 = [
-    0, 0, 0, 140, 57, 43, 175, 224, 3, 224, 59, 255, 128, 112, 15, 63, 252, 1, 67, 255,
-    0, 8, 7, 31, 254, 0, 57, 255, 128, 96,
+PACKED_5_BY_7 = [
+    0, 0, 0, 140, 57, 27, 254, 35, 0, 191, 255, 108, 2, 255, 254, 31, 0, 143, 255, 11, 128, 0,
 ]  # fmt: skip
-"""What label-studio-sdk 2.1.2 (converter.brush.mask2rle) makes of the mask below."""
-MASK_7_BY_5 = np.zeros((5, 7), bool)
+"""What label-studio-sdk 2.1.2 (`converter.brush.mask2rle`) makes of 5 rows of 7 pixels, with two areas set."""
 
 
 def pack_runs(values: np.ndarray) -> list[int]:
@@ -101,6 +99,8 @@ def test_turned_rectangles_turn_about_their_corner(tmp_path: Path) -> None:
 
 
 def test_runs_are_unpacked(tmp_path: Path) -> None:
+    mask = unpack_runs(PACKED_5_BY_7).reshape(5, 7, 4)[..., 3] > 0
+    assert np.argwhere(mask).tolist() == [[y, x] for y in (1, 2) for x in range(2, 6)] + [[4, 0]]
     rng = np.random.default_rng(0)
     for count in (0, 1, 5, 300, 70_000):
         values = np.repeat(rng.integers(0, 256, count), rng.integers(1, 5, count))[:count]

@@ -71,7 +71,7 @@ def test_layouts(tmp_path: Path) -> None:
     for folder in (darknet, studio, listed, listed / "data.yaml"):
         assert has(yolo(folder).truth(0), "car", square(8, 12, 24, 24))
     assert len(yolo(listed, FormatOptions(split="val"))) == 1
-    with pytest.raises(ValueError, match="--split test: .* lists val"):
+    with pytest.raises(ValueError, match=r"--split test: .* lists val"):
         yolo(listed, FormatOptions(split="test"))
 
 
@@ -98,7 +98,7 @@ def test_names_are_needed_and_poses_refused(tmp_path: Path) -> None:
         yolo(write(tmp_path, yaml="names: [a, a]\n"))
     with pytest.raises(ValueError, match="poses"):
         yolo(write(tmp_path, yaml="kpt_shape: [17, 3]\nnames: [a]\n"))
-    with pytest.raises(ValueError, match="--class-maps: .*give --classes FILE"):
+    with pytest.raises(ValueError, match=r"--class-maps: .*give --classes FILE"):
         yolo(write(tmp_path), FormatOptions(class_maps=tmp_path))
 
 
