@@ -164,6 +164,13 @@ def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]
     unused = [str(row["name"]) for row in found.categories if row["id"] not in used]
     if unused:
         found.remarks.append(f"never used, {len(unused)} of {len(found.categories)} classes: {_few(unused)}")
+    things, crowds = sum(examined.things for examined in seen), sum(examined.crowds for examined in seen)
+    if seen and not things:
+        what = f"all {crowds} segments of thing classes are crowds" if crowds else "no thing is in any image"
+        found.remarks.append(f"{what}: a network would learn no thing")
+    if not any(row.get("isthing") == 0 for row in found.categories):
+        command = f"unipan data convert {found.source.parent} OUT --background background"
+        found.remarks.append(f"no class is stuff, but training needs one: `{command}` makes it of all void pixels")
     pixels = sum(examined.pixels for examined in seen)
     found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
     found.remarks.append(f"void: {100 * found.void:.1f} % of all pixels")
@@ -197,7 +204,9 @@ def _few(names: list[str]) -> str:
 def _copy(found: Diagnosis, image: Kept, folder: Path) -> None:
     name = image.annotation["file_name"]
     png = found.panoptic / name
-    data = encode_png(replace_ids(read_any_png(png)[0], image.paint)) if image.encode else read_bytes(png)
+    data = (
+        encode_png(replace_ids(read_any_png(png, image.indexed)[0], image.paint)) if image.encode else read_bytes(png)
+    )
     write_atomically(folder / "panoptic" / name, data)
     if found.images is not None:
         name = image.image["file_name"]

@@ -94,7 +94,7 @@ def write_dataset(
                 require_size(path, image_id, image_size(path), truth.ids.shape)
                 write_atomically(folder / "images" / name, read_bytes(path))
             progress(index + 1, count)
-        if left_out.count(BOXES) and not tally.things:
+        if left_out.count(BOXES) and not tally.things and not tally.crowds:
             raise ValueError(
                 f"{getattr(data, 'source', out)}: {left_out.count(BOXES)} boxes and not one mask; --boxes paint takes "
                 "the whole box as the object, --class-maps DIR makes objects of boxes and pictures of classes"
