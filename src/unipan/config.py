@@ -262,6 +262,9 @@ class DataConfig:
     pad: bool = False
     """Fill whole images up to a multiple of 32 with the mean colour, as COCO's batches of whole images have it, instead
     of resizing each side to the nearest multiple."""
+    window: tuple[float, float] = (0.0, 0.0)
+    """Percentiles of an image of more than 8 bits a channel that become black and white, file by file, as 0.1 99.9; 0 0
+    takes the whole range of 16 bits. (ours)"""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     vertical_flip: float = 0.0
@@ -270,6 +273,11 @@ class DataConfig:
     """Strength of SSD's colour jitter; 1 is the published range, 0 turns it off."""
     min_thing_area: int = 0
     """Things with fewer pixels than this after the transforms are ignored in training."""
+
+    def __post_init__(self) -> None:
+        low, high = self.window
+        if self.window != (0.0, 0.0) and not 0 <= low < high <= 100:
+            raise ValueError(f"data.window {low:g} {high:g}: give two percentiles in order, like 0.1 99.9, or 0 0")
 
 
 @dataclass(frozen=True)
@@ -373,6 +381,11 @@ class Config:
                 "matching.use_gt_boxes=True and potential.void_channel=True, or gt_box_keep_rate=1"
             )
         check_fusion(self, self.inference.fusion)
+
+
+def window_of(config: DataConfig) -> tuple[float, float] | None:
+    """The percentiles of `data.window` as `read_image` takes them; None for the whole range."""
+    return None if config.window == (0.0, 0.0) else config.window
 
 
 def check_fusion(config: Config, fusion: str) -> Fusion:

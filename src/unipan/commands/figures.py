@@ -38,7 +38,7 @@ def write_figures(
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
-    from unipan.datasets.sources import open_data
+    from unipan.datasets.sources import open_data, use_window
     from unipan.files import checkpoint_path, require_folder
 
     if images < 1 or rows < 1:
@@ -52,6 +52,7 @@ def write_figures(
     from unipan.reproduction.figures.page import FigureFolder
 
     segmenter = open_segmenter(checkpoint, device)
+    use_window(source, segmenter.config.data)
     other = None if upsnet is None else open_upsnet(upsnet, device, source.categories)
     measured = min(images, len(source))
     with progress_bar("measuring images", measured) as step:

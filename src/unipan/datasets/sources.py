@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from unipan.config import DataConfig, window_of
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
@@ -159,6 +160,14 @@ def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticDat
         f"({len(held)}) is held out for validation"
     )
     return Subset(data, rest), Subset(data, held), note
+
+
+def use_window(data: PanopticData, config: DataConfig) -> None:
+    """Let a dataset read images of more than 8 bits as the configuration of a network says."""
+    if isinstance(data, Subset):
+        use_window(data.data, config)
+    elif isinstance(data, ListedDataset):
+        data.window = window_of(config)
 
 
 def spell_classes(categories: Categories) -> str:

@@ -10,7 +10,7 @@ from unipan.datasets.formats.classes import ClassesFile, listed_name
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.images import read_image
+from unipan.panoptic.images import Window, read_image
 from unipan.panoptic.maps import PanopticMap, Sample
 
 
@@ -37,6 +37,7 @@ class ListedDataset:
     Attributes:
         source: the folder or file it was opened from.
         left_out: what is not in the maps that were read so far.
+        window: how images of more than 8 bits are read; see `read_image`.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ListedDataset:
     ) -> None:
         self.source, self.categories, self._entries = source, categories, entries
         self.left_out = left_out or LeftOut()
+        self.window: Window | None = None
         self.image_ids: list[int | str] = [entry.image_id for entry in entries]
         self.file_names = [entry.name for entry in entries]
 
@@ -91,7 +93,7 @@ class ListedDataset:
             IndexError: the index is out of range, which ends `for sample in data`.
         """
         truth, path = self.truth(index), self.image_path(index)
-        image = read_image(path)
+        image = read_image(path, self.window)
         require_size(path, self.image_ids[index], image.shape[:2], truth.ids.shape)
         return Sample(image, truth, self.image_ids[index], self.names[index])
 
