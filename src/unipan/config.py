@@ -274,11 +274,6 @@ class DataConfig:
     min_thing_area: int = 0
     """Things with fewer pixels than this after the transforms are ignored in training."""
 
-    def __post_init__(self) -> None:
-        low, high = self.window
-        if self.window != (0.0, 0.0) and not 0 <= low < high <= 100:
-            raise ValueError(f"data.window {low:g} {high:g}: give two percentiles in order, like 0.1 99.9, or 0 0")
-
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -381,11 +376,6 @@ class Config:
                 "matching.use_gt_boxes=True and potential.void_channel=True, or gt_box_keep_rate=1"
             )
         check_fusion(self, self.inference.fusion)
-
-
-def window_of(config: DataConfig) -> tuple[float, float] | None:
-    """The percentiles of `data.window` as `read_image` takes them; None for the whole range."""
-    return None if config.window == (0.0, 0.0) else config.window
 
 
 def check_fusion(config: Config, fusion: str) -> Fusion:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from unipan.checkpoint import load_checkpoint
-from unipan.config import Config, check_fusion, window_of
+from unipan.config import Config, check_fusion
 from unipan.datasets.same_classes import check_classes
 from unipan.datasets.transforms import collate, resize_image
 from unipan.files import write_atomically
@@ -226,7 +226,7 @@ class Segmenter:
     def scene(self, image: "ImageLike") -> Scene:
         """Run the network once and keep what it found, for several fusions and for affinities."""
         if isinstance(image, str | Path):
-            pixels, name = read_image(Path(image), window_of(self.config.data)), Path(image).name
+            pixels, name = read_image(Path(image), self.config.data.window), Path(image).name
         else:
             pixels, name = as_rgb(image), "image"
         batch = collate([(resize_image(pixels, self.config.data), name)])

@@ -137,6 +137,8 @@ def test_colours_keep_their_order_and_odd_values_their_place(tmp_path: Path) -> 
     assert odd[..., 0].tolist() == [[0, 255], [0, 255]]
     with pytest.raises(ValueError, match="no pixel is a number"):
         stretched(np.full((2, 2), np.nan), (0.1, 99.9))
+    with pytest.raises(ValueError, match=r"data\.window 99 1: give two percentiles"):
+        stretched(np.eye(2), (99.0, 1.0))
 
 
 def test_a_tiff_of_several_pages_is_no_image(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def evaluate_checkpoint(
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
-    from unipan.datasets.sources import open_data, use_window
+    from unipan.datasets.sources import open_data
     from unipan.files import checkpoint_path, require_file, write_json
 
     if trim_stuff < 0:
@@ -56,7 +56,6 @@ def evaluate_checkpoint(
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device)
-    use_window(images, segmenter.config.data)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:

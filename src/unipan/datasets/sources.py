@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from unipan.config import DataConfig, window_of
+from unipan.config import DataConfig
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
@@ -167,7 +167,7 @@ def use_window(data: PanopticData, config: DataConfig) -> None:
     if isinstance(data, Subset):
         use_window(data.data, config)
     elif isinstance(data, ListedDataset):
-        data.window = window_of(config)
+        data.window = config.window
 
 
 def spell_classes(categories: Categories) -> str:

@@ -14,13 +14,17 @@ Window = tuple[float, float]
 """Percentiles of the pixels of an image that become black and white."""
 
 
-def read_image(path: Path | str, window: Window | None = None) -> UInt8[np.ndarray, "H W 3"]:
+WHOLE_RANGE: Window = (0.0, 0.0)
+"""In the place of percentiles: black and white are 0 and 65535, whatever the image holds."""
+
+
+def read_image(path: Path | str, window: Window = WHOLE_RANGE) -> UInt8[np.ndarray, "H W 3"]:
     """Read an image as RGB, with its EXIF orientation applied.
 
     Args:
         path: the image.
         window: for images of more than 8 bits a channel, which are stretched linearly between these percentiles of all
-            their pixels; None takes the whole range of 16 bits, and refuses what has no known range.
+            their pixels. `WHOLE_RANGE` takes that of 16 bits, and refuses what has no known range.
 
     Grey, palette, CMYK and 16-bit images are converted, transparency is composited over white, and only the first
     frame of an animation is read. A TIFF of several pages is refused: which of them is the image?
@@ -35,7 +39,7 @@ def read_image(path: Path | str, window: Window | None = None) -> UInt8[np.ndarr
     try:
         with Image.open(path) as image:
             require_one_page(image, path)
-            if window is not None and is_deep(image):
+            if window != WHOLE_RANGE and is_deep(image):
                 return stretched(_deep_pixels(image, path), window, str(path))
             return rgb_of_pil(image, str(path))
     except Image.DecompressionBombError as error:
@@ -74,8 +78,10 @@ def stretched(pixels: np.ndarray, window: Window, source: str = "image") -> UInt
     An image of one value is black. Pixels that are not numbers are black too.
 
     Raises:
-        ValueError: no pixel is a number.
+        ValueError: no pixel is a number, or the percentiles are not in order.
     """
+    if not 0 <= window[0] < window[1] <= 100:
+        raise ValueError(f"data.window {window[0]:g} {window[1]:g}: give two percentiles in order, like 0.1 99.9")
     values = pixels.astype(np.float64)
     finite = values[np.isfinite(values)]
     if not finite.size:

@@ -400,3 +400,13 @@ def test_another_format_is_recognised(tmp_path: Path) -> None:
             match=r"`unipan data convert coco-instances:.*instances\.json OUT --crowds things --background background`",
         ):
             diagnose(source)
+
+
+def test_images_of_16_bits_are_remarked(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "set")
+    assert not any("8 bits" in remark for remark in diagnose(folder).remarks)
+    shape = small_map().ids.shape
+    Image.fromarray(np.full(shape, 4095, np.uint16)).save(folder / "images" / "0.png")
+    [remark] = [each for each in diagnose(folder).remarks if "8 bits" in each]
+    assert "1 of 3 images, up to 4095" in remark
+    assert "--data.window" in remark

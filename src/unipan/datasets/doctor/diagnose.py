@@ -171,6 +171,12 @@ def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]
     if not any(row.get("isthing") == 0 for row in found.categories):
         command = f"unipan data convert {found.source.parent} OUT --background background"
         found.remarks.append(f"no class is stuff, but training needs one: `{command}` makes it of all void pixels")
+    deep = [examined.deep for examined in seen if examined.deep is not None]
+    if deep:
+        found.remarks.append(
+            f"more than 8 bits a channel, {len(deep)} of {len(seen)} images, up to {max(deep):g}: `train finetune` "
+            "shows each between two of its percentiles (--data.window), other presets take the whole range of 16 bits"
+        )
     pixels = sum(examined.pixels for examined in seen)
     found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
     found.remarks.append(f"void: {100 * found.void:.1f} % of all pixels")

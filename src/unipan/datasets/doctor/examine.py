@@ -17,6 +17,7 @@ from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import Row, short, whole
 from unipan.panoptic.coco_parser import Finding, parse_segments
+from unipan.panoptic.images import is_deep
 from unipan.panoptic.maps import VOID_ID, Segment, panoptic_map
 from unipan.panoptic.png import decode_png
 from unipan.panoptic.runs import MAX_ID, runs
@@ -37,6 +38,7 @@ class Examined:
         pixels, void: their numbers in the PNG.
         used: category ids with pixels.
         things, crowds: numbers of segments of thing classes, crowds apart.
+        deep: the largest value of an image with more than 8 bits a channel; None for any other.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -47,6 +49,7 @@ class Examined:
     used: set[int] = field(default_factory=set)
     things: int = 0
     crowds: int = 0
+    deep: float | None = None
 
 
 def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: dict[int, bool | None]) -> Examined:
@@ -138,6 +141,8 @@ def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
         with Image.open(BytesIO(data)) as image:
             image.load()  # an image that is cut short still has a sound header
             width, height = image.size
+            if is_deep(image):
+                found.deep = float(np.asarray(image).max())
             return (width, height) if image.getexif().get(0x0112) in TRANSPOSED else (height, width)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         say("photo-unreadable", path, f"it cannot be read ({str(error) or type(error).__name__}); copy it again")

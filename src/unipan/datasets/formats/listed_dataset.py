@@ -10,7 +10,7 @@ from unipan.datasets.formats.classes import ClassesFile, listed_name
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.images import Window, read_image
+from unipan.panoptic.images import WHOLE_RANGE, Window, read_image
 from unipan.panoptic.maps import PanopticMap, Sample
 
 
@@ -61,7 +61,7 @@ class ListedDataset:
     ) -> None:
         self.source, self.categories, self._entries = source, categories, entries
         self.left_out = left_out or LeftOut()
-        self.window: Window | None = None
+        self.window: Window = WHOLE_RANGE
         self.image_ids: list[int | str] = [entry.image_id for entry in entries]
         self.file_names = [entry.name for entry in entries]
 
