@@ -407,6 +407,8 @@ def test_images_of_16_bits_are_remarked(tmp_path: Path) -> None:
     assert not any("8 bits" in remark for remark in diagnose(folder).remarks)
     shape = small_map().ids.shape
     Image.fromarray(np.full(shape, 4095, np.uint16)).save(folder / "images" / "0.png")
+    height, width = small_map(1).ids.shape
+    cv2.imwrite(str(folder / "images" / "1.png"), np.full((height, width, 3), 1000, np.uint16))
     [remark] = [each for each in diagnose(folder).remarks if "8 bits" in each]
-    assert "1 of 3 images, up to 4095" in remark
+    assert "2 of 3 images, up to 4095" in remark
     assert "--data.window" in remark

@@ -139,10 +139,11 @@ def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
         data = read_bytes(path)
         found.digest = hashlib.blake2b(data, digest_size=16).digest()
         with Image.open(BytesIO(data)) as image:
+            deep = is_deep(image)  # what loading forgets
             image.load()  # an image that is cut short still has a sound header
             width, height = image.size
-            if is_deep(image):
-                found.deep = float(np.asarray(image).max())
+            if deep:  # Pillow shows 16-bit colours as 8 bits
+                found.deep = float(np.asarray(image).max()) * (257 if image.mode.startswith("RGB") else 1)
             return (width, height) if image.getexif().get(0x0112) in TRANSPOSED else (height, width)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         say("photo-unreadable", path, f"it cannot be read ({str(error) or type(error).__name__}); copy it again")
