@@ -34,6 +34,7 @@ _NARROW = {
     "decoder.channels": 8,
     "decoder.groups": 4,
     "affinity.channels": 8,
+    "affinity.rope": 1,
     "detection.box-features": 8,
     "detection.mask-channels": 8,
     "detection.mask-layers": 1,

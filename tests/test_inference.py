@@ -28,7 +28,7 @@ def tiny(base: Config) -> Config:
         base,
         backbone=replace(base.backbone, width=8, fpn_channels=16),
         decoder=replace(base.decoder, channels=16, groups=4),
-        affinity=replace(base.affinity, channels=8),
+        affinity=replace(base.affinity, channels=8, rope=1),
         detection=replace(base.detection, box_features=16, mask_channels=8, score_threshold=0.0, max_detections=6),
         inference=InferenceConfig(score_threshold=0.0),
         heuristic=HeuristicConfig(score_threshold=0.0, min_stuff_area=0.0),

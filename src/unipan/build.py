@@ -38,7 +38,10 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
     things = len(categories.things)
     if not things or not categories.stuff:
         missing = "stuff" if things else "thing"
-        raise ValueError(f"categories: the dataset has no {missing} class; the network needs at least one of each")
+        cure = "; `unipan data convert DATA OUT --background NAME` makes one of all void pixels" if things else ""
+        raise ValueError(
+            f"categories: the dataset has no {missing} class; the network needs at least one of each{cure}"
+        )
     backbone = build_backbone(config.backbone)
     weights = config.backbone.weights
     if pretrained and weights == "checkpoint":

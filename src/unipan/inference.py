@@ -172,7 +172,7 @@ class Segmenter:
     def scene(self, image: "ImageLike") -> Scene:
         """Run the network once and keep what it found, for several fusions and for affinities."""
         if isinstance(image, str | Path):
-            pixels, name = read_image(Path(image)), Path(image).name
+            pixels, name = read_image(Path(image), self.config.data.window), Path(image).name
         else:
             pixels, name = as_rgb(image), "image"
         batch = collate([(resize_image(pixels, self.config.data), name)])

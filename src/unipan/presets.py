@@ -75,7 +75,9 @@ def finetune() -> Config:
         # With hundreds of channels per image, losses at full resolution and on Psi would cost more than the network.
         matching=replace(base.matching, stride=2),
         loss=replace(base.loss, potential=0.0),
-        data=DataConfig(short_side=384, max_side=768, scale=(0.8, 1.25), crop=(256, 384), flip=0.5, color=0.5),
+        data=DataConfig(
+            short_side=384, max_side=768, scale=(0.8, 1.25), crop=(256, 384), window=(0.1, 99.9), flip=0.5, color=0.5
+        ),
         train=replace(
             base.train, batch_size=4, lr=1e-3, iterations=1500, validations=5, validation_images=20, ema_decay=0.99
         ),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.datasets.formats.test_cityscapes import write_cityscapes
-from tests.datasets.maps import CLASSES, same, write_dataset
+from tests.datasets.maps import CLASSES, same, write_dataset, write_photo
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.formats.format import FormatOptions
@@ -259,3 +259,98 @@ def test_a_broken_set_of_photographs_is_mended(
     was, now = CocoPanoptic(shared_data / "coco2"), CocoPanoptic(tmp_path / "out")
     assert same(was.truth(0), now.truth(0))
     assert len(now.truth(1)) == len(was.truth(1)) - 1
+
+
+def write_instances(folder: Path, crowd: int = 0) -> Path:
+    """Two touching squares of one class, and a box, beside their photograph."""
+    write_photo(folder / "a.jpg", 48, 64)
+    rows: list[dict[str, object]] = [
+        {
+            "id": n,
+            "image_id": 1,
+            "category_id": 1,
+            "segmentation": [[x, 4, x + 10, 4, x + 10, 24, x, 24]],
+            "iscrowd": crowd,
+        }
+        for n, x in enumerate((4, 14))
+    ]
+    rows.append({"id": 7, "image_id": 1, "category_id": 1, "bbox": [40, 4, 10, 20], "iscrowd": crowd})
+    image = {"id": 1, "file_name": "a.jpg", "height": 48, "width": 64}
+    content = {"images": [image], "annotations": rows, "categories": [{"id": 1, "name": "car"}]}
+    (folder / "instances.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_instances_become_trainable_with_the_command_that_is_offered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each refusal names the command, and the command makes what `train` takes."""
+    folder, out = write_instances(tmp_path / "own"), tmp_path / "out"
+    command = f"unipan data convert coco-instances:{folder / 'instances.json'} OUT --background background"
+    assert main(["data", "check", str(folder)]) == 2
+    assert command in capsys.readouterr().err
+    for refused in (["data", "convert", str(folder), str(out)], ["train", "finetune", "--data", str(folder)]):
+        assert main(refused) == 1
+        assert command in capsys.readouterr().err
+    words = [word.replace("OUT", str(out)) for word in command.split()[1:]]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "1 image as coco, with their photographs" in said
+    assert "made: things 2 (2 car); stuff 1 (1 background); crowds 0; void 6.5 % of all pixels" in said
+    assert "left out: boxes without a mask (--boxes paint" in said
+    assert main(["data", "check", str(out)]) == 0
+    assert {c.name for c in CocoPanoptic(out).categories.stuff} == {"background"}
+
+
+def test_convert_warns_of_what_cannot_be_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = f"coco-instances:{write_instances(tmp_path / 'own', crowd=1)}"
+    assert main(["data", "convert", source, str(tmp_path / "a")]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "every segment of car is a crowd",
+        "no thing is left",
+        "there is no stuff class",
+        "mostly void: a.jpg",
+    ):
+        assert f"warning: {words}" in said or words in said
+    assert main(["data", "convert", source, str(tmp_path / "b"), "--crowds", "things", "--boxes", "paint"]) == 0
+    assert "things 3 (3 car)" in capsys.readouterr().out
+
+
+def test_boxes_alone_are_refused_with_both_ways_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_instances(tmp_path / "own")
+    content = json.loads((folder / "instances.json").read_text())
+    content["annotations"] = content["annotations"][-1:]
+    (folder / "instances.json").write_text(json.dumps(content))
+    assert main(["data", "convert", f"coco-instances:{folder}", str(tmp_path / "out"), "--background", "rest"]) == 1
+    said = capsys.readouterr().err
+    assert "1 boxes and not one mask; --boxes paint" in said
+    assert "--class-maps DIR" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "option"),
+    [
+        ("SET", ["--overlap", "small"]),
+        ("SET", ["--divisor", "9"]),
+        ("SET", ["--classes", "x.json"]),
+        ("SET", ["--split", "train"]),
+        ("SET", ["--as-stuff", "door"]),
+        ("SET", ["--boxes", "paint"]),
+        ("png16:SET", ["--void-classes", "3"]),
+        ("coco-instances:SET", ["--contiguous"]),
+    ],
+)
+def test_an_option_without_a_meaning_is_refused(
+    source: str, option: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = source.replace("SET", str(folder))
+    assert main(["data", "convert", given, str(tmp_path / "out"), *option]) == 1
+    assert f"unipan: {option[0]}: the format" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_writer_may_use_an_option_that_the_reader_does_not(folder: Path, tmp_path: Path) -> None:
+    assert main(["data", "convert", str(folder), f"png16:{tmp_path / 'out'}", "--divisor", "256"]) == 0
+    assert json.loads((tmp_path / "out" / "classes.json").read_text())["divisor"] == 256

@@ -3,13 +3,18 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.datasets.formats.test_cityscapes import write_cityscapes
+from tests.datasets.maps import write_dataset
 from tests.tiny import CATEGORIES, Drawn
-from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
-from unipan.datasets.sources import open_data, open_training
+from unipan.config import DataConfig
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, write_coco_panoptic
+from unipan.datasets.panoptic_data import Subset
+from unipan.datasets.sources import open_data, open_training, require_data, use_window
 from unipan.inference import open_segmenter
 from unipan.panoptic.categories import Categories
 
@@ -94,3 +99,25 @@ def test_data_by_format_need_their_photographs(tmp_path: Path) -> None:
         open_data(f"coco:{tmp_path / 'set' / 'panoptic.json'}")
     with pytest.raises(ValueError, match="there is no format 'pascal' here"):
         open_data("pascal:somewhere")
+
+
+def test_a_dataset_reads_deep_images_as_the_configuration_says(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "set")
+    values = np.arange(96, dtype=np.uint16).reshape(8, 12)
+    Image.fromarray(values).save(folder / "images" / "0.png")
+    data = CocoPanoptic(folder)
+    assert data[0].image.max() == 0  # 95 of 65535
+    use_window(Subset(data, [0]), DataConfig(window=(0.0, 100.0)))
+    assert (data[0].image[..., 0] == np.rint(values / 95 * 255)).all()
+    use_window(data, DataConfig())
+    assert data[0].image.max() == 0
+
+
+def test_a_format_that_is_recognised_is_named(tmp_path: Path) -> None:
+    (tmp_path / "annotations.xml").write_text(
+        "<annotations><image name='a.jpg' width='9' height='9'><box label='a'/></image></annotations>"
+    )
+    with pytest.raises(
+        FileNotFoundError, match=r"`unipan data convert cvat:.* OUT --boxes paint --background background`"
+    ):
+        require_data(str(tmp_path))

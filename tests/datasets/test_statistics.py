@@ -1,5 +1,7 @@
 """The numbers that anchors and limits are fitted to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,10 @@ def test_a_dataset_without_things() -> None:
     seen = thing_statistics(Drawn([0, 0]), DataConfig(short_side=0), 4)
     assert seen.per_image == (0.0, 0.0, 0)
     assert "0.0 things an image" in str(seen)
+    assert "warning: no thing is in any of these images, none is labelled" in str(seen)
+    crowds = replace(seen, crowds=4)
+    assert "all 4 segments of thing classes are crowds" in str(crowds)
+    assert "warning" not in str(thing_statistics(Drawn([3]), DataConfig(short_side=0), 4))
 
 
 def test_it_reads_as_a_sentence() -> None:

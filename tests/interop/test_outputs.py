@@ -18,8 +18,8 @@ from unipan.interop.outputs import (
     boxes_of_masks,
     from_mask_queries,
     from_rfdetr,
-    from_torchvision,
     from_torchvision_one_stage,
+    from_torchvision_rcnn,
     from_transformers_boxes,
     from_transformers_panoptic,
     from_ultralytics,
@@ -82,7 +82,7 @@ def fused(found: DetectionArrays, **options: Any) -> unipan.PanopticResult:
 @pytest.mark.parametrize("name", ["faster", "mask"])
 def test_the_two_stage_detectors_of_torchvision(name: str) -> None:
     output = torchvision_output(name)
-    found = from_torchvision(output)
+    found = from_torchvision_rcnn(output)
     assert len(found["boxes"]) == len(output["boxes"]) > 0
     np.testing.assert_array_equal(found["classes"], output["labels"].numpy() - 1)
     assert (found["masks"] is not None) == found["whole_masks"] == (name == "mask")
@@ -107,10 +107,10 @@ def test_the_one_stage_detectors_of_torchvision(name: str) -> None:
 
 def test_labels_without_a_class_are_dropped() -> None:
     output = {"boxes": [[0, 0, 8, 8], [4, 4, 20, 20]], "scores": [0.9, 0.8], "labels": [17, 3]}
-    found = from_torchvision(output, {17: 2})
+    found = from_torchvision_rcnn(output, {17: 2})
     assert found["classes"].tolist() == [2]
     assert found["boxes"].tolist() == [[0, 0, 8, 8]]
-    nothing = from_torchvision({"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0)})
+    nothing = from_torchvision_rcnn({"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0)})
     assert {segment.isthing for segment in fused(nothing)} == {False}
 
 
@@ -199,7 +199,7 @@ def test_mask_queries_are_semantic_logits_and_detections() -> None:
 
 def test_empty_boxes_are_dropped() -> None:
     output = {"boxes": [[4, 4, 4, 9], [4, 4, 20, 20]], "scores": [0.9, 0.8], "labels": [1, 2]}
-    assert from_torchvision(output)["classes"].tolist() == [1]
+    assert from_torchvision_rcnn(output)["classes"].tolist() == [1]
 
 
 def test_boxes_of_masks() -> None:
@@ -226,7 +226,7 @@ def test_logits_of_probabilities_are_finite() -> None:
 )
 def test_incomplete_outputs(output: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        from_torchvision(output)
+        from_torchvision_rcnn(output)
 
 
 @pytest.mark.parametrize(

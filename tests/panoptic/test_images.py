@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from unipan.panoptic.images import as_rgb, read_image
+from unipan.panoptic.images import as_rgb, read_image, stretched
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (6, 4, 3)).astype(np.uint8)
 
@@ -102,3 +103,46 @@ def test_as_rgb_may_always_be_written() -> None:
 def test_as_rgb_refuses_everything_else(image: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         as_rgb(image)
+
+
+def test_deep_images_are_stretched_between_percentiles_of_the_file(tmp_path: Path) -> None:
+    """One picture of a cell, as microscopes write it: 12 of 16 bits, all of them, floats, and three channels."""
+    y, x = np.mgrid[:96, :128]
+    cell = np.clip(1 - np.hypot(y - 48, x - 64) / 30, 0, 1) * 0.8 + 0.1
+    Image.fromarray((cell * 4095).astype(np.uint16)).save(tmp_path / "a12.png")
+    Image.fromarray((cell * 4095).astype(np.uint16)).save(tmp_path / "a12.tif")
+    Image.fromarray((cell * 65535).astype(np.uint16)).save(tmp_path / "a16.png")
+    Image.fromarray((cell * 1e6).astype(np.int32)).save(tmp_path / "i32.tif")
+    Image.fromarray(cell.astype(np.float32)).save(tmp_path / "af.tif")
+    cv2.imwrite(str(tmp_path / "rgb16.png"), np.repeat((cell * 65535).astype(np.uint16)[..., None], 3, 2))
+    low, high = np.percentile(cell, (0.1, 99.9))
+    expected = np.clip((cell - low) / (high - low), 0, 1) * 255
+    for name in ("a12.png", "a12.tif", "a16.png", "i32.tif", "af.tif", "rgb16.png"):
+        found = read_image(tmp_path / name, (0.1, 99.9))
+        np.testing.assert_allclose(found, np.repeat(expected[..., None], 3, 2), atol=1.5, err_msg=name)
+        assert len(np.unique(found)) > 150
+    Image.fromarray((cell * 255).astype(np.uint8)).save(tmp_path / "a8.png")
+    assert (read_image(tmp_path / "a8.png", (0.1, 99.9)) == read_image(tmp_path / "a8.png")).all()  # 8 bits stay
+
+
+def test_colours_keep_their_order_and_odd_values_their_place(tmp_path: Path) -> None:
+    deep = np.zeros((4, 4, 3), np.uint16)
+    deep[0] = (60_000, 30_000, 0)
+    cv2.imwrite(str(tmp_path / "a.png"), deep[..., ::-1])
+    assert read_image(tmp_path / "a.png", (0.0, 100.0))[0, 0].tolist() == [255, 128, 0]
+    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [234, 117, 0]
+    flat = stretched(np.full((2, 2), 7.0), (0.1, 99.9))
+    assert not flat.any()
+    odd = stretched(np.array([[0.0, 1.0], [np.nan, np.inf]]), (0.0, 100.0))
+    assert odd[..., 0].tolist() == [[0, 255], [0, 255]]
+    with pytest.raises(ValueError, match="no pixel is a number"):
+        stretched(np.full((2, 2), np.nan), (0.1, 99.9))
+    with pytest.raises(ValueError, match=r"data\.window 99 1: give two percentiles"):
+        stretched(np.eye(2), (99.0, 1.0))
+
+
+def test_a_tiff_of_several_pages_is_no_image(tmp_path: Path) -> None:
+    pages = [Image.fromarray(PHOTO) for _ in range(3)]
+    pages[0].save(tmp_path / "s.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=r"s\.tif: it has 3 pages"):
+        read_image(tmp_path / "s.tif")

@@ -79,7 +79,7 @@ def main(folder: Path) -> None:
 
 COMMAND = """
 --data scenes:0-3 --val scenes:4-6 --devices 2 --accelerator cpu --backbone.depth 18 --backbone.width 8
---backbone.fpn-channels 16 --decoder.channels 16 --decoder.groups 4 --affinity.channels 16
+--backbone.fpn-channels 16 --decoder.channels 16 --decoder.groups 4 --affinity.channels 16 --affinity.rope 2
 --detection.box-features 16 --detection.mask-channels 8 --detection.mask-layers 1
 --detection.rpn-pre-nms 50 50 --detection.rpn-post-nms 50 50 --detection.roi-batch-size 16
 --train.batch-size 2 --train.iterations 2 --train.validations 1 --train.precision 32

@@ -10,6 +10,7 @@ import torch
 from unipan.analysis.separation import Separation
 from unipan.config import Fusion
 from unipan.datasets.panoptic_data import PanopticData
+from unipan.datasets.sources import use_window
 from unipan.evaluation.average_precision import AveragePrecision
 from unipan.evaluation.confusion import thing_stuff_shares
 from unipan.evaluation.panoptic_quality import PanopticQuality
@@ -133,6 +134,7 @@ def evaluate(
     Raises:
         ValueError: other classes.
     """
+    use_window(data, segmenter.config.data)
     segmenter = segmenter.with_categories(data.categories)
     found = Evaluation.of(data.categories, list(fusions), detections, segmenter.categories, trim)
     for index in range(len(data)) if images is None else images:

@@ -6,8 +6,9 @@ Legend: D detections, L classes (things first), C affinity channels, h w the gri
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
@@ -59,50 +60,40 @@ def fuse(
     decides about overlaps. NumPy is enough; if any argument is a tensor, torch computes, on the device of `semantic`.
 
     Args:
-        semantic: V, logits of every class, things first: (L, H, W), or a coarser grid (L, h, w) with `size`. Where
-            there are only probabilities, give their logarithms.
+        semantic: V, logits (or logarithms of probabilities) of every class, things first: (L, H, W), or a coarser grid
+            (L, h, w) with `size`.
         boxes: (D, 4), x0 y0 x1 y1 in pixels of the image, the ends exclusive.
-        scores: (D,), 0..1.
-        classes: (D,), whole numbers from 0, without background.
-        masks: logits, either (D, m, m) inside each box, as Mask R-CNN predicts them, or (D, H', W') on the whole image,
-            at any resolution, as DETR does; the box then cuts them off. Square masks of at most 64 x 64 that have
-            neither the image's size nor that of `semantic` count as masks inside boxes, unless `whole_masks` says
-            otherwise. True and False are certain.
-        queries: Q, features (C, h', w') of any resolution, of which pixels of one object should have similar ones. They
-            give P = Psi + A Psi with the dot products Q_p . Q_j as affinities (phi0 and phi1 are the identity, divided
-            by the mass of each channel as by default). Nothing has learned how far to trust them: scale them, or train
-            a `PanopticHead`.
-        categories: the classes, or how many of them are things. By default as many things as `classes` needs; say it
-            where not every thing class occurs in every image.
+        scores, classes: (D,), scores in 0..1, classes from 0 without background.
+        masks: logits (or True and False), either (D, m, m) inside each box, as Mask R-CNN predicts them, or (D, H', W')
+            on the whole image, at any resolution, as DETR does. Square ones of at most 64 x 64 that have neither the
+            image's size nor that of `semantic` are taken for masks inside boxes, unless `whole_masks` says otherwise.
+        queries: Q, features (C, h', w') of any resolution, similar in pixels of one object. P = Psi + A Psi has their
+            dot products as affinities, divided by the mass of each channel. Nothing has learned how far to trust them:
+            scale them, or train a `PanopticHead`.
+        categories: the classes, or how many of them are things; by default as many as `classes` needs.
         whole_masks: how to read `masks`.
         size: (H, W) of the image; by default that of `semantic`.
-        image: what `result.overlay()` draws on, (H, W, 3) or whatever `Segmenter` takes; by default white.
-        name: of the image.
-        fusion: `affinity` (argmax of P; the default if there are queries), `potential` (argmax of Psi; the default),
+        image, name: what `result.overlay()` draws on, whatever `Segmenter` takes, and its name.
+        fusion: `affinity` (argmax of P; the default with queries), `potential` (argmax of Psi; the default without),
             `heuristic` (Panoptic FPN's merging) or `upsnet`.
         variant: of Psi. A: V + M, both logits. B: s V M. C: s (V + M).
         score_threshold: detections below it do not enter Psi.
         heuristic, upsnet: thresholds of these two fusions.
 
-    Returns:
-        The map, with one segment for every detection or stuff class that wins a pixel.
-
     Raises:
-        ValueError: shapes that do not agree, values that are not finite, scores outside 0..1, classes outside the
-            things, boxes that are empty or outside the image, or a fusion without the masks or queries that it needs.
+        ValueError: arguments that do not agree, values out of range, or a fusion without the masks it needs.
     """
     given = checked_input(semantic, boxes, scores, classes, masks, queries, categories, size)
     given = replace(given, found=replace(given.found, whole=_are_whole(given, whole_masks)))
     chosen, psi = _checked_fusion(given, fusion), _checked_variant(variant)
     picture = _picture(image, given.size)
     limits = heuristic or HeuristicConfig(), upsnet or UpsnetConfig()
-    device = _torch_device(semantic, boxes, scores, classes, masks, queries)
-    if device is None:
-        merged = _fuse_arrays(given, chosen, psi, score_threshold, *limits)
-    else:
+    fuse_them: Callable[..., PanopticMap] = _fuse_arrays
+    if (device := _torch_device(semantic, boxes, scores, classes, masks, queries)) is not None:
         from unipan.any_detector.tensor_fusion import fuse_tensors
 
-        merged = fuse_tensors(given, chosen, psi, score_threshold, *limits, device)
+        fuse_them = partial(fuse_tensors, device=device)
+    merged = fuse_them(given, chosen, psi, score_threshold, *limits)
     return PanopticResult(merged.ids, merged.segments, picture, name)
 
 

@@ -39,14 +39,14 @@ def draw_affinity(
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
     weights = checkpoint_path(checkpoint)
     Outputs("affinity", [weights, image], overwrite).claim(out, "--out")
-    photo = read_image(image)
+    read_image(image, (0.0, 100.0))  # only to see that it can be read, before PyTorch is imported
     import numpy as np
 
     from unipan.inference import open_segmenter
     from unipan.panoptic.png import png_of_rgb
     from unipan.visualization.heatmap import affinity_picture
 
-    scene = open_segmenter(checkpoint, device).scene(photo)
+    scene = open_segmenter(checkpoint, device).scene(image)
     values = scene.affinity(*pixel, raw=raw)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(values), 0.995))

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Flag, OptionalFile, OptionalFolder, entry
 from unipan.commands.progress import progress_of
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
-from unipan.datasets.formats.format import FormatOptions, Overlap
+from unipan.datasets.formats.format import Boxes, Crowds, FormatOptions, Overlap, Strays
 from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
 from unipan.datasets.sources import paths_read
 from unipan.outputs import Outputs
@@ -37,6 +37,14 @@ def convert(
     divisor: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None,
     split: Name = None,
     train_ids: Flag = False,
+    background: Name = None,
+    as_stuff: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = (),
+    boxes: Boxes = "leave-out",
+    class_maps: OptionalFolder = None,
+    crowds: Crowds = "keep",
+    void_classes: Annotated[tuple[int, ...], arg(metavar="N ...", help_behavior_hint="")] = (),
+    strays: Strays = "refuse",
+    thing: Name = None,
     no_photos: Flag = False,
     limit: Annotated[int, arg(metavar="N")] = 0,
 ) -> None:
@@ -49,29 +57,45 @@ def convert(
         panoptic: folder of a JSON's PNGs, if it is not the JSON's path without .json.
         classes: a JSON with `categories` (and `images`), for formats that do not store their classes.
         stuff: coco-instances: a JSON of stuff, or a folder of class pictures.
-        overlap: coco-instances: which of two overlapping things is in front.
+        overlap: formats of polygons, boxes and masks: which of two overlapping things is in front.
         contiguous: category ids count the classes from 0.
         divisor: png16: pixel = category id * divisor + instance; 1000 unless the data says otherwise.
         split: cityscapes: train, val or test.
         train_ids: cityscapes: use train ids in place of label ids.
+        background: make all pixels that nothing covers one stuff class of this name.
+        as_stuff: these classes are stuff; without --classes, all others of a format that does not say so are things.
+        boxes: what an object becomes of which only a box is known; `paint` takes the whole box as its mask.
+        class_maps: pictures of category ids, NAME.png; a thing is the pixels of its class in its box alone.
+        crowds: coco-instances: `things` reads `iscrowd` 1 as an object.
+        void_classes: semantic-masks: class numbers that are void.
+        strays: semantic-masks: `leave-out` drops instances that lie on no thing class.
+        thing: label-images: the name of the one class of things.
         no_photos: leave the images out.
         limit: convert only the first so many images; 0 converts all.
     """
-    if divisor is not None and divisor < 1:
-        raise ValueError(f"--divisor {divisor}: it must be at least 1")
-    options = FormatOptions(images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids)
+    options = FormatOptions(
+        images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,
+        class_maps, crowds, void_classes, strays, thing,
+    )  # fmt: skip
+    _convert(source, target, options, limit, not no_photos)
+
+
+def _convert(source: str, target: str, options: FormatOptions, limit: int, photos: bool) -> None:
+    if options.divisor is not None and options.divisor < 1:
+        raise ValueError(f"--divisor {options.divisor}: it must be at least 1")
     given, out = split_prefix(target, writable())
     name = given or FORMATS[0].name
     if out.suffix == ".json":
         raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
-    reads = [*paths_read(source), images, panoptic, classes, stuff]
+    reads = [*paths_read(source), options.images, options.panoptic, options.classes, options.stuff, options.class_maps]
     Outputs("data convert", reads).claim_new_folder(out, "TO")
-    data = open_nonempty(source, options)
+    written = writable()[name]
+    data = open_nonempty(source, options, written)
     with progress_of("converting") as progress:
-        path, count, with_images = write_dataset(
-            data, writable()[name], out, options, limit=limit, images=not no_photos, progress=progress
-        )
-    print(f"{path}: {count} image{'s' * (count != 1)} as {name}" + (", with their photographs" if with_images else ""))
+        made = write_dataset(data, written, out, options, limit=limit, images=photos, progress=progress)
+    count = made.tally.images
+    print(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
+    print("\n".join(made.lines()))
 
 
 main = entry(convert, "data convert")

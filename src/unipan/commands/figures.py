@@ -42,23 +42,18 @@ def write_figures(
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
-    from unipan.datasets.sources import open_data, paths_read
-    from unipan.files import checkpoint_path, require_folder
-    from unipan.outputs import Outputs
-    from unipan.reproduction.figures.names import figure_files
+    from unipan.datasets.sources import open_data, use_window
 
     if images < 1 or rows < 1:
         raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
-    require_folder(out, "--out")
-    weights = [checkpoint_path(path) for path in (checkpoint, upsnet) if path]
-    outputs = Outputs("figures", [*weights, *paths_read(data)], overwrite)
-    outputs.claim_all([out / name for name in figure_files(jpeg)], "--out")
+    _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite)
     source, note = open_data(data)
     from unipan.inference import open_segmenter
     from unipan.reproduction.figures.draw import draw_figures, open_upsnet
     from unipan.reproduction.figures.page import FigureFolder
 
     segmenter = open_segmenter(checkpoint, device)
+    use_window(source, segmenter.config.data)
     other = None if upsnet is None else open_upsnet(upsnet, device, source.categories)
     with progress_bar("measuring images", measured := min(images, len(source))) as step:
         sheets, left_out = draw_figures(segmenter, source, images, seed, rows, step, other)
@@ -70,6 +65,18 @@ def write_figures(
     print("\n".join(left_out), end="\n" * bool(left_out))
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     print(f"all figures: {page}")
+
+
+def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool) -> None:
+    """Refuse an output folder that cannot be had before anything is loaded."""
+    from unipan.datasets.sources import paths_read
+    from unipan.files import checkpoint_path, require_folder
+    from unipan.outputs import Outputs
+    from unipan.reproduction.figures.names import figure_files
+
+    require_folder(out, "--out")
+    outputs = Outputs("figures", [*map(checkpoint_path, checkpoints), *paths_read(data)], overwrite)
+    outputs.claim_all([out / name for name in figure_files(jpeg)], "--out")
 
 
 def _described(sheet: "FigureSheet") -> list[str]:

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+from unipan.config import DataConfig
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, dataset_parts, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.listed_dataset import ListedDataset
-from unipan.datasets.formats.registry import open_dataset, readable, split_prefix
+from unipan.datasets.formats.registry import open_dataset, readable, split_prefix, suggested_command
 from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.scenes.generator import HELD_OUT, Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
@@ -47,6 +48,9 @@ def require_data(source: str) -> None:
         return
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
+        command = None if (path / "panoptic.json").is_file() else suggested_command(path)
+        if command is not None:
+            raise FileNotFoundError(f"{source}: not COCO panoptic format, but `{command}` makes it so; then give OUT")
         require_panoptic_json(path / "panoptic.json")
     elif not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -102,7 +106,8 @@ def open_photos(source: str, split: str | None = None) -> PanopticData:
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
         return CocoPanoptic(path)
-    data = open_dataset(source, FormatOptions(split=None if is_split(path) else split))
+    splits = name in (None, "cityscapes") and not is_split(path)
+    data = open_dataset(source, FormatOptions(split=split if splits else None))
     data.image_path(0)  # raises where there are no photographs, before hours of work
     return data
 
@@ -165,6 +170,14 @@ def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticDat
         f"({len(held)}) is held out for validation"
     )
     return Subset(data, rest), Subset(data, held), note
+
+
+def use_window(data: PanopticData, config: DataConfig) -> None:
+    """Let a dataset read images of more than 8 bits as the configuration of a network says."""
+    if isinstance(data, Subset):
+        use_window(data.data, config)
+    elif isinstance(data, ListedDataset):
+        data.window = config.window
 
 
 def spell_classes(categories: Categories) -> str:

@@ -23,6 +23,7 @@ class ThingStatistics:
         cells: 10th and 50th percentile of the visible area of a thing, in cells of P's grid.
         size: median height and width of the network's input.
         stride: pixels of the network's input per cell.
+        crowds: their number.
     """
 
     images: int
@@ -32,6 +33,7 @@ class ThingStatistics:
     cells: tuple[float, float]
     size: tuple[int, int]
     stride: int
+    crowds: int = 0
 
     def __str__(self) -> str:
         mean, most, maximum = self.per_image
@@ -40,8 +42,15 @@ class ThingStatistics:
             f"(99th percentile {most:.0f}, most {maximum}); box side 1/50/99 %: {self.side[0]:.0f} / {self.side[3]:.0f}"
             f" / {self.side[6]:.0f} px; height:width 10/50/90 %: {self.aspect[0]:.2f} / {self.aspect[1]:.2f} / "
             f"{self.aspect[2]:.2f}; things cover {self.cells[1]:.0f} cells of the 1/{self.stride} grid (median; "
-            f"10 % under {self.cells[0]:.0f})"
+            f"10 % under {self.cells[0]:.0f})" + self._nothing()
         )
+
+    def _nothing(self) -> str:
+        """A warning if there is no thing."""
+        if self.per_image[2]:
+            return ""
+        why = f"all {self.crowds} segments of thing classes are crowds" if self.crowds else "none is labelled"
+        return f"; warning: no thing is in any of these images, {why}, so the network will not learn to find any"
 
 
 def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images: int = 300) -> ThingStatistics:
@@ -59,12 +68,14 @@ def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images
     if not len(data):
         raise ValueError("statistics: the dataset has no images; give a folder whose panoptic.json lists some")
     counts, sides, aspects, cells, sizes = [], [], [], [], []
+    crowds = 0
     for index in np.linspace(0, len(data) - 1, min(images, len(data))).astype(int):
         truth = data[int(index)].truth
         height, width = scaled_size(truth.ids.shape[0], truth.ids.shape[1], config)
         factor = height / truth.ids.shape[0]
         things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
         counts.append(len(things))
+        crowds += sum(segment.iscrowd for segment in truth)
         sizes.append((height, width))
         sides += [factor * np.sqrt(s.bbox[2] * s.bbox[3]) for s in things]
         aspects += [s.bbox[3] / s.bbox[2] for s in things]
@@ -78,4 +89,5 @@ def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images
         cells=tuple(float(v) for v in np.percentile(cells or [0.0], (10, 50))),  # type: ignore[arg-type]
         size=(int(np.median([h for h, _ in sizes])), int(np.median([w for _, w in sizes]))),
         stride=stride,
+        crowds=crowds,
     )

@@ -1,7 +1,7 @@
 """Readers of what other libraries' models put out, as plain dictionaries and arrays; none of them is imported.
 
 A detection reader returns `boxes`, `scores`, `classes` and `masks` by name, so that its result is passed on as it is:
-`unipan.fuse(semantic, **from_torchvision(output, labels))`. A reader of panoptic results returns a `PanopticMap`.
+`unipan.fuse(semantic, **from_torchvision_rcnn(output, labels))`. A reader of panoptic results returns a `PanopticMap`.
 
 Legend: D detections, N queries, L classes, H W the image.
 """
@@ -39,7 +39,7 @@ def mask_logits(probabilities: Any) -> Float[np.ndarray, "*n"]:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def from_torchvision(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
+def from_torchvision_rcnn(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
     """One image's dictionary of torchvision's Faster and Mask R-CNN, RetinaNet and FCOS.
 
     Args:
@@ -55,7 +55,7 @@ def from_torchvision(output: Mapping[str, Any], labels: Mapping[int, int] | None
 
 
 def from_torchvision_one_stage(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
-    """As `from_torchvision`, for RetinaNet and FCOS trained without a background class: label 0 is class 0.
+    """As `from_torchvision_rcnn`, for RetinaNet and FCOS trained without a background class: label 0 is class 0.
 
     The published weights of all four detectors use COCO's ids; for those, both readers need `labels`.
     """

@@ -132,7 +132,10 @@ def parse_categories(
         if row.get("color") and not _is_color(row["color"]):
             say("category-color", f"{label} has the `color` {short(row['color'])}; write three numbers from 0 to 255")
             del fixed["color"]
-        if row.get("isthing") not in (0, 1):
+        if isinstance(row.get("isthing"), str) and whole(row["isthing"]) in (0, 1):  # "0" would count as true
+            fixed["isthing"] = whole(row["isthing"])
+            say("number-type", f"{label} has the `isthing` {row['isthing']!r}; write {fixed['isthing']}")
+        elif row.get("isthing") not in (0, 1):
             guessed = number in _evident_things(annotations)
             say("isthing-missing", f"{label} needs `isthing`, 1 or 0; found {short(row.get('isthing'))}", guessed)
             fixed.pop("isthing", None)
@@ -156,7 +159,7 @@ def _evident_things(annotations: Sequence[Any]) -> set[int]:
         listed = annotation.get("segments_info") if isinstance(annotation, dict) else None
         rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
         counts = Counter(whole(row.get("category_id")) for row in rows)
-        crowds = {whole(row.get("category_id")) for row in rows if row.get("iscrowd")}
+        crowds = {whole(row.get("category_id")) for row in rows if _says_crowd(row.get("iscrowd"))}
         things |= {key for key, count in counts.items() if key is not None and (count > 1 or key in crowds)}
     return things
 
@@ -185,7 +188,8 @@ def _parse_annotations(rows: Sequence[Any], listed: set[ImageId] | None, found: 
     """Fill `found.annotations`; `listed` are the ids in `images`, None if an annotation needs no image."""
     pngs: dict[str, ImageId] = {}
     faulty: set[ImageId] = set()
-    for position, row in enumerate(rows):
+    for position, given in enumerate(rows):
+        row = _with_listed_id(given, listed, found)
         key = row.get("image_id") if isinstance(row, dict) else None
         if not _is_id(key):
             text = f"annotation number {position} needs `image_id`; it is {short(row)}"
@@ -202,6 +206,25 @@ def _parse_annotations(rows: Sequence[Any], listed: set[ImageId] | None, found: 
         if key not in found.annotations and key not in faulty:
             text = f"image {short(key)} ({row['file_name']}) has no annotation"
             _say(found, "annotation-missing", text, key)
+
+
+def _with_listed_id(row: Any, listed: set[ImageId] | None, found: PanopticJson) -> Any:
+    """The annotation with 1 for "1" (or the other way round) as its image id if only that is in `images`."""
+    key = row.get("image_id") if isinstance(row, dict) else None
+    other = _other_spelling(key)
+    if listed is None or other is None or key in listed or other not in listed:
+        return row
+    text = f"image {short(other)} is annotated as {short(key)}; write the same id in both places"
+    _say(found, "number-type", text, other)
+    return {**row, "image_id": other}
+
+
+def _other_spelling(key: object) -> ImageId | None:
+    """1 for "1" and "1" for 1; None for any other id."""
+    if isinstance(key, str):
+        number = whole(key)
+        return number if number is not None and str(number) == key else None
+    return str(key) if isinstance(key, int) and not isinstance(key, bool) else None
 
 
 def _annotation_fault(
@@ -278,6 +301,11 @@ def _repaired(row: Row, key: int, category: int, say: Any) -> Row:
         say("score-broken", f"its `score` is {short(row['score'])}; write a number or leave it out", key)
         row = {name: value for name, value in row.items() if name != "score"}
     return {**row, **fixed} if fixed else row
+
+
+def _says_crowd(value: object) -> bool:
+    """Whether `iscrowd` is true; the text "0" is not."""
+    return bool(whole(value)) if isinstance(value, str) else bool(value)
 
 
 def _is_id(value: object) -> TypeGuard[ImageId]:

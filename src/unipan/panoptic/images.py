@@ -10,12 +10,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from unipan.arrays import UInt8
 from unipan.files import read_bytes
 
+Percentiles = tuple[float, float]
+"""Percentiles of the pixels of an image that become black and white."""
 
-def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
+
+WHOLE_RANGE: Percentiles = (0.0, 0.0)
+"""In the place of percentiles: black and white are 0 and 65535, whatever the image holds."""
+
+
+def read_image(path: Path | str, window: Percentiles = WHOLE_RANGE) -> UInt8[np.ndarray, "H W 3"]:
     """Read an image as RGB, with its EXIF orientation applied.
 
+    Args:
+        path: the image.
+        window: for images of more than 8 bits a channel, which are stretched linearly between these percentiles of all
+            their pixels. `WHOLE_RANGE` takes that of 16 bits, and refuses what has no known range.
+
     Grey, palette, CMYK and 16-bit images are converted, transparency is composited over white, and only the first
-    frame of an animation is read.
+    frame of an animation is read. A TIFF of several pages is refused: which of them is the image?
 
     Raises:
         FileNotFoundError: no such file.
@@ -26,11 +38,68 @@ def read_image(path: Path | str) -> UInt8[np.ndarray, "H W 3"]:
         read_bytes(path)
     try:
         with Image.open(path) as image:
+            require_one_page(image, path)
+            if window != WHOLE_RANGE and is_deep(image):
+                return stretched(_deep_pixels(image, path), window, str(path))
             return rgb_of_pil(image, str(path))
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image has more than 8 bits a channel."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return True
+    if image.format == "PNG":  # Pillow shows 16-bit colours as 8 bits
+        return any("16" in str(tile[3]) for tile in getattr(image, "tile", []))
+    bits = getattr(image, "tag_v2", {}).get(258, (8,))  # TIFF's BitsPerSample
+    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
+
+
+def _deep_pixels(image: Image.Image, path: Path) -> np.ndarray:
+    """The pixels at their own depth: H x W, or H x W x 3."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return np.asarray(ImageOps.exif_transpose(image))
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3:
+        raise ValueError(
+            f"{path}: {image.mode} of more than 8 bits cannot be read; save it with 16 bits of one channel"
+        )
+    return np.asarray(pixels[..., 2::-1])  # OpenCV gives BGR, with alpha behind it
+
+
+def stretched(pixels: np.ndarray, window: Percentiles, source: str = "image") -> UInt8[np.ndarray, "H W 3"]:
+    """Pixels of any range as 8-bit RGB: the percentiles of `window` become 0 and 255, what is beyond is clipped.
+
+    An image of one value is black. Pixels that are not numbers are black too.
+
+    Raises:
+        ValueError: no pixel is a number, or the percentiles are not in order.
+    """
+    if not 0 <= window[0] < window[1] <= 100:
+        raise ValueError(f"data.window {window[0]:g} {window[1]:g}: give two percentiles in order, like 0.1 99.9")
+    values = pixels.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ValueError(f"{source}: no pixel is a number")
+    low, high = np.percentile(finite, window)
+    scaled = np.clip((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12), 0, 1)
+    grey = np.rint(scaled * 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2) if grey.ndim == 2 else np.ascontiguousarray(grey)
+
+
+def require_one_page(image: Image.Image, path: Path) -> None:
+    """Raises ValueError for a TIFF of several pages: a stack, a series, or channels."""
+    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    if pages > 1:
+        raise ValueError(
+            f"{path}: it has {pages} pages, and one is an image; save each under a name of its own (Fiji: Image > "
+            "Stacks > Stack to Images, then File > Save)"
+        )
 
 
 def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "H W 3"]:

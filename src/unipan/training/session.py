@@ -10,7 +10,7 @@ from unipan.build import build_network
 from unipan.checkpoint import Transfer, read_header, transfer
 from unipan.config import Config, DetectionConfig
 from unipan.datasets.panoptic_data import PanopticData
-from unipan.datasets.sources import is_scenes, open_training
+from unipan.datasets.sources import is_scenes, open_training, use_window
 from unipan.datasets.statistics import ThingStatistics, thing_statistics
 from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.models.network import PanopticNetwork
@@ -129,6 +129,7 @@ def start(
     if sentence:
         say(sentence)
     if not is_scenes(options.data):
+        use_window(data, config.data)
         seen = thing_statistics(data, config.data, stride=config.decoder.stride)
         say(str(seen))
         config = fit_to_data(config, seen)

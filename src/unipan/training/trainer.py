@@ -14,6 +14,7 @@ from unipan.checkpoint import save_checkpoint
 from unipan.config import Config
 from unipan.datasets.loading import TrainingStream, rank_positions, training_loader
 from unipan.datasets.panoptic_data import PanopticData
+from unipan.datasets.sources import use_window
 from unipan.datasets.transforms import TrainingTransform
 from unipan.models.network import PanopticNetwork
 from unipan.ops.distributed import mean_count
@@ -65,6 +66,8 @@ class Trainer:
     ) -> None:
         self.fabric, self.config, self.data, self.val, self.record = fabric, config, data, val, record
         check_batch(config, fabric.world_size)
+        for images in (data, val):
+            use_window(images, config.data)
         if network is None:
             torch.manual_seed(config.train.seed)
             network = build_network(config, data.categories, pretrained=True)

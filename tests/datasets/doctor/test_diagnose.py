@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from tests.datasets.maps import parts, same, small_map, write_dataset, write_photo
+from tests.datasets.maps import CLASSES, DOOR, WALL, parts, same, small_map, write_dataset, write_photo
 from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
 from unipan.datasets.doctor.findings import FINDING_KINDS, Diagnosis
-from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.maps import panoptic_map
 from unipan.panoptic.png import decode_png, encode_png
 
 Content = dict[str, Any]
@@ -329,3 +332,83 @@ def test_no_breakage_survives_the_repair(data: st.DataObject, tmp_path_factory: 
     if not again.findings:
         strict = CocoPanoptic(path.parent)
         assert all(parts(strict.truth(index)) is not None for index in range(len(strict)))
+
+
+def test_indices_of_a_palette_are_the_ids(tmp_path: Path) -> None:
+    """A palette for the eye: the index is the id, the colours mean nothing."""
+    folder = write_dataset(tmp_path / "set", images=1)
+    content = json.loads((folder / "panoptic.json").read_text())
+    truth, renamed = small_map(), {}
+    indices = np.zeros(truth.ids.shape, np.uint8)
+    for number, segment in enumerate(truth, start=1):
+        indices[truth.ids == segment.id] = renamed[segment.id] = number
+    for row in content["annotations"][0]["segments_info"]:
+        row["id"] = renamed[row["id"]]
+    (folder / "panoptic.json").write_text(json.dumps(content))
+    picture = Image.fromarray(indices, "P")
+    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 0, 0, 128, 128, 0, 128, 7, 7, 7])
+    picture.save(folder / "panoptic" / "0.png")
+    found = diagnose(folder)
+    assert found.counts == {"png-format": 1}
+    write_repaired(found, tmp_path / "out")
+    assert diagnose(tmp_path / "out").findings == []
+    assert same(CocoPanoptic(tmp_path / "out").truth(0), truth)
+
+
+def test_text_in_the_place_of_numbers(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "set")
+    path = folder / "panoptic.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["id"] = "100"
+    for row in content["categories"]:
+        row["isthing"] = str(row["isthing"])
+    for row in content["annotations"][1]["segments_info"]:
+        row["iscrowd"] = str(row["iscrowd"])
+    path.write_text(json.dumps(content))
+    found = diagnose(folder)
+    assert set(found.counts) == {"number-type"}
+    write_repaired(found, tmp_path / "out")
+    now = CocoPanoptic(tmp_path / "out")
+    assert now.image_ids == ["100", 101, 102]
+    assert now.categories == CLASSES
+    assert all(same(now.truth(index), small_map(index)) for index in range(3))  # "0" is no crowd
+
+
+def test_what_no_network_learns_is_remarked(tmp_path: Path) -> None:
+    ids = np.ones((4, 4), np.int32)
+    for name, truth, words in (
+        ("crowds", panoptic_map(ids, {1: DOOR}, crowds={1}), "all 1 segments of thing classes are crowds"),
+        ("none", panoptic_map(ids, {1: WALL}), "no thing is in any image"),
+    ):
+        with PanopticWriter(tmp_path / name, CLASSES) as writer:
+            writer.add("a.jpg", 1, truth)
+        assert any(words in remark for remark in diagnose(tmp_path / name).remarks)
+    with PanopticWriter(tmp_path / "things", Categories.of([DOOR])) as writer:
+        writer.add("a.jpg", 1, panoptic_map(ids, {1: DOOR}))
+    [remark] = [each for each in diagnose(tmp_path / "things").remarks if "no class is stuff" in each]
+    assert f"`unipan data convert {tmp_path / 'things'} OUT --background background`" in remark
+
+
+def test_another_format_is_recognised(tmp_path: Path) -> None:
+    rows = [{"id": 1, "image_id": 1, "category_id": 4, "segmentation": [[0, 0, 3, 0, 3, 3]], "iscrowd": 1}]
+    images = [{"id": 1, "file_name": "a.jpg", "height": 4, "width": 4}]
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps({"images": images, "annotations": rows, "categories": [{"id": 4, "name": "door"}]}))
+    for source in (path, tmp_path):
+        with pytest.raises(
+            UnreadableError,
+            match=r"`unipan data convert coco-instances:.*instances\.json OUT --crowds things --background background`",
+        ):
+            diagnose(source)
+
+
+def test_images_of_16_bits_are_remarked(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "set")
+    assert not any("8 bits" in remark for remark in diagnose(folder).remarks)
+    shape = small_map().ids.shape
+    Image.fromarray(np.full(shape, 4095, np.uint16)).save(folder / "images" / "0.png")
+    height, width = small_map(1).ids.shape
+    cv2.imwrite(str(folder / "images" / "1.png"), np.full((height, width, 3), 1000, np.uint16))
+    [remark] = [each for each in diagnose(folder).remarks if "8 bits" in each]
+    assert "2 of 3 images, up to 4095" in remark
+    assert "--data.window" in remark

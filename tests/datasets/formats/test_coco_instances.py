@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
-from tests.datasets.maps import DOOR, SKY, WALL, WINDOW, same
-from unipan.datasets.formats.coco_instances import Layers, coco_instances, decode_mask, layered_map
+from tests.datasets.formats.shapes_by_hand import photo
+from tests.datasets.maps import CLASSES, DOOR, SKY, WALL, WINDOW, same
+from unipan.datasets.formats.coco_instances import ROOT_CLASS, coco_instances, region_of_segmentation
+from unipan.datasets.formats.drawing import BOXES, FEW_CORNERS, NO_PIXELS, Drawing
+from unipan.datasets.formats.format import FormatOptions
+from unipan.datasets.formats.left_out import LeftOut
+from unipan.datasets.formats.registry import suggested_command
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import panoptic_map
 from unipan.panoptic.runs import encode_rle
@@ -38,6 +43,7 @@ def thing(number: int, mask: np.ndarray, category: int = 4, **more: object) -> d
 def write(folder: Path, annotations: list[dict[str, Any]], **more: Any) -> Path:
     rows = [{"id": c.id, "name": c.name} for c in (DOOR, WINDOW)]
     image = {"id": 1, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}
+    folder.mkdir(exist_ok=True)
     path = folder / "instances.json"
     path.write_text(json.dumps({"images": [image], "annotations": annotations, "categories": rows, **more}))
     return path
@@ -63,7 +69,10 @@ def stuff_json(folder: Path) -> Path:
     ],
 )
 def test_masks_are_those_of_pycocotools(shape: Any) -> None:
-    found = decode_mask({"id": 1, "segmentation": shape}, Layers(SIZE, (), None, "x"))
+    drawing = Drawing(SIZE, "x", "a.jpg", CLASSES, FormatOptions(), LeftOut())
+    region = region_of_segmentation({"id": 1, "segmentation": shape}, drawing)
+    assert region is not None
+    found = region.full(SIZE)
     rle = shape if isinstance(shape, dict) and isinstance(shape["counts"], str) else oracle.frPyObjects(shape, *SIZE)
     expected = oracle.decode(oracle.merge(rle) if isinstance(rle, list) else rle)
     assert (found == expected.astype(bool)).all()
@@ -72,7 +81,7 @@ def test_masks_are_those_of_pycocotools(shape: Any) -> None:
 def test_layers_lie_as_declared(tmp_path: Path) -> None:
     crowd = thing(7, rectangle(0, 2, 4, 3), 7, iscrowd=1)
     path = write(tmp_path, [thing(8, rectangle(3, 1, 3, 3)), crowd])
-    found = coco_instances(path, stuff_json(tmp_path)).truth(0)
+    found = coco_instances(path, FormatOptions(stuff=stuff_json(tmp_path))).truth(0)
     ids = np.zeros(SIZE, np.int32)
     ids[:3] = 1  # stuff; `other` stays void
     ids[2:5, :4] = 2  # the crowd over stuff
@@ -89,11 +98,13 @@ def test_stuff_from_a_folder_of_pictures(tmp_path: Path) -> None:
     path = write(tmp_path, [thing(1, rectangle(0, 3, 8, 1))], categories=both)
     ids = np.zeros(SIZE, np.int32)
     ids[3], ids[4:] = 1, 2
-    assert same(coco_instances(path, tmp_path / "stuff").truth(0), panoptic_map(ids, {1: DOOR, 2: SKY}))
+    assert same(
+        coco_instances(path, FormatOptions(stuff=tmp_path / "stuff")).truth(0), panoptic_map(ids, {1: DOOR, 2: SKY})
+    )
     picture[0, 0] = 99
     cv2.imwrite(str(tmp_path / "stuff" / "a.png"), picture)
     with pytest.raises(ValueError, match=r"a\.png: class 99 is none of the categories"):
-        coco_instances(path, tmp_path / "stuff").truth(0)
+        coco_instances(path, FormatOptions(stuff=tmp_path / "stuff")).truth(0)
 
 
 @pytest.mark.parametrize(("overlap", "top"), [("small", 1), ("last", 2), ("score", 3)])
@@ -103,7 +114,7 @@ def test_things_that_overlap_lie_as_the_rule_says(overlap: Any, top: int, tmp_pa
         thing(1, rectangle(2, 2, 2, 2), score=0.2),
         thing(2, rectangle(2, 1, 6, 3), score=0.5),
     ]
-    found = coco_instances(write(tmp_path, rows), overlap=overlap).truth(0)
+    found = coco_instances(write(tmp_path, rows), FormatOptions(overlap=overlap)).truth(0)
     shapes = {1: rectangle(2, 2, 2, 2), 2: rectangle(2, 1, 6, 3), 3: rectangle(0, 0, 6, 3)}
     owner = next(segment for segment in found if segment.id == found.ids[2, 2])
     assert owner.score == {1: 0.2, 2: 0.5, 3: 0.9}[top]
@@ -115,15 +126,17 @@ def test_scores_order_things_and_not_the_stuff_below(tmp_path: Path) -> None:
     stuff = json.loads(stuff_json(tmp_path).read_text())
     stuff["annotations"].append(thing(9, rectangle(0, 2, 8, 4), SKY.id))
     (tmp_path / "stuff.json").write_text(json.dumps(stuff))
-    found = coco_instances(write(tmp_path, rows), tmp_path / "stuff.json", overlap="score").truth(0)
+    found = coco_instances(write(tmp_path, rows), FormatOptions(stuff=tmp_path / "stuff.json", overlap="score")).truth(
+        0
+    )
     assert [segment.category.name for segment in found] == ["wall", "sky", "door", "door"]
     with pytest.raises(ValueError, match=r"annotation 9 \(sky\) shares 8 pixels with a wall"):
-        coco_instances(write(tmp_path, rows), tmp_path / "stuff.json").truth(0)
+        coco_instances(write(tmp_path, rows), FormatOptions(stuff=tmp_path / "stuff.json")).truth(0)
 
 
 def test_hidden_things_are_left_out(tmp_path: Path) -> None:
     rows = [thing(1, rectangle(1, 1, 2, 2)), thing(2, rectangle(0, 0, 5, 5))]
-    assert len(coco_instances(write(tmp_path, rows), overlap="last").truth(0)) == 1
+    assert len(coco_instances(write(tmp_path, rows), FormatOptions(overlap="last")).truth(0)) == 1
 
 
 def test_results_without_images_need_classes(tmp_path: Path) -> None:
@@ -134,7 +147,7 @@ def test_results_without_images_need_classes(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps([thing(1, rectangle(1, 1, 2, 2), score=0.5)]))
     with pytest.raises(ValueError, match="bare results hold neither images nor classes; give --classes"):
         coco_instances(tmp_path / "results.json")
-    assert coco_instances(tmp_path / "results.json", classes=path).truth(0).segments[0].score == 0.5
+    assert coco_instances(tmp_path / "results.json", FormatOptions(classes=path)).truth(0).segments[0].score == 0.5
 
 
 @pytest.mark.parametrize(
@@ -146,7 +159,7 @@ def test_results_without_images_need_classes(tmp_path: Path) -> None:
         ),
         ([thing(1, rectangle(0, 0, 3, 3), 77)], "annotation 1 has unknown category id 77"),
         (
-            [{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": []}],
+            [{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": "0 0 3 3"}],
             "annotation 1: its `segmentation` must be polygons",
         ),
         ([{**thing(1, rectangle(0, 0, 3, 3)), "segmentation": [["x"]]}], "annotation 1: .*cannot be decoded"),
@@ -162,10 +175,10 @@ def test_what_cannot_be_painted_is_named(annotations: list[dict[str, Any]], mess
         coco_instances(write(tmp_path, annotations)).truth(0)
 
 
-def test_scores_are_needed_where_they_decide() -> None:
-    rows = (thing(1, rectangle(0, 0, 3, 3)), thing(2, rectangle(1, 1, 3, 3), score=0.5))
+def test_scores_are_needed_where_they_decide(tmp_path: Path) -> None:
+    rows = [thing(1, rectangle(0, 0, 3, 3)), thing(2, rectangle(1, 1, 3, 3), score=0.5)]
     with pytest.raises(ValueError, match="annotation 1 has no `score`"):
-        layered_map(Layers(SIZE, rows, None, "x"), Categories.of([DOOR]), "score")
+        coco_instances(write(tmp_path, rows), FormatOptions(overlap="score")).truth(0)
 
 
 @pytest.mark.parametrize("change", [{"file_name": "../a.jpg"}, {"height": None}, {"width": 0}, {"file_name": None}])
@@ -173,3 +186,121 @@ def test_broken_images_are_named(change: dict[str, Any], tmp_path: Path) -> None
     image = {"id": 1, "file_name": "a.jpg", "height": 6, "width": 8, **change}
     with pytest.raises(ValueError, match=r"instances\.json"):
         coco_instances(write(tmp_path, [], images=[image]))
+
+
+def polygon(number: int, *shapes: Any, **more: Any) -> dict[str, Any]:
+    row = {"id": number, "image_id": 1, "category_id": 4, "segmentation": [*shapes], "iscrowd": 0, "bbox": [1, 1, 2, 2]}
+    return {**row, **more}
+
+
+SOUND = [4, 0, 8, 0, 8, 6, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("row", "area", "reasons"),
+    [
+        (polygon(1, *SOUND), 24, []),  # one polygon in the place of a list of polygons
+        (polygon(1, SOUND, [1.0, 1.0]), 24, [FEW_CORNERS]),
+        (polygon(1, [1.0, 1.0]), 0, [FEW_CORNERS, BOXES]),
+        (polygon(1), 0, [BOXES]),
+        (polygon(1, [6, 4, 20, 4, 20, 20, 6, 20]), 4, []),  # clipped to the image
+        (polygon(1, [20, 4, 30, 4, 30, 20, 20, 20]), 0, [NO_PIXELS]),
+    ],
+)
+def test_odd_polygons_are_read_or_counted(row: dict[str, Any], area: int, reasons: list[str], tmp_path: Path) -> None:
+    data = coco_instances(write(tmp_path, [row, thing(9, rectangle(0, 0, 1, 1))]), FormatOptions(background="rest"))
+    truth = data.truth(0)
+    things = sorted(s.area for s in truth if s.isthing)
+    assert things == sorted([1, area] if area else [1])
+    assert list(data.left_out.found) == reasons
+    # The box of an object whose mask is not known is no background.
+    assert (truth.ids == 0).sum() == (4 if BOXES in reasons else 0)
+    data.truth(0)
+    assert all(data.left_out.count(reason) == 1 for reason in reasons)  # what is read twice counts once
+
+
+def test_boxes_can_be_painted(tmp_path: Path) -> None:
+    row = polygon(1, bbox=[1, 1, 2, 3])
+    del row["segmentation"]
+    [segment] = coco_instances(write(tmp_path, [row]), FormatOptions(boxes="paint")).truth(0)
+    assert segment.bbox == (1, 1, 2, 3)
+    del row["bbox"]
+    data = coco_instances(write(tmp_path, [row]), FormatOptions(boxes="paint"))
+    assert len(data.truth(0)) == 0
+    assert "annotations with neither mask nor box" in data.left_out.found
+
+
+@pytest.mark.parametrize("crowd", [1, True, "1"])
+def test_crowds_that_are_objects(crowd: object, tmp_path: Path) -> None:
+    """CVAT exports every mask with `iscrowd` 1."""
+    path = write(tmp_path, [thing(1, rectangle(0, 0, 2, 2), iscrowd=crowd), thing(2, rectangle(4, 0, 2, 2), iscrowd=1)])
+    assert [s.iscrowd for s in coco_instances(path).truth(0)] == [True, True]
+    assert [s.iscrowd for s in coco_instances(path, FormatOptions(crowds="things")).truth(0)] == [False, False]
+
+
+@pytest.mark.parametrize("none", [0, "0", False, None])
+def test_text_that_says_no_crowd(none: object, tmp_path: Path) -> None:
+    [segment] = coco_instances(write(tmp_path, [thing(1, rectangle(0, 0, 2, 2), iscrowd=none)])).truth(0)
+    assert not segment.iscrowd
+
+
+def test_an_export_of_roboflow(tmp_path: Path) -> None:
+    """Photographs beside the JSON, a heading as class 0, things only."""
+    names = ["fish", "pike", "carp"]
+    classes = [{"id": n, "name": name, "supercategory": "fish" if n else "none"} for n, name in enumerate(names)]
+    path = write(tmp_path, [thing(1, rectangle(0, 0, 3, 3), 1)], categories=classes)
+    path.rename(tmp_path / "_annotations.coco.json")
+    photo(tmp_path / "a.jpg", SIZE)
+    data = coco_instances(tmp_path, FormatOptions(background="water"))
+    assert [(c.id, c.name, c.isthing) for c in data.categories] == [
+        (1, "pike", True), (2, "carp", True), (3, "water", False),
+    ]  # fmt: skip
+    assert data.left_out.count(ROOT_CLASS) == 1
+    assert [(s.category.name, s.area) for s in data[0].truth] == [("pike", 9), ("water", 39)]
+    assert suggested_command(tmp_path) == (
+        f"unipan data convert coco-instances:{tmp_path / '_annotations.coco.json'} OUT --background background"
+    )
+    used = coco_instances(write(tmp_path / "x", [thing(1, rectangle(0, 0, 3, 3), 0)], categories=classes))
+    assert "fish" in used.categories.index_of_name  # a heading that is annotated is a class
+
+
+@pytest.mark.parametrize("name", ["../../media/upload/4/0a-a.jpg", "..\\..\\media\\0a-a.jpg", "C:\\x\\0a-a.jpg"])
+def test_names_that_lead_to_a_server_count_by_their_last_part(name: str, tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+    path = write(tmp_path, [thing(1, rectangle(0, 0, 3, 3))], images=[image])
+    with pytest.raises(ValueError, match=r"leads out of .*; give --images DIR"):
+        coco_instances(path)
+    photo(tmp_path / "images" / "0a-a.jpg", SIZE)
+    for options in (FormatOptions(), FormatOptions(images=tmp_path / "images")):
+        data = coco_instances(path, options)
+        assert data.file_names == ["0a-a.jpg"]
+        assert data[0].image.shape == (*SIZE, 3)
+
+
+def test_stuff_by_name(tmp_path: Path) -> None:
+    rows = [thing(1, rectangle(0, 0, 8, 3), 7), thing(2, rectangle(0, 2, 8, 3), 7), thing(3, rectangle(1, 1, 3, 3))]
+    found = coco_instances(write(tmp_path, rows), FormatOptions(as_stuff=("window",))).truth(0)
+    assert [(s.category.name, s.isthing, s.area) for s in found] == [("window", False, 31), ("door", True, 9)]
+
+
+def test_an_image_that_is_missing_among_others_is_named(tmp_path: Path) -> None:
+    rows = [{"id": n, "file_name": f"{n}.jpg", "height": SIZE[0], "width": SIZE[1]} for n in (1, 2)]
+    path = write(tmp_path, [], images=rows)
+    assert len(coco_instances(path)) == 2  # none is there: maps alone
+    photo(tmp_path / "2.jpg", SIZE)
+    with pytest.raises(FileNotFoundError, match=r"1\.jpg is missing, but .*2\.jpg is there"):
+        coco_instances(path)
+
+
+def test_boxes_with_class_pictures(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    kinds = np.where(rectangle(1, 1, 3, 3), 4, 9).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "maps" / "a.png"), kinds)
+    both = Categories.of([DOOR, WINDOW, WALL]).to_coco()
+    row = {**polygon(1), "bbox": [0.6, 0.6, 3.8, 3.8]}
+    data = coco_instances(write(tmp_path, [row], categories=both), FormatOptions(class_maps=tmp_path / "maps"))
+    ids = np.where(rectangle(1, 1, 3, 3), 2, 1).astype(np.int32)
+    assert same(data.truth(0), panoptic_map(ids, {1: WALL, 2: DOOR}))
+    (tmp_path / "maps" / "a.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"a\.png: no such picture of classes"):
+        data.truth(0)

@@ -14,10 +14,11 @@ from pycocotools.coco import COCO
 from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.datasets.maps import CLASSES, DOOR, SKY, WALL, WINDOW, random_map, same, small_map
 from unipan.datasets.formats.cityscapes import CITYSCAPES, CITYSCAPES_TRAIN_IDS, cityscapes_split
-from unipan.datasets.formats.coco_instances import RleWriter, coco_instances
+from unipan.datasets.formats.coco_instances import coco_instances
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
 from unipan.datasets.formats.format import DatasetWriter, PanopticDataset
 from unipan.datasets.formats.png16 import Png16Writer, png16
+from unipan.datasets.formats.rle_writer import RleWriter
 from unipan.datasets.formats.submissions import CityscapesInstanceWriter, CityscapesPanopticWriter, cityscapes_id
 from unipan.datasets.formats.two_channel import TwoChannelWriter, two_channel
 from unipan.datasets.formats.writing import instance_numbers

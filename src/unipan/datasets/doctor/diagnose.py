@@ -10,13 +10,13 @@ from typing import Any
 
 from unipan.datasets.doctor.examine import Examined, examine, read_any_png, replace_ids
 from unipan.datasets.doctor.findings import Diagnosis, Kept
+from unipan.datasets.formats.registry import suggested_command
+from unipan.datasets.formats.tally import MUCH_VOID
 from unipan.files import folder_atomically, read_bytes, write_atomically, write_json
 from unipan.panoptic.coco_json import Row, read_json, short
 from unipan.panoptic.coco_parser import LISTS, Finding, parse_panoptic
 from unipan.panoptic.png import encode_png
 
-MUCH_VOID = 0.5
-"""Share of void pixels from which an image is remarked on."""
 FEW = 10
 """Number of names in a remark."""
 Progress = Callable[[int, int], object]
@@ -88,13 +88,25 @@ def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis
     path = source / "panoptic.json" if source.is_dir() else source
     try:
         content = read_json(path)
+        _refuse_other_formats(content, path)
         parsed = parse_panoptic(content, path)
     except (ValueError, OSError) as error:
+        command = suggested_command(source)
+        if command is not None:
+            raise UnreadableError(f"{source}: not COCO panoptic format, but `{command}` makes it so") from error
         raise UnreadableError(f"{error}; `unipan data convert` reads other formats") from error
     images = images or (path.parent / "images" if (path.parent / "images").is_dir() else None)
     return Diagnosis(
         content, parsed, images, panoptic or path.with_suffix(""), [*parsed.findings], [*parsed.categories]
     )
+
+
+def _refuse_other_formats(content: Row, path: Path) -> None:
+    """Raise ValueError for annotations none of which could be panoptic, such as COCO instances."""
+    rows = content.get("annotations")
+    panoptic = isinstance(rows, list) and any(isinstance(row, dict) and "segments_info" in row for row in rows)
+    if rows and not panoptic and suggested_command(path) is not None:
+        raise ValueError(f"{path}: no annotation has `segments_info`")
 
 
 def _examine_all(found: Diagnosis, pairs: list[tuple[Row, Row]]) -> Iterator[Examined]:
@@ -152,6 +164,19 @@ def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]
     unused = [str(row["name"]) for row in found.categories if row["id"] not in used]
     if unused:
         found.remarks.append(f"never used, {len(unused)} of {len(found.categories)} classes: {_few(unused)}")
+    things, crowds = sum(examined.things for examined in seen), sum(examined.crowds for examined in seen)
+    if seen and not things:
+        what = f"all {crowds} segments of thing classes are crowds" if crowds else "no thing is in any image"
+        found.remarks.append(f"{what}: a network would learn no thing")
+    if not any(row.get("isthing") == 0 for row in found.categories):
+        command = f"unipan data convert {found.source.parent} OUT --background background"
+        found.remarks.append(f"no class is stuff, but training needs one: `{command}` makes it of all void pixels")
+    deep = [examined.deep for examined in seen if examined.deep is not None]
+    if deep:
+        found.remarks.append(
+            f"more than 8 bits a channel, {len(deep)} of {len(seen)} images, up to {max(deep):g}: `train finetune` "
+            "shows each between two of its percentiles (--data.window), other presets take the whole range of 16 bits"
+        )
     pixels = sum(examined.pixels for examined in seen)
     found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
     found.remarks.append(f"void: {100 * found.void:.1f} % of all pixels")
@@ -185,7 +210,9 @@ def _few(names: list[str]) -> str:
 def _copy(found: Diagnosis, image: Kept, folder: Path) -> None:
     name = image.annotation["file_name"]
     png = found.panoptic / name
-    data = encode_png(replace_ids(read_any_png(png)[0], image.paint)) if image.encode else read_bytes(png)
+    data = (
+        encode_png(replace_ids(read_any_png(png, image.indexed)[0], image.paint)) if image.encode else read_bytes(png)
+    )
     write_atomically(folder / "panoptic" / name, data)
     if found.images is not None:
         name = image.image["file_name"]

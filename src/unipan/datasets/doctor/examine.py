@@ -1,6 +1,7 @@
 """The data doctor examines one image: its file, its PNG, and their rows in the JSON."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -14,8 +15,9 @@ from unipan.datasets.doctor.findings import Kept
 from unipan.datasets.formats.label_picture import TRANSPOSED, read_ids
 from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
-from unipan.panoptic.coco_json import Row, short
+from unipan.panoptic.coco_json import Row, short, whole
 from unipan.panoptic.coco_parser import Finding, parse_segments
+from unipan.panoptic.images import is_deep
 from unipan.panoptic.maps import VOID_ID, Segment, panoptic_map
 from unipan.panoptic.png import decode_png
 from unipan.panoptic.runs import MAX_ID, runs
@@ -35,6 +37,8 @@ class Examined:
         digest: of the image file's bytes.
         pixels, void: their numbers in the PNG.
         used: category ids with pixels.
+        things, crowds: numbers of segments of thing classes, crowds apart.
+        deep: the largest value of an image with more than 8 bits a channel; None for any other.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -43,6 +47,9 @@ class Examined:
     pixels: int = 0
     void: int = 0
     used: set[int] = field(default_factory=set)
+    things: int = 0
+    crowds: int = 0
+    deep: float | None = None
 
 
 def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: dict[int, bool | None]) -> Examined:
@@ -60,7 +67,11 @@ def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: 
         found.findings.append(Finding(kind, str(file), f"image {short(key)}: {text}", key))
 
     size = None if path is None else _read_size(path, found, say)
-    read = _read_png(png, say)
+    declared = [
+        number for row in annotation["segments_info"] if isinstance(row, dict) and (number := whole(row.get("id")))
+    ]
+    indexed = indices_are_ids(png, declared)
+    read = _read_png(png, say, indexed)
     if read is None:
         return found
     ids, encode = read
@@ -69,14 +80,14 @@ def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: 
         say("size-photo", path, f"it is {_sides(size)} but its PNG {png.name} is {_sides(ids.shape)}{exif}")
         size = None
     fixed = dict(image)
-    declared = (image.get("height", ids.shape[0]), image.get("width", ids.shape[1]))
-    if declared != ids.shape:
-        text = f"it is {_sides(ids.shape)} but the JSON says {short(declared[1])} x {short(declared[0])}"
+    claimed = (image.get("height", ids.shape[0]), image.get("width", ids.shape[1]))
+    if claimed != ids.shape:
+        text = f"it is {_sides(ids.shape)} but the JSON says {short(claimed[1])} x {short(claimed[0])}"
         say("size-json", png, f"{text} (width x height)")
         fixed |= {"height": ids.shape[0], "width": ids.shape[1]}
     rows, paint = _examine_segments(ids, annotation, png, isthing, found)
     if path is None or size is not None:
-        found.kept = Kept(fixed, {**annotation, "segments_info": rows}, paint, encode or bool(paint))
+        found.kept = Kept(fixed, {**annotation, "segments_info": rows}, paint, encode or bool(paint), indexed)
     return found
 
 
@@ -89,8 +100,29 @@ def replace_ids(ids: Ids, paint: dict[int, int]) -> Ids:
     return np.repeat(changed[place], lengths).reshape(ids.shape)
 
 
-def read_any_png(path: Path) -> tuple[Ids, bool]:
-    """The ids of a PNG, and whether it was not in COCO's format. Raises FileNotFoundError, ValueError."""
+def indices_are_ids(path: Path, declared: Collection[int]) -> bool:
+    """Whether a PNG has a palette whose indices are the declared ids, while its colours are not."""
+    try:
+        with Image.open(path) as image:
+            if image.mode != "P":
+                return False
+        wanted = {*declared, VOID_ID}
+        return (
+            set(np.unique(read_ids(path)).tolist()) <= wanted
+            and not set(np.unique(decode_png(path)).tolist()) <= wanted
+        )
+    except (ValueError, OSError, SyntaxError):
+        return False
+
+
+def read_any_png(path: Path, indexed: bool = False) -> tuple[Ids, bool]:
+    """The ids of a PNG, and whether it was not in COCO's format; see `indices_are_ids`.
+
+    Raises:
+        FileNotFoundError, ValueError: it is missing or damaged.
+    """
+    if indexed:
+        return read_ids(path), True
     try:
         return decode_png(path), False
     except ValueError:
@@ -107,21 +139,24 @@ def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
         data = read_bytes(path)
         found.digest = hashlib.blake2b(data, digest_size=16).digest()
         with Image.open(BytesIO(data)) as image:
+            deep = is_deep(image)  # what loading forgets
             image.load()  # an image that is cut short still has a sound header
             width, height = image.size
+            if deep:  # Pillow shows 16-bit colours as 8 bits
+                found.deep = float(np.asarray(image).max()) * (257 if image.mode.startswith("RGB") else 1)
             return (width, height) if image.getexif().get(0x0112) in TRANSPOSED else (height, width)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         say("photo-unreadable", path, f"it cannot be read ({str(error) or type(error).__name__}); copy it again")
         return None
 
 
-def _read_png(png: Path, say: Any) -> tuple[Ids, bool] | None:
+def _read_png(png: Path, say: Any, indexed: bool) -> tuple[Ids, bool] | None:
     """The ids and whether they were not in COCO's format; None if they cannot be read."""
     if not png.is_file():
         say("png-missing", png, "no such file")
         return None
     try:
-        ids, odd = read_any_png(png)
+        ids, odd = read_any_png(png, indexed)
     except Exception as error:  # as above, and OpenCV has exceptions of its own
         text = " ".join(str(error).split()).removeprefix(f"{png}: ")
         say("png-unreadable", png, f"it cannot be read ({text or type(error).__name__})")
@@ -129,7 +164,9 @@ def _read_png(png: Path, say: Any) -> tuple[Ids, bool] | None:
     if ids.size == 0:
         say("png-unreadable", png, "it has no pixels")
         return None
-    if odd:
+    if indexed:
+        say("png-format", png, "the indices of its palette are the ids, its colours are not (id = R + 256 G + 65536 B)")
+    elif odd:
         say("png-format", png, "it does not have three 8-bit channels (id = R + 256 G + 65536 B)")
     return ids, odd
 
@@ -161,6 +198,8 @@ def _examine_segments(
         _compare_area_and_box(rows[segment.id], segment, say)
     found.pixels, found.void = ids.size, int((clean == VOID_ID).sum())
     found.used = {row["category_id"] for row in rows.values()}
+    crowds = [bool(row.get("iscrowd")) for row in rows.values() if isthing[row["category_id"]]]
+    found.crowds, found.things = sum(crowds), len(crowds) - sum(crowds)
     merged = _merge_crowds(rows, isthing, say)
     if merged:
         paint |= merged

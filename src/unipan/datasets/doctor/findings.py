@@ -83,12 +83,14 @@ class Kept:
         image, annotation: their repaired rows.
         paint: segment id in the old PNG -> in the new one (0: void); other ids stay.
         encode: whether the PNG is written anew.
+        indexed: whether the palette's indices are the ids, and not its colours.
     """
 
     image: Row
     annotation: Row
     paint: dict[int, int]
     encode: bool
+    indexed: bool = False
 
 
 @dataclass

@@ -127,4 +127,5 @@ FORMAT = Format(
     "`--split` (val), `--train-ids`",
     read=lambda path, options: cityscapes_split(path, options.split, options.train_ids),
     recognises=is_cityscapes,
+    uses=frozenset({"split", "train_ids"}),
 )

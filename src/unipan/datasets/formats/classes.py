@@ -59,7 +59,10 @@ def class_or_void(classes: ClassesFile, number: int, instance: int, path: Path) 
     if index is None:
         if number in (0, VOID_8_BIT):
             return None
-        raise ValueError(f"{path}: class {number} is not in {classes.source}; declare it there, or paint it void")
+        raise ValueError(
+            f"{path}: class {number} is not in {classes.source}; declare it there, or paint it void "
+            f"(semantic-masks: --void-classes {number})"
+        )
     category = classes.categories[index]
     return category, category.isthing and instance == 0
 

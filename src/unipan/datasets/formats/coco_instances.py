@@ -1,83 +1,65 @@
 """`coco-instances`, `rle`: COCO instances (polygons or run-length masks) and stuff, merged into one map.
 
-From back to front: void, stuff, crowds, things; `Overlap` decides among things. Masks are decoded by faster-coco-eval
-(the extra `eval`), with the same result as by pycocotools.
+From back to front: void or a background, stuff, crowds, things; `Overlap` decides among things. Masks are decoded by
+faster-coco-eval, with the same result as by pycocotools.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unipan.arrays import Bool, Int32
+from unipan.datasets.formats.class_names import with_roles
 from unipan.datasets.formats.classes import read_classes
-from unipan.datasets.formats.format import Format, FormatOptions, Overlap
+from unipan.datasets.formats.drawing import SHAPE_OPTIONS, Drawing, Finder, image_finder
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import read_labels
-from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, find_image
-from unipan.datasets.formats.writing import WrittenImages, stem_of
-from unipan.files import write_json
+from unipan.datasets.formats.left_out import LeftOut
+from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
+from unipan.datasets.formats.regions import PixelRegion, Size, region_of_mask
+from unipan.datasets.formats.rle_writer import RleWriter
+from unipan.datasets.formats.shapes import PaintedIds
+from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
-from unipan.panoptic.coco_json import ImageId, Row, load_json, path_inside, rows_of, unique_rows
-from unipan.panoptic.maps import PanopticMap, panoptic_map
-from unipan.panoptic.runs import rles_of_ids
-
-CROWD_LAYER, THING_LAYER = 1, 2
-"""The layers in front of stuff."""
+from unipan.panoptic.coco_json import ImageId, Row, leads_outside, load_json, rows_of, short, unique_rows, whole
+from unipan.panoptic.maps import PanopticMap
 
 OTHER, OTHER_ID = "other", 183
 """COCO's stuff class for everything that is a thing: void, over which the things are painted."""
 
-
-@dataclass(frozen=True)
-class Layers:
-    """What is painted into one image.
-
-    Attributes:
-        size: height and width.
-        rows: annotations of things, and of stuff that comes as masks.
-        stuff: a picture of class ids, or None.
-        where: what error messages call the image.
-    """
-
-    size: tuple[int, int]
-    rows: tuple[Row, ...]
-    stuff: Path | None
-    where: str
+ROOT_CLASS = "classes that are only the heading of the others (Roboflow's project)"
 
 
-def coco_instances(
-    json_file: Path | str,
-    stuff: Path | None = None,
-    classes: Path | None = None,
-    images: Path | None = None,
-    overlap: Overlap = "refuse",
-) -> ListedDataset:
+def coco_instances(json_file: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDataset:
     """Open COCO instances, with stuff from a second JSON of that kind or from a folder of class pictures.
 
     Args:
         json_file: `images`, `annotations` (segmentation, category_id, iscrowd), `categories`; classes without
-            `isthing` are things. Results (a bare list) need `classes` with `images`.
-        stuff: a JSON (stuff_val2017.json; classes without `isthing` are stuff, `other` is void) or a folder of
-            NAME.png whose pixels are category ids of stuff; pixels of things, 0 and 255 are void there.
-        classes: a JSON whose `categories` replace those of both.
-        images: folder of the images.
-        overlap: see `Overlap`.
+            `isthing` are things. Results (a bare list) need `classes` with `images`. Or a folder with one such JSON.
+        options: `stuff` is a JSON (stuff_val2017.json; classes without `isthing` are stuff, `other` is void) or a
+            folder of NAME.png whose pixels are category ids of stuff; pixels of things, 0 and 255 are void there.
+            `classes` is a JSON whose `categories` replace those of both. `images` is by default the folder of the JSON
+            or `images` in it, if the images are there. With `crowds` "things", `iscrowd` means nothing.
 
     Raises:
         FileNotFoundError, ValueError: what is missing or broken; when a map is read, also things that overlap.
     """
-    source = Path(json_file)
-    found, images_of, rows = _content(load_json(source), source, classes)
+    source = coco_json_in(Path(json_file))
+    left_out, content = LeftOut(), load_json(source)
+    found, images_of, rows = _content(content, source, options.classes, left_out)
+    # Our own JSON keeps every segment of stuff apart; where nobody says what is stuff, one class is one segment.
+    merge = not (isinstance(content, dict) and any("isthing" in row for row in content.get("categories", [])))
+    stuff = options.stuff
     picture_folder = stuff if stuff is not None and stuff.is_dir() else None
     if stuff is not None and picture_folder is None:
         more = load_json(stuff)
         if not isinstance(more, dict):
             raise ValueError(f"{stuff}: a COCO stuff JSON is an object, this one is a {type(more).__name__}")
         rows = rows + rows_of(more, "annotations", stuff)
-        if classes is None:
+        if options.classes is None:
             found = _merged(found, _categories(rows_of(more, "categories", stuff), False, stuff), source)
+    found = with_roles(found, options, source)
     by_image: dict[Any, list[Row]] = {key: [] for key in images_of}
     for row in rows:
         if not isinstance(row.get("image_id"), int | str) or row["image_id"] not in by_image:
@@ -85,108 +67,113 @@ def coco_instances(
                 f"{source}: annotation {row.get('id')!r} is of image {row.get('image_id')!r}, which is not in `images`"
             )
         by_image[row["image_id"]].append(row)
+    find = image_finder(options.images, source.parent, source.parent / "images")
     entries = []
     for image_id, image in images_of.items():
-        name, size = _name_and_size(image, source)
-        stem = stem_of(name)
-        picture = None if picture_folder is None else picture_folder / f"{stem}.png"
-        layers = Layers(size, tuple(by_image[image_id]), picture, f"{source}: image {image_id!r}")
-        read = partial(layered_map, layers, found, overlap)
-        entries.append(Entry(image_id, name, find_image(images, stem, name), read))
-    return ListedDataset(source, found, entries)
+        name, size, path = _image_of_row(image, source, find)
+        drawing = partial(Drawing, size, f"{source}: image {image_id!r}", name, found, options, left_out)
+        picture = None if picture_folder is None else picture_folder / f"{stem_of(name)}.png"
+        read = partial(_read_layers, drawing, tuple(by_image[image_id]), picture, merge)
+        entries.append(Entry(image_id, name, path, read))
+    return ListedDataset(source, found, entries, left_out)
 
 
-def layered_map(layers: Layers, categories: Categories, overlap: Overlap = "refuse") -> PanopticMap:
-    """Paint one image; a thing that others hide completely is left out.
+def coco_json_in(path: Path) -> Path:
+    """The JSON itself, or the one JSON of COCO instances in a folder, as Roboflow and Label Studio export it.
 
     Raises:
-        ValueError: an unknown class, a broken mask, or with `refuse` two masks of one layer that overlap.
+        FileNotFoundError, ValueError: the folder has none, or several.
     """
-    ids = np.zeros(layers.size, np.int32)
-    segments: dict[int, Category] = {}
-    if layers.stuff is not None:
-        _paint_stuff(layers.stuff, ids, segments, layers, categories)
-    crowds: set[int] = set()
-    scores: dict[int, float] = {}
-    for layer, masks in enumerate(_layers_of(layers, categories)):
-        first = len(segments) + 1 if layer else 1
-        # Only things have scores; of stuff and crowds the later ones are in front.
-        rule: Overlap = "last" if overlap == "score" and layer < THING_LAYER else overlap
-        for row, category, mask in _ordered(masks, rule, layers.where):
-            taken = ids[mask][ids[mask] >= first]
-            if overlap == "refuse" and len(taken):
-                raise ValueError(
-                    f"{layers.where}: annotation {row.get('id')!r} ({category.name}) shares {len(taken)} pixels with a "
-                    f"{segments[int(taken[0])].name}; say which is in front: --overlap small, score or last"
-                )
-            key = len(segments) + 1
-            ids[mask], segments[key] = key, category
-            if layer == CROWD_LAYER:
-                crowds.add(key)
-            if isinstance(row.get("score"), int | float):
-                scores[key] = float(row["score"])
-    visible = set(np.unique(ids).tolist())
-    segments = {key: category for key, category in segments.items() if key in visible}
-    return panoptic_map(ids, segments, scores, crowds, layers.where)
+    if not path.is_dir():
+        return path
+    names = ("_annotations.coco.json", "instances.json", "result.json", "annotations.json", "instances_default.json")
+    found = [path / name for name in names if (path / name).is_file()] or sorted(path.glob("*.json"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise FileNotFoundError(f"{path}: no JSON of COCO instances here; name the file")
+    raise ValueError(f"{path}: {found[0].name} and {found[1].name} are here; name the JSON that you mean")
 
 
-def decode_mask(row: Row, layers: Layers) -> Bool[np.ndarray, "H W"]:
-    """The mask of an annotation: polygons, or run-length encoding, compressed or not.
+def _read_layers(make: "partial[Drawing]", rows: tuple[Row, ...], picture: Path | None, merge: bool) -> PanopticMap:
+    """Paint one image. Raises ValueError for an unknown class, a broken mask, or masks that overlap."""
+    drawing = make()
+    for row in rows:
+        _draw_row(row, drawing)
+    start = None if picture is None else _stuff_of_picture(picture, drawing)
+    return drawing.truth(merge, start)
+
+
+def _draw_row(row: Row, drawing: Drawing) -> None:
+    category = _category_of_row(row, drawing.categories, drawing.where)
+    if category is None:
+        return
+    label = f"annotation {row.get('id')!r}"
+    crowd = bool(whole(row.get("iscrowd", 0)) or row.get("iscrowd") is True) and drawing.options.crowds == "keep"
+    score = row.get("score")
+    region = region_of_segmentation(row, drawing)
+    if region is not None:
+        score = float(score) if isinstance(score, int | float) else None
+        drawing.add(label, category, region, iscrowd=crowd, score=score)
+        return
+    box = row.get("bbox")
+    if isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box):
+        x, y, width, height = (float(side) for side in box)
+        drawing.add_box(label, category, (x, y, x + width, y + height))
+    else:
+        drawing.leave_out("annotations with neither mask nor box", label)
+
+
+def region_of_segmentation(row: Row, drawing: Drawing) -> PixelRegion | None:
+    """The pixels of an annotation: polygons (or one alone), or run-length encoding, compressed or not; None if it has
+    no segmentation, or polygons of fewer than three corners alone.
 
     Raises:
         ValueError: it is none of these, or of another size than the image.
     """
     from faster_coco_eval.core import mask as decoder
 
-    height, width = layers.size
-    shape, where = row.get("segmentation"), f"{layers.where}: annotation {row.get('id')!r}"
-    size = shape.get("size") if isinstance(shape, dict) else [height, width]
-    if not isinstance(shape, list | dict) or not shape or size != [height, width]:
+    height, width = drawing.size
+    shape, label = row.get("segmentation"), f"annotation {row.get('id')!r}"
+    if shape is None or shape == []:
+        return None
+    where = f"{drawing.where}: {label}"
+    if not isinstance(shape, list | dict) or (isinstance(shape, dict) and shape.get("size") != [height, width]):
         raise ValueError(
             f"{where}: its `segmentation` must be polygons or a run-length encoding of {height} x {width} pixels "
             f"(height x width); found {str(shape)[:60]}"
         )
+    if isinstance(shape, list):
+        parts = shape if isinstance(shape[0], list) else [shape]
+        polygons = [_corners(part, where) for part in parts]
+        region = drawing.polygons(label, polygons)
+        return region if any(len(part) >= 3 for part in polygons) else None
     try:
-        return np.asarray(decoder.decode(decoder.segmToRle(shape, width, height)), bool).reshape(height, width)
+        mask = np.asarray(decoder.decode(decoder.segmToRle(shape, width, height)), bool).reshape(height, width)
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
         raise ValueError(
             f"{where}: its `segmentation` cannot be decoded ({str(error).partition(chr(10))[0]})"
         ) from error
+    return region_of_mask(mask)
 
 
-Painted = tuple[Row, Category, Bool[np.ndarray, "H W"]]
+def _corners(part: Any, where: str) -> list[tuple[float, float]]:
+    """The corners of one polygon, written as x, y, x, y, ..."""
+    numbers = isinstance(part, list) and all(isinstance(n, int | float) for n in part)
+    if not numbers or len(part) % 2:
+        raise ValueError(
+            f"{where}: its `segmentation` cannot be decoded: a polygon is a list of numbers x, y, x, y, ...; "
+            f"found {short(part)}"
+        )
+    return [(float(x), float(y)) for x, y in zip(part[::2], part[1::2], strict=True)]
 
 
-def _layers_of(layers: Layers, categories: Categories) -> list[list[Painted]]:
-    """The masks of stuff, of crowds and of things."""
-    found: list[list[Painted]] = [[], [], []]
-    for row in layers.rows:
-        category = _category_of_row(row, categories, layers.where)
-        if category is not None:
-            layer = (CROWD_LAYER if row.get("iscrowd") else THING_LAYER) if category.isthing else 0
-            found[layer].append((row, category, decode_mask(row, layers)))
-    return found
-
-
-def _ordered(masks: list[Painted], overlap: Overlap, where: str) -> list[Painted]:
-    """From back to front."""
-    if overlap == "small":
-        return sorted(masks, key=lambda each: -int(each[2].sum()))
-    if overlap == "score":
-        bare = next((row for row, _, _ in masks if not isinstance(row.get("score"), int | float)), None)
-        if bare is not None and len(masks) > 1:
-            raise ValueError(f"{where}: annotation {bare.get('id')!r} has no `score`; choose another --overlap")
-        return sorted(masks, key=lambda each: float(each[0].get("score", 1)))
-    return masks
-
-
-def _paint_stuff(
-    path: Path, ids: Int32[np.ndarray, "H W"], segments: dict[int, Category], layers: Layers, categories: Categories
-) -> None:
-    """Paint a class picture into `ids` and add its segments."""
-    picture = read_labels(path)
-    if picture.shape != ids.shape:
-        raise ValueError(f"{path}: it is {picture.shape} but {layers.where} is {ids.shape} (height, width)")
+def _stuff_of_picture(path: Path, drawing: Drawing) -> tuple[PaintedIds, dict[int, Category]]:
+    """The ids and classes of a class picture."""
+    picture, categories = read_labels(path), drawing.categories
+    if picture.shape != drawing.size:
+        raise ValueError(f"{path}: it is {picture.shape} but {drawing.where} is {drawing.size} (height, width)")
+    ids, segments = np.zeros(drawing.size, np.int32), dict[int, Category]()
     for number in np.unique(picture).tolist():
         index = categories.index_of_id.get(number)
         if index is None and number not in (0, 255):
@@ -194,9 +181,12 @@ def _paint_stuff(
         if index is not None and not categories[index].isthing:
             ids[picture == number] = len(segments) + 1
             segments[len(segments) + 1] = categories[index]
+    return ids, segments
 
 
-def _content(content: Any, source: Path, classes: Path | None) -> tuple[Categories, dict[ImageId, Row], list[Row]]:
+def _content(
+    content: Any, source: Path, classes: Path | None, left_out: LeftOut
+) -> tuple[Categories, dict[ImageId, Row], list[Row]]:
     """Categories, images by id, and annotations of a JSON of instances, or of bare results with a classes file."""
     if isinstance(content, list):
         if classes is None:
@@ -206,11 +196,27 @@ def _content(content: Any, source: Path, classes: Path | None) -> tuple[Categori
     if not isinstance(content, dict):
         raise ValueError(f"{source}: a COCO JSON is an object, this one is a {type(content).__name__}")
     images = unique_rows(rows_of(content, "images", source), "id", "image", source)
+    rows = rows_of(content, "annotations", source)
     if classes is not None:
-        found = read_classes(classes, source.parent).categories
-    else:
-        found = _categories(rows_of(content, "categories", source), True, source)
-    return found, images, rows_of(content, "annotations", source)
+        return read_classes(classes, source.parent).categories, images, rows
+    listed = rows_of(content, "categories", source)
+    heading = _headings(listed, rows)
+    for row in heading:
+        left_out.add(ROOT_CLASS, f"{row.get('name')} ({source})")
+    return _categories([row for row in listed if row not in heading], True, source), images, rows
+
+
+def _headings(categories: list[Row], annotations: list[Row]) -> list[Row]:
+    """Classes without annotations and without `isthing` that are the supercategory of all others."""
+    used = {row.get("category_id") for row in annotations if isinstance(row.get("category_id"), int)}
+    idle = [row for row in categories if row.get("id") not in used and "isthing" not in row and row.get("name")]
+    return [
+        row
+        for row in idle
+        if len(categories) > 1
+        and all(other is row or other.get("supercategory") == row["name"] for other in categories)
+        and row.get("supercategory") != row["name"]
+    ]
 
 
 def _categories(rows: list[Row], things: bool, source: Path) -> Categories:
@@ -235,54 +241,49 @@ def _category_of_row(row: Row, categories: Categories, where: str) -> Category |
     return None if index is None else categories[index]
 
 
-def _name_and_size(image: Row, source: Path) -> tuple[str, tuple[int, int]]:
+def _image_of_row(image: Row, source: Path, find: Finder) -> tuple[str, Size, Path | None]:
+    """Name, size and file of an image. A name that leads elsewhere counts only if its last part is found."""
     name, height, width = image.get("file_name"), image.get("height"), image.get("width")
     if not isinstance(name, str) or not isinstance(height, int) or not isinstance(width, int):
         raise ValueError(f"{source}: image {image.get('id')!r} needs `file_name`, `height` and `width`")
     if height < 1 or width < 1:
         raise ValueError(f"{source}: image {image['id']!r} is {height} x {width}; it has no pixels")
-    path_inside(source.parent, name, source)
-    return name, (height, width)
+    path = find(name)
+    if leads_outside(name) or "\\" in name:
+        if path is None:
+            raise ValueError(
+                f"{source}: file name {name!r} leads out of {source.parent}; give --images DIR, where the images are"
+            )
+        name = path.name
+    return name, (height, width), path
 
 
-class RleWriter:
-    """Writes `folder/instances.json`: COCO's instance format with a run-length mask for every segment, stuff included.
-
-    Categories have `isthing`. `coco_instances` and pycocotools read it.
-    """
-
-    def __init__(self, folder: Path | str, categories: Categories) -> None:
-        self.folder, self.categories = Path(folder), categories
-        self._images = WrittenImages(self.folder, categories)
-        self._annotations: list[Row] = []
-
-    def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
-        """Encode one map."""
-        self._images.add(name, image_id, panoptic)
-        masks = rles_of_ids(panoptic.ids, [segment.id for segment in panoptic])
-        for segment, mask in zip(panoptic, masks, strict=True):
-            row = {**segment.to_coco(), "id": len(self._annotations) + 1, "image_id": image_id, "segmentation": mask}
-            self._annotations.append(row)
-
-    def close(self) -> Path:
-        """Write the JSON and return its path."""
-        content = {
-            "images": self._images.rows,
-            "annotations": self._annotations,
-            "categories": self.categories.to_coco(),
-        }
-        return write_json(self.folder / "instances.json", content)
-
-
-def _read_coco_instances(path: Path, options: FormatOptions) -> ListedDataset:
-    return coco_instances(path, options.stuff, options.classes, options.images, options.overlap)
+def _suggest_coco_instances(path: Path) -> str | None:
+    """FROM and options for `unipan data convert`, if this is a JSON of COCO instances or a folder with one."""
+    try:
+        source = coco_json_in(path)
+        content = load_json(source) if source.suffix == ".json" and source.is_file() else None
+    except (ValueError, OSError):
+        return None
+    rows = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list) or not isinstance(rows, list):
+        return None
+    first = next((row for row in rows if isinstance(row, dict)), {})
+    if "segments_info" in first or not ({"segmentation", "bbox"} & set(first) or not rows):
+        return None
+    categories = content.get("categories")
+    stuff = isinstance(categories, list) and any(isinstance(c, dict) and c.get("isthing") == 0 for c in categories)
+    crowds = " --crowds things" * (bool(rows) and all(isinstance(r, dict) and whole(r.get("iscrowd")) for r in rows))
+    return f"coco-instances:{source}{crowds}" + ("" if stuff else " --background background")
 
 
 FORMAT = Format(
     "coco-instances",
-    "COCO instances: polygons or run-length masks, with or without stuff (`--stuff`, `--overlap`). "
+    "COCO instances: polygons or run-length masks, with or without stuff (`--stuff`, `--overlap`, `--background`). "
     "Written: `instances.json` with a run-length mask for every segment, stuff included",
-    read=_read_coco_instances,
+    read=coco_instances,
     write=lambda folder, categories, _: RleWriter(folder, categories),
     aliases=("rle",),
+    uses=SHAPE_OPTIONS | {"stuff", "crowds"},
+    suggest=_suggest_coco_instances,
 )

@@ -211,4 +211,5 @@ FORMAT = Format(
     read=_read_coco_panoptic,
     write=lambda folder, categories, _: PanopticWriter(folder, categories),
     stores_images=True,
+    uses=frozenset({"images", "panoptic"}),
 )

@@ -1,18 +1,45 @@
 """From one format to another: all maps, and the images byte for byte."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from unipan.datasets.formats.format import Format, FormatOptions, PanopticDataset
+from unipan.datasets.formats.drawing import BOXES
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset
 from unipan.datasets.formats.label_picture import image_size
+from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import require_size
 from unipan.datasets.formats.registry import open_dataset
+from unipan.datasets.formats.tally import Tally
 from unipan.files import folder_atomically, read_bytes, write_atomically
 
 
-def open_nonempty(source: str, options: FormatOptions) -> PanopticDataset:
+@dataclass(frozen=True)
+class Conversion:
+    """What `write_dataset` wrote.
+
+    Attributes:
+        path: what the writer wrote last.
+        images: whether the images were written too.
+        tally: what is in the maps.
+        left_out: what is not.
+    """
+
+    path: Path
+    images: bool
+    tally: Tally
+    left_out: LeftOut
+
+    def lines(self) -> list[str]:
+        """What was made, what was left out, and warnings."""
+        return [self.tally.summary(), *(f"left out: {line}" for line in self.left_out.lines()), *self.tally.warnings()]
+
+
+def open_nonempty(
+    source: str, options: FormatOptions = DEFAULT_OPTIONS, target: Format | None = None
+) -> PanopticDataset:
     """`open_dataset`. Raises ValueError also for a dataset without images."""
-    data = open_dataset(source, options)
+    data = open_dataset(source, options, target)
     if not len(data):
         raise ValueError(f"{source}: it lists no images; `unipan data check` says what else is wrong with it")
     return data
@@ -35,7 +62,7 @@ def write_dataset(
     limit: int = 0,
     images: bool = True,
     progress: Callable[[int, int], object] = lambda *_: None,
-) -> tuple[Path, int, bool]:
+) -> Conversion:
     """Write a dataset in another format; `out` is complete afterwards, or does not exist.
 
     Args:
@@ -47,25 +74,30 @@ def write_dataset(
         images: write the images too, if the data has them and the format stores them.
         progress: is told how many images are done, of how many.
 
-    Returns:
-        What the writer wrote last, the number of images, and whether the images were written too.
-
     Raises:
-        ValueError: `out` is not empty, the format cannot store a map, or an image is not of the size of its map.
+        ValueError: `out` is not empty, the format cannot store a map, an image is not of the size of its map, or all
+            objects are boxes and were left out.
     """
     if target.write is None:
         raise ValueError(f"{target.name}: this format cannot be written; choose another")
     count = min(limit, len(data)) if limit > 0 else len(data)
     images = images and target.stores_images and has_images(data)
+    tally, left_out = Tally(data.categories), getattr(data, "left_out", LeftOut())
     with folder_atomically(out, "TO") as folder:
         writer = target.write(folder, data.categories, options)
         for index in range(count):
             truth, name, image_id = data.truth(index), data.file_names[index], data.image_ids[index]
             writer.add(name, image_id, truth)
+            tally.add(name, truth)
             if images:
                 path = data.image_path(index)
                 require_size(path, image_id, image_size(path), truth.ids.shape)
                 write_atomically(folder / "images" / name, read_bytes(path))
             progress(index + 1, count)
+        if left_out.count(BOXES) and not tally.things and not tally.crowds:
+            raise ValueError(
+                f"{getattr(data, 'source', out)}: {left_out.count(BOXES)} boxes and not one mask; --boxes paint takes "
+                "the whole box as the object, --class-maps DIR makes objects of boxes and pictures of classes"
+            )
         last = writer.close()
-    return out / last.relative_to(folder), count, images
+    return Conversion(out / last.relative_to(folder), images, tally, left_out)

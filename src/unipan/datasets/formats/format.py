@@ -4,7 +4,7 @@ To add one, write a module with a `FORMAT` like those in this folder and list it
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -15,6 +15,15 @@ from unipan.panoptic.maps import PanopticMap
 Overlap = Literal["refuse", "small", "score", "last"]
 """Which of two overlapping instances is in front: none (an error), the smaller, the one with the higher score, or the
 later one in the file."""
+
+Boxes = Literal["leave-out", "paint"]
+"""What an object becomes of which only a box is known: nothing (it is counted), or all pixels of the box."""
+
+Crowds = Literal["keep", "things"]
+"""What `iscrowd` means: a crowd, or nothing."""
+
+Strays = Literal["refuse", "leave-out"]
+"""What becomes of an instance that lies on no thing class: an error, or nothing (it is counted)."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,14 @@ class FormatOptions:
         divisor: for 16-bit PNGs.
         split: for Cityscapes.
         train_ids: for Cityscapes, train ids in place of label ids.
+        background: the name of the stuff class that all void pixels get.
+        as_stuff: names of classes that are stuff, for formats that do not say which are.
+        boxes: for formats with boxes.
+        class_maps: folder of pictures of class ids, which with boxes make objects.
+        crowds: for COCO instances.
+        void_classes: class numbers of label pictures that are void.
+        strays: for semantic masks.
+        thing: the name of the one thing class of label images.
     """
 
     images: Path | None = None
@@ -42,6 +59,26 @@ class FormatOptions:
     divisor: int | None = None
     split: str | None = None
     train_ids: bool = False
+    background: str | None = None
+    as_stuff: tuple[str, ...] = ()
+    boxes: Boxes = "leave-out"
+    class_maps: Path | None = None
+    crowds: Crowds = "keep"
+    void_classes: tuple[int, ...] = ()
+    strays: Strays = "refuse"
+    thing: str | None = None
+
+    def also_stuff(self, name: str) -> "FormatOptions":
+        """The same with one more class of stuff."""
+        return replace(self, as_stuff=(*self.as_stuff, name))
+
+    def given(self) -> set[str]:
+        """The names of the options that are not at their default."""
+        return {each.name for each in fields(self) if getattr(self, each.name) != each.default}
+
+
+DEFAULT_OPTIONS = FormatOptions()
+"""Nothing was asked for."""
 
 
 @runtime_checkable
@@ -89,6 +126,11 @@ class Format:
         recognises: whether a path without `FORMAT:` is of this format.
         stores_images: whether `unipan data convert` writes the images too.
         aliases: other names of the format.
+        uses: the fields of `FormatOptions` that reading looks at; all others are refused. `background` works with every
+            format: where it is not in here, void pixels are filled after reading.
+        writes_with: the fields that writing looks at.
+        suggest: for a path of this format, FROM and the options that make it trainable, as they are written after
+            `unipan data convert`; None for any other path. It is asked without a format's name, so it is quick.
     """
 
     name: str
@@ -98,6 +140,9 @@ class Format:
     recognises: Callable[[Path], bool] | None = None
     stores_images: bool = False
     aliases: tuple[str, ...] = ()
+    uses: frozenset[str] = frozenset()
+    writes_with: frozenset[str] = frozenset()
+    suggest: Callable[[Path], str | None] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -119,4 +119,5 @@ FORMAT = Format(
     "huggingface",
     "per image a `NAME.json` of `segments_info` and `segmentation` (inline, or `NAME.npy`, or `NAME.png`)",
     read=lambda path, options: huggingface(path, options.classes, options.images, options.contiguous),
+    uses=frozenset({"classes", "images", "contiguous"}),
 )

@@ -10,12 +10,15 @@ from PIL import Image, UnidentifiedImageError
 from unipan.arrays import Int32, Integer
 from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
+from unipan.panoptic.images import require_one_page
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import rgb_to_ids
 from unipan.panoptic.runs import runs
 
 TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
+
+_LARGEST = 2**31 - 1
 
 INSTANCES_PER_CLASS = 65536
 """Class and instance as one key for `map_of_keys`: class * INSTANCES_PER_CLASS + instance."""
@@ -33,21 +36,27 @@ def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
         return _npy(path)
     try:
         with Image.open(path) as image:
+            require_one_page(image, path)
             # Only Pillow keeps palette indices, and only OpenCV keeps 16 bits in several channels.
-            pixels = np.asarray(image) if image.mode in ("P", "1", "L", "I", "I;16") else None
+            pixels = np.asarray(image) if image.mode in ("P", "1", "L", "I", "I;16", "I;16B", "F") else None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        kind = "a TIFF of 64 bits or rare compression? save it with 16 bits" if path.suffix.startswith(".tif") else ""
         raise ValueError(
-            f"{path}: not a readable label picture ({error}); it may be cut short, copy it again"
+            f"{path}: not a readable label picture ({error}); {kind or 'it may be cut short, copy it again'}"
         ) from error
     if pixels is None:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None:
             raise ValueError(f"{path}: not a readable label picture; it may be cut short, copy it again")
         pixels = _rgb_first(pixels, path)
+    if pixels.dtype.kind == "f":
+        pixels = _whole_numbers(pixels, path)
     if pixels.dtype.kind not in "uib":
         raise ValueError(f"{path}: labels are whole numbers, this picture holds {pixels.dtype}; save it as a PNG")
+    if pixels.dtype.itemsize > 4 or pixels.dtype == np.uint32:
+        _require_32_bits(pixels, path)
     pixels = pixels.astype(np.int32)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
@@ -136,6 +145,18 @@ def _rgb_first(pixels: np.ndarray, path: Path) -> np.ndarray:
     return np.asarray(pixels[..., [0, 3]] if grey else pixels)
 
 
+def _whole_numbers(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """Floating-point labels, as Fiji and QuPath save them, as whole numbers. Raises ValueError if they are not."""
+    if not (np.isfinite(pixels).all() and (pixels == np.rint(pixels)).all() and np.abs(pixels).max(initial=0) < 2**24):
+        raise ValueError(f"{path}: labels are whole numbers below {2**24}, this picture holds other {pixels.dtype}")
+    return pixels.astype(np.int32)
+
+
+def _require_32_bits(pixels: np.ndarray, path: Path) -> None:
+    if pixels.size and (int(pixels.max()) > _LARGEST or int(pixels.min()) < -_LARGEST):
+        raise ValueError(f"{path}: its numbers reach {pixels.max()}, more than 32 bits hold; renumber them from 1")
+
+
 def _npy(path: Path) -> Integer[np.ndarray, "H W C"]:
     try:
         pixels = np.load(path, allow_pickle=False)
@@ -143,4 +164,5 @@ def _npy(path: Path) -> Integer[np.ndarray, "H W C"]:
         raise ValueError(f"{path}: not a readable .npy file ({error}); it may be cut short, copy it again") from error
     if pixels.dtype.kind not in "uib" or pixels.ndim not in (2, 3):
         raise ValueError(f"{path}: labels are H x W whole numbers, this has {pixels.dtype} of shape {pixels.shape}")
+    _require_32_bits(pixels, path)
     return np.asarray(pixels if pixels.ndim == 3 else pixels[..., None], np.int64)

@@ -7,9 +7,10 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from unipan.datasets.formats.classes import ClassesFile, listed_name
+from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.images import read_image
+from unipan.panoptic.images import WHOLE_RANGE, Percentiles, read_image
 from unipan.panoptic.maps import PanopticMap, Sample
 
 
@@ -35,20 +36,32 @@ class ListedDataset:
 
     Attributes:
         source: the folder or file it was opened from.
+        left_out: what is not in the maps that were read so far.
+        window: how images of more than 8 bits are read; see `read_image`.
     """
 
-    def __init__(self, source: Path, categories: Categories, entries: Sequence[Entry]) -> None:
-        """Raises ValueError if there is no image, or if an image id or a name appears twice."""
-        self._fill(source, categories, entries)
+    def __init__(
+        self, source: Path, categories: Categories, entries: Sequence[Entry], left_out: LeftOut | None = None
+    ) -> None:
+        """Raises ValueError if there is no image, some but not all have a file, or an image id or a name is twice."""
+        self._fill(source, categories, entries, left_out)
         if not entries:
             raise ValueError(f"{source}: no image was found; is this the right folder, and the right format?")
         for what, values in (("image id", self.image_ids), ("file name", self.file_names)):
             twice = next((value for value, count in Counter(values).items() if count > 1), None)
             if twice is not None:
                 raise ValueError(f"{source}: {what} {twice!r} appears twice; list every image once")
+        missing = next((entry.name for entry in entries if entry.image is None), None)
+        there = next((entry.image for entry in entries if entry.image is not None), None)
+        if missing is not None and there is not None:
+            raise FileNotFoundError(f"{source}: the image {missing} is missing, but {there} is there; add it")
 
-    def _fill(self, source: Path, categories: Categories, entries: Sequence[Entry]) -> None:
+    def _fill(
+        self, source: Path, categories: Categories, entries: Sequence[Entry], left_out: LeftOut | None = None
+    ) -> None:
         self.source, self.categories, self._entries = source, categories, entries
+        self.left_out = left_out or LeftOut()
+        self.window: Percentiles = WHOLE_RANGE
         self.image_ids: list[int | str] = [entry.image_id for entry in entries]
         self.file_names = [entry.name for entry in entries]
 
@@ -80,7 +93,7 @@ class ListedDataset:
             IndexError: the index is out of range, which ends `for sample in data`.
         """
         truth, path = self.truth(index), self.image_path(index)
-        image = read_image(path)
+        image = read_image(path, self.window)
         require_size(path, self.image_ids[index], image.shape[:2], truth.ids.shape)
         return Sample(image, truth, self.image_ids[index], self.names[index])
 
@@ -96,6 +109,17 @@ def require_size(path: Path, image_id: int | str, size: Sequence[int], expected:
         )
 
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+"""What counts as an image where only its stem is known; the first that is there is taken."""
+
+
+def images_below(folder: Path) -> list[Path]:
+    """All images in a folder and the folders in it, in order; one image alone if it is given."""
+    if folder.is_file():
+        return [folder]
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
 def find_image(folder: Path | None, stem: str, name: str | None = None) -> Path | None:
     """An image by name or by stem: `folder/name`, or else the one file `folder/stem.*`; None without a folder.
 
@@ -106,7 +130,7 @@ def find_image(folder: Path | None, stem: str, name: str | None = None) -> Path 
         return None
     if name is not None and (folder / name).is_file():
         return folder / name
-    for suffix in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".JPG", ".JPEG", ".PNG"):
+    for suffix in (*IMAGE_SUFFIXES, *(each.upper() for each in IMAGE_SUFFIXES)):
         if (folder / f"{stem}{suffix}").is_file():
             return folder / f"{stem}{suffix}"
     raise FileNotFoundError(f"{folder / (name or stem + '.*')}: no such image; add it, or leave out --images")
@@ -119,6 +143,7 @@ def list_files(
     classes: ClassesFile,
     images: Path | None,
     read: Callable[[Path], PanopticMap],
+    left_out: LeftOut | None = None,
 ) -> ListedDataset:
     """A dataset of one file per image, for formats that do not store their classes.
 
@@ -129,6 +154,7 @@ def list_files(
         classes: see `read_classes`.
         images: folder of the images.
         read: reads the map of one file.
+        left_out: what `read` counts.
 
     Raises:
         FileNotFoundError, ValueError: there are no files, an image is missing, or a listed name leads outside.
@@ -141,7 +167,36 @@ def list_files(
         image = find_image(images, stem, name)
         name = name or (f"{stem}{image.suffix}" if image else f"{stem}.png")
         entries.append(Entry(known.get(stem, stem), name, image, partial(read, stems[stem])))
-    return ListedDataset(root, classes.categories, entries)
+    return ListedDataset(root, classes.categories, entries, left_out)
+
+
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+"""Of label pictures; the first that is there is taken."""
+
+
+def label_pictures_in(folder: Path) -> list[Path]:
+    """The label pictures of a folder, in order.
+
+    Raises:
+        ValueError: one picture is there twice, as PNG and as TIFF for instance.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in LABEL_SUFFIXES and path.is_file())
+    return _once(files)
+
+
+def find_label_picture(path: Path) -> Path:
+    """The label picture of this name, whatever its ending is; `path` itself if there is none."""
+    found = (path.with_suffix(end) for end in LABEL_SUFFIXES)
+    return next((each for each in found if each.is_file()), path)
+
+
+def _once(files: list[Path]) -> list[Path]:
+    stems: dict[Path, Path] = {}
+    for path in files:
+        other = stems.setdefault(path.with_suffix(""), path)
+        if other is not path:
+            raise ValueError(f"{path}: {other.name} is there too; keep the one that holds the labels")
+    return files
 
 
 def list_label_pictures(
@@ -150,8 +205,9 @@ def list_label_pictures(
     classes: ClassesFile,
     images: Path | None,
     read: Callable[[Path], PanopticMap],
+    left_out: LeftOut | None = None,
 ) -> ListedDataset:
-    """`list_files` for `root/part/*.png` (or `root/*.png`).
+    """`list_files` for the label pictures (PNG, TIFF or .npy) in `root/part`, or else in `root`.
 
     `images` is the folder of the images; None takes `root/images`, if there is one.
 
@@ -159,9 +215,11 @@ def list_label_pictures(
         FileNotFoundError, ValueError: see `list_files`.
     """
     folder = root / part if (root / part).is_dir() else root
-    files = list(folder.rglob("*.png"))
+    files = _once(sorted(path for path in folder.rglob("*") if path.suffix.lower() in LABEL_SUFFIXES))
     if not files:
-        raise FileNotFoundError(f"{folder}: no *.png here; this format keeps its label pictures there")
+        raise FileNotFoundError(
+            f"{folder}: no *.png here (nor *.tif or *.npy); this format keeps its label pictures there"
+        )
     if images is None and (root / "images").is_dir():
         images = root / "images"
-    return list_files(root, folder, files, classes, images, read)
+    return list_files(root, folder, files, classes, images, read, left_out)

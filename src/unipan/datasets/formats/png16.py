@@ -86,4 +86,6 @@ FORMAT = Format(
     read=lambda path, options: png16(path, options.classes, options.images, options.divisor),
     write=lambda folder, categories, options: Png16Writer(folder, categories, options.divisor or DIVISOR),
     stores_images=True,
+    uses=frozenset({"classes", "images", "divisor"}),
+    writes_with=frozenset({"divisor"}),
 )

@@ -3,17 +3,25 @@
 from pathlib import Path
 
 from unipan.datasets.formats import (
+    bdd100k,
     cityscapes,
     coco_instances,
     coco_panoptic,
+    cvat,
     huggingface,
+    label_images,
+    label_studio,
+    labelme,
     panoptic_json,
     png16,
     semantic_masks,
     submissions,
     two_channel,
+    voc,
+    yolo,
 )
-from unipan.datasets.formats.format import Format, FormatOptions, PanopticDataset
+from unipan.datasets.formats.background import with_background
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset
 
 FORMATS: tuple[Format, ...] = (
     coco_panoptic.FORMAT,
@@ -21,6 +29,13 @@ FORMATS: tuple[Format, ...] = (
     png16.FORMAT,
     two_channel.FORMAT,
     coco_instances.FORMAT,
+    yolo.FORMAT,
+    labelme.FORMAT,
+    cvat.FORMAT,
+    voc.FORMAT,
+    label_studio.FORMAT,
+    label_images.FORMAT,
+    bdd100k.FORMAT,
     semantic_masks.FORMAT,
     panoptic_json.FORMAT,
     huggingface.FORMAT,
@@ -55,7 +70,9 @@ def split_prefix(given: str, known: dict[str, Format]) -> tuple[str | None, Path
     return None, Path(given)
 
 
-def open_dataset(given: str | Path, options: FormatOptions | None = None) -> PanopticDataset:
+def open_dataset(
+    given: str | Path, options: FormatOptions = DEFAULT_OPTIONS, target: Format | None = None
+) -> PanopticDataset:
     """Open a dataset.
 
     >>> data = open_dataset("cityscapes:DIR", FormatOptions(split="train"))  # doctest: +SKIP
@@ -63,12 +80,14 @@ def open_dataset(given: str | Path, options: FormatOptions | None = None) -> Pan
     Args:
         given: `FORMAT:PATH`, or a path alone, which is COCO panoptic format unless another format recognises it.
         options: see `FormatOptions`.
+        target: the format that is written next, which may use some of the options.
 
     Returns:
         `data[i]` is a `Sample` with image and map, `data.truth(i)` is the map alone.
 
     Raises:
-        FileNotFoundError, ValueError: the format is unknown, or a file is missing or broken.
+        FileNotFoundError, ValueError: the format is unknown, a file is missing or broken, or an option has no meaning
+            for the format.
     """
     formats = readable()
     name, path = split_prefix(str(given), formats)
@@ -78,6 +97,45 @@ def open_dataset(given: str | Path, options: FormatOptions | None = None) -> Pan
         found = next((each for each in FORMATS if each.recognises and each.recognises(path)), FORMATS[0])
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
+    if name is None and found is FORMATS[0] and path.is_dir() and not (path / "panoptic.json").is_file():
+        command = suggested_command(path)
+        if command is not None:
+            raise FileNotFoundError(f"{path}: not COCO panoptic format; name what it is: `{command}`")
     if found.read is None:
         raise ValueError(f"{given}: the format {found.name} cannot be read; choose one of {', '.join(formats)}")
-    return found.read(path, options or FormatOptions())
+    _require_used(options, found, target)
+    data = found.read(path, options)
+    if options.background is None or "background" in found.uses:
+        return data
+    return with_background(data, options.background, path)
+
+
+def _require_used(options: FormatOptions, source: Format, target: Format | None) -> None:
+    """Raises ValueError for an option that neither format uses: it would be swallowed."""
+    idle = options.given() - source.uses - {"background"} - (target.writes_with if target else frozenset())
+    if idle:
+        name = min(idle)
+        users = ", ".join(each.name for each in FORMATS if name in each.uses) or "no format"
+        raise ValueError(
+            f"--{name.replace('_', '-')}: the format {source.name} does not use it ({users}); leave it out"
+        )
+
+
+def suggestion(path: Path) -> str | None:
+    """FROM and the options that make this path trainable, for `unipan data convert FROM OUT ...`, if it is known.
+
+    `FROM` comes first, then a space, then the options.
+    """
+    if not path.exists():
+        return None
+    return next((text for each in FORMATS if each.suggest and (text := each.suggest(path))), None)
+
+
+def suggested_command(path: Path, out: str = "OUT") -> str | None:
+    """The whole command of `suggestion`."""
+    found = suggestion(path)
+    if found is None:
+        return None
+    source, _, options = found.partition(" --")
+    quoted = f"'{source}'" if " " in source else source
+    return f"unipan data convert {quoted} {out}" + f" --{options}" * bool(options)

@@ -37,7 +37,10 @@ def two_channel_map(path: Path, classes: ClassesFile) -> PanopticMap:
     channels = read_label_picture(path).astype(np.int64)
     if channels.shape[2] == 1:
         raise ValueError(f"{path}: it has one channel; two are needed, class and instance (one number: png16)")
-    # A fourth channel is alpha.
+    if channels.shape[2] == 4 and (channels[..., 3] != 255).any():
+        raise ValueError(
+            f"{path}: four channels, the last of which is no plain alpha; is this a bitmask of BDD100K (`bdd100k:`)?"
+        )
     instance = channels[..., 1] if channels.shape[2] == 2 else channels[..., 1] * 256 + channels[..., 2]
     keys = channels[..., 0] * INSTANCES_PER_CLASS + instance
     return map_of_keys(keys, lambda key: class_or_void(classes, *divmod(key, INSTANCES_PER_CLASS), path), str(path))
@@ -77,4 +80,5 @@ FORMAT = Format(
     read=lambda path, options: two_channel(path, options.classes, options.images),
     write=lambda folder, categories, _: TwoChannelWriter(folder, categories),
     stores_images=True,
+    uses=frozenset({"classes", "images"}),
 )

@@ -1,0 +1,50 @@
+"""A background for formats in which void is void: every void pixel becomes one stuff class."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unipan.datasets.formats.class_names import with_roles
+from unipan.datasets.formats.format import FormatOptions, PanopticDataset
+from unipan.datasets.formats.left_out import LeftOut
+from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
+from unipan.panoptic.categories import Category
+from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
+
+
+def with_background(data: PanopticDataset, name: str, source: Path) -> ListedDataset:
+    """The same dataset with its void pixels as the stuff class `name`, which is added if there is none of that name.
+
+    Raises:
+        ValueError: the class is one of things.
+    """
+    known = data.categories.index_of_name.get(name)
+    if known is not None and data.categories[known].isthing:
+        raise ValueError(f"--background {name}: {source} has things of this name; give another")
+    categories = with_roles(data.categories, FormatOptions(background=name), source)
+    background = categories[categories.index_of_name[name]]
+    entries = []
+    for index, (key, file) in enumerate(zip(data.image_ids, data.file_names, strict=True)):
+        try:
+            path = data.image_path(index)
+        except ValueError:
+            path = None
+        entries.append(Entry(key, file, path, partial(_filled_map, data, index, background)))
+    return ListedDataset(source, categories, entries, getattr(data, "left_out", LeftOut()))
+
+
+def _filled_map(data: PanopticDataset, index: int, background: Category) -> PanopticMap:
+    truth = data.truth(index)
+    void = truth.ids == VOID_ID
+    if not void.any():
+        return truth
+    classes = {segment.id: segment.category for segment in truth}
+    key = next((k for k, c in classes.items() if c == background), None) or max(classes, default=0) + 1
+    return panoptic_map(
+        np.where(void, key, truth.ids).astype(np.int32),
+        {**classes, key: background},
+        {segment.id: segment.score for segment in truth},
+        {segment.id for segment in truth if segment.iscrowd},
+        data.file_names[index],
+    )

@@ -1,0 +1,169 @@
+"""The config of the network's parts (Sec. 3); `config.py` has the rest of an experiment, and all of these names too.
+
+The docstring of each field says what it does, with the paper's section, and becomes its `--help`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """ResNet-FPN (Sec. 3.1), or the same feature pyramid on another network."""
+
+    network: str = "resnet"
+    """`resnet`, torchvision's, or the name of a network in timm with features at the strides 4, 8, 16 and 32."""
+    depth: Literal[18, 34, 50, 101] = 50
+    """ResNet depth; the paper uses 50 and, on the test servers, 101."""
+    width: int = 64
+    """Channels of the ResNet's stem; 64 is the standard ResNet, less is for CPUs and has no pretrained weights."""
+    fpn_channels: int = 256
+    """Channels of every FPN level."""
+    se_reduction: int = 16
+    """Reduction of the squeeze-and-excite on C5; 0: none."""
+    weights: str = "imagenet"
+    """`imagenet` (torchvision's or timm's), `none` (from scratch), a file of weights with the same names, or
+    `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
+    frozen: bool = True
+    """Freeze batch norm, stem and res2 at their pretrained values; has no effect from scratch."""
+    fixed: bool = False
+    """Train nothing below the feature pyramid; for networks of timm."""
+    stride_in_1x1: bool = False
+    """Put a stage's stride in its first 1x1 convolution, as MSRA's ResNets (Caffe, detectron2), not in the 3x3."""
+
+    def __post_init__(self) -> None:
+        if self.fixed and (self.network == "resnet" or self.weights == "none"):
+            raise ValueError("backbone: fixed holds pretrained weights of timm's networks; give both, or fixed=False")
+        if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
+            lacking = f"ResNet-{self.depth}" if self.network == "resnet" else self.network
+            fault = f"stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks"
+            raise ValueError(f"backbone: {fault}; set depth to 50 or 101, or stride_in_1x1=False")
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The feature decoders of V and Q: one design, separate weights (Sec. 3.2, A.1)."""
+
+    kind: Literal["concat", "sum"] = "concat"
+    """concat: UPSNet's design, used in the paper. sum: the semantic head of Panoptic FPN (arXiv 1901.02446), which sums
+    the levels; it ignores `layers` and has no deformable convolutions."""
+    layers: Literal[2, 3] = 2
+    """3x3 convolutions per level; 2 for Cityscapes, 3 for COCO."""
+    channels: int = 128
+    """Channels of the last two layers."""
+    deformable: bool = True
+    """Use deformable convolutions v1. On a CPU, plain ones are 9 to 16 times faster and a whole step about 5 times."""
+    groups: int = 32
+    """Groups of the GroupNorm after each convolution."""
+    stride: Literal[1, 2, 4] = 4
+    """d of Sec. 3.2, the stride of V, Q, Psi and P; 4 in the paper. Below 4, V and Q are upsampled bilinearly, which
+    keeps details of masks and outlines in small images. (below 4 is ours)"""
+
+    def __post_init__(self) -> None:
+        if self.kind == "sum" and self.deformable:
+            raise ValueError(
+                "decoder: kind=sum is Panoptic FPN's head, which has plain convolutions; set decoder.deformable=False, "
+                "or kind=concat"
+            )
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """RPN, box head and optional mask head (Sec. 3.3, A.2)."""
+
+    masks: bool = True
+    """Predict object masks M."""
+    anchor_sizes: tuple[int, int, int, int, int] = (32, 64, 128, 256, 512)
+    """Anchor side per level P2..P6, in pixels of the network's input."""
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Height / width of the anchors."""
+    rpn_pre_nms: tuple[int, int] = (2000, 1000)
+    """Proposals per level before NMS, in training and at test."""
+    rpn_post_nms: tuple[int, int] = (2000, 1000)
+    """Proposals per image after NMS, in training and at test."""
+    rpn_batch_size: int = 256
+    """Anchors per image in the RPN's loss."""
+    roi_batch_size: int = 512
+    """Proposals per image in the box head's loss, a quarter of them foreground."""
+    roi_canonical: int = 224
+    """Boxes of this side are pooled from P4, boxes half as large from P3, and so on (FPN paper, Eq. 1)."""
+    sampling_ratio: int = 2
+    """Sampling points of RoIAlign per bin and axis; 0 takes as many as the bin has cells."""
+    roi_aligned: bool = False
+    """RoIAlign with the half-pixel correction of detectron2 (aligned=True)."""
+    exact_anchors: bool = False
+    """Anchors as in detectron2: sides are not rounded to pixels, and strides are 4 to 64 for any input size;
+    torchvision rounds the sides and shrinks the stride of P6 where P5 has an odd number of cells."""
+    box_features: int = 1024
+    """Width of the box head's two fully connected layers."""
+    mask_channels: int = 256
+    """Width of the mask head."""
+    mask_layers: int = 4
+    """3x3 convolutions of the mask head before its deconvolution."""
+    mask_size: int = 28
+    """M has mask_size x mask_size cells. Even, because RoIAlign pools half of it and the deconvolution doubles."""
+    score_threshold: float = 0.05
+    """Detections below it are dropped before NMS, in training too; `inference.score_threshold` comes before Psi."""
+    nms_threshold: float = 0.5
+    """Class-wise NMS threshold."""
+    max_detections: int = 100
+    """Detections kept per image, 100 in the paper. Except for the published recipes, `unipan train` on a folder sets it
+    from the 99th percentile of things per image."""
+
+    def __post_init__(self) -> None:
+        if self.mask_size < 2 or self.mask_size % 2:
+            raise ValueError(f"detection.mask_size: {self.mask_size} is not a positive even number; use 28")
+
+
+@dataclass(frozen=True)
+class PotentialConfig:
+    """The dynamic potential head (Sec. 3.4.1, A.3)."""
+
+    variant: Literal["A", "B", "C"] = "B"
+    """A: logits, no score (UPSNet). B: s V M (Cityscapes). C: s (V + M) (COCO)."""
+    void_channel: bool = False
+    """Append UPSNet's void channel: the largest thing logit minus the largest one inside any box of its class. In
+    training it should win where a thing has no detection. Not in the paper."""
+
+
+@dataclass(frozen=True)
+class AffinityConfig:
+    """The dense instance affinity head (Sec. 3.4.2)."""
+
+    enabled: bool = True
+    """Use the affinity head. Without it, P is Psi (models A and C in the paper)."""
+    channels: int = 128
+    """C, the width of Q (128 in the paper)."""
+    activation: Literal["identity", "elu", "gelu", "relu", "softmax"] = "identity"
+    """Activation after phi0 and phi1, which the paper does not name. softmax is over the channels. (ours)"""
+    normalise: Literal["none", "pixels", "segment", "softmax"] = "segment"
+    """Normalisation of phi1(Q)^T Psi: none (the paper's text), by the number of pixels, by the mass of each channel of
+    Psi (segment), or by making phi1 a softmax over the pixels (the paper's reference [23]). (ours)"""
+    temperature: float = 10.0
+    """Initial value of a learned factor on P before the softmax of the loss; 0 for none. (ours)"""
+    positional_encoding: int = 0
+    """Number of wavelengths of a sinusoidal positional encoding that is concatenated with Q; 0 for none, as in the
+    paper. (ours)"""
+    rope: int = 0
+    """Number of wavelengths of a rotary position embedding (RoPE, arXiv 2104.09864) of phi0(Q) and phi1(Q), which makes
+    affinities depend on the offset between two cells; 0 for none, as in the paper. (ours)"""
+    loss: Literal["logits", "log"] = "logits"
+    """Cross entropy on P as logits, or on log P, which needs P >= 0."""
+
+    def __post_init__(self) -> None:
+        if self.loss == "log" and self.activation in ("identity", "elu", "gelu"):
+            raise ValueError(
+                f"affinity: loss=log needs P >= 0, but activation={self.activation} is signed; "
+                "use activation relu or softmax, or loss=logits"
+            )
+        if self.normalise == "softmax" and self.activation == "relu":
+            raise ValueError(
+                "affinity: normalise=softmax replaces phi1's activation, so activation=relu would act on phi0 "
+                "alone; use activation softmax, elu, gelu or identity"
+            )
+        if self.rope and (
+            self.activation in ("relu", "softmax") or self.normalise == "softmax" or self.positional_encoding
+        ):
+            raise ValueError(
+                "affinity: rope needs positional_encoding=0, activation identity, elu or gelu, and no normalise=softmax"
+            )
