@@ -71,7 +71,6 @@ def fuse(
             dot products as affinities, divided by the mass of each channel. Nothing has learned how far to trust them:
             scale them, or train a `PanopticHead`.
         categories: the classes, or how many of them are things; by default as many as `classes` needs.
-        whole_masks: how to read `masks`.
         size: (H, W) of the image; by default that of `semantic`.
         image, name: what `result.overlay()` draws on, whatever `Segmenter` takes, and its name.
         fusion: `affinity` (argmax of P; the default with queries), `potential` (argmax of Psi; the default without),

@@ -168,7 +168,7 @@ class TrainingTransform:
 
     def _around_a_thing(self, instances: Tensor, room: list[int]) -> tuple[int, int] | None:
         """The corner of a random crop that holds the centre of one thing; None without things."""
-        present = instances[instances >= 0].unique()
+        present = torch.bincount(instances[instances >= 0]).nonzero()[:, 0]
         if not len(present):
             return None
         thing = present[int(torch.randint(len(present), ()))]
