@@ -18,7 +18,7 @@ from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOption
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, images_below
-from unipan.datasets.formats.simple_yaml import YamlValue, read_simple_yaml
+from unipan.datasets.formats.yaml_text import YamlValue, read_yaml
 from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import short
@@ -46,7 +46,7 @@ def yolo(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
     given = Path(path)
     root = given if given.is_dir() else given.parent
     yaml = given if given.is_file() else next((root / name for name in YAMLS if (root / name).is_file()), None)
-    content = {} if yaml is None else read_simple_yaml(yaml)
+    content = {} if yaml is None else read_yaml(yaml)
     source = yaml or root
     if "kpt_shape" in content:
         raise ValueError(f"{source}: these are poses (kpt_shape), which have neither masks nor boxes alone")
@@ -108,14 +108,14 @@ def _draw_line(words: list[str], label: str, classes: list[Category], drawing: D
 
 def _class_names(content: dict[str, YamlValue], root: Path, source: Path) -> list[str]:
     """Names by number, from data.yaml or from a list beside it. Raises FileNotFoundError, ValueError."""
-    found = content.get("names")
+    found, names = content.get("names"), []
     if isinstance(found, dict):
         numbers = sorted(int(key) for key in found if key.isdigit())
         if len(numbers) != len(found) or numbers != list(range(len(numbers))):
             raise ValueError(f"{source}: the keys of `names` must be 0, 1, 2, ...; found {short(list(found))}")
-        names = [found[str(number)] for number in numbers]
+        names = _texts([found[str(number)] for number in numbers], source)
     elif isinstance(found, list):
-        names = found
+        names = _texts(found, source)
     else:
         file = next((root / name for name in NAME_LISTS if (root / name).is_file()), None)
         if file is None:
@@ -127,6 +127,13 @@ def _class_names(content: dict[str, YamlValue], root: Path, source: Path) -> lis
     if twice is not None:
         raise ValueError(f"{source}: class {twice!r} is listed twice; give each its own name")
     return names
+
+
+def _texts(values: list[YamlValue], source: Path) -> list[str]:
+    for value in values:
+        if not isinstance(value, str):
+            raise ValueError(f"{source}: {short(value)} is no name of a class; give one text for each")
+    return [str(value) for value in values]
 
 
 def _listed_images(
@@ -149,8 +156,8 @@ def _listed_images(
     found = 0
     for split in wanted:
         parts = listed[split]
-        for part in parts if isinstance(parts, list) else [str(parts)]:
-            for place in _place_of_split(part, base, options.split):
+        for part in parts if isinstance(parts, list) else [parts]:
+            for place in _place_of_split(str(part), base, options.split):
                 found += 1
                 yield place, base if base in place.parents else place.parent
     if not found:
