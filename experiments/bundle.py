@@ -1,10 +1,12 @@
 """Make a trained run the package's bundled checkpoint, and measure it the way README states.
 
-1. The four thresholds of the heuristic fusion are tuned by grid search on separate scenes, so that the comparison is
-   fair; the whole grid is committed next to the checkpoint.
-2. The three fusions are scored on 200 scenes that neither the training nor the grid search has seen.
+1. With masks, the four thresholds of the heuristic fusion are tuned by grid search on separate scenes, so that the
+   comparison is fair; the whole grid is committed next to the checkpoint.
+2. Its fusions are scored on 200 scenes that neither the training nor the grid search has seen, and how well its
+   affinities tell objects apart.
 
     python experiments/bundle.py runs/scenes --name scenes
+    python experiments/bundle.py runs/scenes_mask_free --name scenes_mask_free
 """
 
 import argparse
@@ -17,9 +19,9 @@ from pathlib import Path
 
 import torch
 
-from unipan.analysis.evaluate import Evaluation, evaluate
+from unipan.analysis.evaluate import AP_DETECTIONS, Evaluation, evaluate
 from unipan.checkpoint import load_checkpoint, save_checkpoint
-from unipan.config import HeuristicConfig
+from unipan.config import Fusion, HeuristicConfig
 from unipan.datasets.scenes.generator import Scenes
 from unipan.evaluation.bootstrap import bootstrap_pq, paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
@@ -70,12 +72,22 @@ def interval(found: dict) -> dict[str, list[float]]:
 def report(found: Evaluation) -> dict[str, object]:
     """PQ of each fusion and the two steps between them, with 95 % intervals over the scenes."""
     quality = found.quality
+    steps = [("affinity", "potential"), ("potential", "heuristic"), ("affinity", "heuristic")]
+    assert found.precision is not None
+    assert found.separation is not None
     scores = {fusion: each.compute().to_json() for fusion, each in quality.items()}
     return {
         "pq": {fusion: interval(bootstrap_pq(each)) for fusion, each in quality.items()},
-        "affinity - potential": interval(paired_bootstrap_pq(quality["affinity"], quality["potential"])),
-        "potential - heuristic": interval(paired_bootstrap_pq(quality["potential"], quality["heuristic"])),
-        "affinity - heuristic": interval(paired_bootstrap_pq(quality["affinity"], quality["heuristic"])),
+        **{
+            f"{one} - {other}": interval(paired_bootstrap_pq(quality[one], quality[other]))
+            for one, other in steps
+            if other in quality
+        },
+        "miou": round(100 * (found.semantic.compute().mean or 0), 2),
+        "ap": {
+            kind: None if value is None else round(100 * value, 2) for kind, value in found.precision.compute().items()
+        },
+        "auc": found.separation.to_json(),
         "sq_rq": {
             fusion: {group: [round(100 * s[group][k], 2) for k in ("sq", "rq")] for group in ("All", "Things", "Stuff")}
             for fusion, s in scores.items()
@@ -100,19 +112,25 @@ def main() -> None:
         best, training = loaded.config.heuristic, loaded.metrics["training"]
     else:
         loaded = load_checkpoint(args.run / "last.safetensors")
-        segmenter = Segmenter(loaded.network, loaded.config, loaded.categories, {}, torch.device("cpu"))
-        grid = search(segmenter, GRID_SEEDS)
-        best, training = grid[0][0], loaded.metrics
-        write_grid(args.out / f"{args.name}.heuristic.csv", grid)
+        best, training = loaded.config.heuristic, loaded.metrics
+        if loaded.config.detection.masks:
+            segmenter = Segmenter(loaded.network, loaded.config, loaded.categories, {}, torch.device("cpu"))
+            grid = search(segmenter, GRID_SEEDS)
+            best = grid[0][0]
+            write_grid(args.out / f"{args.name}.heuristic.csv", grid)
         shutil.copy(args.run / "log.csv", args.out / f"{args.name}.log.csv")
     config = replace(loaded.config, heuristic=best)
     save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, {}, half=True)
     # Score the file that is shipped, with its 16-bit weights.
-    found = evaluate(Segmenter.load(path), Scenes(TEST_SEEDS), ("affinity", "potential", "heuristic"))
+    fusions: tuple[Fusion, ...] = ("affinity", "potential", *(["heuristic"] if config.detection.masks else []))
+    found = evaluate(Segmenter.load(path), Scenes(TEST_SEEDS), fusions, detections=AP_DETECTIONS)
     measured = {
         "test_seeds": [TEST_SEEDS.start, TEST_SEEDS.stop - 1],
-        "grid_seeds": [GRID_SEEDS.start, GRID_SEEDS.stop - 1],
-        "merger": vars(best),
+        **(
+            {"grid_seeds": [GRID_SEEDS.start, GRID_SEEDS.stop - 1], "merger": vars(best)}
+            if config.detection.masks
+            else {}
+        ),
         "training": training,
     } | report(found)
     save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, measured, half=True)

@@ -5,10 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from safetensors import safe_open
+import torch
+from safetensors.torch import save_file
 
 from tests.tiny import tiny_config
-from unipan.checkpoint import checkpoint_path, config_from_dict, read_header
+from unipan.checkpoint import config_from_dict, read_header
 from unipan.config import Config
 from unipan.presets import preset
 from unipan.renamed_fields import RENAMED, RESTATED, flatten, nest, with_new_names, with_old_names
@@ -45,10 +46,12 @@ def test_a_config_under_old_names_is_read(name: str) -> None:
     assert config_from_dict(old) == config_from_dict(as_json(config)) == config
 
 
-def test_the_bundled_checkpoint_has_the_old_names_and_is_read() -> None:
-    path = checkpoint_path("scenes")
-    with safe_open(path, "pt") as file:
-        stored = json.loads(file.metadata()["config"])
+def test_a_checkpoint_of_0_1_has_the_old_names_and_is_read(tmp_path: Path) -> None:
+    """The header is that of the checkpoint which version 0.1 bundled."""
+    header = json.loads((Path(__file__).parent / "checkpoint_header_0.1.json").read_text())
+    path = tmp_path / "old.safetensors"
+    save_file({"temperature": torch.ones(())}, path, metadata=header)
+    stored = json.loads(header["config"])
     assert stored["merger"] == {"score": 0.2, "overlap": 0.3, "mask": 0.6, "stuff_area": 0.0}
     config, _, _ = read_header(path)
     assert tuple(vars(config.heuristic).values()) == (0.2, 0.3, 0.6, 0.0)
