@@ -127,7 +127,7 @@ def main() -> None:
     measured = {
         "test_seeds": [TEST_SEEDS.start, TEST_SEEDS.stop - 1],
         **(
-            {"grid_seeds": [GRID_SEEDS.start, GRID_SEEDS.stop - 1], "merger": vars(best)}
+            {"grid_seeds": [GRID_SEEDS.start, GRID_SEEDS.stop - 1], "thresholds": vars(best)}
             if config.detection.masks
             else {}
         ),

@@ -42,6 +42,8 @@ HEADS: dict[str, AffinityConfig] = {
     "sinusoidal, relu by mass": AffinityConfig(activation="relu", **SINUSOIDAL),
     "rope, identity by mass": AffinityConfig(**ROPE),
     "rope of seven, identity by mass": AffinityConfig(rope=ROPE_WAVELENGTHS),
+    "rope of five from 32 cells, identity by mass": AffinityConfig(rope=5, shortest_wavelength=32.0),
+    "rope of four from 64 cells, identity by mass": AffinityConfig(rope=4, shortest_wavelength=64.0),
     "rope, gelu mean": AffinityConfig(activation="gelu", normalise="pixels", **ROPE),
 }
 """The heads that are compared; the first is that of the bundled recipe until now."""

@@ -161,6 +161,7 @@ def build_affinity(config: Config) -> InstanceAffinity | None:
         normalise=affinity.normalise,
         positional_encoding=affinity.positional_encoding,
         rope=affinity.rope,
+        shortest_wavelength=affinity.shortest_wavelength,
         upsampling=P2_STRIDE // config.decoder.stride,
     )
 

@@ -147,6 +147,9 @@ class AffinityConfig:
     rope: int = 0
     """Number of wavelengths of a rotary position embedding (RoPE, arXiv 2104.09864) of phi0(Q) and phi1(Q), which makes
     affinities depend on the offset between two cells; 0 for none, as in the paper. (ours)"""
+    shortest_wavelength: float = 8.0
+    """The first wavelength of either encoding in cells of Psi; each further one is twice as long. Affinities repeat
+    themselves at the shortest one: objects that are larger want a longer one. (ours)"""
     loss: Literal["logits", "log"] = "logits"
     """Cross entropy on P as logits, or on log P, which needs P >= 0."""
 

@@ -26,7 +26,7 @@ def scenes() -> Config:
         backbone=BackboneConfig(depth=18, width=32, fpn_channels=64, weights="none", frozen=False),
         # Things are a few dozen pixels wide here: at d = 4 even a perfect P would stay at thing PQ 85.
         decoder=DecoderConfig(layers=2, channels=64, deformable=False, groups=8, stride=2),
-        affinity=AffinityConfig(rope=7),  # alike and near (ours); as far as the largest photographs reach
+        affinity=AffinityConfig(rope=5, shortest_wavelength=32.0),  # alike and near (ours)
         matching=MatchingConfig(stride=1),
         detection=DetectionConfig(
             anchor_sizes=(16, 28, 48, 84, 144),

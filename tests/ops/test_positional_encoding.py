@@ -4,8 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unipan.ops.positional_encoding import DIRECTIONS, ROPE_CHANNELS, SHORTEST, rope_angles, rotate, sinusoidal_encoding
+from unipan.ops.positional_encoding import DIRECTIONS, ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
 
+SHORTEST = 8.0
 CPU = torch.device("cpu")
 
 

@@ -48,6 +48,7 @@ class InstanceAffinity(nn.Module):
         rope: wavelengths of the rotary position embedding (RoPE) of phi0(Q) and phi1(Q), which makes an affinity depend
             on the offset between two cells. Being relative, it also holds on images larger than the training crops.
             0 in the paper. (ours)
+        shortest_wavelength: the first of either encoding, in cells of Psi.
         upsampling: how many times finer Psi's grid is than Q's.
 
     Raises:
@@ -63,6 +64,7 @@ class InstanceAffinity(nn.Module):
         normalise: Normalisation = "segment",
         positional_encoding: int = 0,
         rope: int = 0,
+        shortest_wavelength: float = 8.0,
         upsampling: int = 1,
     ) -> None:
         super().__init__()
@@ -76,6 +78,7 @@ class InstanceAffinity(nn.Module):
         self.phi1 = nn.Conv2d(channels + 4 * positional_encoding, channels, 1)
         self.positional_encoding = positional_encoding
         self.rope = rope
+        self.shortest = shortest_wavelength
         self.activation = activation
         self.normalise = normalise
         self.upsampling = upsampling
@@ -128,7 +131,7 @@ class InstanceAffinity(nn.Module):
             return self._activate(q0), q1.softmax(1) / self.upsampling**2
         q0, q1 = self._activate(q0), self._activate(q1)
         if self.rope:
-            angles = rope_angles(height, width, self.rope, queries.device, self.upsampling).to(q0.dtype)
+            angles = rope_angles(height, width, self.rope, queries.device, self.upsampling, self.shortest).to(q0.dtype)
             q0, q1 = rotate(q0, angles), rotate(q1, angles)
         return q0, q1
 
@@ -175,7 +178,8 @@ class InstanceAffinity(nn.Module):
         flat, (height, width) = queries.flatten(1), queries.shape[1:]
         if not self.positional_encoding:
             return flat
-        encoding = sinusoidal_encoding(height, width, self.positional_encoding, flat.device, self.upsampling)
+        spacing = self.upsampling, self.shortest
+        encoding = sinusoidal_encoding(height, width, self.positional_encoding, flat.device, *spacing)
         return torch.cat([flat, encoding.to(flat.dtype).flatten(1)])
 
     def _activate(self, x: Tensor) -> Tensor:

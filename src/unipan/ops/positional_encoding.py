@@ -7,8 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SHORTEST = 8.0
-"""The first wavelength, in cells of Psi; each further one is twice as long."""
 DIRECTIONS = 4
 """Directions of RoPE, evenly spread over 180 degrees: with rows and columns alone, what counts as near is a cross."""
 ROPE_CHANNELS = 2 * DIRECTIONS
@@ -16,7 +14,7 @@ ROPE_CHANNELS = 2 * DIRECTIONS
 
 
 def sinusoidal_encoding(
-    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1
+    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1, shortest: float = 8.0
 ) -> Float[Tensor, "E h w"]:
     """Sine and cosine of each cell's row and column at every wavelength, E = 4 x wavelengths.
 
@@ -24,28 +22,30 @@ def sinusoidal_encoding(
 
     Args:
         height, width: of the grid.
-        wavelengths: how many.
+        wavelengths: how many; each is twice as long as the one before.
         device: of the result.
         spacing: of the grid, in the unit of the wavelengths.
+        shortest: the first wavelength.
     """
-    lengths = SHORTEST / spacing * 2.0 ** torch.arange(wavelengths, device=device)
+    lengths = shortest / spacing * 2.0 ** torch.arange(wavelengths, device=device)
     turns = [2 * math.pi * torch.arange(side, device=device) / lengths[:, None] for side in (height, width)]
     rows, columns = (torch.cat([turn.sin(), turn.cos()]) for turn in turns)
     return torch.cat([rows[:, :, None].expand(-1, -1, width), columns[:, None, :].expand(-1, height, -1)])
 
 
 def rope_angles(
-    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1
+    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1, shortest: float = 8.0
 ) -> Float[Tensor, "pairs n"]:
     """The angle in radians by which each pair of channels is rotated in each cell; n = height x width, row by row.
 
     Args:
         height, width: of the grid.
-        wavelengths: how many; there are DIRECTIONS pairs for each.
+        wavelengths: how many, each twice as long as the one before; there are DIRECTIONS pairs for each.
         device: of the result.
         spacing: of the grid, in the unit of the wavelengths.
+        shortest: the first wavelength.
     """
-    lengths = SHORTEST / spacing * 2.0 ** torch.arange(wavelengths, device=device)
+    lengths = shortest / spacing * 2.0 ** torch.arange(wavelengths, device=device)
     heading = math.pi * torch.arange(DIRECTIONS, device=device) / DIRECTIONS
     rows, columns = (torch.arange(side, device=device) for side in (height, width))
     along = heading.sin()[:, None, None] * rows[:, None] + heading.cos()[:, None, None] * columns

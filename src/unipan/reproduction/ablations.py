@@ -6,7 +6,7 @@ Each `AblationModel` is one training; `paper_tables` lists the table rows that i
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from unipan.config import Config
+from unipan.config import AffinityConfig, Config
 from unipan.presets import finetune, ground_truth_boxes, panoptic_fpn, scenes, upsnet
 
 TRIMMED_SHARE = 2048 / (1024 * 2048)
@@ -119,7 +119,7 @@ def scenes_recipe() -> Config:
         base,
         name="ablation",
         detection=replace(base.detection, anchor_sizes=(12, 21, 36, 63, 108), roi_canonical=60),
-        affinity=replace(base.affinity, positional_encoding=SINUSOIDAL_WAVELENGTHS, rope=0),
+        affinity=AffinityConfig(positional_encoding=SINUSOIDAL_WAVELENGTHS),
         loss=replace(base.loss, potential=1.0),
         heuristic=replace(base.heuristic, min_stuff_area=TRIMMED_SHARE),
         train=replace(base.train, ema_decay=0.99, validations=4, validation_images=8),
@@ -140,7 +140,7 @@ def photos_recipe() -> Config:
         name="finetune",
         backbone=replace(base.backbone, weights="checkpoint", frozen=True),
         data=replace(base.data, short_side=512, max_side=1024, crop=(384, 384)),
-        affinity=replace(base.affinity, rope=ROPE_WAVELENGTHS),
+        affinity=AffinityConfig(rope=ROPE_WAVELENGTHS),
         loss=replace(base.loss, mask_kind="both"),
         heuristic=replace(base.heuristic, min_stuff_area=TRIMMED_SHARE),
         train=replace(base.train, batch_size=2, validations=1, validation_images=6),
