@@ -176,6 +176,19 @@ def test_a_rotary_code_counts_from_no_corner() -> None:
         assert torch.allclose(found, moved, atol=1e-4) is same
 
 
+@pytest.mark.parametrize("code", [{"positional_encoding": 2}, {"rope": 1}])
+def test_twice_the_wavelength_is_twice_the_distance(code: dict[str, int]) -> None:
+    """Where Q is the same everywhere, an affinity shows the encoding alone."""
+    q, rows = torch.randn(8, 1, 1), []
+    for shortest, scale in ((8.0, 1), (16.0, 2)):
+        torch.manual_seed(0)
+        head = InstanceAffinity(extractor=nn.Identity(), channels=8, shortest_wavelength=shortest, **code)
+        size = 6 * scale, 10 * scale
+        rows.append(head.rows(q.expand(8, *size), size, torch.tensor([[0, 0]]))[0, ::scale, ::scale])
+    torch.testing.assert_close(*rows, rtol=1e-4, atol=1e-4)
+    assert rows[0].std() > 0.01
+
+
 def test_a_rotary_code_needs_room() -> None:
     with pytest.raises(ValueError, match=r"rotate 16 channels, but there are 8; make affinity\.rope at most 1"):
         head_with(rope=2)

@@ -139,7 +139,7 @@ def photos_recipe() -> Config:
         base,
         name="finetune",
         backbone=replace(base.backbone, weights="checkpoint", frozen=True),
-        data=replace(base.data, short_side=512, max_side=1024, crop=(384, 384)),
+        data=replace(base.data, short_side=512, max_side=1024, crop=(384, 384), window=(0.0, 0.0)),  # 8 bits
         affinity=AffinityConfig(rope=ROPE_WAVELENGTHS),
         loss=replace(base.loss, mask_kind="both"),
         heuristic=replace(base.heuristic, min_stuff_area=TRIMMED_SHARE),
