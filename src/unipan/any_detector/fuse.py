@@ -86,10 +86,18 @@ def fuse(
     return PanopticResult(merged.ids, merged.segments, picture, name)
 
 
-def _fuse_tensors(device: Any, *arguments: Any) -> PanopticMap:
+def _fuse_tensors(
+    device: Any,
+    given: FusionInput,
+    fusion: Fusion,
+    variant: PsiVariant,
+    score_threshold: float,
+    heuristic: HeuristicConfig,
+    upsnet: UpsnetConfig,
+) -> PanopticMap:
     from unipan.any_detector.tensor_fusion import fuse_tensors
 
-    return fuse_tensors(*arguments, device)
+    return fuse_tensors(given, fusion, variant, score_threshold, heuristic, upsnet, device)
 
 
 def _fuse_arrays(
