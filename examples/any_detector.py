@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 import unipan
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
 from unipan.datasets.transforms import index_maps, target_of
-from unipan.interop.outputs import from_torchvision_one_stage
+from unipan.interop.outputs import read_torchvision_one_stage
 from unipan.structures import Detections
 
 THINGS, STUFF = len(SCENE_CATEGORIES.things), len(SCENE_CATEGORIES.stuff)
@@ -47,7 +47,7 @@ def main() -> None:
     ).eval()
     detector.requires_grad_(False)
     [output] = detector([pixels])
-    found = from_torchvision_one_stage(output)
+    found = read_torchvision_one_stage(output)
 
     # 1. Nothing trained: any semantic logits and any detections, in NumPy.
     semantic = np.random.default_rng(0).normal(size=(THINGS + STUFF, 64, 128))

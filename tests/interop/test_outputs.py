@@ -16,14 +16,14 @@ from unipan.any_detector.checks import numbered_categories
 from unipan.interop.outputs import (
     DetectionArrays,
     boxes_of_masks,
-    from_mask_queries,
-    from_rfdetr,
-    from_torchvision_one_stage,
-    from_torchvision_rcnn,
-    from_transformers_boxes,
-    from_transformers_panoptic,
-    from_ultralytics,
     mask_logits,
+    read_mask_queries,
+    read_rfdetr,
+    read_torchvision,
+    read_torchvision_one_stage,
+    read_transformers_boxes,
+    read_transformers_panoptic,
+    read_ultralytics,
 )
 
 H, W = 40, 56
@@ -82,7 +82,7 @@ def fused(found: DetectionArrays, **options: Any) -> unipan.PanopticResult:
 @pytest.mark.parametrize("name", ["faster", "mask"])
 def test_the_two_stage_detectors_of_torchvision(name: str) -> None:
     output = torchvision_output(name)
-    found = from_torchvision_rcnn(output)
+    found = read_torchvision(output)
     assert len(found["boxes"]) == len(output["boxes"]) > 0
     np.testing.assert_array_equal(found["classes"], output["labels"].numpy() - 1)
     assert (found["masks"] is not None) == found["whole_masks"] == (name == "mask")
@@ -99,7 +99,7 @@ def test_the_one_stage_detectors_of_torchvision(name: str) -> None:
     boxes = output["boxes"]
     # They have no background class: 4 labels, of which our data has 3. FCOS clips boxes until nothing is left.
     kept = (output["labels"] < 3) & (boxes[:, 2:] > boxes[:, :2]).all(1)
-    found = from_torchvision_one_stage(output, {0: 0, 1: 1, 2: 2})
+    found = read_torchvision_one_stage(output, {0: 0, 1: 1, 2: 2})
     np.testing.assert_array_equal(found["boxes"], output["boxes"][kept].numpy())
     np.testing.assert_array_equal(found["classes"], output["labels"][kept].numpy())
     fused(found)
@@ -107,10 +107,10 @@ def test_the_one_stage_detectors_of_torchvision(name: str) -> None:
 
 def test_labels_without_a_class_are_dropped() -> None:
     output = {"boxes": [[0, 0, 8, 8], [4, 4, 20, 20]], "scores": [0.9, 0.8], "labels": [17, 3]}
-    found = from_torchvision_rcnn(output, {17: 2})
+    found = read_torchvision(output, {17: 2})
     assert found["classes"].tolist() == [2]
     assert found["boxes"].tolist() == [[0, 0, 8, 8]]
-    nothing = from_torchvision_rcnn({"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0)})
+    nothing = read_torchvision({"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0)})
     assert {segment.isthing for segment in fused(nothing)} == {False}
 
 
@@ -118,12 +118,12 @@ def test_transformers_boxes_and_rfdetr_are_the_same_detections() -> None:
     boxes, scores, labels = torch.tensor([[3.0, 2, 20, 30], [10, 8, 50, 39]]), torch.tensor([0.9, 0.6]), [1, 2]
     mask = np.zeros((2, H, W), bool)
     mask[0, 2:30, 3:20], mask[1, 8:39, 10:50] = True, True
-    detr = from_transformers_boxes({"boxes": boxes, "scores": scores, "labels": torch.tensor(labels)})
+    detr = read_transformers_boxes({"boxes": boxes, "scores": scores, "labels": torch.tensor(labels)})
     told = SimpleNamespace(xyxy=boxes.numpy(), confidence=scores.numpy(), class_id=np.array(labels), mask=mask)
-    rfdetr = from_rfdetr(told)
+    rfdetr = read_rfdetr(told)
     for key in ("boxes", "scores", "classes"):
         np.testing.assert_array_equal(detr[key], rfdetr[key])  # type: ignore[literal-required]
-    without = from_rfdetr(
+    without = read_rfdetr(
         SimpleNamespace(xyxy=told.xyxy, confidence=told.confidence, class_id=told.class_id, mask=None)
     )
     assert without["masks"] is None
@@ -137,14 +137,14 @@ def test_ultralytics_arrays() -> None:
     boxes = np.array([[3, 2, 20, 30, 0.9, 1], [10, 8, 50, 39, 0.6, 0]], np.float32)
     masks = np.zeros((2, H, W), np.float32)
     masks[0, 2:30, 3:20], masks[1, 8:39, 10:50] = 1, 1
-    found = from_ultralytics(boxes, masks)
+    found = read_ultralytics(boxes, masks)
     assert found["classes"].tolist() == [1, 0]
     assert found["scores"].tolist() == pytest.approx([0.9, 0.6])
     assert fused(found, fusion="heuristic").ids[35, 45] == 2
     tracked = np.insert(boxes, 4, [7, 9], axis=1)
-    assert from_ultralytics(tracked)["scores"].tolist() == pytest.approx([0.9, 0.6])
+    assert read_ultralytics(tracked)["scores"].tolist() == pytest.approx([0.9, 0.6])
     with pytest.raises(ValueError, match="ultralytics"):
-        from_ultralytics(boxes[:, :5])
+        read_ultralytics(boxes[:, :5])
 
 
 @pytest.mark.parametrize(("first", "void"), [(0, -1), (1, 0)])
@@ -159,12 +159,12 @@ def test_transformers_panoptic_results(first: int, void: int) -> None:
         {"id": first + 2, "label_id": 1, "was_fused": False, "score": 0.8},  # wholly covered
         {"id": first + 3, "label_id": 3, "was_fused": False, "score": 0.75},
     ]
-    found = from_transformers_panoptic({"segmentation": segmentation, "segments_info": rows}, CATEGORIES)
+    found = read_transformers_panoptic({"segmentation": segmentation, "segments_info": rows}, CATEGORIES)
     assert [(s.category.name, s.area) for s in found] == [("stuff 0", 13), ("thing 0", 6)]
     assert [s.score for s in found] == pytest.approx([0.75, 0.9])
     assert (found.ids == 0).sum() == 5
     empty = {"segmentation": torch.full((4, 6), -1), "segments_info": []}
-    assert len(from_transformers_panoptic(empty, CATEGORIES)) == 0
+    assert len(read_transformers_panoptic(empty, CATEGORIES)) == 0
 
 
 def test_transformers_ids_that_stand_for_two_segments_are_refused() -> None:
@@ -177,8 +177,8 @@ def test_transformers_ids_that_stand_for_two_segments_are_refused() -> None:
     ]
     output = {"segmentation": np.array([[1, 2]]), "segments_info": rows}
     with pytest.raises(ValueError, match="label_ids_to_fuse"):
-        from_transformers_panoptic(output, CATEGORIES)
-    merged = from_transformers_panoptic({**output, "segments_info": rows[:3]}, CATEGORIES)
+        read_transformers_panoptic(output, CATEGORIES)
+    merged = read_transformers_panoptic({**output, "segments_info": rows[:3]}, CATEGORIES)
     assert [segment.category.name for segment in merged] == ["stuff 0", "thing 0"]
 
 
@@ -186,7 +186,7 @@ def test_mask_queries_are_semantic_logits_and_detections() -> None:
     """The semantic map is that of the library's own inference: class probability x mask probability, summed."""
     g = torch.Generator().manual_seed(0)
     classes, masks = torch.randn(7, 6, generator=g) * 3, torch.randn(7, 10, 14, generator=g) * 4
-    v, found = from_mask_queries(classes, masks, [1, 2, 4], [0, 3], (H, W))
+    v, found = read_mask_queries(classes, masks, [1, 2, 4], [0, 3], (H, W))
     expected = torch.einsum("qc,qhw->chw", classes.softmax(1)[:, [1, 2, 4, 0, 3]], masks.sigmoid())
     np.testing.assert_allclose(np.exp(v), expected.numpy(), rtol=1e-4)
     best = classes.argmax(1)
@@ -199,7 +199,7 @@ def test_mask_queries_are_semantic_logits_and_detections() -> None:
 
 def test_empty_boxes_are_dropped() -> None:
     output = {"boxes": [[4, 4, 4, 9], [4, 4, 20, 20]], "scores": [0.9, 0.8], "labels": [1, 2]}
-    assert from_torchvision_rcnn(output)["classes"].tolist() == [1]
+    assert read_torchvision(output)["classes"].tolist() == [1]
 
 
 def test_boxes_of_masks() -> None:
@@ -226,7 +226,7 @@ def test_logits_of_probabilities_are_finite() -> None:
 )
 def test_incomplete_outputs(output: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        from_torchvision_rcnn(output)
+        read_torchvision(output)
 
 
 @pytest.mark.parametrize(
@@ -239,4 +239,4 @@ def test_incomplete_outputs(output: dict[str, Any], said: str) -> None:
 )
 def test_incomplete_panoptic_results(output: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        from_transformers_panoptic(output, CATEGORIES)
+        read_transformers_panoptic(output, CATEGORIES)

@@ -56,7 +56,7 @@ def checked_input(
     if height < 1 or width < 1:
         raise ValueError(f"fuse: size is {height} x {width}; give height and width of the image in pixels")
     _check_boxes(found.boxes, height, width)
-    listed = _listed_categories(categories, found.classes, len(v))
+    listed = _channel_categories(categories, found.classes, len(v))
     q = None if queries is None else _numbers(queries, "queries", "(channels, height, width)", 3)
     if q is not None and 0 in q.shape:
         raise ValueError(f"fuse: queries have shape {q.shape}; give at least one channel and one cell")
@@ -134,7 +134,7 @@ def _check_boxes(boxes: Float[np.ndarray, "D 4"], height: int, width: int) -> No
         )
 
 
-def _listed_categories(
+def _channel_categories(
     categories: Categories | int | None, classes: Integer[np.ndarray, " D"], channels: int
 ) -> Categories:
     """The given ones, or things and stuff by number."""

@@ -56,44 +56,49 @@ def fuse(
 ) -> PanopticResult:
     """Fuse detections and a semantic segmentation of one image into a panoptic map; nothing is trained.
 
-    By default the potential Psi of the paper's Sec. 3.4.1 (s V M, or s V without masks) and its argmax, so that no rule
-    decides about overlaps. NumPy is enough; if any argument is a tensor, torch computes, on the device of `semantic`.
+    NumPy is enough; if any argument is a tensor, torch computes, on its device.
 
     Args:
-        semantic: V, logits (or logarithms of probabilities) of every class, things first: (L, H, W), or a coarser grid
-            (L, h, w) with `size`.
+        semantic: V, logits (or log probabilities) of every class, things first: (L, H, W), or (L, h, w) with `size`.
         boxes: (D, 4), x0 y0 x1 y1 in pixels of the image, the ends exclusive.
-        scores, classes: (D,), scores in 0..1, classes from 0 without background.
-        masks: logits (or True and False), either (D, m, m) inside each box, as Mask R-CNN predicts them, or (D, H', W')
-            on the whole image, at any resolution, as DETR does. Square ones of at most 64 x 64 that have neither the
-            image's size nor that of `semantic` are taken for masks inside boxes, unless `whole_masks` says otherwise.
-        queries: Q, features (C, h', w') of any resolution, similar in pixels of one object. P = Psi + A Psi has their
-            dot products as affinities, divided by the mass of each channel. Nothing has learned how far to trust them:
-            scale them, or train a `PanopticHead`.
-        categories: the classes, or how many of them are things; by default as many as `classes` needs.
+        scores, classes: (D,), 0..1, and whole numbers from 0, without background.
+        masks: logits, or True and False: (D, m, m) inside each box (Mask R-CNN), or (D, H', W') on the whole image at
+            any resolution (DETR), which the box cuts off. See `whole_masks`.
+        queries: Q, (C, h', w') of any resolution: P = Psi + A Psi with the dot products Q_p . Q_j as affinities (phi0
+            and phi1 are the identity, normalised as by default). Their scale is how far to trust them.
+        categories: the classes, or how many are things; by default as many as `classes` of this image need.
+        whole_masks: by default, masks that are square, at most 64 x 64, and not of the image's size are inside boxes.
         size: (H, W) of the image; by default that of `semantic`.
-        image, name: what `result.overlay()` draws on, whatever `Segmenter` takes, and its name.
-        fusion: `affinity` (argmax of P; the default with queries), `potential` (argmax of Psi; the default without),
-            `heuristic` (Panoptic FPN's merging) or `upsnet`.
-        variant: of Psi. A: V + M, both logits. B: s V M. C: s (V + M).
+        image, name: what `overlay()` draws on, as `Segmenter` takes it (white by default), and what it is called.
+        fusion: `affinity` (default with queries), `potential` (default without), `heuristic` or `upsnet`.
+        variant: of Psi. A: V + M, both logits. B: s V M. C: s (V + M). Without masks, V or s V.
         score_threshold: detections below it do not enter Psi.
         heuristic, upsnet: thresholds of these two fusions.
 
     Raises:
-        ValueError: arguments that do not agree, values out of range, or a fusion without the masks it needs.
+        ValueError: arguments that do not agree, or a fusion without the masks or queries that it needs.
     """
     given = checked_input(semantic, boxes, scores, classes, masks, queries, categories, size)
     given = replace(given, found=replace(given.found, whole=_are_whole(given, whole_masks)))
-    chosen, psi = _checked_fusion(given, fusion), _checked_variant(variant)
-    picture = _picture(image, given.size)
-    limits = heuristic or HeuristicConfig(), upsnet or UpsnetConfig()
-    fuse_them: Callable[..., PanopticMap] = _fuse_arrays
-    if (device := _torch_device(semantic, boxes, scores, classes, masks, queries)) is not None:
-        from unipan.any_detector.tensor_fusion import fuse_tensors
-
-        fuse_them = partial(fuse_tensors, device=device)
-    merged = fuse_them(given, chosen, psi, score_threshold, *limits)
+    picture, limits = _picture(image, given.size), (heuristic or HeuristicConfig(), upsnet or UpsnetConfig())
+    rest = (_checked_fusion(given, fusion), _checked_variant(variant), score_threshold, *limits)
+    device = _torch_device(semantic, boxes, scores, classes, masks, queries)
+    merged = _fuse_arrays(given, *rest) if device is None else _fuse_tensors(device, given, *rest)
     return PanopticResult(merged.ids, merged.segments, picture, name)
+
+
+def _fuse_tensors(
+    device: Any,
+    given: FusionInput,
+    fusion: Fusion,
+    variant: PsiVariant,
+    score_threshold: float,
+    heuristic: HeuristicConfig,
+    upsnet: UpsnetConfig,
+) -> PanopticMap:
+    from unipan.any_detector.tensor_fusion import fuse_tensors
+
+    return fuse_tensors(given, fusion, variant, score_threshold, heuristic, upsnet, device)
 
 
 def _fuse_arrays(

@@ -1,7 +1,7 @@
 """Readers of what other libraries' models put out, as plain dictionaries and arrays; none of them is imported.
 
 A detection reader returns `boxes`, `scores`, `classes` and `masks` by name, so that its result is passed on as it is:
-`unipan.fuse(semantic, **from_torchvision_rcnn(output, labels))`. A reader of panoptic results returns a `PanopticMap`.
+`unipan.fuse(semantic, **read_torchvision(output, labels))`. A reader of panoptic results returns a `PanopticMap`.
 
 Legend: D detections, N queries, L classes, H W the image.
 """
@@ -39,7 +39,7 @@ def mask_logits(probabilities: Any) -> Float[np.ndarray, "*n"]:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def from_torchvision_rcnn(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
+def read_torchvision(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
     """One image's dictionary of torchvision's Faster and Mask R-CNN, RetinaNet and FCOS.
 
     Args:
@@ -54,15 +54,15 @@ def from_torchvision_rcnn(output: Mapping[str, Any], labels: Mapping[int, int] |
     return _detections_of(output, "torchvision", labels, first=1)
 
 
-def from_torchvision_one_stage(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
-    """As `from_torchvision_rcnn`, for RetinaNet and FCOS trained without a background class: label 0 is class 0.
+def read_torchvision_one_stage(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
+    """As `read_torchvision`, for RetinaNet and FCOS trained without a background class: label 0 is class 0.
 
     The published weights of all four detectors use COCO's ids; for those, both readers need `labels`.
     """
     return _detections_of(output, "torchvision", labels, first=0)
 
 
-def from_transformers_boxes(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
+def read_transformers_boxes(output: Mapping[str, Any], labels: Mapping[int, int] | None = None) -> DetectionArrays:
     """One image's dictionary of transformers' `post_process_object_detection`: `scores`, `labels`, `boxes`.
 
     Args:
@@ -75,7 +75,7 @@ def from_transformers_boxes(output: Mapping[str, Any], labels: Mapping[int, int]
     return _detections_of(output, "transformers", labels, first=0)
 
 
-def from_rfdetr(detections: Any, labels: Mapping[int, int] | None = None) -> DetectionArrays:
+def read_rfdetr(detections: Any, labels: Mapping[int, int] | None = None) -> DetectionArrays:
     """RF-DETR's result, which is a `Detections` of supervision: `xyxy`, `confidence`, `class_id`, `mask` or None.
 
     Args:
@@ -95,7 +95,7 @@ def from_rfdetr(detections: Any, labels: Mapping[int, int] | None = None) -> Det
     return _detections_of(renamed, "RF-DETR", labels, first=0)
 
 
-def from_ultralytics(boxes: Any, masks: Any | None = None, labels: Mapping[int, int] | None = None) -> DetectionArrays:
+def read_ultralytics(boxes: Any, masks: Any | None = None, labels: Mapping[int, int] | None = None) -> DetectionArrays:
     """The arrays of an ultralytics-style result: `result.boxes.data` and `result.masks.data`.
 
     Args:
@@ -114,7 +114,7 @@ def from_ultralytics(boxes: Any, masks: Any | None = None, labels: Mapping[int, 
     return _detections_of(found if masks is None else {**found, "masks": masks}, "ultralytics", labels, first=0)
 
 
-def from_transformers_panoptic(
+def read_transformers_panoptic(
     output: Mapping[str, Any], categories: Categories, labels: Mapping[int, int] | None = None
 ) -> PanopticMap:
     """One image's dictionary of transformers' `post_process_panoptic_segmentation`, as a map to score, draw or write.
@@ -245,7 +245,7 @@ def boxes_of_masks(masks: Any, height: int, width: int) -> Float[np.ndarray, "D 
     return boxes
 
 
-def from_mask_queries(
+def read_mask_queries(
     class_logits: Any,
     mask_logits: Any,
     things: Sequence[int],
