@@ -6,9 +6,8 @@ Legend: D detections, L classes (things first), C affinity channels, h w the gri
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
