@@ -7,12 +7,14 @@ Scored on the validation scenes, so that those of the tables stay unseen; a reco
 
     python experiments/encodings.py --seeds 0 1 2        trains what is missing (about 5 minutes each on one core)
     python experiments/encodings.py --table              the finished trainings
+    python experiments/encodings.py --picture FILE       affinities of one pixel under five of them
 """
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -20,6 +22,7 @@ from unipan.config import AffinityConfig, Config
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import VALIDATION_SEEDS
 from unipan.evaluation.hierarchical_bootstrap import SeededQuality
+from unipan.inference import Segmenter
 from unipan.reproduction.ablations import (
     MODELS,
     ROPE_WAVELENGTHS,
@@ -31,6 +34,8 @@ from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import open_experiment
 from unipan.training.session import build
+from unipan.visualization.heatmap import diverging
+from unipan.visualization.panels import Panel, View, sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 SINUSOIDAL, ROPE = {"positional_encoding": SINUSOIDAL_WAVELENGTHS}, {"rope": SINUSOIDAL_WAVELENGTHS}
@@ -100,6 +105,38 @@ def _quality(records: list[ExperimentRecord], fusion: str) -> SeededQuality:
     return SeededQuality.of(np.stack([record.counts(fusion) for record in records]), records[0].classes)
 
 
+SHOWN = {
+    "none": "none, identity by mass",
+    "sines from 8 cells": "sinusoidal, identity by mass",
+    "RoPE from 8 cells": "rope, identity by mass",
+    "RoPE from 32 cells": "rope of five from 32 cells, identity by mass",
+}
+PICTURED = (1, 2, 4)
+"""Validation scenes of the picture."""
+
+
+def picture(runs: Path, iterations: int) -> np.ndarray:
+    """Affinities of a pixel of the first large thing in a few validation scenes, seed 0."""
+    segmenters = [
+        Segmenter.load(runs / f"{plain_name(name).replace(' ', '-')}-s0-i{iterations}" / "last.safetensors")
+        for name in SHOWN.values()
+    ]
+    scenes, rows = Scenes(VALIDATION_SEEDS, SCENE_SIZE), []
+    for index in PICTURED:
+        sample = scenes[index]
+        thing = next(each for each in sample.truth if each.isthing and each.area > 150)
+        ys, xs = np.nonzero(sample.truth.ids == thing.id)
+        x, y = int(xs[len(xs) // 2]), int(ys[len(ys) // 2])
+        view = View.whole(sample.image.shape[:2])
+        cross = view.place(x, y)
+        panels = [Panel(view.photo(sample.image), cross)]
+        for segmenter in segmenters:
+            values = segmenter.scene(sample.image).affinity(x, y)
+            panels.append(Panel(diverging(view.values(values), float(np.quantile(np.abs(values), 0.995))), cross))
+        rows.append(panels)
+    return sheet(["scene", *SHOWN], rows, signed=range(1, 1 + len(SHOWN)))
+
+
 def plain_name(name: str) -> str:
     """The name in a record, which is also that of its file."""
     return name.replace(",", "")
@@ -114,9 +151,15 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/encodings"))
     parser.add_argument("--out", type=Path, default=ROOT / "experiments" / "results" / "encodings")
     parser.add_argument("--table", action="store_true", help="only print the finished trainings")
+    parser.add_argument("--picture", type=Path, help="only draw affinities of finished trainings, a .jpg or .png")
     args = parser.parse_args()
     if args.table:
         print(table(args.out))
+        return
+    if args.picture:
+        drawn = picture(args.runs, args.iterations)
+        half = cv2.resize(drawn, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(args.picture), half[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
         return
     torch.set_num_threads(1)
     for seed in args.seeds:

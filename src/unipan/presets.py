@@ -20,7 +20,7 @@ from unipan.config import (
 
 
 def scenes() -> Config:
-    """Procedural street scenes from scratch on a laptop: the bundled checkpoint's own recipe."""
+    """Procedural street scenes from scratch on a laptop: the bundled checkpoint's recipe, and since then RoPE."""
     return Config(
         name="scenes",
         backbone=BackboneConfig(depth=18, width=32, fpn_channels=64, weights="none", frozen=False),
