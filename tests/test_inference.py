@@ -78,6 +78,21 @@ def test_what_is_no_image_is_refused(segmenter: Segmenter, tmp_path: Path) -> No
         segmenter([1, 2, 3])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (torch.zeros(3, 0, 5), r"tensor is empty \(shape \(3, 0, 5\)\)"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8, device="meta"), "on the device meta"),
+        (torch.zeros(3, 8, 8).to_sparse(), "sparse coo tensor; give a dense one"),
+        (torch.nested.nested_tensor([torch.zeros(8, 8)] * 3), "nested tensor; give a dense one"),
+        (torch.full((3, 8, 8), float("nan")), "without NaN"),
+    ],
+)
+def test_tensors_without_pixels_are_refused_by_name(segmenter: Segmenter, tensor: torch.Tensor, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        segmenter(tensor)
+
+
 @pytest.mark.parametrize("fusion", ["affinity", "potential", "heuristic"])
 def test_fusions_come_from_one_pass(segmenter: Segmenter, scene: Scene, image: np.ndarray, fusion: str) -> None:
     result = scene.result(fusion)

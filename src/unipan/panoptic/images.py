@@ -161,7 +161,17 @@ def is_tensor(image: object) -> bool:
     return torch is not None and isinstance(image, torch.Tensor)
 
 
+def _layout(image: Any) -> str:
+    return "nested" if image.is_nested else str(image.layout).removeprefix("torch.").replace("_", " ")
+
+
 def _rgb_of_tensor(image: Any) -> UInt8[np.ndarray, "H W 3"]:
+    if image.is_nested or str(image.layout) != "torch.strided":
+        raise ValueError(f"image: this is a {_layout(image)} tensor; give a dense one (image.to_dense())")
+    if image.is_meta:
+        raise ValueError("image: a tensor on the device meta has a shape but no pixels; give one on the cpu or a GPU")
+    if image.numel() == 0:
+        raise ValueError(f"image: this tensor is empty (shape {tuple(image.shape)}); it has no pixels")
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"image: a tensor must be 3xHxW (RGB), this one is {'x'.join(map(str, image.shape))}")
     image = image.detach().cpu()
