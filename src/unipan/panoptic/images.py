@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from unipan.arrays import UInt8
-from unipan.files import read_bytes
+from unipan.files import read_bytes, require_regular
+from unipan.panoptic.image_files import open_image, told_of_damage
 
 Percentiles = tuple[float, float]
 """Percentiles of the pixels of an image that become black and white."""
@@ -34,18 +35,12 @@ def read_image(path: Path | str, window: Percentiles = WHOLE_RANGE) -> UInt8[np.
         ValueError: not a readable image.
     """
     path = Path(path)
-    if not path.is_file():
-        read_bytes(path)
-    try:
-        with Image.open(path) as image:
-            require_one_page(image, path)
-            if window != WHOLE_RANGE and is_deep(image):
-                return stretched(_deep_pixels(image, path), window, str(path))
-            return rgb_of_pil(image, str(path))
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
+    require_regular(path)
+    with told_of_damage(path), open_image(path) as image:
+        require_one_page(image, path)
+        if window != WHOLE_RANGE and is_deep(image):
+            return stretched(_deep_pixels(image, path), window, str(path))
+        return rgb_of_pil(image, str(path))
 
 
 def is_deep(image: Image.Image) -> bool:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
 from unipan.files import write_atomically
+from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
@@ -49,6 +50,7 @@ class RunRecord:
 
     def say(self, text: str) -> None:
         """Print a line and append it to notes.txt."""
+        text = printable(text)
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
         with (self.folder / "notes.txt").open("a") as file:
             file.write(text + "\n")
