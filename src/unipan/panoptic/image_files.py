@@ -4,6 +4,7 @@ Pillow decides by content and knows some forty formats. A file that is named pho
 decoders that nobody looks after, and PostScript is handed to an interpreter outside. Only promised formats are tried.
 """
 
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
@@ -30,7 +31,9 @@ def open_image(source: Path | bytes) -> Image.Image:
         OSError, Image.DecompressionBombError: see `Image.open`; decoding raises nearly anything for a damaged file.
     """
     try:
-        return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=tuple(IMAGE_FORMATS))
+        with warnings.catch_warnings():  # what is large is legal; `Segmenter` looks whether there is memory for it
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=tuple(IMAGE_FORMATS))
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError(f"it is none of {', '.join(IMAGE_FORMATS)}") from error
 

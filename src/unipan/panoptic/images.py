@@ -11,6 +11,8 @@ from unipan.arrays import UInt8
 from unipan.files import read_bytes, require_regular
 from unipan.panoptic.image_files import open_image, told_of_damage
 
+_ORIENTATION = 0x0112
+"""Of EXIF; from 2 the image lies or is mirrored."""
 Percentiles = tuple[float, float]
 """Percentiles of the pixels of an image that become black and white."""
 
@@ -103,7 +105,8 @@ def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "
     Raises:
         ValueError: a mode without a known range (floats, or integers above 65535).
     """
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(_ORIENTATION) in range(2, 9):  # exif_transpose copies an upright image, too
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         return _rgb_of_16_bit(np.asarray(image), source)
     if image.mode == "F":
@@ -111,7 +114,7 @@ def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _rgb_of_16_bit(grey: np.ndarray, source: str) -> UInt8[np.ndarray, "H W 3"]:
