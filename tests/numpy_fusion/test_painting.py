@@ -13,7 +13,7 @@ def test_pixels_are_counted_in_parts(at_once: int, monkeypatch: pytest.MonkeyPat
     channels = rng.integers(0, 4, (9, 11))  # a disc, sky, ground, and void
     confidence = rng.random((9, 11))
     whole = painting.channel_map(channels, confidence, [0], [0.8], CATEGORIES)
-    monkeypatch.setattr(painting, "AT_ONCE", at_once)
+    monkeypatch.setattr(painting, "COUNTED_AT_ONCE", at_once)
     parts = painting.channel_map(channels, confidence, [0], [0.8], CATEGORIES)
     assert np.array_equal(parts.ids, whole.ids)
     assert [s.area for s in parts] == [s.area for s in whole] == [int((channels == k).sum()) for k in range(3)]

@@ -22,7 +22,7 @@ def numbered_map(ids: IdMap, found: list[tuple[Category, float]]) -> PanopticMap
     return panoptic_map(ids, categories, {key: score for key, (_, score) in segments.items()})
 
 
-AT_ONCE = 1 << 22
+COUNTED_AT_ONCE = 1 << 22
 """Pixels that are counted at a time; a picture of this size takes as long as in one go."""
 
 
@@ -47,10 +47,10 @@ def channel_map(
     count = len(of_channel)
     # Beyond the classes lies void, whose id is 0.
     area, sums = np.zeros(count, np.int64), np.zeros(count)
-    for start in range(0, channels.size, AT_ONCE):  # bincount copies what it counts, to 64 bits
-        some = channels.reshape(-1)[start : start + AT_ONCE]
+    for start in range(0, channels.size, COUNTED_AT_ONCE):  # bincount copies what it counts, to 64 bits
+        some = channels.reshape(-1)[start : start + COUNTED_AT_ONCE]
         area += np.bincount(some, minlength=count)[:count]
-        sums += np.bincount(some, confidence.reshape(-1)[start : start + AT_ONCE], minlength=count)[:count]
+        sums += np.bincount(some, confidence.reshape(-1)[start : start + COUNTED_AT_ONCE], minlength=count)[:count]
     mean = sums / np.maximum(area, 1)
     of_score = [*scores, *mean[len(classes) :].clip(0, 1).tolist()]
     present = np.flatnonzero(area)
