@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 install_import_hook("unipan", "beartype.beartype")
 
@@ -23,6 +23,14 @@ def one_thread() -> Generator[None, None, None]:
     """
     yield
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_type_checks() -> Generator[None, None, None]:
+    """Without jaxtyping, as outside the tests: beartype would refuse a wrong type before our own sentence does."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

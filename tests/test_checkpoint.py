@@ -348,3 +348,105 @@ def test_transfer_between_other_places_of_the_stride_is_refused(tmp_path: Path) 
     with pytest.raises(ValueError, match=message):
         transfer(tiny_network(here), tmp_path / "a.safetensors", CATEGORIES)
     assert transfer(tiny_network(there, seed=3), tmp_path / "a.safetensors", CATEGORIES).left == []
+
+
+@pytest.mark.usefixtures("no_type_checks")
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("decoder.stride", 3, "3 is not 1, 2 or 4"),
+        ("potential.variant", "Z", "'Z' is not A, B or C"),
+        ("affinity.normalise", "x", "'x' is not none, pixels, segment or softmax"),
+        ("inference.score_threshold", float("nan"), "nan is not a number from 0 to 1"),
+        ("detection.nms_threshold", float("nan"), "nan is not a number from 0 to 1"),
+        ("affinity.channels", -8, "-8 is not a whole number from 1 to 65536"),
+        ("backbone.width", 10**100, r"10+\.\.\. is not a whole number from 1 to 65536"),
+        ("detection.anchor_sizes", [8, 16], r"\(8, 16\) is not a tuple of 5 entries"),
+        ("detection.anchor_sizes", 8, "8 is not a tuple of 5 entries"),
+        ("train.ema_decay", 2, r"2 is not in \[0, 1\)"),
+        ("train.lr", "fast", "'fast' is not a finite number above 0"),
+        ("decoder.groups", 0, "0 is not a whole number from 1 to 65536"),
+        ("detection.masks", 1, "1 is not True or False"),
+        ("backbone.network", None, "None is not text"),
+        ("train", [1], "a table of fields is needed, this is list"),
+    ],
+)
+def test_a_wrong_value_in_the_header_is_named_with_its_range(
+    field: str, value: object, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.safetensors"
+    config = asdict(tiny_config())
+    section, _, key = field.partition(".")
+    config[section] = config[section] | {key: value} if key else value
+    with_header(path, config=json.dumps(config))
+    with pytest.raises(ValueError, match=rf"bad\.safetensors: cannot be opened \(.*{field}: {said}") as caught:
+        load_checkpoint(path)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+def with_header(path: Path, **header: str) -> None:
+    """A checkpoint of the tiny network with some entries of its header replaced."""
+    saved(path)
+    sound = {"format": "unipan-1", "categories": json.dumps(CATEGORIES.to_coco()), "metrics": "{}"}
+    config = json.dumps(asdict(eager(tiny_config())))
+    save_file(load_file(path), path, metadata=sound | {"config": config} | header)
+
+
+@pytest.mark.usefixtures("no_type_checks")
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"config": "[]"},
+        {"config": "[" * 100_000},
+        {"config": "null"},
+        {"categories": "5"},
+        {"categories": "{}"},
+        {"categories": "[1]"},
+        {"metrics": "null"},
+        {"metrics": "["},
+    ],
+)
+def test_a_header_of_another_shape_is_one_sentence(header: dict[str, str], tmp_path: Path) -> None:
+    with_header(tmp_path / "bad.safetensors", **header)
+    with pytest.raises(ValueError, match=r"bad\.safetensors: cannot be opened .*give a \.safetensors file") as caught:
+        load_checkpoint(tmp_path / "bad.safetensors")
+    assert len(str(caught.value)) < 400
+
+
+def test_sizes_are_compared_before_memory_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A config of 4 TB of weights and a file of a few MB: two names and a count, and no network."""
+    base = tiny_config()
+    wide = replace(
+        base,
+        backbone=replace(base.backbone, width=4096, fpn_channels=65536),
+        detection=replace(base.detection, box_features=65536, mask_channels=65536, mask_layers=100),
+    )
+    with_header(tmp_path / "a.safetensors", config=json.dumps(asdict(wide)))
+    monkeypatch.setattr("unipan.checkpoint.read_state", lambda _: pytest.fail("weights were read"))
+    with pytest.raises(ValueError, match=r"its weights do not fit its config: \d+ of \d+ tensors differ \(") as caught:
+        load_checkpoint(tmp_path / "a.safetensors")
+    assert str(caught.value).count("detection.") + str(caught.value).count("backbone.") == 2
+    assert len(str(caught.value)) < 400
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    path, state = tmp_path / "a.safetensors", tiny_network().state_dict()
+    for name, value in (("semantic.project.bias", float("nan")), ("affinity.phi0.weight", float("-inf"))):
+        state[name] = state[name].clone()
+        state[name].view(-1)[1] = value
+    save_checkpoint(path, state, tiny_config(), CATEGORIES, {})
+    said = r"a\.safetensors: 1 of the \d+ weights in affinity\.phi0\.weight are NaN or infinite, and 1 more tensors"
+    with pytest.raises(ValueError, match=said):
+        load_checkpoint(path)
+    with pytest.raises(ValueError, match=said):
+        transfer(tiny_network(), path, CATEGORIES)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_counters_of_batches_may_be_missing_or_left_over(frozen: bool, tmp_path: Path) -> None:
+    base = eager(tiny_config())
+    here = replace(base, backbone=replace(base.backbone, depth=18, frozen=frozen, weights="imagenet"))
+    there = replace(here, backbone=replace(here.backbone, frozen=not frozen))
+    save_checkpoint(tmp_path / "a.safetensors", tiny_network(there).state_dict(), here, CATEGORIES, {})
+    load_checkpoint(tmp_path / "a.safetensors")

@@ -190,3 +190,25 @@ def yaml_value(file: str, key: str) -> str:
     """The plain text of a key on the first level."""
     [found] = re.findall(rf"^{key}: (\S+)", (ROOT / file).read_text(), flags=re.MULTILINE)
     return str(found)
+
+
+def test_the_page_of_dependencies_is_complete() -> None:
+    """Each package that a user gets is listed with what it is for, under the extra that brings it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {
+        name: rows for name, rows in project["optional-dependencies"].items() if name not in ("all", "dev", "docs")
+    }
+    wanted = {
+        (extra, re.split(r"[\[<>=,;]", row)[0])
+        for extra, rows in {"always": project["dependencies"], **extras}.items()
+        for row in rows
+        if not row.startswith("unipan[")
+    }
+    found, extra = set(), ""
+    for line in (ROOT / "docs" / "dependencies.md").read_text().splitlines():
+        cells = [cell.strip(" `") for cell in line.split("|")[1:-1]]
+        if len(cells) == 3 and cells[1] not in ("package", "---"):
+            extra = cells[0] or extra
+            assert cells[2]
+            found.add((extra, cells[1]))
+    assert found == wanted

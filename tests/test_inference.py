@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import unipan
+import unipan.inference
 from unipan.build import build_network
 from unipan.config import Config, HeuristicConfig, InferenceConfig
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
@@ -76,6 +77,21 @@ def test_what_is_no_image_is_refused(segmenter: Segmenter, tmp_path: Path) -> No
         segmenter(np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match="not an image"):
         segmenter([1, 2, 3])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (torch.zeros(3, 0, 5), r"tensor is empty \(shape \(3, 0, 5\)\)"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8, device="meta"), "on the device meta"),
+        (torch.zeros(3, 8, 8).to_sparse(), "sparse coo tensor; give a dense one"),
+        (torch.nested.nested_tensor([torch.zeros(8, 8)] * 3), "nested tensor; give a dense one"),
+        (torch.full((3, 8, 8), float("nan")), "without NaN"),
+    ],
+)
+def test_tensors_without_pixels_are_refused_by_name(segmenter: Segmenter, tensor: torch.Tensor, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        segmenter(tensor)
 
 
 @pytest.mark.parametrize("fusion", ["affinity", "potential", "heuristic"])
@@ -223,3 +239,17 @@ def test_importing_the_segmenter_waits_neither_for_torchvision_nor_for_dynamo() 
     code = "import sys, unipan; unipan.Segmenter; print({'torchvision', 'torch._dynamo', 'sympy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_picture_without_room_is_told_before_it_is_decoded(
+    segmenter: Segmenter, image: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(image).save(tmp_path / "large.png")
+    monkeypatch.setattr(unipan.inference, "read_image", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(unipan.inference, "available_memory", lambda: 1_000_000)
+    with pytest.raises(ValueError, match=r"large\.png: 90 x 70 pixels take at least .* GiB to segment, and here are"):
+        segmenter(tmp_path / "large.png")
+    monkeypatch.undo()
+    for free in (None, 2**40):
+        monkeypatch.setattr(unipan.inference, "available_memory", lambda free=free: free)
+        assert segmenter(tmp_path / "large.png").ids.shape == (70, 90)

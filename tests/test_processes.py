@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unipan.processes import end_with_parent, peak_memory
+from unipan.processes import available_memory, end_with_parent, peak_memory
 
 PARENT = """
 import os, sys, time
@@ -90,3 +90,10 @@ def test_peak_memory_is_in_bytes() -> None:
 def test_no_peak_memory_where_python_has_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
     assert peak_memory() is None
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="only Linux says what is free")
+def test_available_memory_is_less_than_the_machine_has() -> None:
+    free = available_memory()
+    assert free is not None
+    assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

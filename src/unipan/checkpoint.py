@@ -15,12 +15,15 @@ from unipan.config import Config
 from unipan.datasets.same_classes import same_classes
 from unipan.files import checkpoint_path, write_atomically
 from unipan.models.network import PanopticNetwork
+from unipan.models.pretrained import check_numbers, misfits
 from unipan.panoptic.categories import Categories
 from unipan.renamed_fields import flatten, nest, with_new_names
 
 CHECKPOINT_FORMAT = "unipan-1"
 PACKAGED_PART = "backbone.body."
 """The names of a network of timm below its FPN."""
+COUNTER = "num_batches_tracked"
+"""The end of the names of batch norm's counters of batches."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,21 @@ def save_checkpoint(
     write_atomically(path, save(tensors, metadata=header))
 
 
-def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
+def config_from_dict(values: Any, source: str = "config") -> Config:
     """The Config that `dataclasses.asdict` (through JSON) was made from, by this version or one with other field names.
 
     Raises:
-        ValueError: a field that this version does not know.
+        ValueError: a field that this version does not know, or a value that it may not have.
     """
+    if not isinstance(values, dict):
+        raise ValueError(f"{source}: a table of fields is needed, this is {type(values).__name__}")
     config: Config = _from_dict(Config, nest(with_new_names(flatten(values))), source)
     return config
 
 
-def _from_dict(kind: Any, values: dict[str, Any], where: str) -> Any:
+def _from_dict(kind: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(f"{where}: a table of fields is needed, this is {type(values).__name__}")
     types = get_type_hints(kind)
     unknown = sorted(set(values) - set(types))
     if unknown:
@@ -113,24 +120,37 @@ def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
         if header.get("format") != CHECKPOINT_FORMAT:
             raise ValueError(f"its format is {header.get('format', 'unknown')}, not {CHECKPOINT_FORMAT}")
         config = config_from_dict(json.loads(header["config"]))
-        return config, Categories.from_coco(json.loads(header["categories"])), json.loads(header["metrics"])
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        categories, metrics = json.loads(header["categories"]), json.loads(header["metrics"])
+        if not (isinstance(categories, list) and isinstance(metrics, dict)):
+            raise ValueError("its categories are no list, or its metrics no table")
+        return config, Categories.from_coco(categories), metrics
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise ValueError(
             f"checkpoint {path}: cannot be opened ({error}); give a .safetensors file that `unipan train` wrote"
         ) from error
+
+
+def claims_to_be_ours(path: Path) -> bool:
+    """Whether a file has the header of some version's checkpoint, sound or not; weights of others have none."""
+    try:
+        with safe_open(path, "pt") as file:
+            return str((file.metadata() or {}).get("format", "")).startswith("unipan")
+    except (SafetensorError, OSError):
+        return False
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The weights of a checkpoint, in 32 bits, with those that a package carries.
 
     Raises:
-        ValueError: the package is missing or has other weights than the checkpoint was trained with.
+        ValueError: some are no numbers, or the package is missing or has other weights than the checkpoint was trained
+            with.
     """
     from unipan.build import build_backbone
 
     state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
-    with safe_open(path, "pt") as file:
-        expected = file.metadata().get("packaged")
+    check_numbers(state, f"checkpoint {path}")
+    expected = _packaged_digest(path)
     if expected is None:
         return state
     backbone = build_backbone(read_header(path)[0].backbone)
@@ -145,6 +165,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state | found
 
 
+def _packaged_digest(path: Path) -> str | None:
+    """The digest of the weights that a package carries; None if all are in the file."""
+    with safe_open(path, "pt") as file:
+        found: str | None = (file.metadata() or {}).get("packaged")
+    return found
+
+
 def digest(state: dict[str, Tensor]) -> str:
     """SHA-256 of named tensors."""
     found = hashlib.sha256()
@@ -154,22 +181,51 @@ def digest(state: dict[str, Tensor]) -> str:
     return found.hexdigest()
 
 
+def check_sizes(path: Path, config: Config, categories: Categories) -> None:
+    """Compare the tensors of a checkpoint with the network of its config, before memory is taken for either.
+
+    Raises:
+        ValueError: they differ, or no network can be built of the config.
+    """
+    from unipan.build import build_network  # with torchvision, which takes seconds to import
+
+    try:
+        with torch.device("meta"):
+            network = build_network(config, categories)
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path}: {error}") from error
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    with safe_open(path, "pt") as file:
+        names = file.keys()
+        found = {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in names}
+    if _packaged_digest(path) is not None:
+        wanted = {name: shape for name, shape in wanted.items() if not name.startswith(PACKAGED_PART)}
+    for name in wanted.keys() ^ found.keys():
+        if name.endswith(COUNTER):  # a frozen batch norm has none, an unfrozen one may start at 0
+            wanted.pop(name, None)
+            found.pop(name, None)
+    if problems := misfits(wanted, found):
+        told = "; ".join(problems[:2])
+        raise ValueError(
+            f"checkpoint {path}: its weights do not fit its config: {len(problems)} of {len(wanted)} tensors differ "
+            f"({told}); give a .safetensors file that `unipan train` wrote"
+        )
+
+
 def load_checkpoint(source: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     """Rebuild a network from a bundled name or a file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a checkpoint of unipan, or its weights do not fit its config.
+        ValueError: the file is not a checkpoint of unipan, its weights do not fit its config, or are no numbers.
     """
     from unipan.build import build_network  # with torchvision, which takes seconds to import
 
     path = checkpoint_path(source)
     config, categories, metrics = read_header(path)
+    check_sizes(path, config, categories)
     network = build_network(config, categories)
-    try:
-        network.load_state_dict(read_state(path))
-    except RuntimeError as error:
-        raise ValueError(f"checkpoint {path}: its weights do not fit its config ({error})") from error
+    network.load_state_dict(read_state(path))
     return Checkpoint(network.to(device).eval(), config, categories, metrics)
 
 
@@ -244,8 +300,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     for name in decoders:
         part = name.partition(".")[0]
         fitting = {key: value for key, value in fitting.items() if not key.startswith(f"{part}.")}
-    # Frozen batch norm does not count batches; an unfrozen one may start at 0.
-    left = [key for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
+    left = [key for key in own if key not in fitting and not key.endswith(COUNTER)]
     for name, value in network.backbone.must_match.items():
         if (theirs := getattr(config.backbone, name)) != value:
             raise ValueError(

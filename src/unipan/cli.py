@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from keyword import iskeyword
 
+from unipan.terminal import tell
+
 VERBS = {
     "train": "train a preset on the built-in street scenes or on your own data",
     "evaluate": "PQ, IoU and AP of a checkpoint on a dataset",
@@ -53,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; 0 is success, 1 an error told in one sentence, 2 a command line that makes no sense."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        print(HELP, end="")
+        tell(HELP.rstrip("\n"))
         return 0 if given else 2
     verb, rest = given[0], given[1:]
     if verb == "--version":
-        print(f"unipan {import_module('unipan').__version__}")
+        tell(f"unipan {import_module('unipan').__version__}")
         return 0
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
@@ -110,5 +112,5 @@ def missing(module: str, needed: str | None = None) -> str:
 
 def complain(sentence: str, code: int) -> int:
     """Print an error and pass its exit code on."""
-    print(f"unipan: {sentence}", file=sys.stderr)
+    tell(f"unipan: {sentence}", error=True)
     return code

@@ -7,6 +7,7 @@ Values that the paper leaves open and that we chose are marked (ours); docs/desi
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
+from unipan.config_values import Section, check_value
 from unipan.network_config import (
     AffinityConfig,
     BackboneConfig,
@@ -37,7 +38,7 @@ Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
 
 
 @dataclass(frozen=True)
-class MatchingConfig:
+class MatchingConfig(Section):
     """The panoptic matching loss (Sec. 3.5)."""
 
     iou_threshold: float = 0.5
@@ -53,7 +54,7 @@ class MatchingConfig:
 
 
 @dataclass(frozen=True)
-class LossConfig:
+class LossConfig(Section):
     """The weights and kinds of the losses (Sec. 4, A.2, App. B)."""
 
     detection: float = 1.0
@@ -74,7 +75,7 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class InferenceConfig:
+class InferenceConfig(Section):
     """Inference (App. B)."""
 
     score_threshold: float = 0.5
@@ -84,7 +85,7 @@ class InferenceConfig:
 
 
 @dataclass(frozen=True)
-class HeuristicConfig:
+class HeuristicConfig(Section):
     """Heuristic fusion of Panoptic FPN, a baseline (arXiv 1901.02446, Sec. 3), with the thresholds of panopticapi."""
 
     score_threshold: float = 0.5
@@ -99,7 +100,7 @@ class HeuristicConfig:
 
 
 @dataclass(frozen=True)
-class UpsnetConfig:
+class UpsnetConfig(Section):
     """Fusion of UPSNet, the other baseline (arXiv 1901.03784 and its released configuration)."""
 
     nms_threshold: float = 0.5
@@ -114,7 +115,7 @@ class UpsnetConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Section):
     """Image size and augmentation (App. B)."""
 
     short_side: int = 800
@@ -140,9 +141,22 @@ class DataConfig:
     min_thing_area: int = 0
     """Things with fewer pixels than this after the transforms are ignored in training."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"data.scale: {_pair(self.scale)} are not in order; give the smaller factor first")
+        if (self.crop[0] == 0) != (self.crop[1] == 0):
+            raise ValueError(f"data.crop: {_pair(self.crop)}: one side is 0; give two above 0, or 0 0 for none")
+        if self.window != (0, 0) and self.window[0] >= self.window[1]:
+            raise ValueError(f"data.window: {_pair(self.window)}: give two percentiles in order, like 0.1 99.9")
+
+
+def _pair(values: tuple[float, float]) -> str:
+    return f"{values[0]:g} {values[1]:g}"
+
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Section):
     """Optimiser and schedule (App. B)."""
 
     iterations: int = 65000
@@ -208,6 +222,8 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
+        check_value("name", self.name, str)
+        self._check_groups()
         if self.affinity.loss == "log" and self.potential.variant == "A":
             raise ValueError(
                 "affinity: loss=log needs P >= 0, but potential.variant=A builds Psi from signed logits; "
@@ -233,14 +249,22 @@ class Config:
                 f"potential: void_channel=True compares logits, but variant={self.potential.variant} has "
                 "probabilities; use variant=A, or void_channel=False"
             )
-        if not 0 < self.matching.gt_box_keep_rate <= 1:
-            raise ValueError(f"matching.gt_box_keep_rate: {self.matching.gt_box_keep_rate} is not in (0, 1]")
         if self.matching.gt_box_keep_rate < 1 and not (self.potential.void_channel and self.matching.use_gt_boxes):
             raise ValueError(
                 "matching.gt_box_keep_rate: leaving out ground-truth boxes only serves the void channel; set "
                 "matching.use_gt_boxes=True and potential.void_channel=True, or gt_box_keep_rate=1"
             )
         check_fusion(self, self.inference.fusion)
+
+    def _check_groups(self) -> None:
+        widths = {"decoder.channels": self.decoder.channels}
+        if self.decoder.kind == "concat" and self.decoder.layers == 3:  # the first of them keeps the FPN's width
+            widths["backbone.fpn_channels"] = self.backbone.fpn_channels
+        for name, width in widths.items():
+            if width % self.decoder.groups:
+                raise ValueError(
+                    f"decoder.groups: {name}={width} is not divisible by {self.decoder.groups} groups; give a divisor"
+                )
 
 
 def check_fusion(config: Config, fusion: str) -> Fusion:

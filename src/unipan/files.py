@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,12 +126,30 @@ def require_folder(path: Path, option: str) -> None:
         raise ValueError(f"{option} {path}: nothing may be written to {place}; give another folder")
 
 
+def require_regular(path: Path) -> None:
+    """Look whether a file is there that can be read more than once and has an end.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is a folder, a pipe or a device.
+    """
+    if path.is_file():
+        return
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    kind = "folder" if path.is_dir() else "pipe or a device"
+    raise ValueError(f"{path}: this is a {kind}, a file is needed")
+
+
 def read_bytes(path: Path | str) -> bytes:
     """The bytes of a file, or one sentence that names it; with four calls into the system where Path has seven."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
-            size = os.fstat(descriptor).st_size
+            found = os.fstat(descriptor)
+            if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):  # some have no end
+                require_regular(Path(path))
+            size = found.st_size
             data = os.read(descriptor, size + 1)
             if len(data) != size:  # a pipe, a file that grows, or more than one call reads
                 with open(descriptor, "rb", closefd=False) as rest:
@@ -139,11 +158,7 @@ def read_bytes(path: Path | str) -> bytes:
             os.close(descriptor)
         return data
     except OSError:
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file") from None
-        if not path.is_file():
-            raise ValueError(f"{path}: this is a folder, a file is needed") from None
+        require_regular(Path(path))
         raise
 
 

@@ -6,9 +6,11 @@ The docstring of each field says what it does, with the paper's section, and bec
 from dataclasses import dataclass
 from typing import Literal
 
+from unipan.config_values import Section
+
 
 @dataclass(frozen=True)
-class BackboneConfig:
+class BackboneConfig(Section):
     """ResNet-FPN (Sec. 3.1), or the same feature pyramid on another network."""
 
     network: str = "resnet"
@@ -32,6 +34,7 @@ class BackboneConfig:
     """Put a stage's stride in its first 1x1 convolution, as MSRA's ResNets (Caffe, detectron2), not in the 3x3."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.fixed and (self.network == "resnet" or self.weights == "none"):
             raise ValueError("backbone: fixed holds pretrained weights of timm's networks; give both, or fixed=False")
         if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
@@ -41,7 +44,7 @@ class BackboneConfig:
 
 
 @dataclass(frozen=True)
-class DecoderConfig:
+class DecoderConfig(Section):
     """The feature decoders of V and Q: one design, separate weights (Sec. 3.2, A.1)."""
 
     kind: Literal["concat", "sum"] = "concat"
@@ -60,6 +63,7 @@ class DecoderConfig:
     keeps details of masks and outlines in small images. (below 4 is ours)"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind == "sum" and self.deformable:
             raise ValueError(
                 "decoder: kind=sum is Panoptic FPN's head, which has plain convolutions; set decoder.deformable=False, "
@@ -68,7 +72,7 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
-class DetectionConfig:
+class DetectionConfig(Section):
     """RPN, box head and optional mask head (Sec. 3.3, A.2)."""
 
     masks: bool = True
@@ -111,12 +115,13 @@ class DetectionConfig:
     from the 99th percentile of things per image."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.mask_size < 2 or self.mask_size % 2:
             raise ValueError(f"detection.mask_size: {self.mask_size} is not a positive even number; use 28")
 
 
 @dataclass(frozen=True)
-class PotentialConfig:
+class PotentialConfig(Section):
     """The dynamic potential head (Sec. 3.4.1, A.3)."""
 
     variant: Literal["A", "B", "C"] = "B"
@@ -127,7 +132,7 @@ class PotentialConfig:
 
 
 @dataclass(frozen=True)
-class AffinityConfig:
+class AffinityConfig(Section):
     """The dense instance affinity head (Sec. 3.4.2)."""
 
     enabled: bool = True
@@ -154,6 +159,7 @@ class AffinityConfig:
     """Cross entropy on P as logits, or on log P, which needs P >= 0."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.loss == "log" and self.activation in ("identity", "elu", "gelu"):
             raise ValueError(
                 f"affinity: loss=log needs P >= 0, but activation={self.activation} is signed; "

@@ -28,6 +28,8 @@ def signature(verb: str) -> str:
 
 def signed_by(path: Path) -> str | None:
     """The verb of unipan that wrote a file, in any version, if its first bytes say so."""
+    if not path.is_file():  # a pipe would wait for its writer
+        return None
     try:
         with path.open("rb") as file:
             found = re.search(rb"unipan ([a-z]+(?: [a-z]+)?) \d+\.\d+\.\d+", file.read(_HEAD))
@@ -186,6 +188,8 @@ class ResultFolders:
 
 def written_names(folder: Path) -> dict[str, str]:
     """The files that unipan wrote into a folder, with the verb of each; none where there is no manifest to read."""
+    if not (folder / MANIFEST).is_file():
+        return {}
     try:
         files = json.loads((folder / MANIFEST).read_text())["files"]
         return {str(name): str(verb) for name, verb in files.items()}

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from pathlib import Path
 
 
 def end_with_parent() -> None:
@@ -32,6 +33,23 @@ def peak_memory() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, kilobytes elsewhere
     return getrusage(RUSAGE_SELF).ru_maxrss * unit
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take without swapping; None where the system does not say (not Linux).
+
+    In a container the smaller of the machine's and the container's own (cgroup v2, memory.max).
+    """
+    try:
+        rows = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(rows["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    try:
+        most, taken = (int((Path("/sys/fs/cgroup") / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no container, or "max"
+        return free
+    return min(free, max(most - taken, 0))
 
 
 def keep_freed_memory() -> None:

@@ -1,13 +1,20 @@
 """`unipan train` of the baselines: their names, and what follows from the preset that a name begins with."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
 from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
+from safetensors.torch import save_file
 
+from tests.tiny import tiny_config
+from unipan.checkpoint import save_checkpoint
 from unipan.cli import main
 from unipan.commands.train import parse
+from unipan.config import Config
+from unipan.datasets.sources import open_training
 from unipan.datasets.statistics import ThingStatistics
 from unipan.presets import preset
 from unipan.training.session import fit_to_data, with_init
@@ -76,3 +83,96 @@ def test_a_gpu_that_is_not_there_is_one_sentence_and_leaves_no_folder(
     assert "--accelerator gpu: this machine cannot do that" in said
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("no_type_checks")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--train.ema-decay 2", "train.ema_decay: 2.0 is not in [0, 1)"),
+        ("--train.iterations -5", "train.iterations: -5 is not a whole number from 1 to"),
+        ("--data.max-side 0", "data.max_side: 0 is not a whole number from 1 to"),
+        ("--minutes nan", "--minutes: nan is not in (0, "),
+        ("--minutes inf", "--minutes: inf is not in (0, "),
+        ("--train.lr nan", "train.lr: nan is not a finite number above 0"),
+        (f"--seed {10**30}", f"--seed: {10**30} is not a whole number from 0 to"),
+        ("--decoder.groups 0", "decoder.groups: 0 is not a whole number from 1 to"),
+        ("--decoder.groups 7", "decoder.groups: decoder.channels=64 is not divisible by 7 groups"),
+        ("--decoder.stride 3", "'3' for argument '--decoder.stride'. Expected one of ('1', '2', '4')"),
+        ("--potential.variant Z", "'Z' for argument '--potential.variant'. Expected one of ('A', 'B', 'C')"),
+        ("--affinity.normalise x", "'x' for argument '--affinity.normalise'. Expected one of"),
+        ("--inference.score-threshold nan", "inference.score_threshold: nan is not a number from 0 to 1"),
+        ("--affinity.channels -1", "affinity.channels: -1 is not a whole number from 1 to"),
+        ("--detection.anchor-sizes 8 16", "Missing value for argument '--detection.anchor-sizes'. Expected 5 values"),
+        ("--devices 0", "--devices: 0 is not a whole number from 1 to"),
+    ],
+)
+def test_a_wrong_value_is_told_before_anything_is_prepared(
+    arguments: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        raise SystemExit(main(["train", "scenes", "--out", str(tmp_path / "run"), *arguments.split()]))
+    assert ended.value.code in (1, 2)
+    error = capsys.readouterr().err
+    assert said in " ".join(error.replace("│", " ").split())  # tyro puts a frame around it
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def spoiled(path: Path, kind: str, config: Config) -> None:
+    """A file in the place of the state to resume from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match kind:
+        case "empty":
+            path.write_bytes(b"")
+        case "cut":
+            torch.save({"network": torch.zeros(1000)}, path)
+            path.write_bytes(path.read_bytes()[:2000])
+        case "text":
+            path.write_text("hello")
+        case "code":
+            torch.save({"network": Path}, path)
+        case "list":
+            torch.save([1, 2], path)
+        case "foreign":
+            torch.save({"model": {}, "epoch": 3}, path)
+        case "network" | "value":
+            values = asdict(config)
+            if kind == "value":
+                values["decoder"]["stride"] = 3
+            origin = {"data": "scenes", "val": None, "processes": 1}
+            state = {"network": {"a": torch.zeros(1)}, "average": None, "optimizer": {}, "progress": {}}
+            torch.save(state | {"config": values, "origin": origin}, path)
+
+
+@pytest.mark.usefixtures("no_type_checks")
+@pytest.mark.parametrize("kind", ["empty", "cut", "text", "code", "list", "foreign", "network", "value"])
+def test_a_state_that_cannot_be_resumed_from_is_one_sentence(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config()
+    spoiled(tmp_path / "resume" / "state.pt", kind, config)
+    categories = open_training("scenes", None)[0].categories
+    save_checkpoint(tmp_path / "last.safetensors", {}, config, categories, {})
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["train", "scenes", "--out", str(tmp_path), "--resume", "--accelerator", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert "state.pt" in said
+    assert len(said.splitlines()) == 1
+    assert len(said) < 600
+    if kind == "value":
+        assert "decoder.stride: 3 is not 1, 2 or 4" in said
+    assert "start the run afresh in another --out" in said
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != "notes.txt") == before
+
+
+@pytest.mark.usefixtures("no_type_checks")
+def test_a_checkpoint_with_a_wrong_value_is_no_file_of_other_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.safetensors"
+    broken = asdict(tiny_config()) | {"decoder": {"stride": 3}}
+    header = {"format": "unipan-1", "config": json.dumps(broken), "categories": "[]", "metrics": "{}"}
+    save_file({"a": torch.zeros(1)}, path, metadata=header)
+    assert main(["train", "scenes", "--out", str(tmp_path / "run"), "--init", str(path)]) == 1
+    assert "decoder.stride: 3 is not 1, 2 or 4" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unipan.fusion import argmax as decoding
-from unipan.fusion.argmax import Grid, argmax, decode, upsample
+from unipan.fusion.argmax import Grid, argmax, bands, decode, upsample
 from unipan.panoptic.categories import Categories, Category
 from unipan.structures import Detections, Geometry
 
@@ -172,3 +172,15 @@ def test_no_tensor_of_channels_times_pixels_exists(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(decoding, "CHUNK", 100_000)
     decode(torch.randn(92, 64, 64), found([0] * 90, [0.5] * 90), classes(1, 2), Geometry((256, 256), (256, 256), 4))
     assert largest <= 100_000 < 92 * 256 * 256 / 60
+
+
+@pytest.mark.parametrize("chunk", [1, 37, 500])
+def test_bands_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the result nor a bit of it, however few pixels exist at once."""
+    channels = torch.randn(5, 9, 13, generator=torch.Generator().manual_seed(3))
+    grid = Grid.of(channels, Geometry((71, 103), (36, 52), 4))
+    whole, values = argmax(channels, grid), upsample(channels[0], grid)
+    monkeypatch.setattr("unipan.fusion.argmax.CHUNK", chunk)
+    assert len(list(bands(grid))) > 1
+    assert torch.equal(argmax(channels, grid), whole)
+    assert torch.equal(upsample(channels[0], grid), values)

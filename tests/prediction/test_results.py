@@ -172,6 +172,36 @@ def test_a_batch_of_nothing_leaves_the_last_result(
     }
 
 
+def test_one_pictures_failure_never_ends_a_batch(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostScript under the name of a PNG, a cut JPEG, a pipe, a picture of one line, and one without memory for it."""
+    picture = Image.fromarray(np.full((40, 60, 3), 90, np.uint8))
+    picture.save(photos / "script.png", "EPS")
+    picture.save(photos / "cut.jpg")
+    (photos / "cut.jpg").write_bytes((photos / "cut.jpg").read_bytes()[:400])
+    picture.resize((3000, 1)).save(photos / "line.png")
+    picture.save(photos / "huge.png")
+    picture.save(photos / "\x1b[31mred.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    call = Segmenter.__call__
+
+    def short_of_memory(self: Segmenter, image: Path, fusion: str | None = None) -> object:
+        if image.name == "huge.png":
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory")
+        return call(self, image, fusion)
+
+    monkeypatch.setattr(Segmenter, "__call__", short_of_memory)
+    assert predict(photos, tmp_path / "pipe.png", "--out", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    for name in ("script.png", "cut.jpg", "pipe.png", "huge.png"):
+        assert f"{name} is left out: " in said.err
+    assert "\x1b" not in said.out + said.err
+    written = json.loads((tmp_path / "out" / "panoptic.json").read_text())
+    names = sorted(entry["file_name"] for entry in written["images"])
+    assert names == sorted([*NAMES, "line.png", "\x1b[31mred.png"])
+
+
 def test_a_fusion_without_a_margin_is_told_before_anything_is_written(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

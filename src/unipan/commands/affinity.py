@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import CheckpointChoice, Device, Flag, Overwrite, entry
+from unipan.terminal import tell
 
 
 def draw_affinity(
@@ -52,7 +53,7 @@ def draw_affinity(
     limit = float(np.quantile(np.abs(values), 0.995))
     picture = affinity_picture(values, pixel, None if plain else scene.image, limit)
     write_atomically(out, png_of_rgb(picture, signature("affinity")))
-    print(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")
+    tell(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")
 
 
 main = entry(draw_affinity, "affinity")

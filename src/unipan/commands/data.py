@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+from unipan.terminal import tell
+
 VERBS = {
     "check": "find everything that is wrong in a COCO panoptic dataset, and write a repaired copy",
     "convert": "read one format and write another",
@@ -26,6 +28,6 @@ def main(arguments: list[str]) -> int:
     if verb in VERBS:
         return int(import_module(f"unipan.commands.data_{verb}").main(rest))
     if verb in ("-h", "--help"):
-        print(HELP, end="")
+        tell(HELP.rstrip("\n"))
         raise SystemExit(0)
     raise ValueError(f"data: there is no verb {verb!r}; choose one of {', '.join(VERBS)}")

@@ -1,6 +1,5 @@
 """`unipan data check DIR_OR_JSON`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.options import JsonFile, OptionalFolder, Overwrite, entry
 from unipan.commands.progress import progress_of
+from unipan.terminal import tell
 
 CLEAN, FINDINGS, UNREADABLE = 0, 1, 2
 """Exit codes."""
@@ -49,9 +49,9 @@ def check(
         with progress_of("examining") as progress:
             found = diagnose(source, images, panoptic, progress)
     except UnreadableError as error:
-        print(f"unipan: {error}", file=sys.stderr)
+        tell(f"unipan: {error}", error=True)
         return UNREADABLE
-    print(found.report())
+    tell(found.report())
     if json_file is not None:
         write_json(json_file, found.to_json(), indent=1)
     if fix is not None:
@@ -59,7 +59,7 @@ def check(
             path = write_repaired(found, fix, progress)
         left = sum(not finding.repairable for finding in found.findings)
         rest = f"; {left} findings that no program can repair are still in it" if left else ""
-        print(f"{path}: a repaired copy, {len(found.kept)} of {found.listed} images{rest}")
+        tell(f"{path}: a repaired copy, {len(found.kept)} of {found.listed} images{rest}")
     return FINDINGS if found.findings else CLEAN
 
 

@@ -12,6 +12,7 @@ from unipan.datasets.formats.format import Boxes, Crowds, FormatOptions, Overlap
 from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
 from unipan.datasets.sources import paths_read
 from unipan.outputs import Outputs
+from unipan.terminal import tell
 
 READABLE, WRITABLE = (
     f"Formats: {', '.join(names)}; {FORMATS[0].name} is the default." for names in (readable(), writable())
@@ -94,8 +95,8 @@ def _convert(source: str, target: str, options: FormatOptions, limit: int, photo
     with progress_of("converting") as progress:
         made = write_dataset(data, written, out, options, limit=limit, images=photos, progress=progress)
     count = made.tally.images
-    print(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
-    print("\n".join(made.lines()))
+    tell(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
+    tell("\n".join(made.lines()))
 
 
 main = entry(convert, "data convert")

@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import OptionalFile, OptionalFolder, Overwrite, entry
+from unipan.terminal import tell
 
 
 def show(
@@ -45,7 +46,7 @@ def show(
     Outputs("data show", [*paths_read(source), images, panoptic, classes], overwrite).claim(path, "--out")
     data = open_nonempty(source, FormatOptions(images, panoptic, classes, split=split))
     write_page(path, dataset_page(data, count, source))
-    print(f"{path}: {min(count, len(data))} of {len(data)} images")
+    tell(f"{path}: {min(count, len(data))} of {len(data)} images")
 
 
 main = entry(show, "data show")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, Overwrite, entry
+from unipan.terminal import tell
 
 if TYPE_CHECKING:
     from unipan.reproduction.figures.draw import FigureSheet
@@ -61,10 +62,10 @@ def write_figures(
     rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
     folder = FigureFolder(out, jpeg)
     for sheet in sheets:
-        print(f"{folder.write(sheet)}: {sheet.plan.title}", *_described(sheet), sep="\n  ")
-    print("\n".join(left_out), end="\n" * bool(left_out))
+        tell(f"{folder.write(sheet)}: {sheet.plan.title}", *(f"  {line}" for line in _described(sheet)))
+    tell(*left_out)
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
-    print(f"all figures: {page}")
+    tell(f"all figures: {page}")
 
 
 def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import Flag, OptionalFile, Overwrite, entry
+from unipan.terminal import tell
 
 SOURCES = ("detectron2", "torchvision")
 
@@ -46,7 +47,7 @@ def import_(
 
     found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
     save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)
-    print(
+    tell(
         f"{out}: {found.config.name}, {len(found.categories.things)} things + {len(found.categories.stuff)} stuff of "
         f"COCO; {found.moved} tensors of {source} taken, none left over, none missing\n{found.metrics['status']}"
     )

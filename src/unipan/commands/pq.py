@@ -1,7 +1,6 @@
 """`unipan pq GT.json PREDICTIONS.json`; read by argparse, as importing tyro takes as long as scoring twenty images."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from unipan.commands.progress import progress_bar
 from unipan.evaluation.score_files import claim_score_files, png_folders
 from unipan.outputs import Outputs
 from unipan.processes import keep_freed_memory
+from unipan.terminal import tell
 
 if TYPE_CHECKING:
     from unipan.evaluation.extra_metrics import ExtraMetric
@@ -116,5 +116,5 @@ def _score(
     with progress_bar("comparing", len(folders)) as advance:
         found = score_folders(folders, options.lenient, options.threads or None, advance, extra)
     for line in problem_lines(found.problems, options.lenient):
-        print(f"unipan: {line}", file=sys.stderr)
+        tell(f"unipan: {line}", error=True)
     return found if found.usable(options.lenient) else None

@@ -1,6 +1,5 @@
 """`unipan predict CHECKPOINT IMAGE_OR_FOLDER... --out DIR`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
 from unipan.prediction.options import NOTHING_MORE, ResultOptions
+from unipan.terminal import tell
 
 
 def predict(
@@ -65,14 +65,14 @@ def predict(
     tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
     path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
     count = len(plan.jobs) - failed
-    print(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
+    tell(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
     if submission is None:
-        print(f"to look at: {out / 'index.html'}")
+        tell(f"to look at: {out / 'index.html'}")
     return int(failed > 0)
 
 
 def _warn(sentence: str) -> None:
-    print(f"unipan: {sentence}", file=sys.stderr)
+    tell(f"unipan: {sentence}", error=True)
 
 
 main = entry(predict, "predict")

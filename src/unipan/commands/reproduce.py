@@ -1,6 +1,5 @@
 """`unipan reproduce TABLE`."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.options import Flag, Overwrite, entry
 from unipan.reproduction.paper_tables import table_names
+from unipan.terminal import tell
 
 
 def reproduce(
@@ -64,10 +64,10 @@ def reproduce(
 
     request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
     tables = run(request, train=not from_records)
-    print("\n".join(tables.values()))
+    tell("\n".join(tables.values()))
     if out is not None:
         write_atomically(out, page_with(out, tables).encode())
-        print(f"written to {out}", file=sys.stderr)
+        tell(f"written to {out}", error=True)
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:

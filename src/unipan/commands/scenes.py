@@ -5,6 +5,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from unipan.commands.options import Folder, entry
+from unipan.terminal import tell
 
 
 def write_scenes(
@@ -46,7 +47,7 @@ def write_scenes(
     path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
-    print(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")
+    tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")
 
 
 main = entry(write_scenes, "scenes")

@@ -1,8 +1,7 @@
 """`unipan train PRESET`; its options are in `training.options`."""
 
-import sys
-
 from unipan.presets import BASELINES, PRESETS, split_baseline
+from unipan.terminal import tell
 from unipan.training.options import check_run, parse
 
 
@@ -10,13 +9,13 @@ def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
     if not arguments or split_baseline(arguments[0])[0] not in PRESETS:
         asked = bool(arguments) and arguments[0] in ("-h", "--help")
-        print(overview(), end="", file=sys.stdout if asked else sys.stderr)
+        tell(overview().rstrip("\n"), error=not asked)
         if arguments and not asked:
-            print(f"unipan: train: there is no preset {arguments[0]!r}; it precedes the options", file=sys.stderr)
+            tell(f"unipan: train: there is no preset {arguments[0]!r}; it precedes the options", error=True)
         return 0 if asked else 2
     options = parse(arguments[0], arguments[1:])
     if not options.data:
-        print(f"unipan: train {arguments[0]}: --data DIR is needed, a folder in COCO panoptic format", file=sys.stderr)
+        tell(f"unipan: train {arguments[0]}: --data DIR is needed, a folder in COCO panoptic format", error=True)
         return 2
     check_run(options)
     from unipan.training.session import train

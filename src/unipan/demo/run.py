@@ -25,6 +25,7 @@ from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.result import PanopticResult
 from unipan.structures import Detections
+from unipan.terminal import printable
 from unipan.visualization.flat import resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
 from unipan.visualization.overlay import draw_boxes, mark, overlay
@@ -110,10 +111,10 @@ def run_demo(
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
     note = _scores_note(run, seed0, count)
     console.print(score_table(found))
-    console.print(note, highlight=False)
+    console.print(printable(note), highlight=False, markup=False)
     page = out / "index.html"
     write_page(page, _page(run, found, note))
-    console.print(f"pictures: {page}", highlight=False, soft_wrap=True)
+    console.print(printable(f"pictures: {page}"), highlight=False, soft_wrap=True, markup=False)
     return page
 
 

@@ -4,6 +4,7 @@ Legend: D detections, S stuff classes, K = D + S channels of one image (detectio
 of the network's input, d = 4 in the paper), H W = pixels of the image.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.structures import Detections, Geometry, PanopticOutput
 
 CHUNK = 4_000_000
-"""Interpolated values that exist at once, whatever the image's size."""
+"""Interpolated values, or pixels, that exist at once, whatever the image's size."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,25 @@ def sample_axis(cells: int, input_side: int, image_side: int, stride: int, devic
     return Axis(low, (low + 1).clamp(max=cells - 1), (place - low).float())
 
 
+def bands(grid: Grid) -> Iterator[tuple[slice, Grid]]:
+    """The image in bands of at most `CHUNK` pixels (or one row): its rows and their sampling.
+
+    What lies between cells and result exists for one band at a time; whole, it took three times the result's memory.
+    """
+    height, width = len(grid.rows.low), len(grid.columns.low)
+    step = max(CHUNK // max(width, 1), 1)
+    for start in range(0, height, step):
+        span = slice(start, start + step)
+        yield span, grid[span, slice(None)]
+
+
 def upsample(values: Float[Tensor, "h w"], grid: Grid) -> Float[Tensor, "H W"]:
     """One map of the grid, bilinearly at the pixels of the image."""
-    tall = _interpolate(values[grid.rows.low], values[grid.rows.high], grid.rows.weight[:, None])
-    return _interpolate(tall[:, grid.columns.low], tall[:, grid.columns.high], grid.columns.weight)
+    parts = []
+    for _, band in bands(grid):
+        tall = _interpolate(values[band.rows.low], values[band.rows.high], band.rows.weight[:, None])
+        parts.append(_interpolate(tall[:, band.columns.low], tall[:, band.columns.high], band.columns.weight))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:
@@ -77,15 +93,22 @@ def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:
     A channel that wins in all four cells around a pixel wins there too, because the interpolation is a convex
     combination; so only pixels whose four cells disagree (mostly outlines) are interpolated, `CHUNK` values at a time.
     """
-    count, _, width = channels.shape
-    rows, columns = grid.rows, grid.columns
-    winners = channels.argmax(0)
+    winners, cells = channels.argmax(0), channels.flatten(1).T.contiguous()
+    size = len(grid.rows.low), len(grid.columns.low)
+    result = torch.empty(size, dtype=torch.int32, device=channels.device)
+    for span, band in bands(grid):
+        result[span] = _argmax_of_band(winners, cells, band)
+    return result
+
+
+def _argmax_of_band(winners: Int[Tensor, "h w"], cells: Float[Tensor, "hw K"], grid: Grid) -> Int[Tensor, "H W"]:
+    """A band of `argmax`, from the channel that wins each cell and the channels of all cells, row after row."""
+    rows, columns, width = grid.rows, grid.columns, winners.shape[1]
     upper, lower = winners[rows.low], winners[rows.high]
     result = upper[:, columns.low]
     agree = (upper == lower)[:, columns.low] & (result == upper[:, columns.high]) & (result == lower[:, columns.high])
     open_pixels = (~agree).flatten().nonzero().squeeze(1)
-    cells = channels.flatten(1).T.contiguous()
-    for pixels in torch.split(open_pixels, max(CHUNK // count, 1)):
+    for pixels in torch.split(open_pixels, max(CHUNK // cells.shape[1], 1)):
         y, x = pixels // result.shape[1], pixels % result.shape[1]
         above, below = rows.low[y] * width, rows.high[y] * width
         left, right, across = columns.low[x], columns.high[x], columns.weight[x, None]

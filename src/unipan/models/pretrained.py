@@ -67,6 +67,22 @@ def misfits(shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor]) 
     ]
 
 
+def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
+    """Look for weights that are NaN or infinite, with which every result would be void or nonsense.
+
+    Raises:
+        ValueError: there are some; the sentence names `source`, the first tensor, and how many more.
+    """
+    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        first = state[broken[0]]
+        more = f", and {len(broken) - 1} more tensors have some" if len(broken) > 1 else ""
+        raise ValueError(
+            f"{source}: {int((~first.isfinite()).sum())} of the {first.numel()} weights in {broken[0]} are NaN or "
+            f"infinite{more}; the training had diverged or the file is damaged, so give another one"
+        )
+
+
 def first_of(problems: Sequence[str]) -> str:
     """The first three, and how many more there are."""
     more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -120,4 +136,5 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"backbone weights {path}: holds something else than named tensors; give a state dict")
+    check_numbers(state, f"backbone weights {path}")
     return state

@@ -22,6 +22,10 @@ def numbered_map(ids: IdMap, found: list[tuple[Category, float]]) -> PanopticMap
     return panoptic_map(ids, categories, {key: score for key, (_, score) in segments.items()})
 
 
+COUNTED_AT_ONCE = 1 << 22
+"""Pixels that are counted at a time; a picture of this size takes as long as in one go."""
+
+
 def channel_map(
     channels: Integer[np.ndarray, "H W"],
     confidence: np.ndarray,
@@ -42,8 +46,11 @@ def channel_map(
     of_channel = [*classes, *range(len(categories.things), len(categories))]
     count = len(of_channel)
     # Beyond the classes lies void, whose id is 0.
-    area = np.bincount(channels.ravel(), minlength=count)[:count]
-    sums = np.bincount(channels.ravel(), confidence.ravel(), minlength=count)[:count]
+    area, sums = np.zeros(count, np.int64), np.zeros(count)
+    for start in range(0, channels.size, COUNTED_AT_ONCE):  # bincount copies what it counts, to 64 bits
+        some = channels.reshape(-1)[start : start + COUNTED_AT_ONCE]
+        area += np.bincount(some, minlength=count)[:count]
+        sums += np.bincount(some, confidence.reshape(-1)[start : start + COUNTED_AT_ONCE], minlength=count)[:count]
     mean = sums / np.maximum(area, 1)
     of_score = [*scores, *mean[len(classes) :].clip(0, 1).tolist()]
     present = np.flatnonzero(area)

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from unipan.arrays import UInt8
-from unipan.files import read_bytes
+from unipan.files import read_bytes, require_regular
+from unipan.panoptic.image_files import open_image, told_of_damage
 
+_ORIENTATION = 0x0112
+"""Of EXIF; from 2 the image lies or is mirrored."""
 Percentiles = tuple[float, float]
 """Percentiles of the pixels of an image that become black and white."""
 
@@ -34,18 +37,12 @@ def read_image(path: Path | str, window: Percentiles = WHOLE_RANGE) -> UInt8[np.
         ValueError: not a readable image.
     """
     path = Path(path)
-    if not path.is_file():
-        read_bytes(path)
-    try:
-        with Image.open(path) as image:
-            require_one_page(image, path)
-            if window != WHOLE_RANGE and is_deep(image):
-                return stretched(_deep_pixels(image, path), window, str(path))
-            return rgb_of_pil(image, str(path))
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
+    require_regular(path)
+    with told_of_damage(path), open_image(path) as image:
+        require_one_page(image, path)
+        if window != WHOLE_RANGE and is_deep(image):
+            return stretched(_deep_pixels(image, path), window, str(path))
+        return rgb_of_pil(image, str(path))
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -108,7 +105,8 @@ def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "
     Raises:
         ValueError: a mode without a known range (floats, or integers above 65535).
     """
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(_ORIENTATION) in range(2, 9):  # exif_transpose copies an upright image, too
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         return _rgb_of_16_bit(np.asarray(image), source)
     if image.mode == "F":
@@ -116,7 +114,7 @@ def rgb_of_pil(image: Image.Image, source: str = "image") -> UInt8[np.ndarray, "
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _rgb_of_16_bit(grey: np.ndarray, source: str) -> UInt8[np.ndarray, "H W 3"]:
@@ -161,7 +159,17 @@ def is_tensor(image: object) -> bool:
     return torch is not None and isinstance(image, torch.Tensor)
 
 
+def _layout(image: Any) -> str:
+    return "nested" if image.is_nested else str(image.layout).removeprefix("torch.").replace("_", " ")
+
+
 def _rgb_of_tensor(image: Any) -> UInt8[np.ndarray, "H W 3"]:
+    if image.is_nested or str(image.layout) != "torch.strided":
+        raise ValueError(f"image: this is a {_layout(image)} tensor; give a dense one (image.to_dense())")
+    if image.is_meta:
+        raise ValueError("image: a tensor on the device meta has a shape but no pixels; give one on the cpu or a GPU")
+    if image.numel() == 0:
+        raise ValueError(f"image: this tensor is empty (shape {tuple(image.shape)}); it has no pixels")
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"image: a tensor must be 3xHxW (RGB), this one is {'x'.join(map(str, image.shape))}")
     image = image.detach().cpu()

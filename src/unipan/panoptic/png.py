@@ -1,6 +1,5 @@
 """COCO panoptic PNGs: ids from and to pixels, id = R + 256 G + 65536 B."""
 
-from io import BytesIO
 from pathlib import Path
 from struct import pack, unpack_from
 from zlib import crc32
@@ -95,9 +94,9 @@ def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
 
 def _decode_any(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
     """The channels of a PNG with a palette or with transparency, which is left out."""
-    from PIL import Image
+    from unipan.panoptic.image_files import open_image
 
-    with Image.open(BytesIO(data)) as image:
+    with open_image(data) as image:
         image.verify()  # the checksums, which reading pixels skips
-    with Image.open(BytesIO(data)) as image:
+    with open_image(data) as image:
         return np.asarray(image.convert("RGBA"))[..., :3]

@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 from unipan.outputs import ResultFolders
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
+from unipan.panoptic.image_files import IMAGE_FORMATS
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
 """What counts as an image inside a folder."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from unipan import __version__
+from unipan.arrays import UInt8
 from unipan.files import write_atomically, write_json
 from unipan.outputs import signature
 from unipan.panoptic.categories import Categories
@@ -130,7 +131,7 @@ def result_files(pngs: Iterable[PurePosixPath], options: ResultOptions) -> list[
     return [*names, "panoptic.json", "index.html", *["segments.csv"] * options.csv]
 
 
-def _thumbnail(image: Picture, result: PanopticMap) -> Picture:
+def _thumbnail(image: Picture, result: PanopticMap) -> UInt8[np.ndarray, "tall wide 3"]:
     small = shrink(image, THUMBNAIL)
     ids = resize_ids(result.ids, (small.shape[0], small.shape[1]))
     return overlay(small, PanopticMap(ids, result.segments), segment_colors(result), THING_ALPHA, STUFF_ALPHA)

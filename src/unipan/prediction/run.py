@@ -77,9 +77,10 @@ def segment_images(
     for job in jobs:
         try:
             result = segmenter(job.path, fusion)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:  # RuntimeError: torch got no memory
             failed += 1
-            warn(f"{job.path} is left out: {error}")
+            words = " ".join(str(error).split()) or "there is too little memory for it"
+            warn(f"{job.path} is left out: {words[:400]}")
             continue
         if results is not None:
             results.add(job, result, result.image, result.margin if with_margin else None)

@@ -21,6 +21,7 @@ from unipan.reproduction.plan import TrainingPlan, make_plan, threads_per_job, t
 from unipan.reproduction.records import ExperimentRecord, environment
 from unipan.reproduction.request import Request, open_experiment
 from unipan.reproduction.tables import FinishedTrainings, render_speed, render_table
+from unipan.terminal import tell
 from unipan.training.launch import launch
 from unipan.training.trainer import spell_time
 
@@ -96,24 +97,24 @@ def train_missing(request: Request, plan: TrainingPlan) -> None:
     wanted.sort(key=lambda job: MODELS[job.model].turn)
     missing = [job for job in wanted if not job.record.exists()]
     for name in request.tables:
-        print(TABLES[name].title)
+        tell(TABLES[name].title)
         for model in TABLES[name].models:
-            print(f"  {model:<16}{MODELS[model].text}", flush=True)
+            tell(f"  {model:<16}{MODELS[model].text}")
     if not missing:
-        print(f"all {len(wanted)} trainings are finished; their records are in {request.records}")
+        tell(f"all {len(wanted)} trainings are finished; their records are in {request.records}")
         return
     # Only the models that determine the lengths have been timed so far; in a second call most others are finished.
     plan = time_models(request, plan, {job.model for job in missing})
     todo = [TrainingJob(job.model, job.seed, request, plan, threads) for job in missing]
     minutes = sum(plan.minutes(job.model) for job in todo) / request.jobs
     kept = f" (the others have their record in {request.records}; to run them again give another --records DIR)"
-    print(
+    tell(
         f"{plan.iterations} iterations a model; {len(todo)} of {len(wanted)} trainings to run"
         f"{kept if len(todo) < len(wanted) else ''}, {request.jobs} side by side: about {spell_time(60 * minutes)} "
         "(timed alone; side by side they are slower)"
     )
     if plan.smoke:
-        print("smoke: too short to compare")
+        tell("smoke: too short to compare")
     failures = [f"{job.model}, seed {job.seed}: {words}" for job, done, words in finish(todo) if not done]
     if failures:
         raise ValueError(f"reproduce: {len(failures)} of {len(todo)} trainings failed: {failures[0]}")
@@ -123,7 +124,7 @@ def finish(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
     """Run jobs; yield each when it ends, whether it succeeded, and its scores or error."""
     results = side_by_side(todo) if todo[0].request.jobs > 1 else one_by_one(todo)
     for count, (job, done, words) in enumerate(results, 1):
-        print(f"[{count}/{len(todo)}] {job.model}, seed {job.seed}: {words}", flush=True)
+        tell(f"[{count}/{len(todo)}] {job.model}, seed {job.seed}: {words}")
         yield job, done, words
 
 

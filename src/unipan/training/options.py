@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Suppress, arg
 
 from unipan.config import Config
+from unipan.config_values import RANGES, Range, check_value
 from unipan.files import checkpoint_path, require_folder, require_weights
 from unipan.outputs import Outputs
 from unipan.presets import preset, split_baseline
@@ -18,6 +19,8 @@ RESUME_STATE = Path("resume") / "state.pt"
 RUN_FILES = ("best.safetensors", "last.safetensors", "log.csv", "notes.txt", RESUME_STATE.as_posix())
 BUILT_IN = ("scenes", "scenes_mask_free")
 """Presets that train on the scene generator by default."""
+MINUTES = Range(0, 60 * 24 * 366, above=True)
+PROCESSES = Range(1, 10**4)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,14 @@ class TrainOptions:
     explicit: Annotated[tuple[str, ...], Suppress] = ()
     """Fields of `train` given on the command line, which the linear scaling rule does not change."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None:
+            check_value("--minutes", self.minutes, float, MINUTES)
+        if self.seed is not None:
+            check_value("--seed", self.seed, int, RANGES["train.seed"])
+        check_value("--devices", self.devices, int, PROCESSES)
+        check_value("--num-nodes", self.num_nodes, int, PROCESSES)
 
 
 def check_run(options: TrainOptions) -> None:
@@ -108,10 +119,12 @@ def check_init(init: str | None, weights: str) -> None:
 
 
 def resume_state(folder: Path) -> Path:
-    """The file that a run is resumed from. Raises FileNotFoundError if there is none."""
+    """The file that a run is resumed from. Raises FileNotFoundError if there is none, ValueError if it is no file."""
     path = folder / RESUME_STATE
     if not path.exists():
         raise FileNotFoundError(f"--resume: {path} does not exist; give the --out of an interrupted run")
+    if not path.is_file():
+        raise ValueError(f"--resume: {path} is not a file; give the --out of an interrupted run")
     return path
 
 

@@ -16,10 +16,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
 from unipan.files import write_atomically
+from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
 """Columns of log.csv that a validation fills; every loss term also has a column."""
+
+RESUMED = {"network", "average", "optimizer", "progress", "config"}
+"""What the state to resume from holds; see `Trainer.state`."""
+NOT_RESUMED = "start the run afresh in another --out, with --init RUN/last.safetensors to keep what it has learned"
 
 
 class RunRecord:
@@ -45,6 +50,7 @@ class RunRecord:
 
     def say(self, text: str) -> None:
         """Print a line and append it to notes.txt."""
+        text = printable(text)
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
         with (self.folder / "notes.txt").open("a") as file:
             file.write(text + "\n")
@@ -141,9 +147,20 @@ class RunRecord:
 
         Raises:
             FileNotFoundError: there is nothing to resume.
+            ValueError: the file is empty, cut short, or not one of ours.
         """
-        state = torch.load(resume_state(self.folder), map_location="cpu", weights_only=True)
-        config = config_from_dict(json.loads(json.dumps(state.pop("config"))))
+        path = resume_state(self.folder)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises nearly anything for a damaged file
+            words = (" ".join(str(error).split()) or type(error).__name__).partition(". ")[0]
+            raise ValueError(f"--resume: {path} cannot be read ({words}); {NOT_RESUMED}") from error
+        if not isinstance(state, dict) or not state.keys() >= RESUMED:
+            raise ValueError(f"--resume: {path} is not a state that `unipan train` saved; {NOT_RESUMED}")
+        try:
+            config = config_from_dict(json.loads(json.dumps(state.pop("config"), default=str)))
+        except ValueError as error:
+            raise ValueError(f"--resume: {path} holds a config that cannot be ({error}); {NOT_RESUMED}") from error
         return state, config, state.pop("origin", {})
 
 

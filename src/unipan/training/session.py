@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from unipan.build import build_network
-from unipan.checkpoint import Transfer, read_header, transfer
+from unipan.checkpoint import Transfer, claims_to_be_ours, read_header, transfer
 from unipan.config import Config, DetectionConfig
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import is_scenes, open_training, use_window
@@ -170,6 +170,7 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
         FileNotFoundError: nothing to resume.
         ValueError: data, classes or number of processes differ from the run's.
     """
+    from unipan.training.run_folder import NOT_RESUMED
     from unipan.training.trainer import Trainer
 
     state, config, origin = record.load_resume()
@@ -184,7 +185,13 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
     if categories != data.categories:
         raise ValueError(f"--resume: {record.folder} was trained on other classes; give the --data of that run")
     trainer = Trainer(fabric, config, data, val, record, build_network(config, categories))
-    trainer.load_state(state)
+    try:
+        trainer.load_state(state)
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"--resume: the state in {record.folder / RESUME_STATE} does not fit its own config "
+            f"({str(error).strip()[:100].splitlines()[0]}); {NOT_RESUMED}"
+        ) from error
     if fabric.is_global_zero:
         done = trainer.progress.iteration
         record.cut_log(done)
@@ -238,10 +245,10 @@ def with_backbone_of(config: Config, init: str) -> Config:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    try:
-        read_header(path)
-    except ValueError:
+    """Whether a file is a checkpoint of unipan. Raises ValueError if it is one that cannot be opened."""
+    if not claims_to_be_ours(path):
         return False
+    read_header(path)
     return True
 
 

@@ -53,7 +53,8 @@ def shrink(image: Picture, longest: int) -> UInt8[np.ndarray, "tall wide 3"]:
     factor = longest / max(image.shape[:2])
     if factor >= 1:
         return image
-    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])  # a thin image keeps a line
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def draw_boxes(

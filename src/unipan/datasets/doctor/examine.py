@@ -3,12 +3,10 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from unipan.arrays import Int32
 from unipan.datasets.doctor.findings import Kept
@@ -17,6 +15,7 @@ from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import Row, short, whole
 from unipan.panoptic.coco_parser import Finding, parse_segments
+from unipan.panoptic.image_files import open_image
 from unipan.panoptic.images import is_deep
 from unipan.panoptic.maps import VOID_ID, Segment, panoptic_map
 from unipan.panoptic.png import decode_png
@@ -103,7 +102,7 @@ def replace_ids(ids: Ids, paint: dict[int, int]) -> Ids:
 def indices_are_ids(path: Path, declared: Collection[int]) -> bool:
     """Whether a PNG has a palette whose indices are the declared ids, while its colours are not."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode != "P":
                 return False
         wanted = {*declared, VOID_ID}
@@ -111,7 +110,7 @@ def indices_are_ids(path: Path, declared: Collection[int]) -> bool:
             set(np.unique(read_ids(path)).tolist()) <= wanted
             and not set(np.unique(decode_png(path)).tolist()) <= wanted
         )
-    except (ValueError, OSError, SyntaxError):
+    except Exception:  # as of `_read_size`: it is examined again, and then named
         return False
 
 
@@ -138,7 +137,7 @@ def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
     try:
         data = read_bytes(path)
         found.digest = hashlib.blake2b(data, digest_size=16).digest()
-        with Image.open(BytesIO(data)) as image:
+        with open_image(data) as image:
             deep = is_deep(image)  # what loading forgets
             image.load()  # an image that is cut short still has a sound header
             width, height = image.size

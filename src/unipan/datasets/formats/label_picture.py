@@ -5,11 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from unipan.arrays import Int32, Integer
-from unipan.files import read_bytes
+from unipan.files import read_bytes, require_regular
 from unipan.panoptic.categories import Category
+from unipan.panoptic.image_files import open_image, told_of_damage
 from unipan.panoptic.images import require_one_page
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import rgb_to_ids
@@ -31,21 +31,16 @@ def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
         FileNotFoundError: no such file.
         ValueError: it is not a picture, or one of floating-point numbers.
     """
+    require_regular(path)
     data = read_bytes(path)
     if path.suffix == ".npy":
         return _npy(path)
-    try:
-        with Image.open(path) as image:
-            require_one_page(image, path)
-            # Only Pillow keeps palette indices, and only OpenCV keeps 16 bits in several channels.
-            pixels = np.asarray(image) if image.mode in ("P", "1", "L", "I", "I;16", "I;16B", "F") else None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: too many pixels to open safely ({error})") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        kind = "a TIFF of 64 bits or rare compression? save it with 16 bits" if path.suffix.startswith(".tif") else ""
-        raise ValueError(
-            f"{path}: not a readable label picture ({error}); {kind or 'it may be cut short, copy it again'}"
-        ) from error
+    rare = "a TIFF of 64 bits or rare compression? save it with 16 bits"
+    hint = rare if path.suffix.startswith(".tif") else "it may be cut short, copy it again"
+    with told_of_damage(path, "label picture", hint), open_image(path) as image:
+        require_one_page(image, path)
+        # Only Pillow keeps palette indices, and only OpenCV keeps 16 bits in several channels.
+        pixels = np.asarray(image) if image.mode in ("P", "1", "L", "I", "I;16", "I;16B", "F") else None
     if pixels is None:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None:
@@ -93,14 +88,10 @@ def image_size(path: Path) -> tuple[int, int]:
         FileNotFoundError: no such file.
         ValueError: not an image.
     """
-    if not path.is_file():
-        read_bytes(path)
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            transposed = image.getexif().get(0x0112) in TRANSPOSED
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable image ({error}); it may be cut short, copy it again") from error
+    require_regular(path)
+    with told_of_damage(path), open_image(path) as image:
+        width, height = image.size
+        transposed = image.getexif().get(0x0112) in TRANSPOSED
     return (width, height) if transposed else (height, width)
 
 
@@ -140,7 +131,7 @@ def _rgb_first(pixels: np.ndarray, path: Path) -> np.ndarray:
     if pixels.ndim == 2:
         return pixels
     pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
-    with Image.open(path) as image:
+    with open_image(path) as image:
         grey = image.mode in ("LA", "La", "PA") and pixels.shape[2] == 4
     return np.asarray(pixels[..., [0, 3]] if grey else pixels)
 

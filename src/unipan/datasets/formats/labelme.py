@@ -8,13 +8,11 @@ top left corner of the image, turned by its EXIF (https://github.com/wkentaro/la
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import partial
-from io import BytesIO
 from math import hypot
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from unipan.datasets.formats.class_names import classes_of_names
 from unipan.datasets.formats.drawing import POINTS, SHAPE_OPTIONS, Drawing, image_finder, numbered_pairs, union
@@ -24,6 +22,7 @@ from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.formats.regions import PixelRegion, region_of_ellipse, region_of_patch
 from unipan.panoptic.coco_json import Row, load_json, short
+from unipan.panoptic.image_files import open_image
 from unipan.panoptic.maps import PanopticMap
 
 IGNORED_LABEL, BACKGROUND_LABEL = "__ignore__", "_background_"
@@ -131,9 +130,9 @@ def _regions_of_row(row: Row, label: str, drawing: Drawing) -> Iterator[PixelReg
 def _mask_of_text(text: Any, where: str) -> np.ndarray:
     """A mask that is stored as a PNG in base64."""
     try:
-        with Image.open(BytesIO(b64decode(text))) as picture:
+        with open_image(b64decode(text)) as picture:
             return np.asarray(picture.convert("L")) > 0
-    except (TypeError, ValueError, OSError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises nearly anything for a damaged picture
         raise ValueError(f"{where}: its `mask` is no PNG in base64 ({error})") from error
 
 

@@ -1,0 +1,29 @@
+"""The one way to a terminal: what files and classes are called cannot move its cursor or turn its text around."""
+
+import re
+import sys
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but for tab and end of line, marks of direction, and the bytes of a name that are no UTF-8."""
+
+
+def printable(text: str) -> str:
+    r"""Text with its control characters written out.
+
+    >>> print(printable("\x1b[31mred\u202e.png"))
+    \x1b[31mred\u202e.png
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def tell(*lines: str, error: bool = False) -> None:
+    """Print lines to standard output, or to standard error.
+
+    What the terminal's encoding lacks is written out too, so that a name never ends a run.
+    """
+    stream = sys.stderr if error else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    for line in lines:
+        text = f"{printable(line)}\n"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

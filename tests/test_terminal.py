@@ -1,0 +1,79 @@
+"""What a name of a file or a class may do to a terminal: nothing."""
+
+import ast
+import io
+from pathlib import Path
+
+import pytest
+
+from unipan.cli import main
+from unipan.demo.run import run_demo
+from unipan.terminal import printable, tell
+from unipan.training.run_folder import RunRecord
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "unipan"
+ODD = "a\x1b[31m\x07\r\x9b\u202egnp.\udcff\u2028"
+ODD_SHOWN = r"a\x1b[31m\x07\r\x9b\u202egnp.\udcff\u2028"
+
+
+@pytest.mark.parametrize("text", ["plain", "Straße – 車 🚗", "[b]gt.json", "[/x]", "one\ttwo\nthree", "نمونه"])
+def test_what_people_write_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_control_characters_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable(ODD) == ODD_SHOWN
+    assert not [character for character in printable("".join(map(chr, range(0x300)))) if character < " "][2:]
+    tell(ODD, "second")
+    tell("third", error=True)
+    assert capsys.readouterr() == (f"{ODD_SHOWN}\nsecond\n", "third\n")
+
+
+def test_an_encoding_without_a_letter_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
+    monkeypatch.setattr("sys.stdout", stream)
+    tell("Straße")
+    stream.seek(0)
+    assert stream.read() == "Stra\\xdfe\n"
+
+
+def test_nothing_else_prints() -> None:
+    """Every sentence of a command takes this way; rich is never given markup that holds a name."""
+    calls = [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and (
+            ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write", "rich.print")
+            or (ast.unparse(node.func).endswith("console.print") and not safe(node))
+        )
+    ]
+    assert calls == []
+
+
+def safe(call: ast.Call) -> bool:
+    """Whether rich is told to print no markup, or gets a table that it was given cell by cell."""
+    off = any(word.arg == "markup" and ast.unparse(word.value) == "False" for word in call.keywords)
+    return off or ast.unparse(call.args[0]).startswith("score_table(")
+
+
+def test_a_run_says_a_name_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = RunRecord(tmp_path)
+    record.say(f"data: [/x] {ODD}")
+    assert f"data: [/x] {ODD_SHOWN}" in capsys.readouterr().out
+    assert (tmp_path / "notes.txt").read_text() == f"data: [/x] {ODD_SHOWN}\n"
+
+
+def test_errors_of_commands_are_filtered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "scenes", str(tmp_path / "[/x]\x1b[31m.png"), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert r"[/x]\x1b[31m.png: no such file" in said
+    assert "\x1b" not in said
+
+
+def test_a_page_may_lie_where_rich_sees_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was a MarkupError, after all scenes had been scored."""
+    page = run_demo(count=1, out=tmp_path / "[/x]")
+    assert page.is_file()
+    assert "[/x]" in "".join(capsys.readouterr().out.split())
