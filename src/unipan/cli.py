@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from keyword import iskeyword
 
+from unipan.stopping import StoppedBySignal
+
 VERBS = {
     "train": "train a preset on the built-in street scenes or on your own data",
     "evaluate": "PQ, IoU and AP of a checkpoint on a dataset",
@@ -76,8 +78,8 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: st
     """
     try:
         return command(arguments)
-    except KeyboardInterrupt:
-        return complain("interrupted", 1)
+    except KeyboardInterrupt as stop:
+        return complain(str(stop) or "interrupted", stop.exit_code if isinstance(stop, StoppedBySignal) else 1)
     except BrokenPipeError:  # the reader of a pipe (`| head`) has seen enough
         return 1
     except ModuleNotFoundError as error:
