@@ -17,7 +17,7 @@ from typing import Any
 from unipan.files import is_alive, make_folder
 
 LOCK = ".unipan.lock"
-"""In the folder: who works there. It is empty when nobody does."""
+"""In the folder while a process works there: who it is."""
 
 
 @contextmanager
@@ -37,12 +37,8 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
     """
     make_folder(folder)
     path = folder / LOCK
+    descriptor, locked = _open(path, option)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OSError(f"{option} {folder}: nothing may be written there ({error.strerror}); give another") from error
-    try:
-        locked = _lock(descriptor)
         owner = _owner(os.pread(descriptor, 4096, 0)) if hasattr(os, "pread") else {}
         if locked is False or (locked is None and _may_live(owner)):
             raise ValueError(f"{option} {folder}: {_words(owner)} works there{_remedy(path, locked)}")
@@ -50,9 +46,27 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
         try:
             yield f"note: {_words(owner)} was killed here, and left its lock behind" if owner else None
         finally:
-            os.ftruncate(descriptor, 0)
+            path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)  # which unlocks it
+
+
+def _open(path: Path, option: str) -> tuple[int, bool | None]:
+    """The open lock file, and what `_lock` says."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise OSError(
+                f"{option} {path.parent}: nothing may be written there ({error.strerror}); give another folder"
+            ) from error
+        locked = _lock(descriptor)
+        try:
+            if not locked or os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor, locked
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # its owner removed it between our two calls
 
 
 def _lock(descriptor: int) -> bool | None:
