@@ -128,9 +128,13 @@ class Journal:
             more = f" and {len(gone) - 1} more files" if len(gone) > 1 else ""
             raise OSError(f"{self.folder / gone[0]}{more}: it was written and has gone, or was changed by others")
 
-    def _append(self, content: dict[str, Any]) -> None:
+    def require_place(self) -> None:
+        """Raises OSError if the folder has gone, which the next file would make anew."""
         if not self._path.is_file():
             raise OSError(f"{self.folder}: this folder was moved or removed while results were written to it")
+
+    def _append(self, content: dict[str, Any]) -> None:
+        self.require_place()
         try:
             with self._path.open("ab", buffering=0) as file:
                 file.write(_line(content).encode())

@@ -152,6 +152,7 @@ class ImageLoop:
         self._write(job, result, margin, trim)
 
     def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:
+        self.journal.require_place()
         written = None
         if self.results is not None:
             written = self.results.add(job, result, result.image, margin)

@@ -154,7 +154,7 @@ class Trainer:
         with self.signals.deferred(), bar as advance:
             for iteration in range(first, end):
                 due = (iteration + 1) % every == 0 or iteration + 1 == train.iterations
-                self._save_state(BEFORE_VALIDATION if due else self.save_seconds)
+                self._save_state(min(self.save_seconds, BEFORE_VALIDATION) if due else self.save_seconds)
                 start = time.perf_counter()
                 losses, rate = self._iteration(iteration, batches)
                 self.progress.iteration = iteration + 1
