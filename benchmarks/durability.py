@@ -1,10 +1,10 @@
 """Trainings that are killed (SIGKILL) at random moments and resumed, against one that was left alone.
 
-After every kill each file of the run is read: none may be torn. Whenever a run has come to its end in spite of the kills,
-its weights must be the other's, bit for bit, and so must log.csv but for the seconds. The network is that of the tests,
-and its state is saved in every iteration, so that many kills meet a file that is being written.
+After every kill each file of the run is read: none may be torn. Whenever a run has come to its end in spite of the
+kills, its weights must be the other's, bit for bit, and so must log.csv but for the seconds. The network is that of the
+tests, and its state is saved in every iteration, so that many kills meet a file that is being written.
 
-    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/durability.py [--kills 50] [--iterations 8] [--workers 0] [--seed 0]
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/durability.py [--kills 50] [--iterations 8] [--workers 0]
 """
 
 import argparse
@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
-
 from tests.tiny import Drawn, tiny_config, tiny_network
+
 from unipan.config import Config
 from unipan.folder_lock import LOCK, folder_lock
 from unipan.training.options import RESUME_STATE
@@ -102,11 +102,11 @@ def main() -> int:
         os.waitpid(begin(whole, config), 0)
         length = time.monotonic() - start
         print(f"uninterrupted: {asked.iterations} iterations in {length:.1f} s", flush=True)
-        counts: Counter[str] = Counter()
+        counts = Counter[str]({"failed": 0, "different": 0, "torn files": 0})
         while counts["killed"] < asked.kills:
             folder = Path(place) / f"run{counts['finished']}"
             child = begin(folder, config)
-            time.sleep(moments.uniform(0, 0.7 * length))
+            time.sleep(moments.uniform(0, 1.3 * length))
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             if not os.WIFSIGNALED(status):  # it had come to its end, or failed
@@ -125,7 +125,7 @@ def main() -> int:
         counts["finished"] += 1
         counts["different"] += not same(folder, whole)
         counts["temporary files left in finished runs"] = len(list(Path(place).rglob("*.tmp")))
-    print(", ".join(f"{name}: {counts[name]}" for name in (*counts, "failed", "different", "torn files")))
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()))
     return int(bool(counts["failed"] or counts["different"] or counts["torn files"]))
 
 

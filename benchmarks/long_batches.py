@@ -1,9 +1,10 @@
 """Memory of long batches: many images through `unipan predict`, many pairs through `unipan pq`.
 
+It also compares the results of one thread, of one thread again in the opposite order, and of two, bit for bit.
 Resident memory of the command's processes is sampled while it runs; it is flat if its second half needs no more than
 its first. Pictures are drawn scenes; the pairs are one truth and its copy, moved by three pixels, under many names.
 
-    OMP_NUM_THREADS=1 python benchmarks/long_batches.py [--images 2000] [--pairs 5000] [--size 64 96] [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/long_batches.py [--images 2000] [--pairs 5000] [--compared 40] [--size 64 96]
 """
 
 import argparse
@@ -79,10 +80,34 @@ def score(folder: Path, count: int, size: tuple[int, int]) -> dict[str, object]:
     return watch(["pq", *(str(folder / side / "panoptic.json") for side in ("truth", "prediction"))], folder)
 
 
+def compare(count: int, size: tuple[int, int]) -> dict[str, object]:
+    """Of how many images ids, scores and margins differ from those of one thread, and by how much."""
+    import torch
+
+    from unipan.inference import Segmenter
+
+    segmenter, images = Segmenter.load("scenes"), [sample.image for sample in Scenes(range(count), size)]
+    found = {}
+    for name, threads, order in (("first", 1, 1), ("again, in reverse", 1, -1), ("two threads", 2, 1)):
+        torch.set_num_threads(threads)
+        found[name] = [segmenter(image) for image in images[::order]][::order]
+    answers: dict[str, object] = {"images": count}
+    for name in ("again, in reverse", "two threads"):
+        pairs = list(zip(found["first"], found[name], strict=True))
+        answers[name] = {
+            "maps that differ": sum(not np.array_equal(one.ids, other.ids) for one, other in pairs),
+            "pixels that differ": sum(int((one.ids != other.ids).sum()) for one, other in pairs),
+            "segments that differ": sum(one.segments != other.segments for one, other in pairs),
+            "largest difference of a margin": max(float(np.abs(a.margin - b.margin).max()) for a, b in pairs),
+        }
+    return answers
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--pairs", type=int, default=5000)
+    parser.add_argument("--compared", type=int, default=40)
     parser.add_argument("--size", type=int, nargs=2, default=(64, 96))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -92,6 +117,9 @@ def main() -> None:
             if count:
                 found[name] = {"count": count, **command(Path(place), count, tuple(asked.size))}
                 print(name, found[name], flush=True)
+    if asked.compared:
+        found["bits"] = compare(asked.compared, tuple(asked.size))
+        print(found["bits"], flush=True)
     if asked.json is not None:
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -37,21 +37,21 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
     """
     make_folder(folder)
     path = folder / LOCK
-    descriptor, locked = _open(path, option)
+    descriptor, locked = _open_lock(path, option)
     try:
-        owner = _owner(os.pread(descriptor, 4096, 0)) if hasattr(os, "pread") else {}
+        owner = _owner_in(os.pread(descriptor, 4096, 0)) if hasattr(os, "pread") else {}
         if locked is False or (locked is None and _may_live(owner)):
-            raise ValueError(f"{option} {folder}: {_words(owner)} works there{_remedy(path, locked)}")
+            raise ValueError(f"{option} {folder}: {_owner_words(owner)} works there{_remedy(path, locked)}")
         _sign(descriptor, {"pid": os.getpid(), "host": socket.gethostname(), "started": time.strftime("%F %T")}, path)
         try:
-            yield f"note: {_words(owner)} was killed here, and left its lock behind" if owner else None
+            yield f"note: {_owner_words(owner)} was killed here, and left its lock behind" if owner else None
         finally:
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)  # which unlocks it
 
 
-def _open(path: Path, option: str) -> tuple[int, bool | None]:
+def _open_lock(path: Path, option: str) -> tuple[int, bool | None]:
     """The open lock file, and what `_lock` says."""
     while True:
         try:
@@ -93,7 +93,7 @@ def _sign(descriptor: int, owner: dict[str, Any], path: Path) -> None:
         raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
 
 
-def _owner(content: bytes) -> dict[str, Any]:
+def _owner_in(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except ValueError:
@@ -107,7 +107,7 @@ def _may_live(owner: dict[str, Any]) -> bool:
     return owner.get("host") != socket.gethostname() or is_alive(int(owner.get("pid", 0)))
 
 
-def _words(owner: dict[str, Any]) -> str:
+def _owner_words(owner: dict[str, Any]) -> str:
     if not owner:
         return "another process"
     return f"process {owner.get('pid')} on {owner.get('host')}, since {owner.get('started')},"

@@ -9,11 +9,11 @@ from torch import distributed
 from unipan.stopping import StoppedBySignal
 from unipan.training.options import RESUME_STATE
 
-LOST = re.compile(r"gloo|NCCL|Connection (closed|reset)|Socket|Broken pipe|process group", re.IGNORECASE)
+LOST_PROCESS = re.compile(r"gloo|NCCL|Connection (closed|reset)|Socket|Broken pipe|process group", re.IGNORECASE)
 """What torch says where another process of a training has gone."""
 
 
-def how_to_go_on(out: Path) -> str:
+def how_to_continue(out: Path) -> str:
     """The end of a sentence about a run that has ended in the folder `out`."""
     if (out / RESUME_STATE).exists():
         return f"the same command with --resume continues from {out / 'resume'}"
@@ -31,8 +31,8 @@ def describe_stop(stop: KeyboardInterrupt, out: Path, done: int | None, total: i
     """
     kept = "" if done is None else f", with {done} of {total} iterations saved"
     if not isinstance(stop, StoppedBySignal):
-        return ValueError(f"interrupted{kept}; {how_to_go_on(out)}")
-    return StoppedBySignal(stop.number, f"{stop}{kept}; {how_to_go_on(out)}")
+        return ValueError(f"interrupted{kept}; {how_to_continue(out)}")
+    return StoppedBySignal(stop.number, f"{stop}{kept}; {how_to_continue(out)}")
 
 
 def describe_failure(error: Exception, out: Path, several: bool) -> str | None:
@@ -49,12 +49,12 @@ def describe_failure(error: Exception, out: Path, several: bool) -> str | None:
     if "DataLoader worker" in text and "Caught" not in text:
         return (
             f"training: a process that prepares images has ended ({text.rstrip('. ')}); if memory ran out, a smaller "
-            f"--train.num-workers needs less; {how_to_go_on(out)}"
+            f"--train.num-workers needs less; {how_to_continue(out)}"
         )
-    if several and (isinstance(error, distributed.DistError) or LOST.search(text)):
+    if several and (isinstance(error, distributed.DistError) or LOST_PROCESS.search(text)):
         return (
             f"training: another process of this run has ended or cannot be reached ({text[:200].rstrip('. ')}); what "
-            f"it said last stands above, and memory is the first thing to look at; {how_to_go_on(out)}"
+            f"it said last stands above, and memory is the first thing to look at; {how_to_continue(out)}"
         )
     return None
 

@@ -89,10 +89,10 @@ def _train(
         if words is None:
             raise
         raise ValueError(words) from error
-    finish(trainer, figures, out, say)
+    tell_result(trainer, figures, out, say)
 
 
-def finish(trainer: "Trainer", figures: dict[str, float], out: Path, say: Callable[[str], None]) -> None:
+def tell_result(trainer: "Trainer", figures: dict[str, float], out: Path, say: Callable[[str], None]) -> None:
     """Say what a training that came to its end has left."""
     if not figures:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
@@ -217,7 +217,7 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
             f"--resume: the run in {record.folder} had {changed[0]} {before!r}, not {now!r}; an exact "
             "continuation needs the same"
         )
-    categories = classes_of(state, record.folder)
+    categories = classes_of_run(state, record.folder)
     if categories != data.categories:
         raise ValueError(f"--resume: {record.folder} was trained on other classes; give the --data of that run")
     trainer = Trainer(fabric, config, data, val, record, build_network(config, categories))
@@ -229,7 +229,7 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
     return trainer
 
 
-def classes_of(state: dict[str, object], folder: Path) -> Categories:
+def classes_of_run(state: dict[str, object], folder: Path) -> Categories:
     """The classes of a run; states of unipan 0.2 and before do not hold them, but come with a checkpoint."""
     if "categories" in state:
         return Categories.from_coco(state["categories"], str(folder / RESUME_STATE))  # type: ignore[arg-type]
