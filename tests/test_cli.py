@@ -327,7 +327,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(self: Trainer, figures: object) -> None:
-        (self.record.folder / "resume").mkdir()
+        (self.record.folder / "resume").mkdir(exist_ok=True)
         (self.record.folder / "resume" / "state.pt").touch()
         raise KeyboardInterrupt
 
@@ -343,7 +343,7 @@ def test_a_gpu_with_too_little_memory_is_one_sentence(
 ) -> None:
     def full(self: Trainer, *_: object, **__: object) -> None:
         if saved:
-            (self.record.folder / "resume").mkdir()
+            (self.record.folder / "resume").mkdir(exist_ok=True)
             (self.record.folder / "resume" / "state.pt").touch()
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has\na total capacity")
 

@@ -12,9 +12,12 @@ from unipan.files import (
     folder_atomically,
     make_folder,
     read_bytes,
+    remove_leftovers,
+    replaced,
     require_file,
     require_folder,
     require_other_file,
+    temporary_name,
     write_atomically,
     write_json,
 )
@@ -128,3 +131,41 @@ def test_bytes_of_no_file_and_of_a_folder(tmp_path: Path) -> None:
         read_bytes(tmp_path / "absent")
     with pytest.raises(ValueError, match="this is a folder, a file is needed"):
         read_bytes(tmp_path)
+
+
+def test_what_killed_processes_were_writing_goes_and_what_others_write_stays(tmp_path: Path) -> None:
+    child = os.fork()
+    if not child:
+        with replaced(tmp_path / "a.bin") as temporary:
+            temporary.write_bytes(b"half")
+            temporary_name(tmp_path / "b").mkdir()
+            os._exit(1)  # as after kill -9: nothing is cleaned up
+    os.waitpid(child, 0)
+    mine = temporary_name(tmp_path / "a.bin")
+    mine.touch()
+    other = tmp_path / ".unipan-1-00000000-ab.tmp"  # of another machine, where the number may live
+    other.touch()
+    assert len(list(tmp_path.iterdir())) == 4
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([mine, other])
+
+
+def test_two_writers_of_one_file_never_share_a_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    contents = [bytes([value]) * 200_000 for value in range(8)]
+    threads = [threading.Thread(target=write_atomically, args=(path, data, True)) for data in contents]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if path.exists():
+            assert path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_durable_reaches_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: calls.append("sync"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, to: calls.append("rename") or replace(self, to))
+    write_atomically(tmp_path / "a", b"x", durable=True)
+    assert calls == ["sync", "rename", "sync"]

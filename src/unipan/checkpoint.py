@@ -77,7 +77,7 @@ def save_checkpoint(
     }
     if packaged:
         header["packaged"] = digest(left_out)
-    write_atomically(path, save(tensors, metadata=header))
+    write_atomically(path, save(tensors, metadata=header), durable=True)
 
 
 def config_from_dict(values: Any, source: str = "config") -> Config:

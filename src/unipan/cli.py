@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from keyword import iskeyword
 
+from unipan.processes import short_of_memory
+from unipan.stopping import StoppedBySignal
 from unipan.terminal import tell
 
 VERBS = {
@@ -78,8 +80,8 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: st
     """
     try:
         return command(arguments)
-    except KeyboardInterrupt:
-        return complain("interrupted", 1)
+    except KeyboardInterrupt as stop:
+        return complain(str(stop) or "interrupted", stop.exit_code if isinstance(stop, StoppedBySignal) else 1)
     except BrokenPipeError:  # the reader of a pipe (`| head`) has seen enough
         return 1
     except ModuleNotFoundError as error:
@@ -94,12 +96,6 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: st
         if os.environ.get("UNIPAN_TRACEBACK") or not short_of_memory(error):
             raise
         return complain("there is too little memory for this; give smaller images, or take the CPU if that has more", 1)
-
-
-def short_of_memory(error: Exception) -> bool:
-    """Whether Python, torch's allocator of the CPU or that of a GPU got no memory."""
-    names = {kind.__name__ for kind in type(error).__mro__}  # torch may never have been imported
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
 
 
 def missing(module: str, needed: str | None = None) -> str:

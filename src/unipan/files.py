@@ -2,8 +2,11 @@
 
 import json
 import os
+import secrets
 import shutil
+import socket
 import stat
+import zlib
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,29 +14,106 @@ from typing import Any
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 """The folder of those that the package carries."""
+_OURS = ".unipan-"
+"""Temporary files begin with it; then come the process, its machine, and a random number."""
 NAN_HINT = "`unipan data check --fix` removes such numbers from a dataset"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, durable: bool = False) -> None:
     """Write a temporary file in the same folder and rename it, so that no reader meets half a file.
+
+    Args:
+        path: its folder is made if it is missing.
+        data: the whole content.
+        durable: see `replaced`.
 
     Raises:
         OSError: it cannot be written, in one sentence.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with replaced(path, durable) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replaced(path: Path, durable: bool = False) -> Generator[Path, None, None]:
+    """The path of a temporary file, to be written inside, which then becomes `path`.
+
+    However the process ends, `path` is the old file or the new one. If the machine itself may stop (power), `durable`
+    says the same of the disk: the content is there before the name, at the price of waiting for it.
+
+    Raises:
+        OSError: it cannot be written, in one sentence.
+    """
+    temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(data)
+            yield temporary
+            if durable:
+                sync(temporary)
             temporary.replace(path)
+            if durable:
+                sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
+        reason = error.strerror or error
+        raise OSError(f"{path}: cannot be written ({reason}); make room, or give another place") from error
 
 
-def write_json(path: Path, content: dict[str, Any], indent: int | None = None) -> Path:
-    """Write a JSON file, whole or not at all, and return its path.
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that nobody else takes, whatever the thread, process or machine."""
+    return path.with_name(f"{_OURS}{os.getpid()}-{_process_space()}-{secrets.token_hex(4)}.tmp")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a folder whose processes were killed; those of other machines stay."""
+    for path in folder.glob(f"{_OURS}*-{_process_space()}-*.tmp"):
+        if not is_alive(int(path.name.removeprefix(_OURS).partition("-")[0])):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs; True where that cannot be told (Windows)."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+def _process_space() -> str:
+    """Where a process number means one process: this machine, or a container on it."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115  it is no path
+    except OSError:
+        space = ""
+    return f"{zlib.crc32(f'{socket.gethostname()} {space}'.encode()):08x}"
+
+
+def write_json(path: Path, content: dict[str, Any], indent: int | None = None, durable: bool = False) -> Path:
+    """Write a JSON file, whole or not at all, and return its path; `durable` as in `replaced`.
 
     Raises:
         ValueError: it would hold NaN or Infinity.
@@ -43,7 +123,7 @@ def write_json(path: Path, content: dict[str, Any], indent: int | None = None) -
         text = json.dumps(content, indent=indent, allow_nan=False)
     except ValueError as error:
         raise ValueError(f"{path}: it would hold NaN or Infinity, which JSON does not have; {NAN_HINT}") from error
-    write_atomically(path, f"{text}\n".encode())
+    write_atomically(path, f"{text}\n".encode(), durable)
     return path
 
 
@@ -69,7 +149,8 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
     full = path.absolute()
-    temporary = full.with_name(f".{full.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(full)
+    remove_leftovers(full.parent)
     make_folder(temporary)
     try:
         yield temporary

@@ -52,6 +52,13 @@ def available_memory() -> int | None:
     return min(free, max(most - taken, 0))
 
 
+def short_of_memory(error: Exception) -> bool:
+    """Whether Python, NumPy, OpenCV, torch's allocator of the CPU or that of a GPU got no memory."""
+    names = {kind.__name__ for kind in type(error).__mro__}  # torch may never have been imported
+    words = ("DefaultCPUAllocator", "Insufficient memory")  # torch's and OpenCV's
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(each in str(error) for each in words)
+
+
 def keep_freed_memory() -> None:
     """Let this process keep memory that it frees, for its next pictures; does nothing where the C library is not glibc.
 

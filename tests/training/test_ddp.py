@@ -71,6 +71,11 @@ def test_a_resumed_run_of_two_processes_is_the_uninterrupted_one(ranks: list[dic
         assert rank["resumed"] == rank["weights"]
 
 
+def test_a_signal_to_one_of_two_processes_stops_both_and_the_run_goes_on_exactly(ranks: list[dict[str, Any]]) -> None:
+    for rank in ranks:
+        assert rank["signalled"] == rank["weights"]
+
+
 def test_a_loss_that_is_no_number_in_one_process_stops_both(ranks: list[dict[str, Any]], folder: Path) -> None:
     assert "a loss of another process" in ranks[0]["stopped"]
     assert "the loss term 'semantic' is nan on image 0; batch and weights are saved" in ranks[1]["stopped"]

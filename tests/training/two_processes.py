@@ -4,10 +4,13 @@ together, stop and resume, take the steps of `exactness.py`, and write down what
 import atexit
 import json
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -19,6 +22,7 @@ from unipan.build import build_network
 from unipan.cli import main as command_line
 from unipan.config import Config
 from unipan.inference import Segmenter
+from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.training.launch import Fabric, launch
 from unipan.training.run_folder import RunRecord
 from unipan.training.step import NonFiniteLossError, check_finite
@@ -66,6 +70,7 @@ def main(folder: Path) -> None:
         "without_gradient": [name for name, p in trainer.network.named_parameters() if not p.requires_grad],
     }
     found |= {
+        "signalled": fingerprint(signalled(fabric, folder / "signalled", config).network.state_dict()),
         "resumed": fingerprint(resumed(fabric, folder / "cut", config).network.state_dict()),
         "stopped": stopped(fabric, trainer, folder),
         "command": command_line(["train", "scenes", "--out", str(folder / "command"), *COMMAND.split()]),
@@ -91,12 +96,36 @@ def resumed(fabric: Fabric, folder: Path, config: Config) -> Trainer:
     data, val = Drawn([3, 0, 2, 0]), Drawn([2, 3, 0, 1, 2], 50)
     Trainer(fabric, config, data, val, RunRecord(folder, 1, quiet=True)).run(stop_after=3)
     fabric.barrier()
+    return continued(fabric, folder, 2)
+
+
+def signalled(fabric: Fabric, folder: Path, config: Config) -> Trainer:
+    """The same run: one process alone gets a SIGTERM in the first iteration, and both stop after it."""
+    data, val = Drawn([3, 0, 2, 0]), Drawn([2, 3, 0, 1, 2], 50)
+    trainer = Trainer(fabric, config, data, val, RunRecord(folder, 1, quiet=True))
+    backward = trainer._backward
+
+    def terminated(*arguments: Any, **more: Any) -> dict[str, Tensor]:
+        if fabric.global_rank == 1 and trainer.signals.received is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return backward(*arguments, **more)
+
+    trainer._backward = terminated  # type: ignore[method-assign]
+    with StopSignals() as trainer.signals, pytest.raises(StoppedBySignal, match="SIGTERM"):
+        trainer.run()
+    assert trainer.progress.iteration == 1
+    return continued(fabric, folder, 1)
+
+
+def continued(fabric: Fabric, folder: Path, iteration: int) -> Trainer:
+    """The run in a folder, from its state to its end, by new trainers."""
+    data, val = Drawn([3, 0, 2, 0]), Drawn([2, 3, 0, 1, 2], 50)
     record = RunRecord(folder, 1, quiet=True)
     state, config, _ = record.load_resume()
     torch.manual_seed(1000 + fabric.global_rank)
     trainer = Trainer(fabric, config, data, val, record, build_network(config, data.categories))
     trainer.load_state(state)
-    assert trainer.progress.iteration == 2
+    assert trainer.progress.iteration == iteration
     trainer.run()
     return trainer
 

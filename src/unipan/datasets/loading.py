@@ -1,6 +1,9 @@
 """Training batches in an order that depends only on seed and position, so that runs resume exactly and any number of
 processes sees the same images."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.transforms import TrainingTransform, collate
 from unipan.structures import ImageBatch, Target
+
+WORKER_GRACE = 30.0
+"""Seconds that a loader worker works on after a SIGTERM."""
 
 
 class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
@@ -67,7 +73,22 @@ def training_loader(stream: TrainingStream, positions: Iterable[int], batch: int
         num_workers=workers,
         collate_fn=collate_training,
         persistent_workers=workers > 0,
+        worker_init_fn=outlast_sigterm,
     )
+
+
+def outlast_sigterm(_: int) -> None:
+    """Let a worker go on for a while after a SIGTERM.
+
+    Schedulers send it to every process at once, and torch ends a training whose worker dies, before it could save.
+    """
+
+    def end_later(*_: object) -> None:
+        timer = threading.Timer(WORKER_GRACE, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGTERM, end_later)
 
 
 def collate_training(parts: list[tuple[Tensor, str, Target]]) -> tuple[ImageBatch, list[Target]]:

@@ -3,6 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,6 +37,32 @@ THUMBNAIL = 320
 """Pixels: the longer side of a picture on the page."""
 
 
+@dataclass(frozen=True)
+class ListedImage:
+    """What the page and the table say of an image whose files are written.
+
+    Attributes:
+        row: of the page.
+        table: rows of segments.csv; none if it is not wanted.
+    """
+
+    row: PredictedImage
+    table: list[dict[str, Any]]
+
+    @property
+    def files(self) -> list[str]:
+        """The names of its files, below the folder."""
+        margin = self.row.files.get("margin")
+        arrays = [] if margin is None else [str(PurePosixPath(margin).with_suffix(".npy"))]
+        return [*self.row.files.values(), self.row.thumbnail, *arrays]
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "ListedImage":
+        """From `dataclasses.asdict`, through JSON."""
+        row = values["row"]
+        return cls(PredictedImage(**{**row, "size": tuple(row["size"])}), values["table"])
+
+
 class ResultFolder:
     """The pictures and tables in DIR of `unipan predict --out DIR`."""
 
@@ -45,8 +72,8 @@ class ResultFolder:
         self._rows: list[PredictedImage] = []
         self._segments: list[dict[str, Any]] = []
 
-    def add(self, job: ImageJob, result: PanopticMap, image: Picture, margin: np.ndarray | None) -> None:
-        """Write everything about one image but its PNG.
+    def add(self, job: ImageJob, result: PanopticMap, image: Picture, margin: np.ndarray | None) -> "ListedImage":
+        """Write everything about one image but its PNG; returns what `keep` takes.
 
         Args:
             job: its name.
@@ -68,8 +95,7 @@ class ResultFolder:
             files["margin"] = f"margin/{job.png}"
             write_atomically(self.folder / files["margin"], png_of_rgb(margin_picture(margin), signature("predict")))
             write_atomically(self.folder / "margin" / job.png.with_suffix(".npy"), _npy_bytes(margin))
-        if self.options.csv:
-            self._segments += [{"file": job.name, **row} for row in segment_table(result)]
+        table = [{"file": job.name, **row} for row in segment_table(result)] if self.options.csv else []
         thumbnail = f"thumbnails/{job.png.with_suffix('.webp')}"
         write_atomically(self.folder / thumbnail, _encoded(_thumbnail(image, result), "WEBP", 80))
         counts = Counter(segment.category.name for segment in result if segment.isthing)
@@ -85,7 +111,14 @@ class ResultFolder:
             thumbnail,
             files,
         )
-        self._rows.append(row)
+        written = ListedImage(row, table)
+        self.keep(written)
+        return written
+
+    def keep(self, written: "ListedImage") -> None:
+        """List an image, written now or by an earlier run, on the page and in the table."""
+        self._rows.append(written.row)
+        self._segments += written.table
 
     def close(self) -> Path:
         """Write the table, if it is wanted, and the page; returns the page."""

@@ -1,16 +1,28 @@
-"""Segment planned images one by one and write each result as soon as it is there."""
+"""Segment planned images one by one and write each result as soon as it is there.
+
+Whatever ends a run early, its finished images are kept, and the same command goes on with the others.
+"""
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
+from unipan import files
 from unipan.config import check_fusion
 from unipan.datasets.formats.format import DatasetWriter
 from unipan.evaluation.trimming import trim_stuff
+from unipan.folder_lock import folder_lock
 from unipan.inference import Segmenter
 from unipan.prediction.images import ImageJob
+from unipan.prediction.journal import Journal, parents_of, run_identity
 from unipan.prediction.plan import PredictionPlan
-from unipan.prediction.results import ResultFolder
-from unipan.prediction.submission import open_writer
+from unipan.prediction.results import ListedImage, ResultFolder
+from unipan.prediction.submission import map_file, open_writer
+from unipan.processes import short_of_memory
+from unipan.result import PanopticResult
+from unipan.stopping import StoppedBySignal, StopSignals
 
 
 def run_prediction(
@@ -21,13 +33,24 @@ def run_prediction(
     trim: int,
     warn: Callable[[str], None],
 ) -> tuple[Path, int]:
-    """Do what was planned; see `segment_images`.
+    """Do what was planned, or what an earlier run has left of it.
 
     Args:
         plan: the plan.
         segmenter: of the plan's checkpoint.
         jobs: the plan's, perhaps with a progress bar around them.
-        fusion, trim, warn: see `segment_images`.
+        fusion: by default the checkpoint's.
+        trim: stuff segments of fewer pixels become void.
+        warn: gets a sentence for each image that cannot be segmented.
+
+    Returns:
+        the file that the writer wrote last, and the number of images left out.
+
+    Raises:
+        ValueError: a fusion that this checkpoint cannot do, another process that writes there, or no image could be
+            read; the files of all images (panoptic.json, index.html) are as before then.
+        OSError: a result cannot be written, or has gone.
+        StoppedBySignal: SIGINT or SIGTERM came.
     """
     fusion = check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     if plan.options.margin and fusion not in ("affinity", "potential"):
@@ -35,60 +58,129 @@ def run_prediction(
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
     writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
-    plan.outputs.start_folder(plan.out, plan.names)
-    results = None
-    if plan.server is None:
-        about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}."
-        results = ResultFolder(plan.out, plan.options, segmenter.categories, about)
-    return segment_images(segmenter, jobs, writer, fusion, results, trim, warn)
+    with folder_lock(plan.out, "--out"):
+        plan.outputs.start_folder(plan.out, plan.names)
+        for folder in parents_of(plan.out, plan.names):
+            files.remove_leftovers(folder)
+        results = None
+        if plan.server is None:
+            about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}."
+            results = ResultFolder(plan.out, plan.options, segmenter.categories, about)
+        journal = open_journal(plan, segmenter, fusion, trim)
+        if journal.replaced:
+            warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
+        return ImageLoop(plan, segmenter, writer, results, journal, warn).run(jobs, fusion, trim)
 
 
-def segment_images(
-    segmenter: Segmenter,
-    jobs: Iterable[ImageJob],
-    writer: DatasetWriter,
-    fusion: str | None = None,
-    results: ResultFolder | None = None,
-    trim: int = 0,
-    warn: Callable[[str], None] = print,
-) -> tuple[Path, int]:
-    """Segment every image that can be read and hand the maps to a writer.
+def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: int) -> Journal:
+    """The journal of a plan; everything that decides its results besides the images is in its first line."""
+    run = run_identity(
+        files.checkpoint_path(plan.checkpoint),
+        fusion=fusion,
+        trim=trim,
+        server=plan.server,
+        algorithm=plan.algorithm,
+        options=asdict(plan.options),
+        categories=segmenter.categories.to_coco(),
+    )
+    return Journal(plan.out, run, segmenter.categories)
 
-    Args:
-        segmenter: whose categories the writer knows.
-        jobs: the images.
-        writer: of the output format; it is closed.
-        fusion: by default the checkpoint's.
-        results: what else is written of each image; None for a submission.
-        trim: stuff segments of fewer pixels become void.
-        warn: gets a sentence for each image that cannot be read.
 
-    Returns:
-        the file that the writer wrote last, and the number of images left out.
+class ImageLoop:
+    """The loop over the images of one plan, with what it writes to."""
 
-    Raises:
-        ValueError: a fusion that this checkpoint cannot do, or no image could be read; the files
-            of all images (panoptic.json, index.html) are as before then.
-        OSError: a result cannot be written.
-    """
-    check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
-    with_margin = results is not None and results.options.margin
-    done = failed = 0
-    for job in jobs:
+    def __init__(
+        self,
+        plan: PredictionPlan,
+        segmenter: Segmenter,
+        writer: DatasetWriter,
+        results: ResultFolder | None,
+        journal: Journal,
+        warn: Callable[[str], None],
+    ) -> None:
+        """`results` is None for a submission; for the others see `run_prediction`."""
+        self.plan, self.segmenter, self.writer = plan, segmenter, writer
+        self.results, self.journal, self.warn = results, journal, warn
+        self.done = self.failed = 0
+
+    def run(self, jobs: Iterable[ImageJob], fusion: str, trim: int) -> tuple[Path, int]:
+        """All images; see `run_prediction`."""
         try:
-            result = segmenter(job.path, fusion)
-        except (ValueError, OSError, MemoryError, RuntimeError) as error:  # RuntimeError: torch got no memory
-            failed += 1
-            words = " ".join(str(error).split()) or "there is too little memory for it"
-            warn(f"{job.path} is left out: {words[:400]}")
-            continue
-        if results is not None:
-            results.add(job, result, result.image, result.margin if with_margin else None)
-        writer.add(job.name, job.image_id, trim_stuff(result, trim) if trim else result)
-        done += 1
-    if not done:
-        raise ValueError(f"predict: none of the {failed} images could be read; panoptic.json was not written")
-    path = writer.close()
-    if results is not None:
-        results.close()
-    return path, failed
+            with StopSignals():
+                for job in jobs:
+                    if not self._take_over(job):
+                        self._make(job, fusion, trim)
+                return self._close()
+        except KeyboardInterrupt as stop:
+            words = str(stop) or "interrupted"
+            raise StoppedBySignal(getattr(stop, "number", 2), f"{words}: {self._how_to_go_on()}") from stop
+        except OSError as error:
+            raise OSError(f"{error}; {self._how_to_go_on()}") from error
+
+    def _take_over(self, job: ImageJob) -> bool:
+        """Whether an earlier run has finished this image, which is then listed."""
+        found = self.journal.find(job)
+        if found is None:
+            return False
+        if self.results is not None and found.page is not None:
+            self.results.keep(ListedImage.of(found.page))
+        self.writer.add(job.name, job.image_id, found.panoptic)
+        self.done += 1
+        return True
+
+    def _make(self, job: ImageJob, fusion: str, trim: int) -> None:
+        if not self.journal.begin(job):
+            self._leave_out(
+                job, "two runs in a row were killed at it; most likely memory ran out, so cut it into tiles"
+            )
+            return
+        margin = None
+        try:
+            result = self.segmenter(job.path, fusion)
+            if self.plan.options.margin:
+                margin = result.margin
+        except (ValueError, OSError) as error:
+            self._leave_out(job, str(error))
+            self.journal.leave_out(job)
+            return
+        except Exception as error:  # OpenCV's and torch's have types of their own
+            if short_of_memory(error):
+                self._leave_out(job, "there is too little memory for a picture of this size; cut it into tiles")
+            elif isinstance(error, RuntimeError):  # one picture's failure never ends a batch
+                self._leave_out(job, " ".join(str(error).split())[:400])
+            else:
+                raise
+            self.journal.leave_out(job)
+            return
+        self._write(job, result, margin, trim)
+
+    def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:
+        self.journal.require_place()
+        written = None
+        if self.results is not None:
+            written = self.results.add(job, result, result.image, margin)
+        panoptic = trim_stuff(result, trim) if trim else result
+        self.writer.add(job.name, job.image_id, panoptic)
+        name = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
+        page = None if written is None else asdict(written)
+        self.journal.finish(job, panoptic, name, [] if written is None else written.files, page)
+        self.done += 1
+
+    def _leave_out(self, job: ImageJob, reason: str) -> None:
+        self.failed += 1
+        self.warn(f"{job.path} is left out: {reason}")
+
+    def _close(self) -> tuple[Path, int]:
+        if not self.done:
+            self.journal.close()
+            raise ValueError(f"predict: none of the {self.failed} images could be read; panoptic.json was not written")
+        self.journal.require_all()
+        path = self.writer.close()
+        if self.results is not None:
+            self.results.close()
+        self.journal.close()
+        return path, self.failed
+
+    def _how_to_go_on(self) -> str:
+        total = len(self.plan.jobs)
+        return f"{self.done} of {total} images are done and kept in {self.plan.out}; the same command makes the others"

@@ -70,6 +70,15 @@ def submission_files(server: Server, jobs: Iterable[ImageJob], like: Path | None
     return [*names, *(f"instance/{key}_pred{end}" for key in keys for end in (".txt", "/"))]
 
 
+def map_file(server: Server | None, job: ImageJob, like: Path | None, algorithm: str) -> str:
+    """The name of the PNG with an image's panoptic map that the writer of `open_writer` writes."""
+    if server is None:
+        return f"panoptic/{job.png}"
+    if server == "coco":
+        return f"{coco_stem(_split_of(like), algorithm)}/{job.png}"
+    return f"panoptic/cityscapes_panoptic_test/{job.image_id}_panoptic.png"
+
+
 def open_writer(
     server: Server | None, out: Path, categories: Categories, like: Path | None, algorithm: str
 ) -> DatasetWriter:

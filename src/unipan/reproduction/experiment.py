@@ -20,12 +20,14 @@ from unipan.evaluation.confusion import thing_stuff_counts
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.evaluation.trimming import Scored, trim_stuff
+from unipan.folder_lock import folder_lock
 from unipan.inference import Segmenter
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.reproduction.ablations import TRIMMED_SHARE
 from unipan.reproduction.records import ExperimentRecord, changed_fields, differing, environment, sparse
 from unipan.reproduction.request import ExperimentData
+from unipan.stopping import StopSignals
 from unipan.training.launch import launch
 from unipan.training.run_folder import RunRecord
 from unipan.training.trainer import Trainer
@@ -47,10 +49,24 @@ def train_once(
         accelerator: see `training.launch`.
 
     Raises:
-        ValueError: a run with other options is in the folder.
+        ValueError: a run with other options is in the folder, or another process trains there.
+        StoppedBySignal: SIGINT or SIGTERM came, and the state is saved.
     """
+    with StopSignals("the training stops after this iteration") as signals, folder_lock(folder, "--runs"):
+        return _train_once(config, data, folder, initial, accelerator, signals)
+
+
+def _train_once(
+    config: Config,
+    data: ExperimentData,
+    folder: Path,
+    initial: Callable[[], PanopticNetwork],
+    accelerator: str,
+    signals: StopSignals,
+) -> Trainer:
     fabric = launch(accelerator)
     record = RunRecord(folder, quiet=True)
+    record.clear_leftovers()
     state = None
     if (folder / "resume" / "state.pt").exists():
         state, stored, _ = record.load_resume()
@@ -58,6 +74,7 @@ def train_once(
             raise ValueError(f"{folder}: a run with other options is there; remove it, or give --runs DIR")
     network = initial() if state is None else build_network(config, data.train.categories)
     trainer = Trainer(fabric, config, data.train, data.tuning, record, network)
+    trainer.signals = signals
     if state is not None:
         trainer.load_state(state)
     record.cut_log(trainer.progress.iteration)

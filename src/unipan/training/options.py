@@ -46,7 +46,10 @@ class TrainOptions:
     seed: Annotated[int | None, arg(metavar="S", help_behavior_hint="")] = None
     """Short for --train.seed."""
     resume: Annotated[bool, FlagCreatePairsOff] = False
-    """Continue the run in RUN exactly from its last checkpoint, with its own config."""
+    """Continue the run in RUN exactly from where its state was last saved, with its own config."""
+    save_minutes: Annotated[float, arg(metavar="M")] = 10.0
+    """Save the state for --resume at least so often; it is also saved before and after a validation, and when SIGTERM
+    or SIGINT stops the run."""
     devices: Annotated[int, arg(metavar="N")] = 1
     """Processes on this machine, one for each GPU or group of CPU cores."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
@@ -76,6 +79,8 @@ def check_run(options: TrainOptions) -> None:
     from unipan.datasets.sources import require_data
 
     out = options.out or Path("runs")
+    if not options.save_minutes > 0:
+        raise ValueError(f"--save-minutes {options.save_minutes:g}: give a number above 0")
     require_folder(out, "--out")
     if options.resume:
         resume_state(out)
@@ -87,9 +92,17 @@ def check_run(options: TrainOptions) -> None:
         require_data(source)
 
 
+def is_first_process() -> bool:
+    """Whether this process will be the first of a training, the one that writes: torchrun, srun and Fabric say so."""
+    for variable in ("RANK", "SLURM_PROCID"):
+        if variable in os.environ:
+            return os.environ[variable] == "0"
+    return all(os.environ.get(variable, "0") == "0" for variable in ("NODE_RANK", "LOCAL_RANK"))
+
+
 def check_folder(out: Path) -> None:
     """Raises ValueError rather than write a second run over the first."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":  # other processes of DDP find what the first one has made
+    if not is_first_process():  # others find what the first one has made
         return
     if (out / RESUME_STATE).exists():
         raise ValueError(f"--out {out}: a run is there already; give another folder, or --resume to continue it")
@@ -101,7 +114,7 @@ def check_outputs(options: TrainOptions, out: Path) -> None:
     """Raises ValueError if the run would replace what it reads, or checkpoints that others have put there."""
     from unipan.datasets.sources import paths_read
 
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not is_first_process():
         return
     reads = [path for source in (options.data, options.val) if source for path in paths_read(source)]
     weights = (Path(given) for given in (options.init, options.config.backbone.weights) if given)
@@ -122,7 +135,10 @@ def resume_state(folder: Path) -> Path:
     """The file that a run is resumed from. Raises FileNotFoundError if there is none, ValueError if it is no file."""
     path = folder / RESUME_STATE
     if not path.exists():
-        raise FileNotFoundError(f"--resume: {path} does not exist; give the --out of an interrupted run")
+        raise FileNotFoundError(
+            f"--resume: {path} does not exist; give the --out of an interrupted run (one that ended before its first "
+            "step has nothing to continue: leave --resume out)"
+        )
     if not path.is_file():
         raise ValueError(f"--resume: {path} is not a file; give the --out of an interrupted run")
     return path

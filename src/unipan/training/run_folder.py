@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
-from unipan.files import write_atomically
+from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
 from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
 
@@ -42,7 +44,7 @@ class RunRecord:
     ) -> None:
         self.folder, self.every, self.origin = folder, every, origin or {}
         self.console = Console(quiet=quiet)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._sums: dict[str, float] = {}
         self._count, self._seconds = 0, 0.0
         self._board: Any = None
@@ -52,8 +54,7 @@ class RunRecord:
         """Print a line and append it to notes.txt."""
         text = printable(text)
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
-        with (self.folder / "notes.txt").open("a") as file:
-            file.write(text + "\n")
+        _append(self.folder / "notes.txt", text + "\n")
 
     @contextmanager
     def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Callable[[dict[str, float]], None]]:
@@ -101,15 +102,15 @@ class RunRecord:
         if not row.keys() <= set(columns):  # a new log, or one that lacks a column
             self._write_log([*columns, *(name for name in row if name not in columns)], [*rows, row])
         else:
-            with (self.folder / "log.csv").open("a", newline="") as file:
-                csv.DictWriter(file, columns, restval="").writerow(row)
+            _append(self.folder / "log.csv", _csv_text(columns, [row]))
         if self._board is None:
             self._board = _tensorboard(self.folder, self._resumed_at)
-        for name, value in row.items():
-            if self._board and name != "iteration" and value:
-                self._board.add_scalar(name, float(value), row["iteration"])
         if self._board:
-            self._board.flush()
+            with _sentence_for(self.folder / "tensorboard"):
+                for name, value in row.items():
+                    if name != "iteration" and value:
+                        self._board.add_scalar(name, float(value), row["iteration"])
+                self._board.flush()
 
     def cut_log(self, iteration: int) -> None:
         """Drop the rows after an iteration, which a resumed run writes again."""
@@ -124,23 +125,43 @@ class RunRecord:
         if not path.exists():
             return [], []
         with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            return list(reader.fieldnames or ()), list(reader)
+            text = file.read()
+        whole, _, _ = text.rpartition("\n")  # a full disk may have cut the last row
+        reader = csv.DictReader(io.StringIO(whole + "\n" * bool(whole), newline=""))
+        return list(reader.fieldnames or ()), list(reader)
 
     def _write_log(self, columns: list[str], rows: Iterable[dict[str, Any]]) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomically(self.folder / "log.csv", text.getvalue().encode())
+        names = dict(zip(columns, columns, strict=True))
+        write_atomically(self.folder / "log.csv", _csv_text(columns, [names, *rows]).encode(), durable=True)
+
+    def pending(self) -> dict[str, object]:
+        """What the next row of log.csv will average, for a resume between two rows."""
+        return {"sums": dict(self._sums), "count": self._count, "seconds": self._seconds}
+
+    def restore(self, pending: dict[str, Any]) -> None:
+        """Continue with what `pending` gave."""
+        self._sums, self._count = dict(pending["sums"]), int(pending["count"])
+        self._seconds = float(pending["seconds"])
 
     def save_resume(self, state: dict[str, object], config: Config) -> None:
-        """Save everything that is needed to resume."""
-        path = self.folder / RESUME_STATE
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(".part")
-        torch.save(state | {"config": asdict(config), "origin": self.origin}, temporary)
-        temporary.replace(path)
+        """Save everything that is needed to resume.
+
+        Raises:
+            OSError: it cannot be written; the state that was there is as before.
+        """
+        content = state | {"config": asdict(config), "origin": self.origin}
+        with replaced(self.folder / RESUME_STATE, durable=True) as temporary:
+            try:
+                torch.save(content, temporary)
+            except RuntimeError as error:  # torch's zip writer does not say what the system said
+                free = shutil.disk_usage(temporary.parent).free
+                raise OSError(f"torch could not write it, {free / 2**20:.0f} MiB are free") from error
+
+    def clear_leftovers(self) -> None:
+        """Remove what killed processes were writing."""
+        for folder in (self.folder, self.folder / RESUME_STATE.parent):
+            remove_leftovers(folder)
+        (self.folder / RESUME_STATE).with_suffix(".part").unlink(missing_ok=True)  # of unipan 0.2 and before
 
     def load_resume(self) -> tuple[dict[str, object], Config, dict[str, Any]]:
         """State, config and origin of the interrupted run.
@@ -162,6 +183,30 @@ class RunRecord:
         except ValueError as error:
             raise ValueError(f"--resume: {path} holds a config that cannot be ({error}); {NOT_RESUMED}") from error
         return state, config, state.pop("origin", {})
+
+
+def _csv_text(columns: list[str], rows: Iterable[dict[str, Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.DictWriter(text, columns, restval="").writerows(rows)
+    return text.getvalue()
+
+
+def _append(path: Path, text: str) -> None:
+    """Add lines in one call, so that a killed process leaves whole ones. Raises OSError in one sentence."""
+    with _sentence_for(path), path.open("ab", buffering=0) as file:
+        data = text.encode()
+        if file.write(data) != len(data):
+            raise OSError(ENOSPC, "No space left on device")
+
+
+@contextmanager
+def _sentence_for(path: Path) -> Iterator[None]:
+    """Raises OSError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{path}: cannot be written ({reason}); make room; --resume then continues the run") from error
 
 
 def _tensorboard(folder: Path, resumed_at: int | None) -> Any:

@@ -1,5 +1,7 @@
 """`unipan train`: examine the data, fit the config to it, build the network, and start the trainer."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +15,16 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import is_scenes, open_training, use_window
 from unipan.datasets.statistics import ThingStatistics, thing_statistics
 from unipan.files import bundled_checkpoints, checkpoint_path
+from unipan.folder_lock import folder_lock
 from unipan.models.network import PanopticNetwork
 from unipan.models.pretrained import check_width
 from unipan.models.timm_weights import has_package
 from unipan.panoptic.categories import Categories
 from unipan.presets import fit_detection, preset, split_baseline
 from unipan.processes import peak_memory
-from unipan.training.options import RESUME_STATE, TrainOptions
+from unipan.stopping import StopSignals
+from unipan.training.failures import describe_failure, describe_stop, words_of_worker
+from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
@@ -31,41 +36,73 @@ def train(options: TrainOptions) -> None:
     """Run one training.
 
     Raises:
-        FileNotFoundError, ValueError: what is wrong with the options, the data or a loss, or that a GPU has too little
-            memory; one sentence.
+        FileNotFoundError, ValueError, OSError: what is wrong with the options, the data, a loss or the run's folder,
+            that memory is short, or that a process has ended; one sentence.
+        StoppedBySignal: SIGINT or SIGTERM came, and the state is saved.
     """
+    out = options.out or Path("runs")
+    with StopSignals("the run stops after this iteration; a second signal ends it at once") as signals:
+        # Checking --init is quick and reading the data is not, so mistakes in --init are reported first.
+        begin = None if options.resume else with_init(options.config, options.init)
+        data, val, note = open_training(options.data, options.val)
+        lock = folder_lock(out, "--out") if is_first_process() else nullcontext()
+        with lock as left:
+            _train(options, out, begin, (data, val), [note, *([left] if left else [])], signals)
+
+
+def _train(
+    options: TrainOptions,
+    out: Path,
+    begin: tuple[Config, str | None] | None,
+    images: tuple[PanopticData, PanopticData],
+    notes: list[str],
+    signals: StopSignals,
+) -> None:
     from unipan.training.launch import launch
     from unipan.training.run_folder import RunRecord
 
-    out = options.out or Path("runs")
-    # Checking --init is quick and reading the data is not, so mistakes in --init are reported first.
-    begin = None if options.resume else with_init(options.config, options.init)
-    data, val, note = open_training(options.data, options.val)
     fabric = launch(options.accelerator, options.devices, options.num_nodes)
     origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
     record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin)
     say = record.say if fabric.is_global_zero else _print_nothing
-    say(note)
+    if fabric.is_global_zero:
+        record.clear_leftovers()
+    for note in notes:
+        say(note)
+    trainer = None
     try:
-        trainer = (
-            resume(fabric, data, val, record) if begin is None else start(fabric, options, *begin, data, val, record)
-        )
+        trainer = resume(fabric, *images, record) if begin is None else start(fabric, options, *begin, *images, record)
+        trainer.signals, trainer.save_seconds = signals, 60 * options.save_minutes
         figures = trainer.run()
     except KeyboardInterrupt as stop:
-        if not (out / RESUME_STATE).exists():
-            raise
-        raise ValueError(f"interrupted; the same command with --resume continues from {out / 'resume'}") from stop
+        if not fabric.is_global_zero:
+            return  # the first process tells; Fabric kills it if another one ends with an error
+        done = None if trainer is None else trainer.saved
+        total = 0 if trainer is None else trainer.config.train.iterations
+        raise describe_stop(stop, out, done, total) from stop
     except torch.OutOfMemoryError as error:
         raise ValueError(out_of_memory(error, out)) from error
-    if figures:
-        say(
-            f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
-            f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f}); {effort(trainer)}"
-        )
-        if figures["pq_things"] == 0 and fabric.is_global_zero:
-            say(why_no_things(trainer))
-    else:
+    except (RuntimeError, ValueError, OSError) as error:
+        words = describe_failure(error, out, fabric.world_size > 1)
+        if words is None and (own := words_of_worker(error)) != str(error):
+            words = own
+        if words is None:
+            raise
+        raise ValueError(words) from error
+    tell_result(trainer, figures, out, say)
+
+
+def tell_result(trainer: "Trainer", figures: dict[str, float], out: Path, say: Callable[[str], None]) -> None:
+    """Say what a training that came to its end has left."""
+    if not figures:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+        return
+    say(
+        f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
+        f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f}); {effort(trainer)}"
+    )
+    if figures["pq_things"] == 0 and trainer.fabric.is_global_zero:
+        say(why_no_things(trainer))
 
 
 def why_no_things(trainer: "Trainer") -> str:
@@ -181,7 +218,7 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
             f"--resume: the run in {record.folder} had {changed[0]} {before!r}, not {now!r}; an exact "
             "continuation needs the same"
         )
-    _, categories, _ = read_header(record.folder / "last.safetensors")
+    categories = classes_of_run(state, record.folder)
     if categories != data.categories:
         raise ValueError(f"--resume: {record.folder} was trained on other classes; give the --data of that run")
     trainer = Trainer(fabric, config, data, val, record, build_network(config, categories))
@@ -197,6 +234,13 @@ def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "Run
         record.cut_log(done)
         record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is used")
     return trainer
+
+
+def classes_of_run(state: dict[str, object], folder: Path) -> Categories:
+    """The classes of a run; states of unipan 0.2 and before do not hold them, but come with a checkpoint."""
+    if "categories" in state:
+        return Categories.from_coco(state["categories"], str(folder / RESUME_STATE))  # type: ignore[arg-type]
+    return read_header(folder / "last.safetensors")[1]
 
 
 def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:

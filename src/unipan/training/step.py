@@ -1,12 +1,12 @@
 """One training step: the network and its losses as one module, so that DDP sees a single forward pass."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from unipan.files import replaced
 from unipan.models.criterion import Criterion
 from unipan.models.network import PanopticNetwork
 from unipan.ops.distributed import in_any_process
@@ -70,9 +70,8 @@ def check_finite(
     path = folder / "nonfinite.pt"
     if bad:
         # Saved first, because searching for the images changes the batch norm statistics.
-        beside = folder / f"nonfinite.{os.getpid()}.part"
-        torch.save({"images": images, "targets": targets, "weights": step.state_dict()}, beside)
-        beside.replace(path)
+        with replaced(path) as beside:
+            torch.save({"images": images, "targets": targets, "weights": step.state_dict()}, beside)
     culprits = _culprits(step, images, targets) or images.names  # in every process: losses are averaged over all
     if not bad:
         raise NonFiniteLossError("training: a loss of another process is not finite; that process reports which")

@@ -3,7 +3,9 @@
 import copy
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from signal import SIGTERM
 
 import torch
 from lightning_fabric import Fabric
@@ -18,6 +20,7 @@ from unipan.datasets.sources import use_window
 from unipan.datasets.transforms import TrainingTransform
 from unipan.models.network import PanopticNetwork
 from unipan.ops.distributed import mean_count
+from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.structures import ImageBatch, Target
 from unipan.training.run_folder import RunRecord
 from unipan.training.schedule import make_optimizer, set_learning_rate
@@ -28,6 +31,11 @@ MEASURED_STEPS = 6
 """Steps that are timed before a run and then undone."""
 MEASURED_SECONDS = 60.0
 """Timing stops after so many seconds."""
+SAVE_SECONDS = 600.0
+"""Between two savings of the state, by default."""
+BEFORE_VALIDATION = 10.0
+"""The state is saved before a validation too if it is older than so many seconds: what stops a validation need not wait
+for its end then."""
 VALIDATION_SHARE = 0.92
 """Share of `--minutes` for the steps; the rest is for validation and saving."""
 
@@ -53,6 +61,11 @@ class Trainer:
         data: to train on.
         val: to validate on.
         record: the run's folder.
+
+    Attributes:
+        signals: that stop the run after the iteration in which they come; none unless they are set.
+        save_seconds: how old the saved state may become.
+        saved: the iteration at which the state on the disk was taken.
     """
 
     def __init__(
@@ -79,6 +92,10 @@ class Trainer:
         if self.ema is not None:
             self.ema.to(fabric.device)
         self.progress = TrainingProgress()
+        self.signals, self.save_seconds = StopSignals(), SAVE_SECONDS
+        self.saved: int | None = None
+        self._saved_at = 0.0
+        self._stop = False
 
     @property
     def evaluated(self) -> PanopticNetwork:
@@ -122,28 +139,36 @@ class Trainer:
             self.record.say(text)
 
     def run(self, stop_after: int | None = None) -> dict[str, float]:
-        """Train to the end (or to `stop_after` iterations of this call) and return the last validation's figures."""
+        """Train to the end (or to `stop_after` iterations of this call) and return the last validation's figures.
+
+        Raises:
+            StoppedBySignal: a signal came, and the state is saved.
+        """
         train = self.config.train
         end = train.iterations if stop_after is None else min(train.iterations, self.progress.iteration + stop_after)
         first = self.progress.iteration
         batches = self._batches(first, end)
         every = max(1, train.iterations // max(train.validations, 1))
         figures: dict[str, float] = {}
-        with self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero) as advance:
+        bar = self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero)
+        with self.signals.deferred(), bar as advance:
             for iteration in range(first, end):
+                due = (iteration + 1) % every == 0 or iteration + 1 == train.iterations
+                self._save_state(min(self.save_seconds, BEFORE_VALIDATION) if due else self.save_seconds)
                 start = time.perf_counter()
                 losses, rate = self._iteration(iteration, batches)
                 self.progress.iteration = iteration + 1
                 self.progress.seconds += time.perf_counter() - start
                 advance(losses)
-                due = (iteration + 1) % every == 0 or iteration + 1 == train.iterations
                 if due:
-                    figures = validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)
+                    figures = self._validate()
                 if self.fabric.is_global_zero:
                     seconds = time.perf_counter() - start
                     self.record.log(iteration + 1, rate, losses, seconds, figures if due else None, last=due)
                 if due:
                     self._save(figures)
+                if self._stop and iteration + 1 < train.iterations:
+                    self._save_and_stop()
         return figures
 
     def _batches(self, start: int, end: int) -> Batches:
@@ -175,9 +200,12 @@ class Trainer:
         self.optimizer.zero_grad()
         if self.ema is not None:
             update_ema(self.ema, self.network, train.ema_decay, iteration)
-        means = self.fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
+        asked = next(iter(sums.values())).new_tensor(float(self.signals.received is not None))
+        means = self.fabric.all_reduce(torch.stack([*sums.values(), asked]), reduce_op="mean")
         assert isinstance(means, Tensor)
-        return dict(zip(sums, means.tolist(), strict=True)), rate
+        *values, asking = means.tolist()
+        self._stop = self._stop or asking > 0  # all processes stop after the same iteration
+        return dict(zip(sums, values, strict=True)), rate
 
     def _backward(
         self, images: ImageBatch, targets: list[Target], labelled: float | None, last: bool
@@ -207,7 +235,25 @@ class Trainer:
         for name in ("last", "best") if better else ("last",):
             path = self.record.folder / f"{name}.safetensors"
             save_checkpoint(path, self.evaluated.state_dict(), self.config, self.data.categories, metrics)
+        self._save_state(0.0)
+
+    def _validate(self) -> dict[str, float]:
+        # One process may leave a validation at once; several would wait for the one that left.
+        with self.signals.at_once() if self.fabric.world_size == 1 else nullcontext():
+            return validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)
+
+    def _save_state(self, oldest: float) -> None:
+        """Save what a resume needs, unless it was saved in the last `oldest` seconds or has not changed since."""
+        fresh = self.saved is not None and time.monotonic() - self._saved_at < oldest
+        if not self.fabric.is_global_zero or fresh or self.saved == self.progress.iteration:
+            return
         self.record.save_resume(self.state(), self.config)
+        self.saved, self._saved_at = self.progress.iteration, time.monotonic()
+
+    def _save_and_stop(self) -> None:
+        self._save_state(0.0)
+        self.fabric.barrier()  # Fabric kills the first process when another one ends before it
+        raise StoppedBySignal(self.signals.received or SIGTERM)
 
     def state(self) -> dict[str, object]:
         """Everything that a resume needs."""
@@ -216,6 +262,8 @@ class Trainer:
             "average": self.ema.state_dict() if self.ema is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "progress": vars(self.progress),
+            "log": self.record.pending(),
+            "categories": self.data.categories.to_coco(),
         }
 
     def load_state(self, state: dict[str, object]) -> None:
@@ -225,6 +273,8 @@ class Trainer:
             self.ema.load_state_dict(state["average"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = TrainingProgress(**state["progress"])  # type: ignore[arg-type]
+        if "log" in state:  # states of unipan 0.2 and before have none
+            self.record.restore(state["log"])  # type: ignore[arg-type]
 
 
 def check_batch(config: Config, world: int) -> None:

@@ -178,7 +178,8 @@ class PanopticWriter:
     def close(self) -> Path:
         """Write `panoptic.json` and return its path."""
         content = {"images": self._images.rows, "annotations": self._annotations}
-        return write_json(self.folder / "panoptic.json", {**content, "categories": self.categories.to_coco()})
+        content["categories"] = self.categories.to_coco()
+        return write_json(self.folder / "panoptic.json", content, durable=True)
 
     def __enter__(self) -> "PanopticWriter":
         return self

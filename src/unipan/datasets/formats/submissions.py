@@ -5,7 +5,6 @@ that name. Cityscapes: one archive per task, with files as the official evaluati
 been tried on the servers.
 """
 
-import os
 import re
 import zipfile
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ import numpy as np
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.datasets.formats.format import Format
 from unipan.datasets.formats.writing import WrittenImages, write_png
-from unipan.files import make_folder, write_atomically, write_json
+from unipan.files import replaced, write_atomically, write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import Row
 from unipan.panoptic.maps import PanopticMap
@@ -156,19 +155,11 @@ def write_zip(path: Path, root: Path, files: Iterable[Path]) -> Path:
     Raises:
         OSError: it cannot be written.
     """
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in files:
-                # PNGs are compressed already.
-                kind = zipfile.ZIP_STORED if file.suffix == ".png" else zipfile.ZIP_DEFLATED
-                archive.write(file, file.relative_to(root).as_posix(), compress_type=kind)
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(f"{path}: cannot be written ({error.strerror}); make room, or give another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(path, durable=True) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            # PNGs are compressed already.
+            kind = zipfile.ZIP_STORED if file.suffix == ".png" else zipfile.ZIP_DEFLATED
+            archive.write(file, file.relative_to(root).as_posix(), compress_type=kind)
     return path
 
 

@@ -1,0 +1,133 @@
+"""Trainings that are killed (SIGKILL) at random moments and resumed, against one that was left alone.
+
+After every kill each file of the run is read: none may be torn. Whenever a run has come to its end in spite of the
+kills, its weights must be the other's, bit for bit, and so must log.csv but for the seconds. The network is that of the
+tests, and its state is saved in every iteration, so that many kills meet a file that is being written.
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/durability.py [--kills 50] [--iterations 8] [--workers 0]
+"""
+
+import argparse
+import csv
+import os
+import random
+import signal
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from tests.tiny import Drawn, tiny_config, tiny_network
+
+from unipan.config import Config
+from unipan.folder_lock import LOCK, folder_lock
+from unipan.training.options import RESUME_STATE
+from unipan.training.run_folder import RunRecord
+from unipan.training.trainer import Trainer
+
+
+def train(folder: Path, config: Config) -> None:
+    """Begin or resume a run in this process, as `unipan train` does."""
+    torch.set_num_threads(1)
+    with folder_lock(folder, "--out"):
+        record = RunRecord(folder, every=3, quiet=True)
+        record.clear_leftovers()
+        fabric = Fabric(accelerator="cpu", devices=1)
+        trainer = Trainer(fabric, config, Drawn([3, 0, 2]), Drawn([2], 50), record, tiny_network(config))
+        trainer.save_seconds = 0.0
+        if (folder / RESUME_STATE).exists():
+            trainer.load_state(record.load_resume()[0])
+            record.cut_log(trainer.progress.iteration)
+        trainer.run()
+
+
+def begin(folder: Path, config: Config) -> int:
+    """Train in a forked process, which has everything imported; returns its number."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        train(folder, config)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def torn(folder: Path) -> list[str]:
+    """What cannot be read in the folder of a killed run."""
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            if path.name == RESUME_STATE.name:
+                torch.load(path, weights_only=True)
+            elif path.suffix == ".safetensors":
+                load_file(path)
+            elif path.name == "log.csv" and not path.read_text().endswith("\n"):
+                found.append(str(path))
+        except Exception as error:  # whatever the library raises
+            found.append(f"{path}: {error}")
+    return found
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def same(folder: Path, whole: Path) -> bool:
+    """Whether two runs have the same weights, bit for bit, and the same log."""
+    equal = rows(folder) == rows(whole)
+    for name in ("last.safetensors", "best.safetensors"):
+        mine, wanted = load_file(folder / name), load_file(whole / name)
+        equal = equal and mine.keys() == wanted.keys() and all(torch.equal(mine[key], wanted[key]) for key in mine)
+    return equal
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("kills", 50), ("iterations", 8), ("workers", 0), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    asked = parser.parse_args()
+    base = tiny_config()
+    schedule = replace(base.train, iterations=asked.iterations, ema_decay=0.9, num_workers=asked.workers)
+    config, moments = replace(base, train=schedule), random.Random(asked.seed)
+    with tempfile.TemporaryDirectory() as place:
+        whole = Path(place) / "whole"
+        start = time.monotonic()
+        os.waitpid(begin(whole, config), 0)
+        length = time.monotonic() - start
+        print(f"uninterrupted: {asked.iterations} iterations in {length:.1f} s", flush=True)
+        counts = Counter[str]({"failed": 0, "different": 0, "torn files": 0})
+        while counts["killed"] < asked.kills:
+            folder = Path(place) / f"run{counts['finished']}"
+            child = begin(folder, config)
+            time.sleep(moments.uniform(0, 1.3 * length))
+            os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            if not os.WIFSIGNALED(status):  # it had come to its end, or failed
+                counts["failed"] += os.WEXITSTATUS(status) != 0
+                counts["finished"] += 1
+                counts["different"] += not (os.WEXITSTATUS(status) == 0 and same(folder, whole))
+                continue
+            counts["killed"] += 1
+            counts["in a write"] += bool(list(folder.rglob("*.tmp")))
+            counts["before the first state"] += not (folder / RESUME_STATE).exists()
+            counts["locks left behind"] += (folder / LOCK).exists() and (folder / LOCK).stat().st_size > 0
+            counts["torn files"] += len(torn(folder)) if folder.exists() else 0
+        folder = Path(place) / f"run{counts['finished']}"
+        _, status = os.waitpid(begin(folder, config), 0)
+        counts["failed"] += status != 0
+        counts["finished"] += 1
+        counts["different"] += not same(folder, whole)
+        counts["temporary files left in finished runs"] = len(list(Path(place).rglob("*.tmp")))
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()))
+    return int(bool(counts["failed"] or counts["different"] or counts["torn files"]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

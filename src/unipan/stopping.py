@@ -1,0 +1,99 @@
+"""SIGINT and SIGTERM end work where nothing is lost; a second one ends it at once.
+
+Schedulers send SIGTERM some seconds before they kill (SLURM 30, torchrun 30, Kubernetes 30 by default).
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class StoppedBySignal(KeyboardInterrupt):
+    """Work was ended by a signal.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int, words: str = "") -> None:
+        super().__init__(words or f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+    def __reduce__(self) -> tuple[type["StoppedBySignal"], tuple[int, str]]:
+        return type(self), (self.number, str(self))  # it may come from another process
+
+    @property
+    def exit_code(self) -> int:
+        """What shells give for this signal: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + self.number
+
+
+class StopSignals:
+    """Inside `with`, both signals raise `StoppedBySignal`; inside `deferred`, the first one is only noted.
+
+    >>> with StopSignals() as signals, signals.deferred():
+    ...     signals.received is None
+    True
+
+    Attributes:
+        received: the signal that came while they were deferred; None if there was none.
+    """
+
+    def __init__(self, say: str = "") -> None:
+        """`say` is printed to stderr when a signal is deferred."""
+        self.received: int | None = None
+        self._say = say
+        self._deferred = 0
+        self._owner = os.getpid()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
+            for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+                # One that ignores them (nohup, a shell's background job) or has its own handler keeps that.
+                if signal.getsignal(number) == default:
+                    self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """A signal is noted in `received`, and the work looks there when it may stop."""
+        self._deferred += 1
+        try:
+            yield
+        finally:
+            self._deferred -= 1
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within `deferred`, a part that may be ended anywhere. Raises StoppedBySignal for one that has come."""
+        kept, self._deferred = self._deferred, 0
+        try:
+            self.check()
+            yield
+        finally:
+            self._deferred = kept
+
+    def check(self) -> None:
+        """Raises StoppedBySignal if a signal has come."""
+        if self.received is not None:
+            raise StoppedBySignal(self.received)
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        if os.getpid() != self._owner:  # a forked worker goes on until its owner ends it
+            return
+        if not self._deferred or self.received is not None:
+            raise StoppedBySignal(number)
+        self.received = number
+        if self._say:
+            sys.stderr.write(f"unipan: {signal.Signals(number).name}: {self._say}\n")
