@@ -81,6 +81,7 @@ RANGES = {
     "affinity.temperature": WEIGHT,
     "affinity.positional_encoding": WAVELENGTHS,
     "affinity.rope": WAVELENGTHS,
+    "affinity.shortest_wavelength": Range(1, 2**16),
     "matching.iou_threshold": SHARE,
     "matching.gt_box_keep_rate": SOME_SHARE,
     "loss.detection": WEIGHT,
