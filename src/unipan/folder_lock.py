@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
     """Keep other processes of unipan out of a folder.
 
     Args:
-        folder: made if missing.
+        folder: made if missing, and removed in the end if it is still empty.
         option: what gave it, for messages.
 
     Yields:
@@ -35,6 +35,7 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
         ValueError: another process works there; it is named.
         OSError: the lock file cannot be written.
     """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
     path = folder / LOCK
     descriptor, locked = _open_lock(path, option)
@@ -47,6 +48,9 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
             yield f"note: {_owner_words(owner)} was killed here, and left its lock behind" if owner else None
         finally:
             path.unlink(missing_ok=True)
+            with suppress(OSError):
+                for place in missing:  # work that ended before it wrote anything leaves no folder
+                    place.rmdir()
     finally:
         os.close(descriptor)  # which unlocks it
 
