@@ -1,6 +1,7 @@
 """Shared fixtures. Importing unipan through jaxtyping's hook checks every annotated shape while the tests run."""
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from jaxtyping import config, install_import_hook
 install_import_hook("unipan", "beartype.beartype")
 
 torch.set_num_threads(1)
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # a shell's background job; tests send it, and children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA, ANNOUNCED = "real_data", "announced"
 

@@ -76,7 +76,7 @@ RANGES = {
     "detection.mask_size": Range(2, 1024),
     "detection.score_threshold": SHARE,
     "detection.nms_threshold": SHARE,
-    "detection.max_detections": COUNT,
+    "detection.max_detections": COUNT_OR_NONE,
     "affinity.channels": CHANNELS,
     "affinity.temperature": WEIGHT,
     "affinity.positional_encoding": WAVELENGTHS,

@@ -5,12 +5,13 @@ Schedulers send SIGTERM some seconds before they kill (SLURM 30, torchrun 30, Ku
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from unipan.terminal import tell
 
 
 class StoppedBySignal(KeyboardInterrupt):
@@ -96,4 +97,4 @@ class StopSignals:
             raise StoppedBySignal(number)
         self.received = number
         if self._say:
-            sys.stderr.write(f"unipan: {signal.Signals(number).name}: {self._say}\n")
+            tell(f"unipan: {signal.Signals(number).name}: {self._say}", error=True)
