@@ -1,6 +1,7 @@
 """What the variants of PQ share: a few numbers per image and class, and parts that merge to the same bits."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ Sums = TypeVar("Sums", bound="ClassSums")
 
 
 @dataclass(frozen=True)
-class ClassSums:
+class ClassSums(ABC):
     """Collects images; `a + b` merges what two threads, ranks or shards have collected, in any order.
 
     Attributes:
@@ -30,9 +31,9 @@ class ClassSums:
         """Count one image. Raises ValueError as `ImagePair.of` and for a repeated name."""
         self.add(ImagePair.of(truth, prediction, self.categories, name))
 
+    @abstractmethod
     def add(self, pair: ImagePair) -> None:
         """Count one image whose overlaps are known."""
-        raise NotImplementedError
 
     def put(self, name: str, rows: Float64[np.ndarray, "L n"]) -> None:
         """Count one image. Raises ValueError for a repeated name: an image that counts twice falsifies a metric."""
