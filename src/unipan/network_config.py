@@ -36,7 +36,7 @@ class BackboneConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.fixed and (self.network == "resnet" or self.weights == "none"):
-            raise ValueError("backbone: fixed keeps pretrained weights of a timm network; name both, or set fixed=False")
+            raise ValueError("backbone: fixed keeps pretrained timm weights; name network and weights, or fixed=False")
         if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
             lacking = f"ResNet-{self.depth}" if self.network == "resnet" else self.network
             fault = f"stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks"
