@@ -20,7 +20,7 @@ from unipan.config import (
 
 
 def scenes() -> Config:
-    """Procedural street scenes from scratch on a laptop: the bundled checkpoint's recipe, and since then RoPE."""
+    """Procedural street scenes from scratch on a laptop: the recipe of the bundled checkpoints."""
     return Config(
         name="scenes",
         backbone=BackboneConfig(depth=18, width=32, fpn_channels=64, weights="none", frozen=False),
@@ -45,7 +45,7 @@ def scenes() -> Config:
         loss=LossConfig(semantic_stride=2, potential=1.0),
         data=DataConfig(short_side=0, flip=0.5),
         train=TrainConfig(
-            iterations=3200,
+            iterations=4800,
             batch_size=8,
             optimizer="adamw",
             lr=1.5e-3,
