@@ -2,7 +2,7 @@
 
 >>> import unipan
 >>> segmenter = unipan.Segmenter.load("scenes")  # doctest: +SKIP
->>> result = segmenter("street.jpg")  # doctest: +SKIP
+>>> result = segmenter(unipan.draw_scene(4_000_000).image)  # doctest: +SKIP
 """
 
 from importlib import import_module
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unipan.datasets.formats.coco_panoptic import PanopticWriter
     from unipan.datasets.formats.format import FormatOptions
     from unipan.datasets.formats.registry import open_dataset
+    from unipan.datasets.scenes.generator import draw_scene
     from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
     from unipan.evaluation.panoptic_quality import PanopticQuality
     from unipan.inference import Scene, Segmenter
@@ -30,6 +31,7 @@ _HOMES = {
     "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
     "Scene": "unipan.inference",
     "Segmenter": "unipan.inference",
+    "draw_scene": "unipan.datasets.scenes.generator",
     "evaluate_folders": "unipan.evaluation.folder_quality",
     "fuse": "unipan.any_detector.fuse",
     "open_dataset": "unipan.datasets.formats.registry",
@@ -46,6 +48,7 @@ __all__ = [
     "Scene",
     "Segmenter",
     "__version__",
+    "draw_scene",
     "evaluate_folders",
     "fuse",
     "open_dataset",

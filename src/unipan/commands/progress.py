@@ -2,8 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 _REFRESH = 0.1  # seconds
 
@@ -20,6 +23,14 @@ def progress_bar(label: str, total: int) -> Generator[Callable[..., None], None,
             update(done, total)
 
         yield advance
+
+
+def tracked(items: Iterable[Item], count: int, label: str) -> Iterator[Item]:
+    """The items, of which there are `count`; each is done when the next one is asked for."""
+    with progress_bar(label, count) as advance:
+        for item in items:
+            yield item
+            advance()
 
 
 @contextmanager

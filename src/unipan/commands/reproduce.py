@@ -57,6 +57,8 @@ def reproduce(
     check_request(data, records, None if from_records else runs)
     if out is not None:
         claim_page(out, names, overwrite)
+    if not from_records:
+        tell(f"{', '.join(names)} on {data}, {seeds} seed{'s' * (seeds > 1)}: loading PyTorch ...", error=True)
     from unipan.files import write_atomically
     from unipan.reproduction.request import Request
     from unipan.reproduction.run import run

@@ -39,12 +39,11 @@ def write_scenes(
     Outputs("scenes").claim_folder(
         out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files]
     )
-    from rich.progress import track
-
+    from unipan.commands.progress import tracked
     from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 
     drawn = Scenes(range(seed, seed + count), size)
-    path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
+    path = write_coco_panoptic(out, tracked(drawn, count, "drawing"), SCENE_CATEGORIES)
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")

@@ -105,7 +105,9 @@ def run_demo(
     segmenter = segmenter or Segmenter.load("scenes")
     run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in SHOWN_FUSIONS})
     scenes = Scenes(range(seed0, seed0 + count))
-    for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
+    for number, sample in enumerate(
+        track(scenes, "segmenting scenes", console=console, transient=True, disable=not console.is_terminal)
+    ):
         _score_scene(run, sample, show=number < shown)
     _lead_with_the_best(run, shown)
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}

@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from errno import ENOSPC
 from pathlib import Path
@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
 from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
 from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
+from unipan.training.progress_line import training_line
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
 """Columns of log.csv that a validation fills; every loss term also has a column."""
@@ -49,6 +49,7 @@ class RunRecord:
         self._count, self._seconds = 0, 0.0
         self._board: Any = None
         self._resumed_at: int | None = None
+        self._last_quality: float | None = None
 
     def say(self, text: str) -> None:
         """Print a line and append it to notes.txt."""
@@ -56,19 +57,11 @@ class RunRecord:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
         _append(self.folder / "notes.txt", text + "\n")
 
-    @contextmanager
-    def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Callable[[dict[str, float]], None]]:
-        """A bar with losses and remaining time, which the given function moves; none if there is no terminal."""
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
-        hidden = not (wanted and self.console.is_terminal)
-        with Progress(*columns, console=self.console, disable=hidden) as progress:
-            task = progress.add_task("train", total=total, completed=done, losses="")
-
-            def advance(losses: dict[str, float]) -> None:
-                shown = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in losses.items())
-                progress.update(task, advance=1, losses=shown)
-
-            yield advance
+    def progress_bar(
+        self, total: int, done: int, wanted: bool
+    ) -> AbstractContextManager[Callable[[dict[str, float]], None]]:
+        """A line with the time left, the last PQ and the losses, which the given function moves, on a terminal."""
+        return training_line(self.console, total, done, lambda: self._last_quality, hidden=not wanted)
 
     def log(
         self,
@@ -92,6 +85,7 @@ class RunRecord:
         self._write(row)
         self._sums, self._count, self._seconds = {}, 0, 0.0
         if figures:
+            self._last_quality = figures["pq"]
             self.say(
                 f"iteration {iteration}: PQ {100 * figures['pq']:.1f} (things {100 * figures['pq_things']:.1f}, stuff "
                 f"{100 * figures['pq_stuff']:.1f}), of Psi {100 * figures['psi_pq']:.1f}"

@@ -21,7 +21,7 @@ from unipan.models.pretrained import check_width
 from unipan.models.timm_weights import has_package
 from unipan.panoptic.categories import Categories
 from unipan.presets import fit_detection, preset, split_baseline
-from unipan.processes import peak_memory
+from unipan.processes import peak_memory, resident_memory
 from unipan.stopping import StopSignals
 from unipan.training.failures import describe_failure, describe_stop, words_of_worker
 from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
@@ -197,6 +197,8 @@ def memory(trainer: "Trainer") -> str:
     size = training_size(config.data, (height, width))
     bf16 = runs_bf16(config.train.precision, device)
     estimate = estimate_memory(trainer.network, trainer.criterion, config, size, bf16, world > 1)
+    if device.type == "cpu":  # where the peak that `effort` tells is that of the whole process
+        estimate = replace(estimate, process=resident_memory() or 0)
     return describe_memory(estimate, config.train, world, device_memory(device))
 
 
