@@ -34,7 +34,7 @@ def boxes(*rows: tuple[float, float, float, float]) -> Detections:
 
 
 def test_the_page_and_the_table_are_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = run_demo(tmp_path / "demo", count=3, shown=2, segmenter=segmenter_of(tiny(scenes())))
+    page, _ = run_demo(tmp_path / "demo", count=3, shown=2, segmenter=segmenter_of(tiny(scenes())))
     text = page.read_text(encoding="utf-8")
     assert len(re.findall("<article>", text)) == 2
     assert len(re.findall("<figure>", text)) == 16
@@ -84,7 +84,7 @@ def test_then_the_largest_thing_and_without_things_the_middle() -> None:
 
 
 def test_the_scene_with_the_largest_gain_comes_first(tmp_path: Path) -> None:
-    page = run_demo(tmp_path / "demo", count=4, shown=2, segmenter=Segmenter.load("scenes"))
+    page, _ = run_demo(tmp_path / "demo", count=4, shown=2, segmenter=Segmenter.load("scenes"))
     segmenter, gains = Segmenter.load("scenes"), {}
     for sample in Scenes(range(2_000_000, 2_000_004)):
         scene = segmenter.scene(sample.image)

@@ -190,7 +190,10 @@ def test_the_forecast_is_the_peak_that_the_run_tells_at_its_end(
     tmp_path: Path, announce: Callable[[str], None]
 ) -> None:
     """The two figures of one training, in a process of its own: the peak of this one is that of all tests before."""
-    options = "--train.iterations 3 --train.validations 1 --train.batch-size 4 --train.num-workers 0 --val scenes:990000-990001"
+    options = (
+        "--train.iterations 3 --train.validations 1 --train.batch-size 4 --train.num-workers 0 "
+        "--val scenes:990000-990001"
+    )
     command = [sys.executable, "-m", "unipan", "train", "scenes", *options.split(), "--out", str(tmp_path / "run")]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     [forecast] = re.findall(r"memory: about ([\d.]+) GiB", said)

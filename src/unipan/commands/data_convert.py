@@ -5,13 +5,14 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, OptionalFile, OptionalFolder, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Flag, JsonFile, OptionalFile, OptionalFolder, entry
 from unipan.commands.progress import progress_of
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
 from unipan.datasets.formats.format import Boxes, Crowds, FormatOptions, Overlap, Strays
 from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
 from unipan.datasets.sources import paths_read
-from unipan.outputs import Outputs
+from unipan.outputs import Outputs, signature
 from unipan.terminal import tell
 
 READABLE, WRITABLE = (
@@ -48,7 +49,8 @@ def convert(
     thing: Name = None,
     no_photos: Flag = False,
     limit: Annotated[int, arg(metavar="N")] = 0,
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Read one format and write another; TO is complete afterwards, or does not exist.
 
     Args:
@@ -73,15 +75,18 @@ def convert(
         thing: label-images: the name of the one class of things.
         no_photos: leave the images out.
         limit: convert only the first so many images; 0 converts all.
+        json_file: see `options.JsonFile`.
     """
     options = FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,
         class_maps, crowds, void_classes, strays, thing,
     )  # fmt: skip
-    _convert(source, target, options, limit, not no_photos)
+    return _convert(source, target, options, limit, not no_photos, json_file)
 
 
-def _convert(source: str, target: str, options: FormatOptions, limit: int, photos: bool) -> None:
+def _convert(
+    source: str, target: str, options: FormatOptions, limit: int, photos: bool, json_file: Path | None
+) -> Outcome:
     if options.divisor is not None and options.divisor < 1:
         raise ValueError(f"--divisor {options.divisor}: it must be at least 1")
     given, out = split_prefix(target, writable())
@@ -89,7 +94,9 @@ def _convert(source: str, target: str, options: FormatOptions, limit: int, photo
     if out.suffix == ".json":
         raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
     reads = [*paths_read(source), options.images, options.panoptic, options.classes, options.stuff, options.class_maps]
-    Outputs("data convert", reads).claim_new_folder(out, "TO")
+    outputs = Outputs("data convert", reads)
+    outputs.claim_new_folder(out, "TO")
+    outputs.claim_optional(json_file, "--json")
     written = writable()[name]
     data = open_nonempty(source, options, written)
     with progress_of("converting") as progress:
@@ -97,6 +104,7 @@ def _convert(source: str, target: str, options: FormatOptions, limit: int, photo
     count = made.tally.images
     tell(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
     tell("\n".join(made.lines()))
+    return Outcome({"generator": signature("data convert"), **made.to_json(name)})
 
 
 main = entry(convert, "data convert")

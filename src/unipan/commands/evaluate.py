@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from unipan.commands.json_output import Outcome
 from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, Overwrite, entry
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def evaluate_checkpoint(
     oracles: Flag = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
-) -> None:
+) -> Outcome:
     """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
 
     Args:
@@ -32,7 +33,7 @@ def evaluate_checkpoint(
         data: a folder with images/, panoptic/ and panoptic.json; or `scenes`, which is 200 held-out ones (seeds
             1000000..1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
-        json_file: write the scores here, as fractions (keys: docs/evaluation.md).
+        json_file: see `options.JsonFile`.
         limit: score only the first N images; 0 takes all.
         detections: AP counts at most N detections per image and class.
         trim_stuff: also the scores without stuff segments of fewer pixels (Table I; 4096 on COCO, 2048 on Cityscapes).
@@ -44,7 +45,7 @@ def evaluate_checkpoint(
     from unipan.commands.tables import print_scores
     from unipan.datasets.sources import open_data, paths_read
     from unipan.evaluation.score_files import SCORES_HEADER
-    from unipan.files import checkpoint_path, write_json
+    from unipan.files import checkpoint_path
     from unipan.outputs import Outputs
 
     if trim_stuff < 0:
@@ -68,8 +69,7 @@ def evaluate_checkpoint(
         lines += more
     quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)
-    if json_file is not None:
-        write_json(json_file, scores, indent=1)
+    return Outcome(scores)
 
 
 def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, JsonFile, Overwrite, entry
 from unipan.terminal import tell
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def write_figures(
     upsnet: Annotated[str | None, arg(metavar="CHECKPOINT", help_behavior_hint="")] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Draw the paper's Figures 1, 6, 7, I, J and K of a checkpoint: DIR/figure-*.png, and DIR/index.html with captions.
 
     Examples are chosen by counting pixels against the truth, never by hand; the counts are printed.
@@ -41,13 +43,15 @@ def write_figures(
         upsnet: a checkpoint of a preset that ends in _upsnet, for Figure K as in the paper; default: argmax of Psi.
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
+        json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.datasets.sources import open_data, use_window
+    from unipan.outputs import signature
 
     if images < 1 or rows < 1:
         raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
-    _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite)
+    _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite, json_file)
     source, note = open_data(data)
     from unipan.inference import open_segmenter
     from unipan.reproduction.figures.draw import draw_figures, open_upsnet
@@ -61,14 +65,21 @@ def write_figures(
     drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
     rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
     folder = FigureFolder(out, jpeg)
-    for sheet in sheets:
-        tell(f"{folder.write(sheet)}: {sheet.plan.title}", *(f"  {line}" for line in _described(sheet)))
+    written = [str(folder.write(sheet)) for sheet in sheets]
+    for path, sheet in zip(written, sheets, strict=True):
+        tell(f"{path}: {sheet.plan.title}", *(f"  {line}" for line in _described(sheet)))
     tell(*left_out)
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     tell(f"all figures: {page}")
+    figures = [
+        {"picture": path, "title": sheet.plan.title, "examples": _described(sheet)}
+        for path, sheet in zip(written, sheets, strict=True)
+    ]
+    found = {"page": str(page), "figures": figures, "left_out": list(left_out)}
+    return Outcome({"generator": signature("figures"), **found})
 
 
-def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool) -> None:
+def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool, json_file: Path | None) -> None:
     """Refuse an output folder that cannot be had before anything is loaded."""
     from unipan.datasets.sources import paths_read
     from unipan.files import checkpoint_path, require_folder
@@ -78,6 +89,7 @@ def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: 
     require_folder(out, "--out")
     outputs = Outputs("figures", [*map(checkpoint_path, checkpoints), *paths_read(data)], overwrite)
     outputs.claim_all([out / name for name in figure_files(jpeg)], "--out")
+    outputs.claim_optional(json_file, "--json")
 
 
 def _described(sheet: "FigureSheet") -> list[str]:

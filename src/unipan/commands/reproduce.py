@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Flag, JsonFile, Overwrite, entry
 from unipan.reproduction.paper_tables import table_names
 from unipan.terminal import tell
 
@@ -27,7 +28,8 @@ def reproduce(
     from_records: Flag = False,
     overwrite: Overwrite = False,
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Train the networks of one of the paper's tables at the size of your data, and print it next to the paper's rows.
 
     Every finished training leaves a record and is not run again; an interrupted one is continued.
@@ -49,7 +51,10 @@ def reproduce(
         from_records: train nothing; make the tables of what the records hold.
         overwrite: see `options.Overwrite`.
         accelerator: where to train; auto takes a GPU if there is one.
+        json_file: see `options.JsonFile`.
     """
+    from unipan.outputs import Outputs, signature
+
     names = table_names(table)
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
@@ -57,11 +62,12 @@ def reproduce(
     check_request(data, records, None if from_records else runs)
     if out is not None:
         claim_page(out, names, overwrite)
+    Outputs("reproduce", overwrite=overwrite).claim_optional(json_file, "--json")
     if not from_records:
         tell(f"{', '.join(names)} on {data}, {seeds} seed{'s' * (seeds > 1)}: loading PyTorch ...", error=True)
     from unipan.files import write_atomically
     from unipan.reproduction.request import Request
-    from unipan.reproduction.run import run
+    from unipan.reproduction.run import run, training_scores
     from unipan.reproduction.tables import page_with
 
     request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
@@ -70,6 +76,7 @@ def reproduce(
     if out is not None:
         write_atomically(out, page_with(out, tables).encode())
         tell(f"written to {out}", error=True)
+    return Outcome({"generator": signature("reproduce"), "tables": tables, "trainings": training_scores(request)})
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -69,6 +70,21 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
         name: speed_table(request, length, plan) if name == "speed" else render_table(TABLES[name], finished)
         for name in request.tables
     }
+
+
+def training_scores(request: Request) -> list[dict[str, Any]]:
+    """PQ, SQ and RQ of each finished training of these options and each fusion, for programs."""
+    hashes = set(request.config_hashes().values())
+    return [
+        {
+            **{"model": record.model, "seed": record.seed, "iterations": record.iterations, "fusion": fusion},
+            **{group: scores and vars(scores) for group, scores in found.groups.items()},
+        }
+        for record in request.finished()
+        if record.config_hash in hashes
+        for fusion in record.fusions
+        for found in [PanopticScores.of(record.classes, record.counts(fusion).sum(axis=0))]
+    ]
 
 
 def longest(request: Request) -> int:
