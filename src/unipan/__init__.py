@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
     from unipan.evaluation.panoptic_quality import PanopticQuality
     from unipan.inference import Scene, Segmenter
+    from unipan.panoptic.categories import Categories
     from unipan.result import PanopticResult
 
 _HOMES = {
+    "Categories": "unipan.panoptic.categories",
     "FolderScores": "unipan.evaluation.folder_quality",
     "FormatOptions": "unipan.datasets.formats.format",
     "PanopticHead": "unipan.any_detector.head",
@@ -39,6 +41,7 @@ _HOMES = {
 """The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
 
 __all__ = [
+    "Categories",
     "FolderScores",
     "FormatOptions",
     "PanopticHead",
