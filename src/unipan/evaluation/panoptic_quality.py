@@ -153,7 +153,7 @@ class PanopticQuality:
         distributed: Any = getattr(sys.modules.get("torch"), "distributed", None)
         if distributed is None or not distributed.is_available() or not distributed.is_initialized():
             return self
-        parts: list[Any] = [None] * distributed.get_world_size()
+        parts: list[PanopticQuality] = [self] * distributed.get_world_size()
         distributed.all_gather_object(parts, self)
         return reduce(add, parts)
 
