@@ -1,18 +1,21 @@
 """`unipan predict CHECKPOINT IMAGE_OR_FOLDER... --out DIR`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, JsonFile, Overwrite, entry
+from unipan.outputs import signature
 from unipan.prediction.options import NOTHING_MORE, ResultOptions
 from unipan.terminal import tell
 
 
 def predict(
     checkpoint: CheckpointChoice,
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
+    images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
     /,
     *,
     out: Folder,
@@ -24,14 +27,16 @@ def predict(
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
     also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
     overwrite: Overwrite = False,
-) -> int:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Segment images: DIR/panoptic.json and DIR/panoptic/*.png in COCO panoptic format, overlays, index.html.
 
     With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        images: photographs, or folders of them (with their subfolders).
+        images: photographs, videos, folders (with their subfolders), quoted patterns ('a/**/*.jpg'); - reads a list of
+            them from standard input.
         out: output folder, made if missing.
         like: take image ids (by file name) and categories (by name) from this ground truth, so that
             `unipan pq GT.json DIR/panoptic.json` can compare. For a submission to COCO: image_info_test-dev2017.json;
@@ -44,7 +49,9 @@ def predict(
             on COCO), because no server does what `unipan pq --trim-stuff` does.
         also: what else is written.
         overwrite: see `options.Overwrite`.
+        json_file: see `options.JsonFile`.
     """
+    from unipan.prediction.given import given_paths
     from unipan.prediction.plan import plan_prediction
 
     if trim_stuff and submission is None:
@@ -52,8 +59,8 @@ def predict(
     if submission is not None and also != NOTHING_MORE:
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     plan = plan_prediction(
-        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also,
-        overwrite=overwrite, warn=_warn,
+        checkpoint, given_paths(images, sys.stdin), out=out, like=like, server=submission, algorithm=algorithm,
+        options=also, overwrite=overwrite, warn=_warn, json_file=json_file,
     )  # fmt: skip
     from unipan.commands.progress import tracked
     from unipan.inference import open_segmenter
@@ -61,12 +68,14 @@ def predict(
 
     segmenter = open_segmenter(checkpoint, device)
     jobs = tracked(plan.jobs, len(plan.jobs), "segmenting")
-    path, failed = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
-    count = len(plan.jobs) - failed
-    tell(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
-    if submission is None:
-        tell(f"to look at: {out / 'index.html'}")
-    return int(failed > 0)
+    done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
+    count, failed = len(done.images), [str(job.path) for job, _ in done.left_out]
+    rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
+    tell(f"{done.path}: {count} image{'s' * (count != 1)}{rest}")
+    page = None if submission else out / "index.html"
+    if page is not None:
+        tell(f"to look at: {page}")
+    return Outcome({"generator": signature("predict"), **done.to_json(page)}, int(bool(failed)))
 
 
 def _warn(sentence: str) -> None:

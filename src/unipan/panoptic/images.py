@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from unipan.arrays import UInt8
 from unipan.files import read_bytes, require_regular
-from unipan.panoptic.image_files import open_image, told_of_damage
+from unipan.panoptic.image_files import is_geotiff, open_image, told_of_damage
 
 _ORIENTATION = 0x0112
 """Of EXIF; from 2 the image lies or is mirrored."""
@@ -38,11 +38,19 @@ def read_image(path: Path | str, window: Percentiles = WHOLE_RANGE) -> UInt8[np.
     """
     path = Path(path)
     require_regular(path)
-    with told_of_damage(path), open_image(path) as image:
-        require_one_page(image, path)
-        if window != WHOLE_RANGE and is_deep(image):
-            return stretched(_deep_pixels(image, path), window, str(path))
-        return rgb_of_pil(image, str(path))
+    try:
+        with told_of_damage(path), open_image(path) as image:
+            require_one_page(image, path)
+            if window != WHOLE_RANGE and is_deep(image):
+                return stretched(_deep_pixels(image, path), window, str(path))
+            return rgb_of_pil(image, str(path))
+    except ValueError as error:
+        if not is_geotiff(path):
+            raise
+        raise ValueError(
+            f"{path}: of GeoTIFFs only plain pictures are read, one or three bands of 8 or 16 bits; "
+            f"export one (gdal_translate -ot Byte -scale) ({str(error).removeprefix(f'{path}: ')})"
+        ) from error
 
 
 def is_deep(image: Image.Image) -> bool:

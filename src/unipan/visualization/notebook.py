@@ -44,7 +44,8 @@ def notebook_html(image: Picture, panoptic: PanopticMap, name: str) -> str:
     height, width = panoptic.ids.shape
     data = base64.b64encode(notebook_png(image, panoptic)).decode()
     return (
-        f'<figure style="margin:0"><img alt="{escape(name)}" style="max-width:100%" src="data:image/png;base64,{data}">'
+        f'<figure style="margin:0"><img alt="{escape(name)}" style="max-width:100%;min-width:min(100%,480px)" '
+        f'src="data:image/png;base64,{data}">'
         f"<figcaption><b>{escape(name)}</b> {width} x {height}, {len(panoptic)} segments<br>{' '.join(rows)}"
         "</figcaption></figure>"
     )
