@@ -78,14 +78,13 @@ def convert(
         no_photos: leave the images out.
         limit: convert only the first so many images; 0 converts all.
     """
-    options = FormatOptions(
+    _convert(source, target, limit, not no_photos, FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,
         class_maps, crowds, void_classes, strays, thing, as_things, below_divisor,
-    )  # fmt: skip
-    _convert(source, target, options, limit, not no_photos)
+    ))  # fmt: skip
 
 
-def _convert(source: str, target: str, options: FormatOptions, limit: int, photos: bool) -> None:
+def _convert(source: str, target: str, limit: int, photos: bool, options: FormatOptions) -> None:
     if options.divisor is not None and options.divisor < 1:
         raise ValueError(f"--divisor {options.divisor}: it must be at least 1")
     given, out = split_prefix(target, writable())
