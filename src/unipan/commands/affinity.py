@@ -61,7 +61,7 @@ def draw_affinity(
     write_atomically(out, png_of_rgb(picture, signature("affinity")))
     tell(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")
     found = {"picture": str(out), "pixel": list(pixel), "low": float(values.min()), "high": float(values.max())}
-    return Outcome({"generator": signature("affinity"), **found})
+    return Outcome(found)
 
 
 main = entry(draw_affinity, "affinity")

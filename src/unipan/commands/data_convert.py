@@ -12,7 +12,7 @@ from unipan.datasets.formats.convert import open_nonempty, write_dataset
 from unipan.datasets.formats.format import BelowDivisor, Boxes, Crowds, FormatOptions, Overlap, Strays
 from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
 from unipan.datasets.sources import paths_read
-from unipan.outputs import Outputs, signature
+from unipan.outputs import Outputs
 from unipan.terminal import tell
 
 READABLE, WRITABLE = (
@@ -79,12 +79,10 @@ def convert(
         thing: label-images: the name of the one class of things.
         no_photos: leave the images out.
         limit: convert only the first so many images; 0 converts all.
-        json_file: see `options.JsonFile`.
     """
     return _convert(source, target, limit, not no_photos, json_file, FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,
-        class_maps, crowds, void_classes, strays, thing, as_things, below_divisor,
-    ))  # fmt: skip
+        class_maps, crowds, void_classes, strays, thing, as_things, below_divisor))  # fmt: skip
 
 
 def _convert(
@@ -107,7 +105,7 @@ def _convert(
     count = made.tally.images
     tell(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
     tell("\n".join(made.lines()))
-    return Outcome({"generator": signature("data convert"), **made.to_json(name)})
+    return Outcome(made.to_json(name))
 
 
 main = entry(convert, "data convert")

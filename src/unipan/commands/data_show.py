@@ -40,7 +40,7 @@ def show(
     from unipan.datasets.formats.convert import open_nonempty
     from unipan.datasets.formats.format import FormatOptions
     from unipan.datasets.sources import paths_read
-    from unipan.outputs import Outputs, signature
+    from unipan.outputs import Outputs
     from unipan.visualization.pages import write_page
 
     if count < 1:
@@ -53,7 +53,7 @@ def show(
     write_page(path, dataset_page(data, count, source))
     tell(f"{path}: {min(count, len(data))} of {len(data)} images")
     shown = {"page": str(path), "shown": min(count, len(data)), "images": len(data)}
-    return Outcome({"generator": signature("data show"), **shown})
+    return Outcome(shown)
 
 
 main = entry(show, "data show")

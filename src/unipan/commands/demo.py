@@ -22,7 +22,7 @@ def demo(
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.
     """
-    from unipan.outputs import Outputs, signature
+    from unipan.outputs import Outputs
 
     outputs = Outputs("demo", overwrite=overwrite)
     outputs.claim(out / "index.html", "--out")
@@ -31,7 +31,7 @@ def demo(
 
     page, qualities = run_demo(out, count, seed0)
     scores = {fusion: quality.compute().to_json() for fusion, quality in qualities.items()}
-    return Outcome({"generator": signature("demo"), "page": str(page), "scores": scores})
+    return Outcome({"page": str(page), "scores": scores})
 
 
 main = entry(demo, "demo")

@@ -69,7 +69,7 @@ def evaluate_checkpoint(
         lines += more
     quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)
-    return Outcome(scores)
+    return Outcome(scores, signed=False)
 
 
 def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:

@@ -1,7 +1,7 @@
 """`unipan figures CHECKPOINT DATA --out DIR`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -11,6 +11,7 @@ from unipan.terminal import tell
 
 if TYPE_CHECKING:
     from unipan.reproduction.figures.draw import FigureSheet
+    from unipan.reproduction.figures.page import FigureFolder
 
 
 def write_figures(
@@ -47,7 +48,6 @@ def write_figures(
     """
     from unipan.commands.progress import progress_bar
     from unipan.datasets.sources import open_data, use_window
-    from unipan.outputs import signature
 
     if images < 1 or rows < 1:
         raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
@@ -65,18 +65,11 @@ def write_figures(
     drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
     rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
     folder = FigureFolder(out, jpeg)
-    written = [str(folder.write(sheet)) for sheet in sheets]
-    for path, sheet in zip(written, sheets, strict=True):
-        tell(f"{path}: {sheet.plan.title}", *(f"  {line}" for line in _described(sheet)))
+    figures = [_written(folder, sheet) for sheet in sheets]
     tell(*left_out)
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     tell(f"all figures: {page}")
-    figures = [
-        {"picture": path, "title": sheet.plan.title, "examples": _described(sheet)}
-        for path, sheet in zip(written, sheets, strict=True)
-    ]
-    found = {"page": str(page), "figures": figures, "left_out": list(left_out)}
-    return Outcome({"generator": signature("figures"), **found})
+    return Outcome({"page": str(page), "figures": figures, "left_out": list(left_out)})
 
 
 def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool, json_file: Path | None) -> None:
@@ -92,8 +85,11 @@ def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: 
     outputs.claim_optional(json_file, "--json")
 
 
-def _described(sheet: "FigureSheet") -> list[str]:
-    return [f"{example.name}: {example.words}" for example in sheet.examples]
+def _written(folder: "FigureFolder", sheet: "FigureSheet") -> dict[str, Any]:
+    """Write one figure, and say so."""
+    path, examples = folder.write(sheet), [f"{example.name}: {example.words}" for example in sheet.examples]
+    tell(f"{path}: {sheet.plan.title}", *(f"  {line}" for line in examples))
+    return {"picture": str(path), "title": sheet.plan.title, "examples": examples}
 
 
 main = entry(write_figures, "figures")

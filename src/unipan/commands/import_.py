@@ -33,7 +33,7 @@ def import_(
         json_file: see `options.JsonFile`.
     """
     from unipan.interop.sources import require_source
-    from unipan.outputs import Outputs, signature
+    from unipan.outputs import Outputs
 
     kind, _, name = source.partition(":")
     if kind not in SOURCES or not name:
@@ -58,7 +58,7 @@ def import_(
         f"{source} taken, none left over, none missing\n{found.metrics['status']}"
     )
     made = {"checkpoint": str(out), "name": found.config.name, "things": things, "stuff": stuff}
-    return Outcome({"generator": signature("import"), **made, "tensors": found.moved, **found.metrics})
+    return Outcome({**made, "tensors": found.moved, **found.metrics})
 
 
 main = entry(import_, "import")

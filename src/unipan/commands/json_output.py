@@ -16,10 +16,17 @@ OPTION, STANDARD_OUTPUT = "--json", "-"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command returns: what `--json` writes, and its exit code."""
+    """What a command returns.
+
+    Attributes:
+        content: what `--json` writes.
+        code: the exit code.
+        signed: whether who wrote it comes first, as `generator`, so that the file may be replaced later.
+    """
 
     content: dict[str, Any]
     code: int = 0
+    signed: bool = True
 
 
 def with_json_target(arguments: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unipan.commands.json_output import Outcome, json_output, with_json_target
 from unipan.config import Fusion
+from unipan.outputs import signature
 
 CheckpointChoice = Annotated[
     Positional[str],
@@ -56,7 +57,7 @@ def entry(command: Callable[..., Outcome | int | None], verb: str) -> Callable[[
         with json_output(given) as write:
             done = tyro.cli(command, prog=f"unipan {verb}", args=given)
             if isinstance(done, Outcome):
-                write(done.content)
+                write(({"generator": signature(verb)} if done.signed else {}) | done.content)
                 return done.code
         return done or 0
 

@@ -8,7 +8,6 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
 from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, JsonFile, Overwrite, entry
-from unipan.outputs import signature
 from unipan.prediction.options import NOTHING_MORE, ResultOptions
 from unipan.terminal import tell
 
@@ -49,7 +48,6 @@ def predict(
             on COCO), because no server does what `unipan pq --trim-stuff` does.
         also: what else is written.
         overwrite: see `options.Overwrite`.
-        json_file: see `options.JsonFile`.
     """
     from unipan.prediction.given import given_paths
     from unipan.prediction.plan import plan_prediction
@@ -69,13 +67,17 @@ def predict(
     segmenter = open_segmenter(checkpoint, device)
     jobs = tracked(plan.jobs, len(plan.jobs), "segmenting")
     done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
-    count, failed = len(done.images), [str(job.path) for job, _ in done.left_out]
-    rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
-    tell(f"{done.path}: {count} image{'s' * (count != 1)}{rest}")
     page = None if submission else out / "index.html"
+    failed = [str(job.path) for job, _ in done.left_out]
+    _tell_result(done.path, len(done.images), failed, page)
+    return Outcome(done.to_json(page), int(bool(failed)))
+
+
+def _tell_result(path: Path, count: int, failed: list[str], page: Path | None) -> None:
+    rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
+    tell(f"{path}: {count} image{'s' * (count != 1)}{rest}")
     if page is not None:
         tell(f"to look at: {page}")
-    return Outcome({"generator": signature("predict"), **done.to_json(page)}, int(bool(failed)))
 
 
 def _warn(sentence: str) -> None:

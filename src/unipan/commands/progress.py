@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-Item = TypeVar("Item")
+Tracked = TypeVar("Tracked")
 
 _REFRESH = 0.1  # seconds
 
@@ -25,7 +25,7 @@ def progress_bar(label: str, total: int) -> Generator[Callable[..., None], None,
         yield advance
 
 
-def tracked(items: Iterable[Item], count: int, label: str) -> Iterator[Item]:
+def tracked(items: Iterable[Tracked], count: int, label: str) -> Iterator[Tracked]:
     """The items, of which there are `count`; each is done when the next one is asked for."""
     with progress_bar(label, count) as advance:
         for item in items:

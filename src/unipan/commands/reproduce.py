@@ -44,25 +44,19 @@ def reproduce(
             on COCO. A table is made of the records of one weight and of the models without that loss.
         jobs: trainings at the same time, each with its share of the cores.
         runs: folder for checkpoints and logs; runs/reproduce/NAME by default.
-        records: folder for the records, a small JSON file for each finished training. Those of the published tables are
-            in experiments/reproduce of the repository.
+        records: folder of the records, a small JSON for each finished training; published: experiments/reproduce.
         out: also write the tables to this Markdown file; if it has <!-- TABLE --> and <!-- /TABLE -->, only what stands
             between them is replaced.
         from_records: train nothing; make the tables of what the records hold.
         overwrite: see `options.Overwrite`.
         accelerator: where to train; auto takes a GPU if there is one.
-        json_file: see `options.JsonFile`.
     """
-    from unipan.outputs import Outputs, signature
-
     names = table_names(table)
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
     runs = runs or Path("runs/reproduce") / Path(data).name
     check_request(data, records, None if from_records else runs)
-    if out is not None:
-        claim_page(out, names, overwrite)
-    Outputs("reproduce", overwrite=overwrite).claim_optional(json_file, "--json")
+    claim_files(out, json_file, names, overwrite)
     if not from_records:
         tell(f"{', '.join(names)} on {data}, {seeds} seed{'s' * (seeds > 1)}: loading PyTorch ...", error=True)
     from unipan.files import write_atomically
@@ -76,7 +70,16 @@ def reproduce(
     if out is not None:
         write_atomically(out, page_with(out, tables).encode())
         tell(f"written to {out}", error=True)
-    return Outcome({"generator": signature("reproduce"), "tables": tables, "trainings": training_scores(request)})
+    return Outcome({"tables": tables, "trainings": training_scores(request)})
+
+
+def claim_files(out: Path | None, json_file: Path | None, names: Sequence[str], overwrite: bool) -> None:
+    """Raises ValueError unless what `--out` and `--json` name may be written."""
+    from unipan.outputs import Outputs
+
+    if out is not None:
+        claim_page(out, names, overwrite)
+    Outputs("reproduce", overwrite=overwrite).claim_optional(json_file, "--json")
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:

@@ -36,7 +36,7 @@ def write_scenes(
     if (out / "panoptic.json").exists():
         raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")
     from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, scene_file
-    from unipan.outputs import Outputs, signature
+    from unipan.outputs import Outputs
 
     files = [scene_file(each) for each in range(seed, seed + count)]
     outputs = Outputs("scenes")
@@ -51,7 +51,7 @@ def write_scenes(
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")
     made = {"path": str(path), "scenes": count, "size": list(size), "seeds": [seed, seed + count - 1]}
-    return Outcome({"generator": signature("scenes"), **made, "held_out": seed >= HELD_OUT})
+    return Outcome({**made, "held_out": seed >= HELD_OUT})
 
 
 main = entry(write_scenes, "scenes")

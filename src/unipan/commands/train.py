@@ -20,10 +20,10 @@ def main(arguments: list[str]) -> int:
         return 0 if asked else 2
     given = with_json_target(arguments)
     with json_output(given) as write:
-        return _train(given, write)
+        return _train_preset(given, write)
 
 
-def _train(arguments: list[str], write: Callable[[dict[str, Any]], object]) -> int:
+def _train_preset(arguments: list[str], write: Callable[[dict[str, Any]], object]) -> int:
     options = parse(arguments[0], arguments[1:])
     if not options.data:
         tell(f"unipan: train {arguments[0]}: --data DIR is needed, a folder in COCO panoptic format", error=True)

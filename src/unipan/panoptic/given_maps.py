@@ -72,7 +72,7 @@ def _of_segments(ids: np.ndarray, segments: Any, categories: Categories, source:
     classes: dict[int, Category] = {}
     scores: dict[int, float] = {}
     crowds: set[int] = set()
-    for key, row in _rows(segments, source):
+    for key, row in _segment_rows(segments, source):
         number = next((row[name] for name in _CLASS if name in row), None)
         if number is None or int(number) not in by_id:
             raise ValueError(
@@ -89,7 +89,7 @@ def _of_segments(ids: np.ndarray, segments: Any, categories: Categories, source:
     return panoptic_map(np.maximum(ids, VOID_ID).astype(np.int32), classes, scores, crowds, source)
 
 
-def _rows(segments: Any, source: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
+def _segment_rows(segments: Any, source: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
     if isinstance(segments, Mapping):
         return [(int(key), {"category_id": value}) for key, value in segments.items()]
     rows = list(segments)
