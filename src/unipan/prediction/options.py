@@ -26,3 +26,31 @@ class ResultOptions:
 
 
 NOTHING_MORE = ResultOptions()
+
+
+@dataclass(frozen=True)
+class TileOptions:
+    """How pictures are segmented in tiles."""
+
+    tiles: Wanted = False
+    """Segment each picture at its own resolution, in tiles that are computed one by one, with the result of the whole;
+    without it, pictures are resized to the size of the training. More things may be found, the larger the picture."""
+    scale: Annotated[float, arg(metavar="FACTOR")] = 1.0
+    """With --tiles: resize each picture by this factor first."""
+    tile_side: Annotated[int, arg(metavar="PIXELS")] = 1024
+    """With --tiles: of each tile, a multiple of 64; less takes less memory and more time."""
+    reach: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")] = None
+    """With --tiles: how far from its box a thing may win pixels; by default everywhere, as in the paper. In pictures
+    much larger than those of the training, 16 is faster and usually better."""
+
+
+WHOLE = TileOptions()
+"""No tiles."""
+
+
+def check_tiles(tiles: TileOptions) -> None:
+    """Raises ValueError for settings of tiles without tiles, or a negative reach."""
+    if tiles.reach is not None and tiles.reach < 0:
+        raise ValueError(f"--reach {tiles.reach}: give a number of pixels from 0 on, or leave it out for everywhere")
+    if not tiles.tiles and tiles != WHOLE:
+        raise ValueError("--scale, --tile-side and --reach are settings of --tiles; add it")

@@ -10,7 +10,7 @@ from unipan.outputs import Outputs
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
-from unipan.prediction.options import ResultOptions
+from unipan.prediction.options import ResultOptions, TileOptions, check_tiles
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -29,6 +29,7 @@ class PredictionPlan:
         server: that takes the submission, if this is one.
         algorithm: part of the file names of a submission to COCO.
         options: what is written besides.
+        tiles: whether and how pictures are cut into tiles.
         jobs: the images.
         categories: of the ground truth that gives names and ids, if there is one.
         outputs: which has claimed all files.
@@ -41,6 +42,7 @@ class PredictionPlan:
     server: Server | None
     algorithm: str
     options: ResultOptions
+    tiles: TileOptions
     jobs: Sequence[ImageJob]
     categories: Categories | None
     outputs: Outputs
@@ -56,13 +58,14 @@ def plan_prediction(
     server: Server | None,
     algorithm: str,
     options: ResultOptions,
+    tiles: TileOptions,
     overwrite: bool,
     warn: Callable[[str], None],
 ) -> PredictionPlan:
     """Find the images and claim the outputs; nothing is made yet.
 
     Args:
-        checkpoint, out, like, server, algorithm, options: see `PredictionPlan`.
+        checkpoint, out, like, server, algorithm, options, tiles: see `PredictionPlan`.
         images: files and folders.
         overwrite: whether files that unipan did not write may be replaced.
         warn: gets sentences that do not end the run.
@@ -70,6 +73,7 @@ def plan_prediction(
     Raises:
         FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
     """
+    check_tiles(tiles)
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
     if server is None:
@@ -86,7 +90,7 @@ def plan_prediction(
         warn(sentence)
     if options.csv and not shapes_are_measured():
         warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
-    return PredictionPlan(checkpoint, out, like, server, algorithm, options, jobs, categories, outputs, names)
+    return PredictionPlan(checkpoint, out, like, server, algorithm, options, tiles, jobs, categories, outputs, names)
 
 
 def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:
