@@ -5,7 +5,8 @@ that are mapped into it) above that after the checkpoint is loaded, things, PQ, 
 differ. The whole finds at most as many things as the checkpoint is made for; `tiles, few things` has the same limit,
 the others have none. Independent tiles are what most tools do: each is segmented alone, with an overlap, and things of
 one class are one where their boxes have an IoU of at least 0.5 in the overlap and the affinity of their means is
-positive. `tiles, few things` is compared with the whole, the other ways with `tiles`, whatever the numbers of the segments.
+positive. `tiles, few things` is compared with the whole, the other ways with `tiles`; the numbers of the segments may
+differ.
 
     python benchmarks/large_pictures.py [--size 4000 6000] [--scene 96 192] [--checkpoint scenes] [--ways whole ...]
 """

@@ -29,8 +29,6 @@ from unipan.panoptic.images import as_rgb, read_image
 from unipan.processes import available_memory
 from unipan.result import PanopticResult
 from unipan.structures import Detections, Geometry, PanopticOutput
-from unipan.tiled.features import halo_of, tileable
-from unipan.tiled.network import run_tiled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -170,24 +168,26 @@ class Segmenter:
         found = load_checkpoint(path, device)
         return cls(found.network, found.config, found.categories, found.metrics, torch.device(device))
 
-    def __call__(self, image: "ImageLike", fusion: str | None = None) -> PanopticResult:
+    def __call__(self, image: "ImageLike", fusion: str | None = None, page: int | None = None) -> PanopticResult:
         """Segment one image.
 
         Args:
             image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1).
             fusion: `affinity`, `potential`, `heuristic` or `upsnet`; by default the checkpoint's.
+            page: of a TIFF of several pages, from 1 on.
 
         Raises:
             FileNotFoundError: no such file.
             ValueError: not an image, or a fusion that this checkpoint cannot do.
         """
-        return self.scene(image).result(fusion)
+        return self.scene(image, page).result(fusion)
 
     def in_tiles(
         self,
         image: "ImageLike",
         fusion: str | None = None,
         *,
+        page: int | None = None,
         scale: float = 1.0,
         side: int = 1024,
         reach: int | None = None,
@@ -200,6 +200,7 @@ class Segmenter:
         Args:
             image: see `__call__`.
             fusion: `affinity` or `potential`; by default the checkpoint's.
+            page: see `__call__`.
             scale: of the image, before the network sees it.
             side: pixels of a tile, a multiple of 64; memory grows with its square.
             reach: pixels (of the scaled image) around its box in which a thing may win; None is everywhere (Eq. 4).
@@ -208,14 +209,17 @@ class Segmenter:
             FileNotFoundError, ValueError: see `__call__`; also a checkpoint that cannot be cut into tiles.
             OSError: no room for temporary files.
         """
+        from unipan.tiled.features import halo_of, tileable  # with torchvision, which takes seconds to import
+        from unipan.tiled.network import run_tiled
+
         fusion = check_fusion(self.config, fusion or self.config.inference.fusion)
         check_tiling(self, fusion, scale, side)
         data = replace(self.config.data, short_side=0)
         if isinstance(image, str | Path):
-            height, width = image_size(Path(image))
+            height, width = image_size(Path(image), page)
             seen = min(side + 2 * halo_of(tileable(self.network)), round(scale * max(height, width))) ** 2
             require_room(Path(image), IMAGE_BYTES * height * width + TILE_BYTES * seen)
-        pixels, name = self._pixels(image)
+        pixels, name = self._pixels(image, page)
         height, width = (max(1, round(scale * each)) for each in pixels.shape[:2])
         size = network_size(height, width, data)
         output = run_tiled(
@@ -225,18 +229,18 @@ class Segmenter:
         found = output.decode()
         return PanopticResult(found.ids, found.segments, pixels, name, output.margin)
 
-    def _pixels(self, image: "ImageLike") -> tuple[UInt8[np.ndarray, "H W 3"], str]:
+    def _pixels(self, image: "ImageLike", page: int | None) -> tuple[UInt8[np.ndarray, "H W 3"], str]:
         """RGB and the name."""
         if isinstance(image, str | Path):
-            return read_image(Path(image), self.config.data.window), Path(image).name
+            return read_image(Path(image), self.config.data.window, page), Path(image).name
         return as_rgb(image), "image"
 
     @torch.no_grad()
-    def scene(self, image: "ImageLike") -> Scene:
+    def scene(self, image: "ImageLike", page: int | None = None) -> Scene:
         """Run the network once and keep what it found, for several fusions and for affinities."""
         if isinstance(image, str | Path):
-            check_room(Path(image), self.config.data, self.device)
-        pixels, name = self._pixels(image)
+            check_room(Path(image), self.config.data, self.device, page)
+        pixels, name = self._pixels(image, page)
         batch = collate([(resize_image(pixels, self.config.data), name)])
         output = self.network(batch.to(self.device))
         height, width = pixels.shape[:2]
@@ -258,13 +262,13 @@ class Segmenter:
         return f"Segmenter({self.config.name}, {things} things + {stuff} stuff classes, on {self.device})"
 
 
-def check_room(path: Path, data: DataConfig, device: torch.device) -> None:
+def check_room(path: Path, data: DataConfig, device: torch.device, page: int | None = None) -> None:
     """Look, from a picture's header, whether there is memory to segment it.
 
     Raises:
         FileNotFoundError, ValueError: there is not, or it is no image (see `image_size`).
     """
-    height, width = image_size(path)
+    height, width = image_size(path, page)
     needed = IMAGE_BYTES * height * width
     if device.type == "cpu":
         needed += INPUT_BYTES * math.prod(network_size(height, width, data))
@@ -285,6 +289,8 @@ def require_room(path: Path, needed: int) -> None:
 
 def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> None:
     """Raises ValueError for a checkpoint, a fusion or settings that `Segmenter.in_tiles` cannot do."""
+    from unipan.tiled.features import tileable
+
     if fusion not in ("affinity", "potential"):
         raise ValueError(f"tiles: the fusion {fusion} needs the whole picture; give --fusion affinity or potential")
     if segmenter.config.potential.void_channel:

@@ -19,6 +19,7 @@ def predict(
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
+    pages: Annotated[str | None, arg(metavar="PAGES", help_behavior_hint="")] = None,
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
@@ -39,6 +40,7 @@ def predict(
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
+        pages: of TIFF stacks, whose pages are images then: all, or numbers from 1 on: 3, 2-5, 1,4,7-9.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
@@ -55,7 +57,7 @@ def predict(
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     plan = plan_prediction(
         checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also, tiles=tiling,
-        overwrite=overwrite, warn=_warn,
+        pages=pages, overwrite=overwrite, warn=_warn,
     )  # fmt: skip
     from rich.console import Console
     from rich.progress import track

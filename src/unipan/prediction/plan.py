@@ -59,6 +59,7 @@ def plan_prediction(
     algorithm: str,
     options: ResultOptions,
     tiles: TileOptions,
+    pages: str | None,
     overwrite: bool,
     warn: Callable[[str], None],
 ) -> PredictionPlan:
@@ -67,6 +68,7 @@ def plan_prediction(
     Args:
         checkpoint, out, like, server, algorithm, options, tiles: see `PredictionPlan`.
         images: files and folders.
+        pages: which pages of TIFF stacks are images.
         overwrite: whether files that unipan did not write may be replaced.
         warn: gets sentences that do not end the run.
 
@@ -74,10 +76,12 @@ def plan_prediction(
         FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
     """
     check_tiles(tiles)
+    if server is not None and pages is not None:
+        raise ValueError("--submission: the images of a test server have one page; leave out --pages")
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
     if server is None:
-        jobs, categories = plan_images(images, like)
+        jobs, categories = plan_images(images, like, pages)
         names = result_files([job.png for job in jobs], options)
     else:
         jobs, categories = plan_submission(server, images, like, warn), None

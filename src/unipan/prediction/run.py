@@ -158,8 +158,10 @@ class ImageLoop:
     def _segment(self, job: ImageJob, fusion: str) -> PanopticResult:
         tiles = self.plan.tiles
         if not tiles.tiles:
-            return self.segmenter(job.path, fusion)
-        return self.segmenter.in_tiles(job.path, fusion, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach)
+            return self.segmenter(job.path, fusion, job.page)
+        return self.segmenter.in_tiles(
+            job.path, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach
+        )
 
     def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:
         self.journal.require_place()
@@ -175,7 +177,8 @@ class ImageLoop:
 
     def _leave_out(self, job: ImageJob, reason: str) -> None:
         self.failed += 1
-        self.warn(f"{job.path} is left out: {reason}")
+        page = "" if job.page is None else f", page {job.page},"
+        self.warn(f"{job.path}{page} is left out: {reason}")
 
     def _close(self) -> tuple[Path, int]:
         if not self.done:

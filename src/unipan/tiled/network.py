@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from unipan.config import Config
@@ -68,8 +68,7 @@ class TiledOutput:
         for window, grid, values, rows in self._parts():
             columns = np.concatenate([rows.cpu().numpy(), np.arange(things, count)]).astype(np.int32)
             won = columns[argmax(values, grid).cpu().numpy()]
-            chance = scaled(values, self.temperature, self.log).softmax(0).amax(0)
-            confidence = upsample(chance, grid).cpu().numpy()
+            confidence = upsample(self._confidence(values, self.panoptic.absent(rows)), grid).cpu().numpy()
             channels[window.slices] = won
             area += np.bincount(won.ravel(), minlength=count)
             sums += np.bincount(won.ravel(), confidence.ravel(), minlength=count)
@@ -84,6 +83,15 @@ class TiledOutput:
         for window, grid, values, _ in self._parts():
             found[window.slices] = lead(values, grid).cpu().numpy()
         return found
+
+    def _confidence(self, values: Float[Tensor, "K h w"], absent: int) -> Float[Tensor, "h w"]:
+        """The winner's probability among these channels and some that are 0."""
+        logits = scaled(values, self.temperature, self.log)
+        total = logits.logsumexp(0)
+        if absent:
+            zero = scaled(values.new_zeros(()), self.temperature, self.log)
+            total = torch.logaddexp(total, zero + math.log(absent))
+        return (logits.amax(0) - total).exp()
 
     def _parts(self) -> Iterator[tuple[Window, Grid, Tensor, Tensor]]:
         """The picture in windows: each with its sampling of the cells, the values of these cells, and the detections

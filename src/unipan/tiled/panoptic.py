@@ -82,12 +82,12 @@ class WindowedPanoptic:
     def panoptic(self, window: Window) -> tuple[Float[Tensor, "_ h w"], Int[Tensor, " R"]]:
         """P of a window: the channels of the detections that can win in it, then those of stuff; and these."""
         psi, inside = self.psi(window)
-        if self.head is None:
+        if self._zero_elsewhere:
             return psi, inside
         able = self.able(window)
         rows = able.nonzero()[:, 0]
         columns = self._columns(rows)
-        values = self._message(window, columns)
+        values = psi.new_zeros(len(columns), *window.size) if self.head is None else self._message(window, columns)
         place = torch.full((len(able),), -1, device=self.device)
         place[rows] = torch.arange(len(rows), device=self.device)
         count = len(self.detections)
@@ -100,7 +100,7 @@ class WindowedPanoptic:
 
     def able(self, window: Window) -> Bool[Tensor, " D"]:
         """Which detections can win a cell of the window."""
-        if self.head is None:
+        if self._zero_elsewhere:
             return _meeting(self.spans, window, 0)
         if self.reach is None:
             return torch.ones(len(self.detections), dtype=torch.bool, device=self.device)
@@ -114,6 +114,15 @@ class WindowedPanoptic:
     def head(self) -> InstanceAffinity | None:
         """The affinity head, if there is one."""
         return None if self.queries is None else self.network.affinity
+
+    @property
+    def _zero_elsewhere(self) -> bool:
+        """Whether a thing is 0 outside its box and can win nothing there, because all probabilities are positive."""
+        return self.head is None and self.network.potential.variant != "A"
+
+    def absent(self, rows: Int[Tensor, " R"]) -> int:
+        """How many channels of a window are 0 in all of it, and left out beside these detections."""
+        return len(self.detections) - len(rows) if self._zero_elsewhere else 0
 
     @property
     def _affinity(self) -> tuple[InstanceAffinity, FeatureMap]:
