@@ -3,8 +3,8 @@
 A mosaic of scenes, each way in a process of its own: seconds of the processor, peak of its own memory (without files
 that are mapped into it) above that after the checkpoint is loaded, things, PQ, and the share of pixels that
 differ. The whole finds at most as many things as the checkpoint is made for; `tiles, few things` has the same limit,
-the others have none. Independent tiles are what most tools do: each is segmented alone, with an overlap, and things of
-one class are one where their boxes have an IoU of at least 0.5 in the overlap and the affinity of their means is
+the others have none. `alone` is what most tools do: tiles with an overlap are segmented alone, and things of one class
+are one where their boxes have an IoU of at least 0.5 in the overlap and the affinity of their means is
 positive. `tiles, few things` is compared with the whole, the other ways with `tiles`; the numbers of the segments may
 differ.
 
@@ -33,7 +33,7 @@ from unipan.inference import Scene, Segmenter
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
 from unipan.tiled.network import larger_limits, limit_factor, run_tiled
-from unipan.tiled.windows import Window, windows
+from unipan.tiled.windows import CellWindow, windows
 
 FIRST_SEED = 3_500_000
 OVERLAP = 128
@@ -101,7 +101,7 @@ def independent_tiles(segmenter: Segmenter, image: np.ndarray, side: int) -> Pan
     return parts.result()
 
 
-def _scene(segmenter: Segmenter, image: np.ndarray, window: Window) -> Scene:
+def _scene(segmenter: Segmenter, image: np.ndarray, window: CellWindow) -> Scene:
     pixels = np.ascontiguousarray(image[window.slices])
     size = network_size(*pixels.shape[:2], segmenter.config.data)
     with larger_limits(segmenter.network.detection, limit_factor(size, segmenter.config)):  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def _means(scene: Scene, ids: np.ndarray, things: set[int]) -> dict[int, tuple[t
 def _same(one: Any, two: Any, categories: dict[int, Category]) -> Iterator[tuple[int, int]]:
     """Pairs of things of two tiles that are one."""
     (first, ids, means), (second, others, their_means) = one, two
-    shared = Window(
+    shared = CellWindow(
         max(first.top, second.top), min(first.bottom, second.bottom),
         max(first.left, second.left), min(first.right, second.right),
     )  # fmt: skip
@@ -176,7 +176,8 @@ WAYS = {
     "tiles, few things": few_things,
     "tiles": lambda segmenter, image: segmenter.in_tiles(image),
     "tiles, reach 16": lambda segmenter, image: segmenter.in_tiles(image, reach=16),
-    "independent tiles": lambda segmenter, image: independent_tiles(segmenter, image, 512),
+    "alone, 192": lambda segmenter, image: independent_tiles(segmenter, image, 192),
+    "alone, 512": lambda segmenter, image: independent_tiles(segmenter, image, 512),
 }
 
 

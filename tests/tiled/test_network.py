@@ -18,7 +18,7 @@ from unipan.inference import Scene, Segmenter
 from unipan.models.detection.head import DetectionHead
 from unipan.tiled.features import PaddedPicture, halo_of, receptive_radius, tileable
 from unipan.tiled.network import TiledOutput, larger_limits, limit_factor, run_tiled
-from unipan.tiled.windows import Window
+from unipan.tiled.windows import CellWindow
 
 
 def with_parts(**parts: dict[str, Any]) -> Config:
@@ -90,7 +90,7 @@ def test_tiles_give_what_the_whole_gives(name: str) -> None:
     height, width = whole.panoptic.shape[1:]
     assert tiles.panoptic.size == (height, width)
     with torch.no_grad():
-        for window in (Window(0, 37, 0, 41), Window(height - 30, height, width - 45, width)):
+        for window in (CellWindow(0, 37, 0, 41), CellWindow(height - 30, height, width - 45, width)):
             expected = whole.panoptic[:, *window.slices]
             values, rows = tiles.panoptic.panoptic(window)
             if len(rows) < len(found):  # without affinities, only things that are there have a channel
@@ -114,7 +114,7 @@ def test_deformable_convolutions_are_cut_where_they_look_far() -> None:
     segmenter = segmenter_of(with_parts(decoder={"deformable": True}))
     whole, tiles = both(segmenter, 256)
     with torch.no_grad():
-        window = Window(0, *whole.panoptic.shape[1:2], 0, whole.panoptic.shape[2])
+        window = CellWindow(0, *whole.panoptic.shape[1:2], 0, whole.panoptic.shape[2])
         assert (tiles.panoptic.psi(window)[0].argmax(0) == whole.potential.argmax(0)).float().mean() > 0.99
 
 
@@ -124,7 +124,7 @@ def test_a_thing_wins_nothing_out_of_its_reach() -> None:
     _, tiles = both(segmenter, 256, reach=8)
     boxes = tiles.panoptic.detections.boxes
     with torch.no_grad():
-        window = Window(0, 60, 0, 60)
+        window = CellWindow(0, 60, 0, 60)
         values, rows = tiles.panoptic.panoptic(window)
         free, _ = everywhere.panoptic.panoptic(window)
     assert 0 < len(rows) < len(boxes)
@@ -167,7 +167,7 @@ def test_padding_is_that_of_a_batch() -> None:
     pixels = torch.full((3, 33, 40), 255, dtype=torch.uint8)
     padded = PaddedPicture(pixels)
     assert padded.size == (64, 64)
-    tile = padded.read(Window(30, 64, 0, 64), torch.device("cpu"))
+    tile = padded.read(CellWindow(30, 64, 0, 64), torch.device("cpu"))
     assert (tile[0, :, :3, :40] == 1).all()
     assert torch.allclose(tile[0, :, 3, 0], torch.tensor([0.485, 0.456, 0.406]))
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from unipan.tiled.windows import VALUES, FeatureMap, Window, split, windows
+from unipan.tiled.windows import VALUES, CellWindow, FeatureMap, split, windows
 
 CPU = torch.device("cpu")
 
 
-def covered(parts: list[Window], size: tuple[int, int]) -> torch.Tensor:
+def covered(parts: list[CellWindow], size: tuple[int, int]) -> torch.Tensor:
     count = torch.zeros(size)
     for part in parts:
         count[part.slices] += 1
@@ -27,7 +27,7 @@ def test_windows_cover_every_cell_once() -> None:
 
 
 def test_a_window_is_halved_until_its_values_are_few_enough() -> None:
-    whole = Window(0, 70, 0, 130)
+    whole = CellWindow(0, 70, 0, 130)
     channels = VALUES // (32 * 32)
     parts = list(split(whole, lambda part: channels * part.size[0] * part.size[1]))
     assert (covered(parts, (70, 130)) == 1).all()
@@ -38,13 +38,13 @@ def test_a_window_is_halved_until_its_values_are_few_enough() -> None:
 
 
 def test_a_grown_window_ends_at_the_edge_and_knows_its_middle() -> None:
-    inner = Window(2, 6, 60, 64)
+    inner = CellWindow(2, 6, 60, 64)
     seen = inner.grown(3, (100, 64))
-    assert seen == Window(0, 9, 57, 64)
+    assert seen == CellWindow(0, 9, 57, 64)
     values = torch.arange(9)[:, None] * 100 + torch.arange(57, 64)
     assert values[inner.within(seen)][0].tolist() == [260, 261, 262, 263]
-    assert inner.over(4) == Window(0, 2, 15, 16)
-    assert inner.over(4).times(4) == Window(0, 8, 60, 64)
+    assert inner.over(4) == CellWindow(0, 2, 15, 16)
+    assert inner.over(4).times(4) == CellWindow(0, 8, 60, 64)
 
 
 def test_a_feature_map_keeps_what_is_written_and_leaves_no_file(
@@ -53,7 +53,7 @@ def test_a_feature_map_keeps_what_is_written_and_leaves_no_file(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made = FeatureMap(3, (10, 12))
     values = torch.randn(3, 4, 5)
-    window = Window(6, 10, 7, 12)
+    window = CellWindow(6, 10, 7, 12)
     made.write(window, values)
     assert torch.equal(made.read(window, CPU), values)
     assert made.tensor.count_nonzero() == values.count_nonzero()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
-from unipan.prediction.options import NOTHING_MORE, WHOLE, ResultOptions, TileOptions
+from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
 
@@ -19,11 +19,10 @@ def predict(
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
-    pages: Annotated[str | None, arg(metavar="PAGES", help_behavior_hint="")] = None,
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
-    tiling: Annotated[TileOptions, arg(name="")] = WHOLE,
+    pictures: Annotated[PictureOptions, arg(name="")] = WHOLE,
     also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
     overwrite: Overwrite = False,
 ) -> int:
@@ -40,12 +39,11 @@ def predict(
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
-        pages: of TIFF stacks, whose pages are images then: all, or numbers from 1 on: 3, 2-5, 1,4,7-9.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
             on COCO), because no server does what `unipan pq --trim-stuff` does.
-        tiling: large pictures in tiles.
+        pictures: pages and tiles.
         also: what else is written.
         overwrite: see `options.Overwrite`.
     """
@@ -53,11 +51,9 @@ def predict(
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
-    if submission is not None and also != NOTHING_MORE:
-        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     plan = plan_prediction(
-        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also, tiles=tiling,
-        pages=pages, overwrite=overwrite, warn=_warn,
+        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also, pictures=pictures,
+        overwrite=overwrite, warn=_warn,
     )  # fmt: skip
     from rich.console import Console
     from rich.progress import track

@@ -19,10 +19,10 @@ def channel_margin(channels: Float[Tensor, "K h w"], geometry: Geometry) -> Floa
     infinite. At most `CHUNK` interpolated values exist at once.
     """
     channels = channels.float()
-    return lead(channels, Grid.of(channels, geometry)).cpu().numpy()
+    return margin_on(channels, Grid.of(channels, geometry)).cpu().numpy()
 
 
-def lead(channels: Float[Tensor, "K h w"], grid: Grid) -> Float[Tensor, "H W"]:
+def margin_on(channels: Float[Tensor, "K h w"], grid: Grid) -> Float[Tensor, "H W"]:
     """`channel_margin` where the grid samples."""
     count, height, width = channels.shape[0], len(grid.rows.low), len(grid.columns.low)
     found = torch.full((height, width), torch.inf, device=channels.device)

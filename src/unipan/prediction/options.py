@@ -1,6 +1,6 @@
 """What `unipan predict` writes besides panoptic.json, its PNGs, overlays and index.html."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
@@ -29,9 +29,11 @@ NOTHING_MORE = ResultOptions()
 
 
 @dataclass(frozen=True)
-class TileOptions:
-    """How pictures are segmented in tiles."""
+class PictureOptions:
+    """Which pictures files hold, and how they are segmented: as a whole or in tiles."""
 
+    pages: Annotated[str | None, arg(metavar="PAGES", help_behavior_hint="")] = None
+    """The pages of TIFF stacks are pictures, too: all, or those of these numbers from 1 on: 3, 2-5, 1,4,7-9."""
     tiles: Wanted = False
     """Segment each picture at its own resolution, in tiles that are computed one by one, with the result of the whole;
     without it, pictures are resized to the size of the training. More things may be found, the larger the picture."""
@@ -44,13 +46,13 @@ class TileOptions:
     much larger than those of the training, 16 is faster and usually better."""
 
 
-WHOLE = TileOptions()
-"""No tiles."""
+WHOLE = PictureOptions()
+"""One picture in each file, without tiles."""
 
 
-def check_tiles(tiles: TileOptions) -> None:
+def check_tiles(pictures: PictureOptions) -> None:
     """Raises ValueError for settings of tiles without tiles, or a negative reach."""
-    if tiles.reach is not None and tiles.reach < 0:
-        raise ValueError(f"--reach {tiles.reach}: give a number of pixels from 0 on, or leave it out for everywhere")
-    if not tiles.tiles and tiles != WHOLE:
+    if pictures.reach is not None and pictures.reach < 0:
+        raise ValueError(f"--reach {pictures.reach}: give a number of pixels from 0 on, or leave it out for everywhere")
+    if not pictures.tiles and pictures != replace(WHOLE, pages=pictures.pages):
         raise ValueError("--scale, --tile-side and --reach are settings of --tiles; add it")

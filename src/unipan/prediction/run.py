@@ -4,7 +4,7 @@ Whatever ends a run early, its finished images are kept, and the same command go
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +55,8 @@ def run_prediction(
     fusion = check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     if plan.options.margin and fusion not in ("affinity", "potential"):
         raise ValueError(f"--margin: the fusion {fusion} is no argmax; give --fusion affinity or potential")
-    if plan.tiles.tiles:
-        check_tiling(segmenter, fusion, plan.tiles.scale, plan.tiles.tile_side)
+    if plan.pictures.tiles:
+        check_tiling(segmenter, fusion, plan.pictures.scale, plan.pictures.tile_side)
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
     writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
@@ -66,7 +66,7 @@ def run_prediction(
             files.remove_leftovers(folder)
         results = None
         if plan.server is None:
-            about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}{', in tiles' * plan.tiles.tiles}."
+            about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}{', in tiles' * plan.pictures.tiles}."
             results = ResultFolder(plan.out, plan.options, segmenter.categories, about)
         journal = open_journal(plan, segmenter, fusion, trim)
         if journal.replaced:
@@ -83,7 +83,7 @@ def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: 
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
-        tiles=asdict(plan.tiles),
+        tiles=asdict(replace(plan.pictures, pages=None)),
         categories=segmenter.categories.to_coco(),
     )
     return Journal(plan.out, run, segmenter.categories)
@@ -156,7 +156,7 @@ class ImageLoop:
         self._write(job, result, margin, trim)
 
     def _segment(self, job: ImageJob, fusion: str) -> PanopticResult:
-        tiles = self.plan.tiles
+        tiles = self.plan.pictures
         if not tiles.tiles:
             return self.segmenter(job.path, fusion, job.page)
         return self.segmenter.in_tiles(

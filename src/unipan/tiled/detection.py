@@ -10,17 +10,23 @@ from torchvision.models.detection.image_list import ImageList
 from unipan.models.detection.head import DetectionHead
 from unipan.models.parts import LEVELS
 from unipan.structures import Detections
-from unipan.tiled.windows import FeatureMap, Size, windows
+from unipan.tiled.windows import FeatureMap, GridSize, windows
 
-AT_ONCE = 2048
-"""Boxes whose features exist at the same time."""
+BOXES_AT_ONCE, MASKS_AT_ONCE = 2048, 256
+"""Boxes whose features exist at the same time; those of masks have four to sixteen times as many cells."""
 
 
 @torch.no_grad()
 def detected(
-    head: DetectionHead, levels: Mapping[str, FeatureMap], padded: Size, size: Size, side: int, device: torch.device
+    head: DetectionHead,
+    levels: Mapping[str, FeatureMap],
+    padded: GridSize,
+    size: GridSize,
+    side: int,
+    device: torch.device,
+    score_threshold: float,
 ) -> Detections:
-    """All detections, on `device`, before the score threshold of Psi.
+    """The detections that enter Psi, on `device`.
 
     Args:
         head: of the network.
@@ -29,25 +35,33 @@ def detected(
         size: the same without padding.
         side: of the windows, in cells.
         device: of the head.
+        score_threshold: the least score.
     """
     proposals = _proposals(head, levels, padded, size, side, device)
     features = {name: levels[name].tensor[None] for name in LEVELS}
     scores, boxes = [], []
-    for some in torch.split(proposals, AT_ONCE):
+    for some in torch.split(proposals, BOXES_AT_ONCE):
         found = head.classified(features, [some])
         scores += found[0]
         boxes += found[1]
     box, score, label, _ = head.suppress(torch.cat(scores), torch.cat(boxes), size)
+    kept = score >= score_threshold
+    box, score, label = box[kept], score[kept], label[kept]
     masks = None
     if head.mask_pool is not None:
-        rows = zip(torch.split(box, AT_ONCE), torch.split(label, AT_ONCE), strict=True)
+        rows = zip(torch.split(box, MASKS_AT_ONCE), torch.split(label, MASKS_AT_ONCE), strict=True)
         logits = [head.masks(features, [some], [kind])[0] for some, kind in rows]
         masks = torch.cat([each for each in logits if each is not None])
     return Detections(box, score, label, masks)
 
 
 def _proposals(
-    head: DetectionHead, levels: Mapping[str, FeatureMap], padded: Size, size: Size, side: int, device: torch.device
+    head: DetectionHead,
+    levels: Mapping[str, FeatureMap],
+    padded: GridSize,
+    size: GridSize,
+    side: int,
+    device: torch.device,
 ) -> Float[Tensor, "R 4"]:
     """What torchvision's RPN proposes; only its best boxes of each level are decoded."""
     rpn = head.rpn

@@ -18,11 +18,9 @@ from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
 from unipan.models.parts import LEVELS
 from unipan.models.semantic import PyramidDecoder
-from unipan.models.timm_backbone import TimmFPN
+from unipan.models.timm_backbone import STRIDES, TimmFPN
 from unipan.structures import IMAGENET_MEAN
-from unipan.tiled.windows import FeatureMap, Size, Window, windows
-
-STRIDES = [4, 8, 16, 32]
+from unipan.tiled.windows import CellWindow, FeatureMap, GridSize, windows
 
 
 class PaddedPicture:
@@ -31,9 +29,9 @@ class PaddedPicture:
     def __init__(self, pixels: UInt8[Tensor, "3 H W"]) -> None:
         self.pixels = pixels
         height, width = pixels.shape[1:]
-        self.size: Size = (math.ceil(height / MULTIPLE) * MULTIPLE, math.ceil(width / MULTIPLE) * MULTIPLE)
+        self.size: GridSize = (math.ceil(height / MULTIPLE) * MULTIPLE, math.ceil(width / MULTIPLE) * MULTIPLE)
 
-    def read(self, window: Window, device: torch.device) -> Float[Tensor, "1 3 h w"]:
+    def read(self, window: CellWindow, device: torch.device) -> Float[Tensor, "1 3 h w"]:
         """A tile, RGB in 0..1; padding has the mean colour."""
         tile = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1).repeat(1, 1, *window.size)
         rows, columns = window.slices

@@ -16,9 +16,9 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from unipan.config import Config
-from unipan.datasets.transforms import resized
+from unipan.datasets.transforms import resize_pixels
 from unipan.fusion.argmax import Axis, Grid, argmax, sample_axis, upsample
-from unipan.fusion.margin import lead
+from unipan.fusion.margin import margin_on
 from unipan.models.criterion import scaled
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
@@ -32,7 +32,7 @@ from unipan.tiled.decoder import decoded
 from unipan.tiled.detection import detected
 from unipan.tiled.features import PaddedPicture, feature_pyramid, tileable
 from unipan.tiled.panoptic import WindowedPanoptic
-from unipan.tiled.windows import Size, Window, split, windows
+from unipan.tiled.windows import CellWindow, GridSize, split, windows
 
 TRAINED_AREA = 128 * 256
 """Pixels of the network's input that the limits of detections are for, where the config does not say (`scenes`)."""
@@ -81,7 +81,7 @@ class TiledOutput:
         """By how much the best channel leads the second one, as `fusion.margin.channel_margin`."""
         found = np.empty(self.geometry.image_size, np.float32)
         for window, grid, values, _ in self._parts():
-            found[window.slices] = lead(values, grid).cpu().numpy()
+            found[window.slices] = margin_on(values, grid).cpu().numpy()
         return found
 
     def _confidence(self, values: Float[Tensor, "K h w"], absent: int) -> Float[Tensor, "h w"]:
@@ -93,7 +93,7 @@ class TiledOutput:
             total = torch.logaddexp(total, zero + math.log(absent))
         return (logits.amax(0) - total).exp()
 
-    def _parts(self) -> Iterator[tuple[Window, Grid, Tensor, Tensor]]:
+    def _parts(self) -> Iterator[tuple[CellWindow, Grid, Tensor, Tensor]]:
         """The picture in windows: each with its sampling of the cells, the values of these cells, and the detections
         that have the first channels."""
         places = zip(self.panoptic.size, self.geometry.input_size, self.geometry.image_size, strict=True)
@@ -109,7 +109,7 @@ class TiledOutput:
 def run_tiled(
     network: PanopticNetwork,
     image: UInt8[np.ndarray, "H W 3"],
-    size: Size,
+    size: GridSize,
     *,
     config: Config,
     categories: Categories,
@@ -140,14 +140,13 @@ def run_tiled(
     detector, decoder = cast(DetectionHead, network.detection), cast(PyramidDecoder, network.semantic)
     extractor = cast(PyramidDecoder, network.affinity.extractor) if network.affinity and affinities else None
     device, stride = network.mean.device, network.potential.stride
-    picture = PaddedPicture(resized(torch.from_numpy(image).permute(2, 0, 1), *size))
+    picture = PaddedPicture(resize_pixels(torch.from_numpy(image).permute(2, 0, 1), *size))
     levels = feature_pyramid(network, picture, side)
     cells = side // P2_STRIDE
     with larger_limits(detector, factor or limit_factor(size, config)):
-        found = detected(detector, levels, picture.size, size, cells, device)
+        detections = detected(detector, levels, picture.size, size, cells, device, network.score_threshold)
     semantic = decoded(decoder, levels, cells)
     queries = None if extractor is None else decoded(extractor, levels, cells)
-    detections = found[found.scores >= network.score_threshold]
     log = config.affinity.loss == "log"
     grid = -(-size[0] // stride), -(-size[1] // stride)
     panoptic = WindowedPanoptic(network, semantic, queries, detections, grid, reach, log)
@@ -155,7 +154,7 @@ def run_tiled(
     return TiledOutput(panoptic, categories, geometry, float(network.temperature), log, side)
 
 
-def limit_factor(size: Size, config: Config) -> int:
+def limit_factor(size: GridSize, config: Config) -> int:
     """How many pictures of the training a picture of this size (of the network's input) would fill, rounded up."""
     data = config.data
     area = math.prod(data.crop) or data.short_side**2 or TRAINED_AREA
@@ -174,13 +173,13 @@ def larger_limits(detector: DetectionHead, factor: int) -> Generator[None, None,
         rpn.factor, roi.detections_per_img = 1, most
 
 
-def _cells_of(window: Window, rows: Axis, columns: Axis) -> Window:
+def _cells_of(window: CellWindow, rows: Axis, columns: Axis) -> CellWindow:
     """The cells that a window of the image's pixels is interpolated from."""
     (top, bottom), (left, right) = (
         (int(axis.low[span.start]), int(axis.high[span.stop - 1]) + 1)
         for axis, span in zip((rows, columns), window.slices, strict=True)
     )
-    return Window(top, bottom, left, right)
+    return CellWindow(top, bottom, left, right)
 
 
 def _moved(axis: Axis, first: int) -> Axis:

@@ -23,7 +23,7 @@ from unipan.models.parts import P2_STRIDE
 from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear
 from unipan.structures import Detections
 from unipan.tiled.decoder import read_upsampled
-from unipan.tiled.windows import FeatureMap, Size, Window, split, windows
+from unipan.tiled.windows import CellWindow, FeatureMap, GridSize, split, windows
 
 OUT_OF_REACH = -1e4
 """P of a thing where it cannot win; finite, because it is interpolated."""
@@ -47,7 +47,7 @@ class WindowedPanoptic:
     semantic: FeatureMap
     queries: FeatureMap | None
     detections: Detections
-    size: Size
+    size: GridSize
     reach: int | None = None
     log: bool = False
 
@@ -65,12 +65,12 @@ class WindowedPanoptic:
     def spans(self) -> Int[Tensor, "D 4"]:
         """Of each detection the first row, the end of the rows, the first column and the end of the columns."""
         axes = [
-            _span(self.detections.boxes[:, axis], self.detections.boxes[:, axis + 2], length, self.stride)
+            _cells_between(self.detections.boxes[:, axis], self.detections.boxes[:, axis + 2], length, self.stride)
             for axis, length in ((1, self.size[0]), (0, self.size[1]))
         ]
         return torch.cat(axes, 1)
 
-    def psi(self, window: Window) -> tuple[Float[Tensor, "_ h w"], Int[Tensor, " R"]]:
+    def psi(self, window: CellWindow) -> tuple[Float[Tensor, "_ h w"], Int[Tensor, " R"]]:
         """Psi of a window: the channels of the detections that are in it, then those of stuff; and these detections."""
         rows = _meeting(self.spans, window, 0).nonzero()[:, 0]
         v = read_upsampled(self.semantic, window, P2_STRIDE // self.stride, self.device)
@@ -79,7 +79,7 @@ class WindowedPanoptic:
         moved = Detections(found.boxes - corner, found.scores, found.classes, found.masks)
         return self.network.potential(v, moved), rows
 
-    def panoptic(self, window: Window) -> tuple[Float[Tensor, "_ h w"], Int[Tensor, " R"]]:
+    def panoptic(self, window: CellWindow) -> tuple[Float[Tensor, "_ h w"], Int[Tensor, " R"]]:
         """P of a window: the channels of the detections that can win in it, then those of stuff; and these."""
         psi, inside = self.psi(window)
         if self._zero_elsewhere:
@@ -98,7 +98,7 @@ class WindowedPanoptic:
             values[: len(rows)][barred] = 0.0 if self.log else OUT_OF_REACH
         return values, rows
 
-    def able(self, window: Window) -> Bool[Tensor, " D"]:
+    def able(self, window: CellWindow) -> Bool[Tensor, " D"]:
         """Which detections can win a cell of the window."""
         if self._zero_elsewhere:
             return _meeting(self.spans, window, 0)
@@ -106,7 +106,7 @@ class WindowedPanoptic:
             return torch.ones(len(self.detections), dtype=torch.bool, device=self.device)
         return _meeting(self.spans, window, self._margin)
 
-    def count(self, window: Window) -> int:
+    def count(self, window: CellWindow) -> int:
         """How many values P of a window has."""
         return (int(self.able(window).sum()) + self.semantic.tensor.shape[0]) * math.prod(window.size)
 
@@ -143,7 +143,7 @@ class WindowedPanoptic:
         return torch.cat([rows, torch.arange(count, count + stuff, device=rows.device)])
 
     @cached_property
-    def covered(self) -> Size:
+    def covered(self) -> GridSize:
         """The cells of Q that Psi is interpolated from; the others are padding."""
         head, queries = self._affinity
         cells = head.covered(queries.tensor, *self.size)
@@ -173,16 +173,16 @@ class WindowedPanoptic:
             return (sums / (self.size[0] * self.size[1])).float()
         return (sums / (mass + 1) if head.normalise == "segment" else sums).float()
 
-    def _windows_of_queries(self) -> Iterator[Window]:
+    def _windows_of_queries(self) -> Iterator[CellWindow]:
         u, stuff = self._affinity[0].upsampling, self.semantic.tensor.shape[0]
 
-        def count(part: Window) -> int:
+        def count(part: CellWindow) -> int:
             return (int(_meeting(self.spans, part.times(u), 0).sum()) + stuff) * math.prod(part.times(u).size)
 
         for window in windows(self.covered, 256):
             yield from split(window, count)
 
-    def _shared(self, window: Window) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _shared(self, window: CellWindow) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of a window of Q's cells: Q, U^T Psi (R + S, n), the detections in it, and the mass of these channels."""
         head, queries = self._affinity
         u = head.upsampling
@@ -196,7 +196,7 @@ class WindowedPanoptic:
             psi = transposed_upsampling(F.pad(psi, (0, width - psi.shape[2], 0, height - psi.shape[1])), u)
         return queries.read(window, self.device), psi[:, *window.within(seen)].flatten(1), rows, mass
 
-    def _message(self, window: Window, columns: Int[Tensor, " _"]) -> Float[Tensor, "_ h w"]:
+    def _message(self, window: CellWindow, columns: Int[Tensor, " _"]) -> Float[Tensor, "_ h w"]:
         """A Psi in a window, of some channels."""
         head, queries = self._affinity
         u = head.upsampling
@@ -212,7 +212,9 @@ def _exponents(head: InstanceAffinity, features: Float[Tensor, "I n"]) -> Float[
     return values[0, :, :, 0].double().logsumexp(1)
 
 
-def _span(start: Float[Tensor, " D"], end: Float[Tensor, " D"], length: int, stride: int) -> Int[Tensor, "D 2"]:
+def _cells_between(
+    start: Float[Tensor, " D"], end: Float[Tensor, " D"], length: int, stride: int
+) -> Int[Tensor, "D 2"]:
     """First cell and end of each box along one axis, as `ops.boxes.inside_axis` has them."""
     first, last = ((each / stride - 0.5).ceil() for each in (start, end))
     middle = ((start + end) / (2 * stride)).floor().clamp(0, length - 1)
@@ -221,13 +223,13 @@ def _span(start: Float[Tensor, " D"], end: Float[Tensor, " D"], length: int, str
     return torch.stack([torch.where(empty, middle, first), torch.where(empty, middle + 1, last)], 1).long()
 
 
-def _meeting(spans: Int[Tensor, "D 4"], window: Window, margin: int) -> Bool[Tensor, " D"]:
+def _meeting(spans: Int[Tensor, "D 4"], window: CellWindow, margin: int) -> Bool[Tensor, " D"]:
     """Which spans, grown by a margin, have a cell in the window."""
     rows = (spans[:, 0] - margin < window.bottom) & (spans[:, 1] + margin > window.top)
     return rows & (spans[:, 2] - margin < window.right) & (spans[:, 3] + margin > window.left)
 
 
-def _inside(spans: Int[Tensor, "R 4"], window: Window, margin: int) -> Bool[Tensor, "R h w"]:
+def _inside(spans: Int[Tensor, "R 4"], window: CellWindow, margin: int) -> Bool[Tensor, "R h w"]:
     """Which cells of the window lie in each span, grown by a margin."""
     rows = torch.arange(window.top, window.bottom, device=spans.device)
     columns = torch.arange(window.left, window.right, device=spans.device)

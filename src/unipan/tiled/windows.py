@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Size = tuple[int, int]
+GridSize = tuple[int, int]
 VALUES = 16_000_000
 """Values of Psi or P that exist at once; a window with many things is smaller."""
 LEAST_SIDE = 16
@@ -22,7 +22,7 @@ LEAST_SIDE = 16
 
 
 @dataclass(frozen=True)
-class Window:
+class CellWindow:
     """A rectangle of cells (or pixels); the ends are exclusive."""
 
     top: int
@@ -31,7 +31,7 @@ class Window:
     right: int
 
     @property
-    def size(self) -> Size:
+    def size(self) -> GridSize:
         """Height and width."""
         return self.bottom - self.top, self.right - self.left
 
@@ -40,27 +40,27 @@ class Window:
         """Of an array of the whole picture."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def grown(self, halo: int, size: Size) -> "Window":
+    def grown(self, halo: int, size: GridSize) -> "CellWindow":
         """With `halo` more cells on each side, as far as a map of this size goes."""
         return self.moved(-halo, halo).cut(size)
 
-    def moved(self, start: int, end: int) -> "Window":
+    def moved(self, start: int, end: int) -> "CellWindow":
         """With its upper and left sides moved by `start`, the others by `end`."""
-        return Window(self.top + start, self.bottom + end, self.left + start, self.right + end)
+        return CellWindow(self.top + start, self.bottom + end, self.left + start, self.right + end)
 
-    def cut(self, size: Size) -> "Window":
+    def cut(self, size: GridSize) -> "CellWindow":
         """What of it lies in a map of this size."""
-        return Window(max(self.top, 0), min(self.bottom, size[0]), max(self.left, 0), min(self.right, size[1]))
+        return CellWindow(max(self.top, 0), min(self.bottom, size[0]), max(self.left, 0), min(self.right, size[1]))
 
-    def times(self, factor: int) -> "Window":
+    def times(self, factor: int) -> "CellWindow":
         """The same place on a grid that is `factor` times finer."""
-        return Window(self.top * factor, self.bottom * factor, self.left * factor, self.right * factor)
+        return CellWindow(self.top * factor, self.bottom * factor, self.left * factor, self.right * factor)
 
-    def over(self, factor: int) -> "Window":
+    def over(self, factor: int) -> "CellWindow":
         """The smallest window that covers it on a grid that is `factor` times coarser."""
-        return Window(self.top // factor, -(-self.bottom // factor), self.left // factor, -(-self.right // factor))
+        return CellWindow(self.top // factor, -(-self.bottom // factor), self.left // factor, -(-self.right // factor))
 
-    def within(self, outer: "Window") -> tuple[slice, slice]:
+    def within(self, outer: "CellWindow") -> tuple[slice, slice]:
         """Its place in an array of `outer`."""
         return (
             slice(self.top - outer.top, self.bottom - outer.top),
@@ -68,14 +68,14 @@ class Window:
         )
 
 
-def windows(size: Size, side: int) -> Iterator[Window]:
+def windows(size: GridSize, side: int) -> Iterator[CellWindow]:
     """A map of this size in squares of `side` cells; those at its lower and right edge may be smaller."""
     for top in range(0, size[0], side):
         for left in range(0, size[1], side):
-            yield Window(top, top + side, left, left + side).cut(size)
+            yield CellWindow(top, top + side, left, left + side).cut(size)
 
 
-def split(window: Window, count: Callable[[Window], int]) -> Iterator[Window]:
+def split(window: CellWindow, count: Callable[[CellWindow], int]) -> Iterator[CellWindow]:
     """The window, halved until no part has more than `VALUES` values by `count`."""
     height, width = window.size
     if count(window) <= VALUES or max(height, width) <= LEAST_SIDE:
@@ -97,7 +97,7 @@ class FeatureMap:
     The operating system keeps as much of it in memory as there is room for.
     """
 
-    def __init__(self, channels: int, size: Size) -> None:
+    def __init__(self, channels: int, size: GridSize) -> None:
         """A map without content.
 
         Raises:
@@ -110,16 +110,16 @@ class FeatureMap:
         self.tensor: Float[Tensor, "C h w"] = torch.from_numpy(values)
 
     @property
-    def size(self) -> Size:
+    def size(self) -> GridSize:
         """h and w."""
         return self.tensor.shape[1], self.tensor.shape[2]
 
-    def read(self, window: Window, device: torch.device) -> Float[Tensor, "C _ _"]:
+    def read(self, window: CellWindow, device: torch.device) -> Float[Tensor, "C _ _"]:
         """A part of it, on this device."""
         rows, columns = window.slices
         return self.tensor[:, rows, columns].to(device)
 
-    def write(self, window: Window, values: Float[Tensor, "C _ _"]) -> None:
+    def write(self, window: CellWindow, values: Float[Tensor, "C _ _"]) -> None:
         """Set a part of it."""
         rows, columns = window.slices
         self.tensor[:, rows, columns] = values.cpu()
