@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
 from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, JsonFile, Overwrite, entry
-from unipan.prediction.options import NOTHING_MORE, ResultOptions
+from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
 
@@ -24,6 +24,7 @@ def predict(
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
+    pictures: Annotated[PictureOptions, arg(name="")] = WHOLE,
     also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
@@ -46,6 +47,7 @@ def predict(
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
             on COCO), because no server does what `unipan pq --trim-stuff` does.
+        pictures: pages and tiles.
         also: what else is written.
         overwrite: see `options.Overwrite`.
     """
@@ -54,11 +56,9 @@ def predict(
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
-    if submission is not None and also != NOTHING_MORE:
-        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     plan = plan_prediction(
         checkpoint, given_paths(images, sys.stdin), out=out, like=like, server=submission, algorithm=algorithm,
-        options=also, overwrite=overwrite, warn=_warn, json_file=json_file,
+        options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
     )  # fmt: skip
     from unipan.commands.progress import tracked
     from unipan.inference import open_segmenter

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from unipan.outputs import ResultFolders
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
 from unipan.panoptic.image_files import IMAGE_FORMATS
+from unipan.prediction.pages import split_pages
 from unipan.prediction.videos import Video
 
 SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
@@ -34,11 +36,12 @@ class VideoFrame:
 
 @dataclass(frozen=True)
 class ImageJob:
-    """One image to segment: its path, its name and id in the JSON, and which frame it is of a video."""
+    """One image to segment: its path, its name and id in the JSON, and which page or frame of the file it is."""
 
     path: Path
     name: str
     image_id: int | str
+    page: int | None = None
     frame: VideoFrame | None = None
 
     @property
@@ -52,12 +55,15 @@ class ImageJob:
         return PurePosixPath(self.name).with_suffix(".png")
 
 
-def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJob], Categories | None]:
+def plan_images(
+    images: Iterable[Path], like: Path | None, pages: str | None = None
+) -> tuple[list[ImageJob], Categories | None]:
     """The images to segment, numbered from 1, or with the ids and names of a ground truth.
 
     Args:
         images: files and folders; of a video each frame is an image, called VIDEO/000001.png and so on.
         like: the ground truth's JSON, or None.
+        pages: which pages of TIFF stacks are images, see `page_numbers`; None takes no stacks.
 
     Returns:
         the jobs, and the ground truth's categories if there is one.
@@ -69,8 +75,12 @@ def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJo
     clips = [path for path in given if is_video(path)]
     found = find_images(path for path in given if path not in clips) if len(clips) < len(given) or not given else []
     categories = None
+    page_of: dict[str, int | None] = {}
+    if pages is not None:
+        split = split_pages(found, pages)
+        found, page_of = [(path, name) for path, name, _ in split], {name: page for _, name, page in split}
     if like is None:
-        jobs = [ImageJob(path, name, number) for number, (path, name) in enumerate(found, start=1)]
+        jobs = [ImageJob(path, name, number, page_of.get(name)) for number, (path, name) in enumerate(found, start=1)]
         for clip in clips:
             jobs += _frames(clip, len(jobs) + 1)
     elif clips:
@@ -78,7 +88,7 @@ def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJo
     else:
         truth = read_json(like)
         categories = Categories.from_coco(rows_of(truth, "categories", like), str(like))
-        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like)
+        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like, page_of)
     check_names(jobs)
     return jobs, categories
 
@@ -87,7 +97,7 @@ def _frames(clip: Path, first: int) -> list[ImageJob]:
     """The frames of a video, numbered from `first` on."""
     video = Video(clip)
     return [
-        ImageJob(clip, f"{clip.stem}/{number + 1:06d}.png", first + number, VideoFrame(video, number))
+        ImageJob(clip, f"{clip.stem}/{number + 1:06d}.png", first + number, frame=VideoFrame(video, number))
         for number in range(video.count)
     ]
 
@@ -150,7 +160,10 @@ def check_names(jobs: Sequence[ImageJob]) -> None:
 
 
 def jobs_like(
-    found: Iterable[tuple[Path, str]], entries: Mapping[int | str, Mapping[str, object]], like: Path
+    found: Iterable[tuple[Path, str]],
+    entries: Mapping[int | str, Mapping[str, object]],
+    like: Path,
+    page_of: Mapping[str, int | None] = MappingProxyType({}),
 ) -> list[ImageJob]:
     """Images with the ids and names that a ground truth gives them.
 
@@ -158,6 +171,7 @@ def jobs_like(
         found: paths and names, from `find_images`.
         entries: the ground truth's `images`, by id.
         like: its path, for errors.
+        page_of: the pages of those that are pages of stacks, by name.
 
     Raises:
         ValueError: an image that it does not list, or a file name that it lists twice.
@@ -168,13 +182,15 @@ def jobs_like(
         short.setdefault(PurePosixPath(name).name, []).append(name)
     jobs, missing = [], []
     for path, name in found:
-        fitting = [name] if name in full else short.get(path.name, [])
+        fitting = [name] if name in full else short.get(PurePosixPath(name).name, [])
         if len(fitting) > 1:
-            raise ValueError(f"--like {like}: it lists {path.name} {len(fitting)} times; give the folder above instead")
+            raise ValueError(
+                f"--like {like}: it lists {PurePosixPath(name).name} {len(fitting)} times; give the folder above"
+            )
         if not fitting:
             missing.append(name)
             continue
-        jobs.append(ImageJob(path, fitting[0], full[fitting[0]]))
+        jobs.append(ImageJob(path, fitting[0], full[fitting[0]], page_of.get(name)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"--like {like}: it has no image named {missing[0]}{more}; leave out what it does not list")

@@ -11,7 +11,7 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.image_files import is_geotiff
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
-from unipan.prediction.options import ResultOptions
+from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_tiles
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -30,6 +30,7 @@ class PredictionPlan:
         server: that takes the submission, if this is one.
         algorithm: part of the file names of a submission to COCO.
         options: what is written besides.
+        pictures: which pictures files hold, and whether they are cut into tiles.
         jobs: the images.
         categories: of the ground truth that gives names and ids, if there is one.
         outputs: which has claimed all files.
@@ -42,6 +43,7 @@ class PredictionPlan:
     server: Server | None
     algorithm: str
     options: ResultOptions
+    pictures: PictureOptions
     jobs: Sequence[ImageJob]
     categories: Categories | None
     outputs: Outputs
@@ -57,6 +59,7 @@ def plan_prediction(
     server: Server | None,
     algorithm: str,
     options: ResultOptions,
+    pictures: PictureOptions,
     overwrite: bool,
     warn: Callable[[str], None],
     json_file: Path | None = None,
@@ -64,7 +67,7 @@ def plan_prediction(
     """Find the images and claim the outputs; nothing is made yet.
 
     Args:
-        checkpoint, out, like, server, algorithm, options: see `PredictionPlan`.
+        checkpoint, out, like, server, algorithm, options, pictures: see `PredictionPlan`.
         images: files and folders.
         overwrite: whether files that unipan did not write may be replaced.
         warn: gets sentences that do not end the run.
@@ -73,10 +76,15 @@ def plan_prediction(
     Raises:
         FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
     """
+    check_tiles(pictures)
+    if server is not None and options != NOTHING_MORE:
+        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
+    if server is not None and pictures.pages is not None:
+        raise ValueError("--submission: the images of a test server have one page; leave out --pages")
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
     if server is None:
-        jobs, categories = plan_images(images, like)
+        jobs, categories = plan_images(images, like, pictures.pages)
         names = result_files(jobs, options)
     else:
         jobs, categories = plan_submission(server, images, like, warn), None
@@ -92,7 +100,7 @@ def plan_prediction(
         warn(f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels")
     if options.csv and not shapes_are_measured():
         warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
-    return PredictionPlan(checkpoint, out, like, server, algorithm, options, jobs, categories, outputs, names)
+    return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
 
 
 def _is_geotiff(path: Path) -> bool:
