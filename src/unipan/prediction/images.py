@@ -17,7 +17,7 @@ from unipan.prediction.videos import Video
 SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
 """What counts as an image inside a folder."""
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
-OUT_OF_REACH = {
+NO_PICTURES = {
     "a NIfTI volume": (".nii", ".nii.gz"),
     "a DICOM file": (".dcm", ".dicom"),
     "a volume (MetaImage, NRRD)": (".mha", ".mhd", ".nrrd"),
@@ -110,7 +110,7 @@ def is_video(path: Path) -> bool:
 def require_picture(path: Path) -> None:
     """Raises ValueError that names what a file is by its name, and that it is out of reach."""
     name = path.name.lower()
-    for kind, suffixes in OUT_OF_REACH.items():
+    for kind, suffixes in NO_PICTURES.items():
         if name.endswith(suffixes):
             raise ValueError(
                 f"{path}: {kind} is out of reach; save what is to be segmented as PNG or TIFF of 8 or 16 bits"
