@@ -1,8 +1,8 @@
 """Deformable convolution v1 (arXiv 1703.06211) as bilinear sampling and one matrix product.
 
 torchvision's kernel samples with a loop over single numbers on a CPU. Here the features at all places of an output
-pixel are sampled by `weighted_rows`, next to each other, and multiplied by the weights of the convolution, piece by piece, so
-that what was sampled stays small. The backward pass samples again.
+pixel are sampled by `weighted_rows`, next to each other, and multiplied by the weights of the convolution, piece by
+piece, so that what was sampled stays small. The backward pass samples again.
 
 Legend: B images, I O channels, H W the size of the features, h w that of the output, t = k_h k_w taps, n output pixels.
 """
