@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
+from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, PrecisionChoice, entry
 from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
@@ -19,6 +19,7 @@ def predict(
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
@@ -39,6 +40,7 @@ def predict(
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
+        precision: see `options.PrecisionChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
@@ -61,7 +63,7 @@ def predict(
     from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
 
-    segmenter = open_segmenter(checkpoint, device)
+    segmenter = open_segmenter(checkpoint, device, precision)
     tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
     path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
     count = len(plan.jobs) - failed

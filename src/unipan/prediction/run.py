@@ -80,6 +80,7 @@ def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: 
         files.checkpoint_path(plan.checkpoint),
         fusion=fusion,
         trim=trim,
+        bf16=segmenter.bf16,
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
