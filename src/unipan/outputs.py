@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from unipan import __version__
@@ -132,6 +133,17 @@ class Outputs:
         files = {**written_names(folder), **dict.fromkeys(names, self.verb)}
         write_json(folder / MANIFEST, {"generator": signature(self.verb), "files": files})
         return folder
+
+    def withdraw_folder(self, folder: Path, names: Iterable[str]) -> None:
+        """Undo `start_folder` after work that has written nothing: empty folders go, and names of files not there."""
+        for place in sorted({(folder / name).parent for name in names} - {folder}, reverse=True):
+            with suppress(OSError):
+                place.rmdir()
+        kept = {name: verb for name, verb in written_names(folder).items() if (folder / name).exists()}
+        if kept:
+            write_json(folder / MANIFEST, {"generator": signature(self.verb), "files": kept})
+        else:
+            (folder / MANIFEST).unlink(missing_ok=True)
 
     def _claim(self, path: Path, option: str, ours: bool) -> None:
         real = _real(path)

@@ -69,7 +69,7 @@ class Outcome:
         result: of a success.
         said: everything printed, for people.
         faults: what does not hold that has to.
-        seconds, memory: how long it took, and MiB beyond those that the interpreter had.
+        seconds, memory: of a processor, and MiB beyond those that the interpreter had.
     """
 
     outcome: str

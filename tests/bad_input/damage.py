@@ -1,5 +1,6 @@
 """Ways to damage bytes, JSON, pictures and folders; each is named, and none needs PyTorch."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -131,7 +132,7 @@ def put_raw(where: str, text: str) -> Bytes:
 def doubled_key(where: str, value: str) -> Bytes:
     """A key twice in one object; the second one counts, if any does."""
     key = where.rpartition(".")[2]
-    return lambda data: put_raw(where, f'{value}, "{key}": {value}')(data)
+    return put_raw(where, f'{value}, "{key}": {value}')
 
 
 def field_damages(fields: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, Bytes]]:
@@ -173,6 +174,14 @@ def on_file(path: str, damage: Bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / path).write_bytes(damage((folder / path).read_bytes()))
 
 
+LINKS = {
+    "a device without end": "/dev/zero",
+    "/dev/null": "/dev/null",
+    "a link to nothing": "gone",
+    "a link to itself": "",
+}
+
+
 def in_place_of(path: str, kind: str) -> Callable[[Path], object]:
     """Something else where a file or a folder was."""
 
@@ -187,28 +196,29 @@ def in_place_of(path: str, kind: str) -> Callable[[Path], object]:
                 target.mkdir()
             case "a pipe":
                 os.mkfifo(target)
-            case "a device without end":
-                target.symlink_to("/dev/zero")
-            case "/dev/null":
-                target.symlink_to("/dev/null")
-            case "a link to nothing":
-                target.symlink_to("gone")
-            case "a link to itself":
-                target.symlink_to(target.name)
+            case _ if kind in LINKS:
+                target.symlink_to(LINKS[kind] or target.name)
             case "a socket":
                 import socket
 
-                place = os.getcwd()
-                os.chdir(target.parent)  # names of sockets are short
-                socket.socket(socket.AF_UNIX).bind(target.name)
-                os.chdir(place)
+                with contextlib.chdir(target.parent):  # names of sockets are short
+                    socket.socket(socket.AF_UNIX).bind(target.name)
             case "a file":
                 target.write_text("a file")
 
     return change
 
 
-SPECIAL = ("nothing", "a folder", "a pipe", "a device without end", "/dev/null", "a link to nothing", "a link to itself", "a socket")
+SPECIAL = (
+    "nothing",
+    "a folder",
+    "a pipe",
+    "a device without end",
+    "/dev/null",
+    "a link to nothing",
+    "a link to itself",
+    "a socket",
+)
 """What may lie in the place of a file."""
 
 
@@ -262,7 +272,9 @@ PNGS: dict[str, Bytes] = {
     "cut in the middle": lambda data: data[: len(data) // 2],
     "last chunk missing": lambda data: data[:-12],
     "no signature": lambda data: b"\0" * 8 + data[8:],
-    "a bit turned": lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) + data[len(data) // 2 + 1 :],
+    "a bit turned": lambda data: (
+        data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) + data[len(data) // 2 + 1 :]
+    ),
     "wrong checksum of the header": lambda data: data[:29] + b"\0\0\0\0" + data[33:],
     "no pixels in it": lambda data: made_png(96, 64),
     "too few pixels": lambda data: made_png(96, 64, data=b"\0" * 99),
@@ -316,11 +328,35 @@ PICTURES: dict[str, Bytes] = {
     **{
         name: PNGS[name]
         for name in (
-            "empty", "signature alone", "header alone", "cut in the middle", "no signature", "a bit turned",
-            "no pixels in it", "no width", "50000 x 50000", "2^31 x 2^31", "a bomb of 400 MB", "a bomb in its text",
-            "a kind of colour that is none", "a depth that is none", "grey", "with alpha", "transparent", "16 bits",
-            "palette", "1 bit", "one pixel", "black", "a JPEG", "a GIF", "a TIFF", "text", "two frames",
-            "wrong checksum of the header", "something behind",
+            "empty",
+            "signature alone",
+            "header alone",
+            "cut in the middle",
+            "no signature",
+            "a bit turned",
+            "no pixels in it",
+            "no width",
+            "50000 x 50000",
+            "2^31 x 2^31",
+            "a bomb of 400 MB",
+            "a bomb in its text",
+            "a kind of colour that is none",
+            "a depth that is none",
+            "grey",
+            "with alpha",
+            "transparent",
+            "16 bits",
+            "palette",
+            "1 bit",
+            "one pixel",
+            "black",
+            "a JPEG",
+            "a GIF",
+            "a TIFF",
+            "text",
+            "two frames",
+            "wrong checksum of the header",
+            "something behind",
         )
     },
     "PostScript": lambda data: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",

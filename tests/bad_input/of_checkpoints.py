@@ -23,7 +23,7 @@ def evaluated(folder: Path, said: str) -> str:
 
 BASE = Case(
     "evaluate", AS_IT_IS, EVALUATE, ("net.safetensors", "gt"), makes=("scores.json",), result=evaluated, torch=True,
-    names="net.safetensors",
+    names="net.safetensors|the checkpoint",
 )  # fmt: skip
 
 
@@ -88,7 +88,21 @@ def zipped(content: bytes) -> bytes:
 
 
 WEIGHTS: dict[str, Bytes] = {
-    **{name: TEXTS[name] for name in ("empty", "one byte", "cut at a quarter", "cut in the middle", "NUL bytes", "a PNG", "gzip", "a pointer of git lfs", "something behind", "a web page")},
+    **{
+        name: TEXTS[name]
+        for name in (
+            "empty",
+            "one byte",
+            "cut at a quarter",
+            "cut in the middle",
+            "NUL bytes",
+            "a PNG",
+            "gzip",
+            "a pointer of git lfs",
+            "something behind",
+            "a web page",
+        )
+    },
     "a header of 2^63 bytes": lambda data: struct.pack("<Q", 2**63) + data[8:],
     "a header of 90 MB": lambda data: struct.pack("<Q", 90_000_000) + data[8:],
     "a header that is no JSON": lambda data: data[:8] + b"x" + data[9:],
@@ -188,7 +202,19 @@ def import_cases() -> Iterator[Case]:
         makes=("new.safetensors",), torch=True, names="text.txt",
     )  # fmt: skip
     yield base
-    files = {name: WEIGHTS[name] for name in ("empty", "a pickle", "a pickle that would write", "a torch file that would write", "a zip", "a PNG", "NUL bytes", "a web page")}
+    files = {
+        name: WEIGHTS[name]
+        for name in (
+            "empty",
+            "a pickle",
+            "a pickle that would write",
+            "a torch file that would write",
+            "a zip",
+            "a PNG",
+            "NUL bytes",
+            "a web page",
+        )
+    }
     for name, damage in files.items():
         yield replace(base, name=f"detectron2: {name}", change=on_file("text.txt", damage))
     files["a safetensors header of 2^60 bytes"] = lambda data: struct.pack("<Q", 2**60) + data

@@ -1,7 +1,7 @@
 """`unipan pq`: both JSONs and their PNGs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tests.bad_input.damage import (
     PNGS,
     SPECIAL,
     TEXTS,
+    Bytes,
     copy_row,
     doubled_key,
     field_damages,
@@ -77,6 +78,13 @@ def first_png(folder: Path, side: str) -> Path:
 
 def score_cases() -> Iterator[Case]:
     yield BASE
+    yield from json_cases()
+    yield from png_cases()
+    yield from option_cases_of_scores()
+
+
+def json_cases() -> Iterator[Case]:
+    """Both JSONs."""
     for side in ("gt", "pred"):
         file = f"{side}/panoptic.json"
         known = replace(BASE, names=f"{side}/panoptic")
@@ -92,6 +100,10 @@ def score_cases() -> Iterator[Case]:
             yield replace(
                 known, name=f"{file}: a map called {name}", change=on_file(file, put("annotations.0.file_name", value))
             )
+
+
+def png_cases() -> Iterator[Case]:
+    """A PNG of each side, and their folder."""
     for name, damage in PNGS.items():
         yield png_case(name, lambda folder, damage=damage: _damage_png(folder, "gt", damage), name in PIXELS_KEPT)
     for name in [*PNGS][::3]:
@@ -104,9 +116,11 @@ def score_cases() -> Iterator[Case]:
         )
     yield replace(png_case("not ours to read", lambda folder: first_png(folder, "gt").chmod(0)), mortal=True)
     for what in ("nothing", "a file", "a pipe"):
-        yield replace(
-            BASE, name=f"gt/panoptic: {what}", change=in_place_of("gt/panoptic", what), names="gt/panoptic"
-        )
+        yield replace(BASE, name=f"gt/panoptic: {what}", change=in_place_of("gt/panoptic", what), names="gt/panoptic")
+
+
+def option_cases_of_scores() -> Iterator[Case]:
+    """Broken PNGs and odd names with options that read or write more."""
     lenient = replace(BASE, arguments=(*PQ, "--lenient"))
     for name in ("black", "white", "noise", "empty", "cut in the middle", "a row less"):
         damage = PNGS[name]
@@ -137,10 +151,10 @@ def score_cases() -> Iterator[Case]:
         )
 
 
-def png_case(name: str, change: object, same: bool = False) -> Case:
+def png_case(name: str, change: Callable[[Path], object], same: bool = False) -> Case:
     return replace(BASE, name=f"a PNG: {name}", change=change, names="gt/panoptic|pred/panoptic", same=same)
 
 
-def _damage_png(folder: Path, side: str, damage: object) -> None:
+def _damage_png(folder: Path, side: str, damage: Bytes) -> None:
     path = first_png(folder, side)
     path.write_bytes(damage(path.read_bytes()))

@@ -85,3 +85,19 @@ def add_networks(folder: Path) -> None:
     torch.manual_seed(0)
     network = build_network(config, SCENE_CATEGORIES)
     save_checkpoint(folder / "net.safetensors", network.state_dict(), config, SCENE_CATEGORIES, {})
+    train_two_steps(folder)
+
+
+def train_two_steps(folder: Path) -> None:
+    """`run`, by the command that the cases of `--resume` continue; forked, as they are."""
+    import os
+
+    from tests.bad_input.of_training import TRAIN
+    from unipan.cli import main
+
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os._exit(main(TRAIN))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

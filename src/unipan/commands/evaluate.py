@@ -42,13 +42,16 @@ def evaluate_checkpoint(
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
+    from unipan.config_values import AMOUNT, COUNT, check_value
     from unipan.datasets.sources import open_data, paths_read
     from unipan.evaluation.score_files import SCORES_HEADER
     from unipan.files import checkpoint_path, write_json
     from unipan.outputs import Outputs
 
-    if trim_stuff < 0:
-        raise ValueError(f"--trim-stuff {trim_stuff}: the area is in pixels; give 0 or more")
+    for option, value, allowed in (
+        ("--trim-stuff", trim_stuff, AMOUNT), ("--limit", limit, AMOUNT), ("--detections", detections, COUNT),
+    ):  # fmt: skip
+        check_value(option, value, int, allowed)
     outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
     outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)

@@ -49,7 +49,9 @@ def told_of_damage(
         MemoryError: this is no fault of the file.
     """
     try:
-        yield
+        with warnings.catch_warnings():  # Pillow's about EXIF, as if it were the user's own code
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     except MemoryError:
         raise
     except Image.DecompressionBombError as error:

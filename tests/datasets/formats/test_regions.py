@@ -84,4 +84,6 @@ def test_clipping_keeps_what_is_near() -> None:
     near = [(10.0, 5.0), (60.0, 20.0), (20.0, 45.0)]
     for tip in (900.0, 9_000.0):
         direct = region_of_polygons([[near[0], near[1], (near[1][0] + 50 * tip, near[1][1] + 15 * tip)]], (48, 64))
-        assert direct.area == region_of_polygons([[near[0], near[1], (near[1][0] + 50, near[1][1] + 15)]], (48, 64)).area
+        assert (
+            direct.area == region_of_polygons([[near[0], near[1], (near[1][0] + 50, near[1][1] + 15)]], (48, 64)).area
+        )
