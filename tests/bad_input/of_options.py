@@ -172,11 +172,13 @@ def _lost_files() -> Iterator[Case]:
 def _command_lines() -> Iterator[Case]:
     lines = (
         "", "nothing", "--nothing", "pq", "pq gt", "pq gt pred more", "pq gt pred --nothing", "pq gt pred --json",
-        "data", "data nothing", "data check", "data convert gt", "data convert nothing:gt out", "data convert gt nothing:out",
+        "data", "data nothing", "data check", "data convert gt", "data convert nothing:gt out",
+        "data convert gt nothing:out",
         "data show gt", "scenes", "predict", "predict net.safetensors", "predict gone photos --out out",
         "predict net.safetensors gone --out out", "evaluate", "evaluate gone", "evaluate scenes gone",
         "evaluate scenes scenes:9-3", "evaluate scenes scenes:a-b", f"evaluate scenes scenes:0-{10**30}", "affinity",
-        "affinity scenes gt --pixel 1 1 --out map.png", "figures gone", "import", "import nothing", "import detectron2:",
+        "affinity scenes gt --pixel 1 1 --out map.png", "figures gone", "import", "import nothing",
+        "import detectron2:",
         "import torchvision:nothing --out x.safetensors", "import detectron2:gone --out x.safetensors",
         "import detectron2:gt --out x", "reproduce", "reproduce nothing", "reproduce tableH --data gone", "train",
         "train nothing", "train finetune", "train finetune --data gone", "train finetune --data gt --nothing 1",
