@@ -367,7 +367,7 @@ def _repaired(row: Row, key: int, category: int, say: Any) -> Row:
         fixed["iscrowd"] = 0
         say("number-nan", f"its `iscrowd` is {crowd}; write 0 or 1", key)
     elif crowd is not None and crowd not in (0, 1):  # any other number, a list: what was meant nobody knows
-        fixed["iscrowd"] = int(_says_crowd(crowd))
+        fixed["iscrowd"] = int(says_crowd(crowd))
         say("number-type", f"its `iscrowd` is {short(crowd)}; write 0 or 1", key)
     if row.get("score") is not None and not math.isfinite(float_or_nan(row["score"])):
         say("score-broken", f"its `score` is {short(row['score'])}; write a number or leave it out", key)
