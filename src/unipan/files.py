@@ -151,8 +151,8 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     full = path.absolute()
     temporary = temporary_name(full)
     remove_leftovers(full.parent)
-    make_folder(temporary)
     try:
+        make_folder(temporary)
         yield temporary
         if full.is_dir():
             full.rmdir()

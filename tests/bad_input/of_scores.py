@@ -87,7 +87,7 @@ def json_cases() -> Iterator[Case]:
     """Both JSONs."""
     for side in ("gt", "pred"):
         file = f"{side}/panoptic.json"
-        known = replace(BASE, names=f"{side}/panoptic")
+        known = replace(BASE, names="gt/panoptic|pred/panoptic" if side == "gt" else "pred/panoptic")
         damages = {**TEXTS, **ROWS, **dict(field_damages(FIELDS))}
         if side == "pred":  # read by the same parser: every third
             damages = dict([*damages.items()][::3])

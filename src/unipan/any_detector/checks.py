@@ -64,7 +64,7 @@ def checked_input(
     return FusionInput(v, found, q, listed, (height, width))
 
 
-def _array(value: Any, name: str) -> np.ndarray:
+def _named_array(value: Any, name: str) -> np.ndarray:
     """`array_of`. Raises ValueError for a list whose rows differ in length."""
     try:
         return array_of(value)
@@ -74,7 +74,7 @@ def _array(value: Any, name: str) -> np.ndarray:
 
 def _numbers(value: Any, name: str, axes: str, dimensions: int) -> np.ndarray:
     """A float32 array with so many axes, all finite."""
-    array = _array(value, name)
+    array = _named_array(value, name)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"fuse: {name} is of type {array.dtype}; give numbers")
     if array.ndim != dimensions:
@@ -87,13 +87,13 @@ def _numbers(value: Any, name: str, axes: str, dimensions: int) -> np.ndarray:
 
 
 def _detections(boxes: Any, scores: Any, classes: Any, masks: Any) -> Found:
-    corners = _array(boxes, "boxes")
+    corners = _named_array(boxes, "boxes")
     corners = _numbers(corners.reshape(0, 4) if corners.size == 0 else corners, "boxes", "(detections, 4)", 2)
     count = len(corners)
     if corners.shape[1] != 4:
         raise ValueError(f"fuse: boxes have shape {corners.shape}; give x0 y0 x1 y1 for each detection")
     confidence = _numbers(scores, "scores", "(detections,)", 1)
-    labels = _array(classes, "classes")
+    labels = _named_array(classes, "classes")
     labels = labels.astype(np.int64) if labels.size == 0 else labels
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(
@@ -111,7 +111,7 @@ def _masks_of(masks: Any, count: int) -> Float[np.ndarray, "D a b"] | None:
     """Mask logits; without detections there are none of them, whether or not the detector has masks."""
     if masks is None:
         return None if count else np.zeros((0, 1, 1), np.float32)
-    given = _array(masks, "masks")
+    given = _named_array(masks, "masks")
     if given.ndim == 4 and given.shape[1] == 1:  # torchvision's
         given = given[:, 0]
     if count == 0 and given.size == 0:

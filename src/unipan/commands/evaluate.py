@@ -42,16 +42,12 @@ def evaluate_checkpoint(
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
-    from unipan.config_values import AMOUNT, COUNT, check_value
     from unipan.datasets.sources import open_data, paths_read
     from unipan.evaluation.score_files import SCORES_HEADER
     from unipan.files import checkpoint_path, write_json
     from unipan.outputs import Outputs
 
-    for option, value, allowed in (
-        ("--trim-stuff", trim_stuff, AMOUNT), ("--limit", limit, AMOUNT), ("--detections", detections, COUNT),
-    ):  # fmt: skip
-        check_value(option, value, int, allowed)
+    _check_numbers(trim_stuff, limit, detections)
     outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
     outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
@@ -73,6 +69,14 @@ def evaluate_checkpoint(
     print_scores(quality, bootstrap_quality(quality), title, lines)
     if json_file is not None:
         write_json(json_file, scores, indent=1)
+
+
+def _check_numbers(trim_stuff: int, limit: int, detections: int) -> None:
+    from unipan.config_values import AMOUNT, COUNT, check_value
+
+    check_value("--trim-stuff", trim_stuff, int, AMOUNT)
+    check_value("--limit", limit, int, AMOUNT)
+    check_value("--detections", detections, int, COUNT)
 
 
 def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:

@@ -57,8 +57,8 @@ def run_prediction(
         raise ValueError(f"--margin: the fusion {fusion} is no argmax; give --fusion affinity or potential")
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
-    writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
     with folder_lock(plan.out, "--out"):
+        writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
         plan.outputs.start_folder(plan.out, plan.names)
         for folder in parents_of(plan.out, plan.names):
             files.remove_leftovers(folder)
