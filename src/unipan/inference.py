@@ -174,8 +174,9 @@ class Segmenter:
 
         Raises:
             FileNotFoundError: neither a file nor a bundled name.
-            ValueError: a file that is no checkpoint of ours.
+            ValueError: a file that is no checkpoint of ours, or a device that torch does not know or does not find.
         """
+        require_device(device)
         found = load_checkpoint(path, device)
         from unipan.models.folding import fold_batch_norm  # with torchvision, which takes seconds to import
 
@@ -320,6 +321,16 @@ def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> 
     tileable(segmenter.network)
 
 
+def require_device(device: str | torch.device, option: str = "device") -> None:
+    """Raises ValueError for a device that torch does not know, does not find, or that holds no numbers (meta)."""
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        found += ["mps"] * torch.backends.mps.is_available()
+        raise ValueError(f"{option} {device}: torch cannot compute there; here is {' or '.join(found)}") from error
+
+
 def open_segmenter(checkpoint: str, device: str, precision: Precision = "32") -> Segmenter:
     """The network of a CHECKPOINT on a DEVICE, in 32 or 16 bits.
 
@@ -328,10 +339,5 @@ def open_segmenter(checkpoint: str, device: str, precision: Precision = "32") ->
     """
     if device == "auto":  # as `unipan train` has it
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device).tolist()
-    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
-        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        found += ["mps"] * torch.backends.mps.is_available()
-        raise ValueError(f"--device {device}: torch cannot compute there; here is {' or '.join(found)}") from error
+    require_device(device, "--device")
     return Segmenter.load(checkpoint, device, bf16=precision == "bf16")

@@ -57,15 +57,13 @@ def predict(
         checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also, pictures=pictures,
         overwrite=overwrite, warn=_warn,
     )  # fmt: skip
-    from rich.console import Console
-    from rich.progress import track
-
+    from unipan.commands.progress import tracked
     from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
 
     segmenter = open_segmenter(checkpoint, device, precision)
-    tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
-    path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
+    jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
+    path, failed = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
     count = len(plan.jobs) - failed
     tell(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
     if submission is None:
