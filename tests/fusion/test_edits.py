@@ -1,4 +1,4 @@
-"""Other detections on the same pass: what is unchanged stays to the last bit, what is new is what the network would say."""
+"""Other detections on the same pass: what is unchanged stays to the bit, what is new is what the network would say."""
 
 from dataclasses import replace
 
