@@ -88,7 +88,7 @@ def plan_server(checkpoint: str, options: ServeOptions) -> ServePlan:
         raise ValueError(f"--port {options.port}: ports run from 0 (any free one) to 65535")
     jobs = [] if options.images is None else images_inside(options.images)
     outputs = None if options.out is None else claim_annotations(options.out, options.images)
-    return ServePlan(options, jobs, outputs, _listener(options.host, options.port))
+    return ServePlan(options, jobs, outputs, open_port(options.host, options.port))
 
 
 def images_inside(folder: Path) -> list[ImageJob]:
@@ -146,7 +146,7 @@ def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
             tell(f"{annotations.folder}: {len(annotations.accepted)} images accepted")
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def open_port(host: str, port: int) -> socket.socket:
     """An open socket; its answers are not held back for the client's acknowledgement (Nagle), which takes 40 ms."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

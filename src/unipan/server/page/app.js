@@ -61,10 +61,10 @@ function sides() {
   const faint = () => { const found = side(view.fusion, 0); return found && { edges: found.edges, marked: found.marked }; };
   if (view.layer === "affinity") {
     const limit = Math.max(...view.pins.map((each) => each.data?.limit ?? 0));
-    const ready = view.pins.filter((each) => each.data);
+    const ready = pinsFromLeft();
     if (!ready.length) return [faint()];
-    return ready.map((each, number) => ({
-      overlay: cached(`affinity ${number}`, [each.data, limit], () => affinityOverlay({ affinity: each.data.arrays.affinity, scale: each.data.scale }, limit)),
+    return ready.map((each) => ({
+      overlay: cached(`affinity ${view.pins.indexOf(each)}`, [each.data, limit], () => affinityOverlay({ affinity: each.data.arrays.affinity, scale: each.data.scale }, limit)),
       edges: faint()?.edges, smooth: true,
     }));
   }
@@ -74,11 +74,14 @@ function sides() {
   }
   if (view.layer === "differ") {
     const found = difference();
-    return [{ edges: faint()?.edges, overlay: found?.canvas, smooth: false }];
+    return [{ overlay: found?.canvas, smooth: false }];
   }
   const first = side(view.fusion, 0);
   return view.other ? [first, side(view.other, 1)] : [first];
 }
+
+/** Each pixel's affinities are shown on its own side of the wipe. */
+const pinsFromLeft = () => view.pins.filter((each) => each.data).sort((a, b) => a.x - b.x);
 
 function difference() {
   const first = view.maps.affinity, second = view.maps.potential;
@@ -175,6 +178,7 @@ async function pin(x, y, time = performance.now()) {
   setLayer("affinity");
   try {
     own.data = await reopening(() => api.affinity(view.scene.key, x, y));
+    if (view.pins.length > 1) setWipe((view.pins[0].x + view.pins[1].x + 1) / 2 / width);
     timing(time);
     showAll();
   } catch (error) { complain(error); }
@@ -274,6 +278,8 @@ function valueAt(array, x, y) {
   return array.values[Math.min(array.height - 1, Math.floor((y / height) * array.height)) * array.width + Math.min(array.width - 1, Math.floor((x / width) * array.width))];
 }
 
+const signed = (value) => value.toFixed(2).replace("-", "−");
+
 function readout() {
   const line = find("readout"), at = view.keyed ?? view.hovered?.map(Math.floor);
   if (!view.scene) { line.textContent = ""; return; }
@@ -284,7 +290,7 @@ function readout() {
   strong.textContent = found ? classes[found.label].name : "void";
   const words = found ? `, score ${found.score.toFixed(3)}, ${found.area} pixels (${share(found.area / (width * height))})` : "";
   const more = [`  at ${at[0]}, ${at[1]}`];
-  if (view.layer === "affinity") view.pins.forEach((each, number) => { if (each.data) more.push(`affinity${view.pins.length > 1 ? ` to ${number + 1}` : ""} ${(valueAt(each.data.arrays.affinity, ...at) * each.data.scale).toFixed(2)}`); });
+  if (view.layer === "affinity") view.pins.forEach((each, number) => { if (each.data) more.push(`affinity${view.pins.length > 1 ? ` to ${number + 1}` : ""} ${signed(valueAt(each.data.arrays.affinity, ...at) * each.data.scale)}`); });
   if (view.layer === "margin" && view.margin) { const step = valueAt(view.margin, ...at); more.push(`margin ${step === 255 ? "≥ " : ""}${((step / 255) * view.marginLimit).toPrecision(2)}`); }
   line.replaceChildren(strong, `${words}${more.join("; ")}`);
 }
@@ -315,7 +321,7 @@ function showScale() {
     colorBar(find("scale"), "affinity");
     [find("tick-low").textContent, find("tick-middle").textContent, find("tick-high").textContent] = [`−${limit.toPrecision(2)}`, "0", limit.toPrecision(2)];
     const [one, two] = view.pins;
-    const between = two?.data && one.data ? ` From 1 to 2: ${(valueAt(one.data.arrays.affinity, two.x, two.y) * one.data.scale).toFixed(2)}, from 2 to 1: ${(valueAt(two.data.arrays.affinity, one.x, one.y) * two.data.scale).toFixed(2)}.` : "";
+    const between = two?.data && one.data ? ` From 1 to 2: ${signed(valueAt(one.data.arrays.affinity, two.x, two.y) * one.data.scale)}, from 2 to 1: ${signed(valueAt(two.data.arrays.affinity, one.x, one.y) * two.data.scale)}.` : "";
     note.textContent = two ? `Affinities of pixels 1 (${one.x}, ${one.y}) and 2 (${two.x}, ${two.y}).${between}` : `Affinity of pixel (${one.x}, ${one.y}) to all others: red attracts, blue repels. Another click compares.`;
   } else if (kind === "margin") {
     colorBar(find("scale"), "margin");
@@ -329,7 +335,10 @@ function showScale() {
   }
 }
 
-function showBoxForm() { showBox(view.selectedBox(), things, view.mode === "edit" && view.scene !== null, view.label); }
+function showBoxForm() {
+  const box = view.selectedBox(), wins = box && view.maps[view.fusion]?.segments.some((each) => each.key === `box ${box.uid}`);
+  showBox(box, things, view.mode === "edit" && view.scene !== null, view.label, wins);
+}
 
 function showAll() {
   const map = view.maps[view.fusion], segments = map?.segments ?? [], total = view.scene ? view.scene.width * view.scene.height : 1;
@@ -344,7 +353,7 @@ function showAll() {
   showBoxForm(); showScale(); readout();
   const two = view.wiping();
   find("wipe-row").hidden = !two;
-  [find("wipe-left").textContent, find("wipe-right").textContent] = view.layer === "affinity" ? ["pixel 1", "pixel 2"] : [FUSIONS[view.fusion], FUSIONS[view.other] ?? ""];
+  [find("wipe-left").textContent, find("wipe-right").textContent] = view.layer === "affinity" ? pinsFromLeft().map((each) => `pixel ${view.pins.indexOf(each) + 1}`) : [FUSIONS[view.fusion], FUSIONS[view.other] ?? ""];
   find("undo").disabled = !view.history.past.length; find("redo").disabled = !view.history.future.length;
   find("reset").disabled = !view.scene || plain(view.list()) === plain(view.network); find("download").disabled = !view.scene;
   find("accept").hidden = !about.accepts; find("accept").disabled = !view.scene;

@@ -74,9 +74,10 @@ export function options(select, entries, value) {
 }
 
 /** The form of a box; without one it is for the next box that is added. */
-export function showBox(box, things, editing, label) {
+export function showBox(box, things, editing, label, wins) {
   find("box-card").hidden = !editing;
   find("box-title").textContent = box ? `Box: ${things[box.label].name}` : "Boxes";
+  find("box-note").hidden = !box || wins;
   find("box-class").value = box ? box.label : label;
   find("corners").hidden = find("box-delete").hidden = find("box-slider").hidden = !box;
   find("box-score").parentElement.hidden = !box;

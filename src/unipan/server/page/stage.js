@@ -14,7 +14,7 @@ export class Stage {
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.up(event, name === "pointercancel"));
-    canvas.addEventListener("pointerleave", () => { if (!this.gesture) on.hover(null); });
+    canvas.addEventListener("pointerleave", (event) => { if (!this.gesture && event.pointerType !== "touch") on.hover(null); });
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
@@ -71,6 +71,7 @@ export class Stage {
     if (this.pointers.size === 2) { this.cancel(); this.gesture = { kind: "pinch" }; return; }
     if (this.pointers.size > 2) return;
     const [x, y] = this.point(event), view = this.view, { scale, dpr } = this.place();
+    this.on.hover([x, y]);
     const reach = ((event.pointerType === "touch" ? 18 : 8) * dpr) / scale, at = { x, y, clientX: event.clientX, clientY: event.clientY };
     const selected = view.mode === "edit" ? view.selectedBox() : null, handle = selected ? handleAt(selected.box, x, y, reach) : -1;
     if (view.wiping() && handle < 0 && Math.abs(x - view.wipe * view.scene.width) < reach) this.gesture = { kind: "wipe", at };
