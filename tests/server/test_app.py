@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from PIL import Image
 
 from tests.server.clients import client, folder_of, png, studio, unpack
+from unipan.config import LossConfig
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.inference import Segmenter
 from unipan.prediction.images import plan_images
-from unipan.server.scenes import MOST_BOXES
+from unipan.presets import scenes, scenes_mask_free
+from unipan.server.scenes import MOST_BOXES, possible_fusions
 from unipan.server.uploads import Limits, read_limited
 
 
@@ -214,3 +217,19 @@ def test_errors_of_our_own_are_no_traceback_for_the_page(maker: Segmenter, monke
     assert "secret" not in answer.text
     monkeypatch.setattr("unipan.server.app.maps_message", lambda *_: (_ for _ in ()).throw(MemoryError()))
     assert browser.post(f"/api/scenes/{key}/maps", json={"boxes": []}).status_code == 507
+
+
+def test_more_boxes_than_memory_are_refused(maker: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = client(studio(maker))
+    key, box = opened(browser)["key"], {"box": [1, 2, 30, 30], "label": 0, "score": 1}
+    monkeypatch.setattr("unipan.server.scenes.available_memory", lambda: 3 * 56 * 40 * 5)
+    for count, status in ((5, 200), (6, 400)):
+        answer = browser.post(f"/api/scenes/{key}/maps", json={"boxes": [box] * count})
+        assert answer.status_code == status, answer.text
+
+
+def test_the_fusions_are_those_that_the_network_can_do(maker: Segmenter) -> None:
+    assert possible_fusions(maker.config) == ["affinity", "potential", "heuristic"]
+    assert possible_fusions(scenes_mask_free()) == ["affinity", "potential"]
+    without = replace(scenes(), affinity=replace(scenes().affinity, enabled=False), loss=LossConfig(potential=0.0))
+    assert possible_fusions(without) == ["potential", "heuristic"]

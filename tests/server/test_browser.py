@@ -23,7 +23,7 @@ from unipan.prediction.images import plan_images
 from unipan.server.annotations import Annotations
 from unipan.server.app import Studio
 from unipan.server.guard import Guard
-from unipan.server.run import open_port
+from unipan.server.plan import open_port
 from unipan.server.uploads import Limits
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='this needs playwright: pip install "unipan[dev]"')

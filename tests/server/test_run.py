@@ -17,7 +17,7 @@ from tests.server.clients import folder_of
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.folder_lock import LOCK
-from unipan.server.run import ServeOptions, images_inside, plan_server
+from unipan.server.plan import ServeOptions, images_inside, plan_server
 from unipan.server.uploads import Limits
 
 
@@ -119,7 +119,7 @@ def test_what_was_accepted_outlives_a_killed_server(tmp_path: Path, start: Start
     key = ask(port, "/api/images/1")["key"]
     assert ask(port, f"/api/scenes/{key}/accept", '{"boxes": []}') == {"name": "b.png", "accepted": 2}
     os.kill(process.pid, signal.SIGTERM)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=150)
     assert process.returncode == 0
     assert "2 images accepted" in printed
     assert not (out / LOCK).exists()
@@ -132,5 +132,5 @@ def test_beyond_this_machine_the_address_has_a_token(start: Start) -> None:
     connection.request("GET", "/api/overview")
     assert connection.getresponse().status == 401
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=150)
     assert process.returncode == 0

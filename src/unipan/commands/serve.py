@@ -36,13 +36,13 @@ def serve_page(
         memory: what pictures that are open may hold; those that were not used for longest are let go.
         show: open the page in the browser.
     """
-    from unipan.server.run import ServeOptions, plan_server, serve
+    from unipan.server.plan import ServeOptions, plan_server
     from unipan.server.uploads import Limits
 
     options = ServeOptions(images, out, host, port, Limits(megabytes, megapixels), memory, show)
     plan = plan_server(checkpoint, options)
-
     from unipan.inference import open_segmenter
+    from unipan.server.run import serve
 
     serve(plan, Path(checkpoint).stem, open_segmenter(checkpoint, device))
 

@@ -42,6 +42,8 @@ PAGE = Path(__file__).parent / "page"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 LONGEST_REQUEST = 200_000
 """Bytes of JSON: several times what MOST_BOXES take."""
+ARRIVALS = 4
+"""Pictures that may be on their way at once; each takes its bytes of memory."""
 TINTS = 64
 """Colours of a class before they are used again."""
 SAMPLES = (12, 3, 41, 77, 8, 150)
@@ -90,6 +92,7 @@ class Studio:
         self.samples = [TEST_SEEDS[each] for each in SAMPLES] if self._knows_scenes() else []
         # One thread, and always the same: each thread that computes would get cores' worth of helpers of its own.
         self._worker = ThreadPoolExecutor(1, "network")
+        self._arrivals = asyncio.Semaphore(ARRIVALS)
 
     def _knows_scenes(self) -> bool:
         return {each.name for each in self.maker.categories} == {each.name for each in SCENE_CATEGORIES}
@@ -120,7 +123,7 @@ class Studio:
             "affinity": self.maker.config.affinity.enabled,
             "samples": len(self.samples),
             "images": [{"name": job.name, "accepted": job.name in accepted} for job in self.jobs],
-            "accepts": None if self.annotations is None else str(self.annotations.folder),
+            "accepts": self.annotations is not None,
             "megabytes": self.limits.megabytes,
             "megapixels": self.limits.megapixels,
         }
@@ -132,7 +135,8 @@ class Studio:
         length = request.headers.get("content-length", "")
         data = None
         if not (length.isdigit() and int(length) > most):  # the header may lie, or be missing
-            data = await read_limited(request.stream(), most)
+            async with self._arrivals:
+                data = await read_limited(request.stream(), most)
         self.limits.check_bytes(most + 1 if data is None else len(data))
         name = safe_name(unquote(request.headers.get("x-name", "")))
         make = partial(segment_bytes, self.maker, data or b"", name, self.limits)

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, get_args, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -14,8 +14,11 @@ from numpy.typing import ArrayLike
 from unipan.arrays import Float32
 from unipan.config import Config, Fusion, check_fusion
 from unipan.panoptic.categories import Categories
+from unipan.processes import available_memory
 from unipan.result import PanopticResult
 
+CHANNEL_BYTES = 3
+"""Of memory for each box and pixel, at the finest stride of 2: 32 bits a cell in Psi, in P and on the way."""
 MOST_BOXES = 300
 """On one image: Psi has a channel for each."""
 
@@ -131,6 +134,9 @@ def with_boxes(scene: EditableScene, boxes: list[Box] | None) -> EditableScene:
     """The scene with these detections; None leaves its own. Raises ValueError as `edit` does."""
     if boxes is None:
         return scene
+    needed, free = CHANNEL_BYTES * len(boxes) * scene.image.shape[0] * scene.image.shape[1], available_memory()
+    if free is not None and needed > free:
+        raise ValueError(f"{len(boxes)} boxes on a picture of this size may take more memory than is free; delete some")
     corners = np.array([each.box for each in boxes], np.float32).reshape(-1, 4)
     return scene.edit(corners, [each.score for each in boxes], [each.label for each in boxes])
 
@@ -138,8 +144,9 @@ def with_boxes(scene: EditableScene, boxes: list[Box] | None) -> EditableScene:
 def possible_fusions(config: Config) -> list[Fusion]:
     """The fusions that networks of this config can do; without affinities P is Psi, and is listed once."""
     found: list[Fusion] = []
-    names = ("affinity", "potential", "heuristic", "upsnet") if config.affinity.enabled else ("potential", "heuristic")
-    for name in names:
+    for name in get_args(Fusion):
+        if name == "affinity" and not config.affinity.enabled:
+            continue
         try:
             found.append(check_fusion(config, name))
         except ValueError:

@@ -364,6 +364,7 @@ function showAll() {
 
 function showImages() {
   options(find("images"), about.images.map((each, index) => [index, `${each.accepted ? "✓ " : ""}${each.name}`]), view.scene?.source.kind === "image" ? view.scene.source.index : 0);
+  if (about.accepts) find("progress").textContent = `${about.images.filter((each) => each.accepted).length} of ${about.images.length} accepted`;
 }
 
 function setLayer(layer) {
