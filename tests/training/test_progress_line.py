@@ -48,6 +48,10 @@ def test_before_the_first_validation_there_is_no_quality() -> None:
 
 def test_nothing_is_drawn_without_a_terminal() -> None:
     assert drawn(80, terminal=False) == []
+    file = io.StringIO()
+    with training_line(Console(file=file), 9, 0, lambda: None) as advance:
+        advance(LOSSES)
+    assert file.getvalue() == ""  # no empty line either
 
 
 def test_a_loss_of_ones_own_is_shown_under_its_name() -> None:

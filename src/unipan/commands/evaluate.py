@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
-from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, Overwrite, entry
+from unipan.commands.options import (
+    CheckpointChoice,
+    Device,
+    Flag,
+    FusionChoice,
+    JsonFile,
+    Overwrite,
+    PrecisionChoice,
+    entry,
+)
 
 if TYPE_CHECKING:
     from unipan.datasets.panoptic_data import PanopticData
@@ -25,6 +34,7 @@ def evaluate_checkpoint(
     oracles: Flag = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
 ) -> Outcome:
     """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
 
@@ -40,6 +50,7 @@ def evaluate_checkpoint(
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
+        precision: see `options.PrecisionChoice`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
@@ -48,8 +59,7 @@ def evaluate_checkpoint(
     from unipan.files import checkpoint_path
     from unipan.outputs import Outputs
 
-    if trim_stuff < 0:
-        raise ValueError(f"--trim-stuff {trim_stuff}: the area is in pixels; give 0 or more")
+    _check_numbers(trim_stuff, limit, detections)
     outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
     outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
@@ -58,7 +68,7 @@ def evaluate_checkpoint(
     from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.inference import open_segmenter
 
-    segmenter = open_segmenter(checkpoint, device)
+    segmenter = open_segmenter(checkpoint, device, precision)
     chosen, note = _first_images(limit, len(images), note)
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
@@ -70,6 +80,14 @@ def evaluate_checkpoint(
     quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)
     return Outcome(scores, signed=False)
+
+
+def _check_numbers(trim_stuff: int, limit: int, detections: int) -> None:
+    from unipan.config_values import AMOUNT, COUNT, check_value
+
+    check_value("--trim-stuff", trim_stuff, int, AMOUNT)
+    check_value("--limit", limit, int, AMOUNT)
+    check_value("--detections", detections, int, COUNT)
 
 
 def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, JsonFile, Overwrite, entry
+from unipan.commands.options import (
+    CheckpointChoice,
+    Device,
+    Folder,
+    FusionChoice,
+    JsonFile,
+    Overwrite,
+    PrecisionChoice,
+    entry,
+)
 from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
@@ -21,6 +30,7 @@ def predict(
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
@@ -43,6 +53,7 @@ def predict(
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
+        precision: see `options.PrecisionChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
@@ -64,8 +75,8 @@ def predict(
     from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
 
-    segmenter = open_segmenter(checkpoint, device)
-    jobs = tracked(plan.jobs, len(plan.jobs), "segmenting")
+    segmenter = open_segmenter(checkpoint, device, precision)
+    jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
     done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
     page = None if submission else out / "index.html"
     failed = [str(job.path) for job, _ in done.left_out]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-Tracked = TypeVar("Tracked")
+T = TypeVar("T")
 
 _REFRESH = 0.1  # seconds
 
@@ -25,9 +25,9 @@ def progress_bar(label: str, total: int) -> Generator[Callable[..., None], None,
         yield advance
 
 
-def tracked(items: Iterable[Tracked], count: int, label: str) -> Iterator[Tracked]:
-    """The items, of which there are `count`; each is done when the next one is asked for."""
-    with progress_bar(label, count) as advance:
+def tracked(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    """The items, with a bar that counts those that are done."""
+    with progress_bar(label, total) as advance:
         for item in items:
             yield item
             advance()

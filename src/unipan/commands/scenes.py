@@ -27,12 +27,17 @@ def write_scenes(
         size: height and width in pixels.
         json_file: see `options.JsonFile`.
     """
+    from unipan.config_values import COUNT, PIXELS, RANGES, check_value
+
     if count < 1:
         raise ValueError(f"--count {count}: at least one scene is needed")
     if seed < 0:
         raise ValueError(f"--seed {seed}: seeds start at 0")
     if min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 1")
+    check_value("--count", count, int, COUNT)
+    check_value("--seed", seed, int, RANGES["train.seed"])
+    check_value("--size", size, tuple[int, int], PIXELS)
     if (out / "panoptic.json").exists():
         raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")
     from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, scene_file
@@ -46,7 +51,7 @@ def write_scenes(
     from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 
     drawn = Scenes(range(seed, seed + count), size)
-    path = write_coco_panoptic(out, tracked(drawn, count, "drawing"), SCENE_CATEGORIES)
+    path = write_coco_panoptic(out, tracked(drawn, "drawing", count), SCENE_CATEGORIES)
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")

@@ -84,8 +84,8 @@ def run_prediction(
         check_tiling(segmenter, fusion, plan.pictures.scale, plan.pictures.tile_side)
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
-    writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
     with folder_lock(plan.out, "--out"):
+        writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
         plan.outputs.start_folder(plan.out, plan.names)
         for folder in parents_of(plan.out, plan.names):
             files.remove_leftovers(folder)
@@ -96,7 +96,14 @@ def run_prediction(
         journal = open_journal(plan, segmenter, fusion, trim)
         if journal.replaced:
             warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
-        return ImageLoop(plan, segmenter, writer, results, journal, warn).run(jobs, fusion, trim)
+        loop = ImageLoop(plan, segmenter, writer, results, journal, warn)
+        try:
+            return loop.run(jobs, fusion, trim)
+        except ValueError:
+            if not loop.done:
+                journal.close()
+                plan.outputs.withdraw_folder(plan.out, plan.names)
+            raise
 
 
 def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: int) -> Journal:
@@ -105,6 +112,7 @@ def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: 
         files.checkpoint_path(plan.checkpoint),
         fusion=fusion,
         trim=trim,
+        bf16=segmenter.bf16,
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
@@ -212,10 +220,8 @@ class ImageLoop:
 
     def _close(self) -> Prediction:
         if not self.done:
-            self.journal.close()
-            raise ValueError(
-                f"predict: none of the {len(self.left_out)} images could be read; panoptic.json was not written"
-            )
+            count = len(self.left_out)
+            raise ValueError(f"predict: none of the {count} images could be read; panoptic.json was not written")
         self.journal.require_all()
         path = self.writer.close()
         if self.results is not None:

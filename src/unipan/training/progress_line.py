@@ -58,7 +58,10 @@ def training_line(
         TextColumn("{task.fields[losses]}"),
     )
     used = len(f"{total}/{total}") + _TIME + _QUALITY + BAR_WIDTH + _GAPS
-    with Progress(*columns, console=console, disable=hidden or not console.is_terminal) as progress:
+    if hidden or not console.is_terminal:  # rich would print an empty line in the place of the bar
+        yield lambda _: None
+        return
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("train", total=total, completed=done, losses="", quality="-")
 
         def advance(losses: dict[str, float]) -> None:
