@@ -28,7 +28,7 @@ from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
-    from unipan.training.run_folder import Figures, RunRecord
+    from unipan.training.run_folder import RunRecord, ValidationFigures
     from unipan.training.trainer import Trainer
 
 
@@ -94,7 +94,7 @@ def _train(
     return result_of(trainer, figures, out) if fabric.is_global_zero else None
 
 
-def tell_result(trainer: "Trainer", figures: "Figures", out: Path, say: Callable[[str], None]) -> None:
+def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say: Callable[[str], None]) -> None:
     """Say what a training that came to its end has left."""
     from unipan.training.run_folder import spell_pq
 
@@ -109,7 +109,7 @@ def tell_result(trainer: "Trainer", figures: "Figures", out: Path, say: Callable
         say(why_no_things(trainer))
 
 
-def result_of(trainer: "Trainer", figures: "Figures", out: Path) -> dict[str, Any]:
+def result_of(trainer: "Trainer", figures: "ValidationFigures", out: Path) -> dict[str, Any]:
     """The same for programs."""
     progress = trainer.progress
     return {
