@@ -74,3 +74,9 @@ def test_a_picture_that_is_too_large_is_told_of_tiles(
     assert "--tiles" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "out"), "--tiles"]) == 1
     assert "--tile-side" in capsys.readouterr().err
+
+
+def test_everywhere_is_the_rule_of_the_paper(segmenter: Segmenter, command: list[str], tmp_path: Path) -> None:
+    assert main([*command, str(tmp_path / "out"), "--tiles", "--reach", "everywhere"]) == 0
+    expected = segmenter.in_tiles(tmp_path / "a.png", reach=None)
+    assert np.array_equal(decode_png(tmp_path / "out" / "panoptic" / "a.png"), expected.ids)
