@@ -42,8 +42,8 @@ IMAGE_BYTES = 30
 """Of memory for each pixel of a picture: itself, its map and its overlay, at the worst moment (27 were measured)."""
 TILE_BYTES = 200
 """Of memory for each pixel of a tile and of what surrounds it, with the smallest preset."""
-REACH = 32
-"""Of a thing in a large picture, in pixels (see docs/predict.md)."""
+REACH = 8
+"""Of a thing in a large picture, in pixels (ours; measured in docs/predict.md)."""
 MOST_SCALE = 16
 LEAST_TILE = 64
 INPUT_BYTES = 200

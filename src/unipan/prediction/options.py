@@ -41,7 +41,7 @@ class PictureOptions:
     """With --tiles: resize each picture by this factor first."""
     tile_side: Annotated[int, arg(metavar="PIXELS")] = 1024
     """With --tiles: of each tile, a multiple of 64; less takes less memory and more time."""
-    reach: Annotated[int | Literal["everywhere"], arg(metavar="PIXELS|everywhere")] = 32
+    reach: Annotated[int | Literal["everywhere"], arg(metavar="PIXELS|everywhere")] = 8
     """With --tiles: how far from its box a thing may win pixels. `everywhere` is the paper's rule, with the result of
     the whole picture; in pictures much larger than those of the training it is slow and usually worse."""
 
