@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
+from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, PrecisionChoice, entry
 from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
@@ -19,6 +19,7 @@ def predict(
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
@@ -39,6 +40,7 @@ def predict(
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
+        precision: see `options.PrecisionChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
@@ -55,15 +57,13 @@ def predict(
         checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also, pictures=pictures,
         overwrite=overwrite, warn=_warn,
     )  # fmt: skip
-    from rich.console import Console
-    from rich.progress import track
-
+    from unipan.commands.progress import tracked
     from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
 
-    segmenter = open_segmenter(checkpoint, device)
-    tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
-    path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
+    segmenter = open_segmenter(checkpoint, device, precision)
+    jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
+    path, failed = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
     count = len(plan.jobs) - failed
     tell(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
     if submission is None:

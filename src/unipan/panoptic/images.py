@@ -172,8 +172,8 @@ def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
         ValueError: anything else.
     """
     if isinstance(image, Image.Image):
-        return rgb_of_pil(image)
-    if isinstance(image, np.ndarray):
+        rgb = rgb_of_pil(image) if image.width and image.height else np.zeros((image.height, image.width, 3), np.uint8)
+    elif isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
                 f"image: an array must be HxWx3 uint8 (RGB), this one has shape {image.shape} and type {image.dtype}"

@@ -89,11 +89,23 @@ def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
     return found
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written in UTF-8; one from a disk of another encoding cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_names(jobs: Sequence[ImageJob]) -> None:
-    """Raises ValueError if two images would be written to one PNG, or one outside the output folder."""
+    """Raises ValueError if two images would be written to one PNG, one outside the output folder, or a name that JSON
+    and HTML cannot hold."""
     taken: dict[PurePosixPath, Path] = {}
     for job in jobs:
         path_inside(Path("panoptic"), job.name, job.path)
+        if not is_text(job.name):
+            raise ValueError(f"predict: {job.path}: the name of this file is no text in UTF-8; rename it")
         other = taken.setdefault(job.png, job.path)
         if other is not job.path:
             raise ValueError(

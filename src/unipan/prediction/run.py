@@ -59,8 +59,8 @@ def run_prediction(
         check_tiling(segmenter, fusion, plan.pictures.scale, plan.pictures.tile_side)
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
-    writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
     with folder_lock(plan.out, "--out"):
+        writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
         plan.outputs.start_folder(plan.out, plan.names)
         for folder in parents_of(plan.out, plan.names):
             files.remove_leftovers(folder)
@@ -71,7 +71,14 @@ def run_prediction(
         journal = open_journal(plan, segmenter, fusion, trim)
         if journal.replaced:
             warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
-        return ImageLoop(plan, segmenter, writer, results, journal, warn).run(jobs, fusion, trim)
+        loop = ImageLoop(plan, segmenter, writer, results, journal, warn)
+        try:
+            return loop.run(jobs, fusion, trim)
+        except ValueError:
+            if not loop.done:
+                journal.close()
+                plan.outputs.withdraw_folder(plan.out, plan.names)
+            raise
 
 
 def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: int) -> Journal:
@@ -80,6 +87,7 @@ def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: 
         files.checkpoint_path(plan.checkpoint),
         fusion=fusion,
         trim=trim,
+        bf16=segmenter.bf16,
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
@@ -183,7 +191,6 @@ class ImageLoop:
 
     def _close(self) -> tuple[Path, int]:
         if not self.done:
-            self.journal.close()
             raise ValueError(f"predict: none of the {self.failed} images could be read; panoptic.json was not written")
         self.journal.require_all()
         path = self.writer.close()
