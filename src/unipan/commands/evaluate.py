@@ -56,8 +56,7 @@ def evaluate_checkpoint(
     from unipan.files import checkpoint_path, write_json
     from unipan.outputs import Outputs
 
-    if trim_stuff < 0:
-        raise ValueError(f"--trim-stuff {trim_stuff}: the area is in pixels; give 0 or more")
+    _check_numbers(trim_stuff, limit, detections)
     outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
     outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
@@ -79,6 +78,14 @@ def evaluate_checkpoint(
     print_scores(quality, bootstrap_quality(quality), title, lines)
     if json_file is not None:
         write_json(json_file, scores, indent=1)
+
+
+def _check_numbers(trim_stuff: int, limit: int, detections: int) -> None:
+    from unipan.config_values import AMOUNT, COUNT, check_value
+
+    check_value("--trim-stuff", trim_stuff, int, AMOUNT)
+    check_value("--limit", limit, int, AMOUNT)
+    check_value("--detections", detections, int, COUNT)
 
 
 def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:
