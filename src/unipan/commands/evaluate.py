@@ -49,8 +49,6 @@ def evaluate_checkpoint(
         trim_stuff: also the scores without stuff segments of fewer pixels (Table I; 4096 on COCO, 2048 on Cityscapes).
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         overwrite: see `options.Overwrite`.
-        device: see `options.Device`.
-        precision: see `options.PrecisionChoice`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
