@@ -60,6 +60,7 @@ def safe(call: ast.Call) -> bool:
 
 def test_a_run_says_a_name_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = RunRecord(tmp_path)
+    record.begin()
     record.say(f"data: [/x] {ODD}")
     assert f"data: [/x] {ODD_SHOWN}" in capsys.readouterr().out
     assert (tmp_path / "notes.txt").read_text() == f"data: [/x] {ODD_SHOWN}\n"

@@ -93,11 +93,18 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: st
     except (ValueError, OSError) as error:
         if os.environ.get("UNIPAN_TRACEBACK"):
             raise
-        return complain(" ".join(str(error).split()) or type(error).__name__, 1)
+        return complain(words_of(error), 1)
     except (MemoryError, RuntimeError) as error:
         if os.environ.get("UNIPAN_TRACEBACK") or not short_of_memory(error):
             raise
         return complain("there is too little memory for this; give smaller images, or take the CPU if that has more", 1)
+
+
+def words_of(error: Exception) -> str:
+    """An error on one line; of the system's own, which file comes first: "gt.json: permission denied"."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def missing(module: str, needed: str | None = None) -> str:

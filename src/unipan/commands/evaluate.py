@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, Overwrite, entry
+from unipan.commands.options import (
+    CheckpointChoice,
+    Device,
+    Flag,
+    FusionChoice,
+    JsonFile,
+    Overwrite,
+    PrecisionChoice,
+    entry,
+)
 
 if TYPE_CHECKING:
     from unipan.datasets.panoptic_data import PanopticData
@@ -24,6 +33,7 @@ def evaluate_checkpoint(
     oracles: Flag = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
 ) -> None:
     """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
 
@@ -39,6 +49,7 @@ def evaluate_checkpoint(
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
+        precision: see `options.PrecisionChoice`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
@@ -47,8 +58,7 @@ def evaluate_checkpoint(
     from unipan.files import checkpoint_path, write_json
     from unipan.outputs import Outputs
 
-    if trim_stuff < 0:
-        raise ValueError(f"--trim-stuff {trim_stuff}: the area is in pixels; give 0 or more")
+    _check_numbers(trim_stuff, limit, detections)
     outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
     outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
@@ -57,7 +67,7 @@ def evaluate_checkpoint(
     from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.inference import open_segmenter
 
-    segmenter = open_segmenter(checkpoint, device)
+    segmenter = open_segmenter(checkpoint, device, precision)
     chosen, note = _first_images(limit, len(images), note)
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
@@ -70,6 +80,14 @@ def evaluate_checkpoint(
     print_scores(quality, bootstrap_quality(quality), title, lines)
     if json_file is not None:
         write_json(json_file, scores, indent=1)
+
+
+def _check_numbers(trim_stuff: int, limit: int, detections: int) -> None:
+    from unipan.config_values import AMOUNT, COUNT, check_value
+
+    check_value("--trim-stuff", trim_stuff, int, AMOUNT)
+    check_value("--limit", limit, int, AMOUNT)
+    check_value("--detections", detections, int, COUNT)
 
 
 def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:

@@ -43,10 +43,14 @@ def write_figures(
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
+    from unipan.config_values import COUNT, RANGES, check_value
     from unipan.datasets.sources import open_data, use_window
 
-    if images < 1 or rows < 1:
-        raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
+    check_value("--seed", seed, int, RANGES["train.seed"])
+    if images not in COUNT or rows not in COUNT:
+        raise ValueError(
+            f"figures: --images {images} and --rows {rows} cannot be drawn; give numbers from 1 to {COUNT.most}"
+        )
     _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite)
     source, note = open_data(data)
     from unipan.inference import open_segmenter

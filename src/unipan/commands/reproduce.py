@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from unipan.commands.options import Flag, Overwrite, entry
+from unipan.config_values import COUNT, STEPS, WEIGHT, Range, check_value
 from unipan.reproduction.paper_tables import table_names
 from unipan.terminal import tell
 
@@ -53,6 +54,11 @@ def reproduce(
     names = table_names(table)
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
+    for option, value, kind, allowed in (
+        ("--seeds", seeds, int, COUNT), ("--jobs", jobs, int, COUNT), ("--budget", budget, float, Range(0, 10**6)),
+        ("--iterations", 1 if iterations is None else iterations, int, STEPS), ("--panoptic", panoptic, float, WEIGHT),
+    ):  # fmt: skip
+        check_value(option, value, kind, allowed)
     runs = runs or Path("runs/reproduce") / Path(data).name
     check_request(data, records, None if from_records else runs)
     if out is not None:

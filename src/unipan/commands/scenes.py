@@ -24,12 +24,17 @@ def write_scenes(
         out: folder of the dataset: images/, panoptic/ and panoptic.json.
         size: height and width in pixels.
     """
+    from unipan.config_values import COUNT, PIXELS, RANGES, check_value
+
     if count < 1:
         raise ValueError(f"--count {count}: at least one scene is needed")
     if seed < 0:
         raise ValueError(f"--seed {seed}: seeds start at 0")
     if min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 1")
+    check_value("--count", count, int, COUNT)
+    check_value("--seed", seed, int, RANGES["train.seed"])
+    check_value("--size", size, tuple[int, int], PIXELS)
     if (out / "panoptic.json").exists():
         raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")
     from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, scene_file
@@ -39,12 +44,11 @@ def write_scenes(
     Outputs("scenes").claim_folder(
         out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files]
     )
-    from rich.progress import track
-
+    from unipan.commands.progress import tracked
     from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 
     drawn = Scenes(range(seed, seed + count), size)
-    path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
+    path = write_coco_panoptic(out, tracked(drawn, "drawing", count), SCENE_CATEGORIES)
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")

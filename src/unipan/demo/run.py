@@ -14,6 +14,7 @@ from rich.table import Table
 
 from unipan import __version__
 from unipan.config import Fusion
+from unipan.config_values import COUNT, RANGES
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
 from unipan.demo.changes import change_picture, error_picture, right_pixels
@@ -98,14 +99,16 @@ def run_demo(
     Raises:
         ValueError: no scenes, a network without masks, or a folder that cannot be written to.
     """
-    if seed0 < 0 or count < 1:
+    if seed0 < 0 or count not in COUNT or seed0 not in RANGES["train.seed"]:
         raise ValueError(f"demo: {count} scenes from seed {seed0} cannot be drawn; give --count from 1, --seed0 from 0")
     require_file(out / "index.html", "--out")
     console = Console()
     segmenter = segmenter or Segmenter.load("scenes")
     run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in SHOWN_FUSIONS})
     scenes = Scenes(range(seed0, seed0 + count))
-    for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
+    # Without a terminal rich would show no bar, but print an empty line.
+    tracked = track(scenes, "segmenting scenes", console=console, transient=True) if console.is_terminal else scenes
+    for number, sample in enumerate(tracked):
         _score_scene(run, sample, show=number < shown)
     _lead_with_the_best(run, shown)
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from unipan.files import require_regular
+
 IMAGE_FORMATS = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
@@ -27,9 +29,12 @@ def open_image(source: Path | bytes) -> Image.Image:
     """Open an image, a file or its bytes, without decoding its pixels. To be closed, as `Image.open`'s.
 
     Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is a folder, a pipe or a device.
         UnidentifiedImageError: it is of another format, or damaged at its beginning.
         OSError, Image.DecompressionBombError: see `Image.open`; decoding raises nearly anything for a damaged file.
     """
+    if isinstance(source, Path):
+        require_regular(source)
     try:
         with warnings.catch_warnings():  # what is large is legal; `Segmenter` looks whether there is memory for it
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -49,7 +54,9 @@ def told_of_damage(
         MemoryError: this is no fault of the file.
     """
     try:
-        yield
+        with warnings.catch_warnings():  # Pillow's about EXIF, as if it were the user's own code
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     except MemoryError:
         raise
     except Image.DecompressionBombError as error:

@@ -18,8 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
 from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
+from unipan.models.pretrained import read_torch_file
 from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
+
+Figures = dict[str, float | None]
+"""The figures of one validation; None where there is none, as no class of the group occurs."""
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
 """Columns of log.csv that a validation fills; every loss term also has a column."""
@@ -33,7 +37,7 @@ class RunRecord:
     """The folder of a run.
 
     Args:
-        folder: made if missing.
+        folder: made when the run begins, with its first state, if it is missing.
         every: iterations per row of log.csv; each row holds their mean losses.
         quiet: print nothing.
         origin: what a resume must not change besides the config: data and number of processes.
@@ -44,24 +48,37 @@ class RunRecord:
     ) -> None:
         self.folder, self.every, self.origin = folder, every, origin or {}
         self.console = Console(quiet=quiet)
-        make_folder(folder)
+        self._notes: list[str] | None = []
         self._sums: dict[str, float] = {}
         self._count, self._seconds = 0, 0.0
         self._board: Any = None
         self._resumed_at: int | None = None
 
     def say(self, text: str) -> None:
-        """Print a line and append it to notes.txt."""
+        """Print a line, and append it to notes.txt once there is a run: what is refused before leaves no folder."""
         text = printable(text)
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
-        _append(self.folder / "notes.txt", text + "\n")
+        if self._notes is None:
+            _append(self.folder / "notes.txt", text + "\n")
+        else:
+            self._notes.append(text)
+
+    def begin(self) -> None:
+        """Make the folder, if this has not been done, and write the notes so far."""
+        notes, self._notes = self._notes, None
+        if notes is not None:
+            make_folder(self.folder)
+        if notes:
+            _append(self.folder / "notes.txt", "".join(f"{note}\n" for note in notes))
 
     @contextmanager
     def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Callable[[dict[str, float]], None]]:
         """A bar with losses and remaining time, which the given function moves; none if there is no terminal."""
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
-        hidden = not (wanted and self.console.is_terminal)
-        with Progress(*columns, console=self.console, disable=hidden) as progress:
+        if not (wanted and self.console.is_terminal):  # rich would print an empty line in the place of the bar
+            yield lambda _: None
+            return
+        with Progress(*columns, console=self.console) as progress:
             task = progress.add_task("train", total=total, completed=done, losses="")
 
             def advance(losses: dict[str, float]) -> None:
@@ -76,7 +93,7 @@ class RunRecord:
         rate: float,
         losses: dict[str, float],
         seconds: float,
-        figures: dict[str, float] | None,
+        figures: Figures | None,
         last: bool = False,
     ) -> None:
         """Add one iteration; every `every`-th one and every validation writes a row of averages."""
@@ -88,16 +105,18 @@ class RunRecord:
             return
         row: dict[str, Any] = {"iteration": iteration, "lr": f"{rate:.3g}", "seconds": f"{self._seconds:.1f}"}
         row |= {name: f"{value / self._count:.4f}" for name, value in self._sums.items()}
-        row |= dict.fromkeys(FIGURES, "") | {name: f"{value:.4f}" for name, value in (figures or {}).items()}
+        there = {name: f"{value:.4f}" for name, value in (figures or {}).items() if value is not None}
+        row |= dict.fromkeys(FIGURES, "") | there
         self._write(row)
         self._sums, self._count, self._seconds = {}, 0, 0.0
         if figures:
             self.say(
-                f"iteration {iteration}: PQ {100 * figures['pq']:.1f} (things {100 * figures['pq_things']:.1f}, stuff "
-                f"{100 * figures['pq_stuff']:.1f}), of Psi {100 * figures['psi_pq']:.1f}"
+                f"iteration {iteration}: PQ {spell_pq(figures['pq'])} (things {spell_pq(figures['pq_things'])}, stuff "
+                f"{spell_pq(figures['pq_stuff'])}), of Psi {spell_pq(figures['psi_pq'])}"
             )
 
     def _write(self, row: dict[str, Any]) -> None:
+        self.begin()
         columns, rows = self._read_log()
         if not row.keys() <= set(columns):  # a new log, or one that lacks a column
             self._write_log([*columns, *(name for name in row if name not in columns)], [*rows, row])
@@ -114,6 +133,7 @@ class RunRecord:
 
     def cut_log(self, iteration: int) -> None:
         """Drop the rows after an iteration, which a resumed run writes again."""
+        self.begin()
         self._resumed_at = iteration
         columns, rows = self._read_log()
         if columns:
@@ -149,6 +169,7 @@ class RunRecord:
         Raises:
             OSError: it cannot be written; the state that was there is as before.
         """
+        self.begin()
         content = state | {"config": asdict(config), "origin": self.origin}
         with replaced(self.folder / RESUME_STATE, durable=True) as temporary:
             try:
@@ -172,10 +193,9 @@ class RunRecord:
         """
         path = resume_state(self.folder)
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises nearly anything for a damaged file
-            words = (" ".join(str(error).split()) or type(error).__name__).partition(". ")[0]
-            raise ValueError(f"--resume: {path} cannot be read ({words}); {NOT_RESUMED}") from error
+            state = read_torch_file(path)
+        except ValueError as error:
+            raise ValueError(f"--resume: {path} cannot be read ({error}); {NOT_RESUMED}") from error
         if not isinstance(state, dict) or not state.keys() >= RESUMED:
             raise ValueError(f"--resume: {path} is not a state that `unipan train` saved; {NOT_RESUMED}")
         try:
@@ -183,6 +203,11 @@ class RunRecord:
         except ValueError as error:
             raise ValueError(f"--resume: {path} holds a config that cannot be ({error}); {NOT_RESUMED}") from error
         return state, config, state.pop("origin", {})
+
+
+def spell_pq(value: float | None) -> str:
+    """A PQ in percent; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def _csv_text(columns: list[str], rows: Iterable[dict[str, Any]]) -> str:
