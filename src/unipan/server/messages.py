@@ -16,7 +16,7 @@ from unipan.arrays import Float32
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import Segment
 from unipan.result import PanopticResult
-from unipan.server.scenes import PageBox, EditableScene, with_boxes
+from unipan.server.scenes import EditableScene, PageBox, with_boxes
 from unipan.visualization.margin_picture import margin_limit
 from unipan.visualization.palette import Color, instance_color
 
