@@ -28,7 +28,7 @@ from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
-    from unipan.training.run_folder import Figures, RunRecord
+    from unipan.training.run_folder import ValidationFigures, RunRecord
     from unipan.training.trainer import Trainer
 
 
@@ -93,7 +93,7 @@ def _train(
     tell_result(trainer, figures, out, say)
 
 
-def tell_result(trainer: "Trainer", figures: "Figures", out: Path, say: Callable[[str], None]) -> None:
+def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say: Callable[[str], None]) -> None:
     """Say what a training that came to its end has left."""
     from unipan.training.run_folder import spell_pq
 
