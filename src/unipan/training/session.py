@@ -28,7 +28,7 @@ from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
-    from unipan.training.run_folder import ValidationFigures, RunRecord
+    from unipan.training.run_folder import RunRecord, ValidationFigures
     from unipan.training.trainer import Trainer
 
 

@@ -22,7 +22,7 @@ from unipan.models.network import PanopticNetwork
 from unipan.ops.distributed import mean_count
 from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.structures import ImageBatch, Target
-from unipan.training.run_folder import ValidationFigures, RunRecord
+from unipan.training.run_folder import RunRecord, ValidationFigures
 from unipan.training.schedule import make_optimizer, set_learning_rate
 from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_ema
 from unipan.training.validation import validate
