@@ -159,7 +159,7 @@ def start(
 ) -> "Trainer":
     """A trainer at iteration 0, from the result of `with_init`, with its schedule fitted to `--minutes`."""
     from unipan.analysis.ceiling import advise
-    from unipan.training.schedule import linear_rule
+    from unipan.training.schedule import describe_length, linear_rule
     from unipan.training.trainer import Trainer, check_batch
 
     schedule, sentence = linear_rule(config.train, options.explicit)
@@ -185,6 +185,7 @@ def start(
         trainer.fit_to(options.minutes)
     else:
         trainer.announce()
+    say(describe_length(trainer.config.train, len(data), trained=init is not None))
     return trainer
 
 
