@@ -22,7 +22,7 @@ from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
 from unipan.training.progress_line import training_line
 
-Figures = dict[str, float | None]
+ValidationFigures = dict[str, float | None]
 """The figures of one validation; None where there is none, as no class of the group occurs."""
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
@@ -84,7 +84,7 @@ class RunRecord:
         rate: float,
         losses: dict[str, float],
         seconds: float,
-        figures: Figures | None,
+        figures: ValidationFigures | None,
         last: bool = False,
     ) -> None:
         """Add one iteration; every `every`-th one and every validation writes a row of averages."""

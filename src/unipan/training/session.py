@@ -28,7 +28,7 @@ from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
-    from unipan.training.run_folder import Figures, RunRecord
+    from unipan.training.run_folder import RunRecord, ValidationFigures
     from unipan.training.trainer import Trainer
 
 
@@ -94,7 +94,7 @@ def _train(
     return result_of(trainer, figures, out) if fabric.is_global_zero else None
 
 
-def tell_result(trainer: "Trainer", figures: "Figures", out: Path, say: Callable[[str], None]) -> None:
+def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say: Callable[[str], None]) -> None:
     """Say what a training that came to its end has left."""
     from unipan.training.run_folder import spell_pq
 
