@@ -52,13 +52,7 @@ def reproduce(
         accelerator: where to train; auto takes a GPU if there is one.
     """
     names = table_names(table)
-    if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
-        raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
-    for option, value, kind, allowed in (
-        ("--seeds", seeds, int, COUNT), ("--jobs", jobs, int, COUNT), ("--budget", budget, float, Range(0, 10**6)),
-        ("--iterations", 1 if iterations is None else iterations, int, STEPS), ("--panoptic", panoptic, float, WEIGHT),
-    ):  # fmt: skip
-        check_value(option, value, kind, allowed)
+    check_numbers(seeds, jobs, iterations, budget, panoptic)
     runs = runs or Path("runs/reproduce") / Path(data).name
     check_request(data, records, None if from_records else runs)
     if out is not None:
@@ -74,6 +68,17 @@ def reproduce(
     if out is not None:
         write_atomically(out, page_with(out, tables).encode())
         tell(f"written to {out}", error=True)
+
+
+def check_numbers(seeds: int, jobs: int, iterations: int | None, budget: float, panoptic: float) -> None:
+    """Raises ValueError for a number that names no trainings."""
+    if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
+        raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
+    check_value("--seeds", seeds, int, COUNT)
+    check_value("--jobs", jobs, int, COUNT)
+    check_value("--budget", budget, float, Range(0, 10**6))
+    check_value("--iterations", iterations or 1, int, STEPS)
+    check_value("--panoptic", panoptic, float, WEIGHT)
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:
