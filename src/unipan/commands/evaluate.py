@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, Overwrite, entry
+from unipan.commands.options import (
+    CheckpointChoice,
+    Device,
+    Flag,
+    FusionChoice,
+    JsonFile,
+    Overwrite,
+    PrecisionChoice,
+    entry,
+)
 
 if TYPE_CHECKING:
     from unipan.datasets.panoptic_data import PanopticData
@@ -24,6 +33,7 @@ def evaluate_checkpoint(
     oracles: Flag = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
 ) -> None:
     """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
 
@@ -39,6 +49,7 @@ def evaluate_checkpoint(
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
+        precision: see `options.PrecisionChoice`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
@@ -56,7 +67,7 @@ def evaluate_checkpoint(
     from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.inference import open_segmenter
 
-    segmenter = open_segmenter(checkpoint, device)
+    segmenter = open_segmenter(checkpoint, device, precision)
     chosen, note = _first_images(limit, len(images), note)
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:

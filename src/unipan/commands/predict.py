@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
-from unipan.prediction.options import NOTHING_MORE, ResultOptions
+from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, PrecisionChoice, entry
+from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
 
@@ -19,9 +19,11 @@ def predict(
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
+    pictures: Annotated[PictureOptions, arg(name="")] = WHOLE,
     also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
     overwrite: Overwrite = False,
 ) -> int:
@@ -38,10 +40,12 @@ def predict(
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
+        precision: see `options.PrecisionChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
             on COCO), because no server does what `unipan pq --trim-stuff` does.
+        pictures: pages and tiles.
         also: what else is written.
         overwrite: see `options.Overwrite`.
     """
@@ -49,17 +53,15 @@ def predict(
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
-    if submission is not None and also != NOTHING_MORE:
-        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     plan = plan_prediction(
-        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also,
+        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also, pictures=pictures,
         overwrite=overwrite, warn=_warn,
     )  # fmt: skip
     from unipan.commands.progress import tracked
     from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
 
-    segmenter = open_segmenter(checkpoint, device)
+    segmenter = open_segmenter(checkpoint, device, precision)
     jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
     path, failed = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
     count = len(plan.jobs) - failed

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from unipan.outputs import ResultFolders
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
 from unipan.panoptic.image_files import IMAGE_FORMATS
+from unipan.prediction.pages import split_pages
 
 SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
 """What counts as an image inside a folder."""
@@ -15,11 +17,12 @@ SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suf
 
 @dataclass(frozen=True)
 class ImageJob:
-    """One image to segment: its path, and its name and id in the JSON."""
+    """One image to segment: its path, its name and id in the JSON, and which page of a stack it is."""
 
     path: Path
     name: str
     image_id: int | str
+    page: int | None = None
 
     @property
     def png(self) -> PurePosixPath:
@@ -27,12 +30,15 @@ class ImageJob:
         return PurePosixPath(self.name).with_suffix(".png")
 
 
-def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJob], Categories | None]:
+def plan_images(
+    images: Iterable[Path], like: Path | None, pages: str | None = None
+) -> tuple[list[ImageJob], Categories | None]:
     """The images to segment, numbered from 1, or with the ids and names of a ground truth.
 
     Args:
         images: files and folders.
         like: the ground truth's JSON, or None.
+        pages: which pages of TIFF stacks are images, see `page_numbers`; None takes no stacks.
 
     Returns:
         the jobs, and the ground truth's categories if there is one.
@@ -41,12 +47,16 @@ def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJo
         FileNotFoundError, ValueError: see `find_images`, `jobs_like` and `check_names`; also a broken ground truth.
     """
     found, categories = find_images(images), None
+    page_of: dict[str, int | None] = {}
+    if pages is not None:
+        split = split_pages(found, pages)
+        found, page_of = [(path, name) for path, name, _ in split], {name: page for _, name, page in split}
     if like is None:
-        jobs = [ImageJob(path, name, number) for number, (path, name) in enumerate(found, start=1)]
+        jobs = [ImageJob(path, name, number, page_of.get(name)) for number, (path, name) in enumerate(found, start=1)]
     else:
         truth = read_json(like)
         categories = Categories.from_coco(rows_of(truth, "categories", like), str(like))
-        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like)
+        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like, page_of)
     check_names(jobs)
     return jobs, categories
 
@@ -105,7 +115,10 @@ def check_names(jobs: Sequence[ImageJob]) -> None:
 
 
 def jobs_like(
-    found: Iterable[tuple[Path, str]], entries: Mapping[int | str, Mapping[str, object]], like: Path
+    found: Iterable[tuple[Path, str]],
+    entries: Mapping[int | str, Mapping[str, object]],
+    like: Path,
+    page_of: Mapping[str, int | None] = MappingProxyType({}),
 ) -> list[ImageJob]:
     """Images with the ids and names that a ground truth gives them.
 
@@ -113,6 +126,7 @@ def jobs_like(
         found: paths and names, from `find_images`.
         entries: the ground truth's `images`, by id.
         like: its path, for errors.
+        page_of: the pages of those that are pages of stacks, by name.
 
     Raises:
         ValueError: an image that it does not list, or a file name that it lists twice.
@@ -123,13 +137,15 @@ def jobs_like(
         short.setdefault(PurePosixPath(name).name, []).append(name)
     jobs, missing = [], []
     for path, name in found:
-        fitting = [name] if name in full else short.get(path.name, [])
+        fitting = [name] if name in full else short.get(PurePosixPath(name).name, [])
         if len(fitting) > 1:
-            raise ValueError(f"--like {like}: it lists {path.name} {len(fitting)} times; give the folder above instead")
+            raise ValueError(
+                f"--like {like}: it lists {PurePosixPath(name).name} {len(fitting)} times; give the folder above"
+            )
         if not fitting:
             missing.append(name)
             continue
-        jobs.append(ImageJob(path, fitting[0], full[fitting[0]]))
+        jobs.append(ImageJob(path, fitting[0], full[fitting[0]], page_of.get(name)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"--like {like}: it has no image named {missing[0]}{more}; leave out what it does not list")

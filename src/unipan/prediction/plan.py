@@ -10,7 +10,7 @@ from unipan.outputs import Outputs
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
-from unipan.prediction.options import ResultOptions
+from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_tiles
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -29,6 +29,7 @@ class PredictionPlan:
         server: that takes the submission, if this is one.
         algorithm: part of the file names of a submission to COCO.
         options: what is written besides.
+        pictures: which pictures files hold, and whether they are cut into tiles.
         jobs: the images.
         categories: of the ground truth that gives names and ids, if there is one.
         outputs: which has claimed all files.
@@ -41,6 +42,7 @@ class PredictionPlan:
     server: Server | None
     algorithm: str
     options: ResultOptions
+    pictures: PictureOptions
     jobs: Sequence[ImageJob]
     categories: Categories | None
     outputs: Outputs
@@ -56,13 +58,14 @@ def plan_prediction(
     server: Server | None,
     algorithm: str,
     options: ResultOptions,
+    pictures: PictureOptions,
     overwrite: bool,
     warn: Callable[[str], None],
 ) -> PredictionPlan:
     """Find the images and claim the outputs; nothing is made yet.
 
     Args:
-        checkpoint, out, like, server, algorithm, options: see `PredictionPlan`.
+        checkpoint, out, like, server, algorithm, options, pictures: see `PredictionPlan`.
         images: files and folders.
         overwrite: whether files that unipan did not write may be replaced.
         warn: gets sentences that do not end the run.
@@ -70,10 +73,15 @@ def plan_prediction(
     Raises:
         FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
     """
+    check_tiles(pictures)
+    if server is not None and options != NOTHING_MORE:
+        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
+    if server is not None and pictures.pages is not None:
+        raise ValueError("--submission: the images of a test server have one page; leave out --pages")
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
     if server is None:
-        jobs, categories = plan_images(images, like)
+        jobs, categories = plan_images(images, like, pictures.pages)
         names = result_files([job.png for job in jobs], options)
     else:
         jobs, categories = plan_submission(server, images, like, warn), None
@@ -86,7 +94,7 @@ def plan_prediction(
         warn(sentence)
     if options.csv and not shapes_are_measured():
         warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
-    return PredictionPlan(checkpoint, out, like, server, algorithm, options, jobs, categories, outputs, names)
+    return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
 
 
 def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:

@@ -4,7 +4,7 @@ Whatever ends a run early, its finished images are kept, and the same command go
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from unipan.config import check_fusion
 from unipan.datasets.formats.format import DatasetWriter
 from unipan.evaluation.trimming import trim_stuff
 from unipan.folder_lock import folder_lock
-from unipan.inference import Segmenter
+from unipan.inference import Segmenter, check_tiling
 from unipan.prediction.images import ImageJob
 from unipan.prediction.journal import Journal, parents_of, run_identity
 from unipan.prediction.plan import PredictionPlan
@@ -55,6 +55,8 @@ def run_prediction(
     fusion = check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     if plan.options.margin and fusion not in ("affinity", "potential"):
         raise ValueError(f"--margin: the fusion {fusion} is no argmax; give --fusion affinity or potential")
+    if plan.pictures.tiles:
+        check_tiling(segmenter, fusion, plan.pictures.scale, plan.pictures.tile_side)
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
     with folder_lock(plan.out, "--out"):
@@ -64,7 +66,7 @@ def run_prediction(
             files.remove_leftovers(folder)
         results = None
         if plan.server is None:
-            about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}."
+            about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}{', in tiles' * plan.pictures.tiles}."
             results = ResultFolder(plan.out, plan.options, segmenter.categories, about)
         journal = open_journal(plan, segmenter, fusion, trim)
         if journal.replaced:
@@ -85,9 +87,11 @@ def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: 
         files.checkpoint_path(plan.checkpoint),
         fusion=fusion,
         trim=trim,
+        bf16=segmenter.bf16,
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
+        tiles=asdict(replace(plan.pictures, pages=None)),
         categories=segmenter.categories.to_coco(),
     )
     return Journal(plan.out, run, segmenter.categories)
@@ -137,13 +141,11 @@ class ImageLoop:
 
     def _make(self, job: ImageJob, fusion: str, trim: int) -> None:
         if not self.journal.begin(job):
-            self._leave_out(
-                job, "two runs in a row were killed at it; most likely memory ran out, so cut it into tiles"
-            )
+            self._leave_out(job, "two runs in a row were killed at it; most likely memory ran out, so try --tiles")
             return
         margin = None
         try:
-            result = self.segmenter(job.path, fusion)
+            result = self._segment(job, fusion)
             if self.plan.options.margin:
                 margin = result.margin
         except (ValueError, OSError) as error:
@@ -152,7 +154,7 @@ class ImageLoop:
             return
         except Exception as error:  # OpenCV's and torch's have types of their own
             if short_of_memory(error):
-                self._leave_out(job, "there is too little memory for a picture of this size; cut it into tiles")
+                self._leave_out(job, "there is too little memory for a picture of this size; try --tiles")
             elif isinstance(error, RuntimeError):  # one picture's failure never ends a batch
                 self._leave_out(job, " ".join(str(error).split())[:400])
             else:
@@ -160,6 +162,14 @@ class ImageLoop:
             self.journal.leave_out(job)
             return
         self._write(job, result, margin, trim)
+
+    def _segment(self, job: ImageJob, fusion: str) -> PanopticResult:
+        tiles = self.plan.pictures
+        if not tiles.tiles:
+            return self.segmenter(job.path, fusion, job.page)
+        return self.segmenter.in_tiles(
+            job.path, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach
+        )
 
     def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:
         self.journal.require_place()
@@ -175,7 +185,8 @@ class ImageLoop:
 
     def _leave_out(self, job: ImageJob, reason: str) -> None:
         self.failed += 1
-        self.warn(f"{job.path} is left out: {reason}")
+        page = "" if job.page is None else f", page {job.page},"
+        self.warn(f"{job.path}{page} is left out: {reason}")
 
     def _close(self) -> tuple[Path, int]:
         if not self.done:
