@@ -52,7 +52,7 @@ def reproduce(
         accelerator: where to train; auto takes a GPU if there is one.
     """
     names = table_names(table)
-    check_numbers(seeds, jobs, iterations, budget, panoptic)
+    check_counts(seeds, jobs, iterations, budget, panoptic)
     runs = runs or Path("runs/reproduce") / Path(data).name
     check_request(data, records, None if from_records else runs)
     if out is not None:
@@ -70,7 +70,7 @@ def reproduce(
         tell(f"written to {out}", error=True)
 
 
-def check_numbers(seeds: int, jobs: int, iterations: int | None, budget: float, panoptic: float) -> None:
+def check_counts(seeds: int, jobs: int, iterations: int | None, budget: float, panoptic: float) -> None:
     """Raises ValueError for a number that names no trainings."""
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
