@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "PQ, IoU and AP of a checkpoint on a dataset",
     "predict": "segment images into COCO panoptic format and overlays",
     "pq": "PQ of predictions in COCO panoptic format",
+    "serve": "a local page: click for affinities, correct boxes, annotate a folder",
     "affinity": "picture of one pixel's affinities to all others",
     "figures": "the paper's Figures 1, 6, 7, I, J and K of a checkpoint, chosen by measure",
     "data": "check, convert and show datasets, COCO panoptic and others",
@@ -33,6 +34,7 @@ EXTRAS = {
     "torch": ("torch", "torchvision", "safetensors"),
     "train": ("lightning_fabric", "tensorboard"),
     "measure": ("scikit_image", "tifffile"),
+    "serve": ("starlette", "uvicorn"),
 }
 """The packages that each extra of pyproject.toml adds."""
 
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
-    extra = "train" if verb in TRAINING else None
+    extra = "train" if verb in TRAINING else "serve" if verb == "serve" else None
     return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, extra)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from unipan.checkpoint import load_checkpoint
@@ -21,6 +22,7 @@ from unipan.datasets.same_classes import check_classes
 from unipan.datasets.transforms import collate, network_size, resize_image
 from unipan.fusion import FUSIONS
 from unipan.fusion.argmax import Grid, upsample
+from unipan.fusion.edits import checked_detections, edited_output
 from unipan.fusion.margin import channel_margin
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.network import PanopticNetwork, crop
@@ -65,6 +67,7 @@ class Scene:
     config: Config
     categories: Categories
     head: InstanceAffinity | None
+    network: PanopticNetwork | None = None  # for `edit`
 
     @property
     def size(self) -> tuple[int, int]:
@@ -136,6 +139,50 @@ class Scene:
         channels = {"affinity": self.panoptic, "potential": self.potential}.get(fusion)
         margin = None if channels is None else partial(channel_margin, channels, self.geometry)
         return PanopticResult(found.ids, found.segments, self.image, self.name, margin)
+
+    @torch.no_grad()
+    def edit(self, boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> "Scene":
+        """The scene with other detections: Psi and P are made again from the same pass; the backbone does not run.
+
+        A box that this scene has too, with its class, keeps its mask; the mask head makes those of other boxes. The
+        score threshold is not asked: whoever gives a detection wants it.
+
+        Args:
+            boxes: (D, 4), x0 y0 x1 y1 in pixels of the image; what lies beyond it is cut off.
+            scores: (D,), 0..1.
+            classes: (D,), indices of thing classes, 0..T-1.
+
+        Raises:
+            ValueError: values or numbers of rows that make no detections, or a scene that no Segmenter made.
+        """
+        if self.network is None:
+            raise ValueError(f"edit: the scene {self.name} has no network; make it by Segmenter.scene")
+        like = self.network_detections.boxes
+        given = checked_detections(boxes, scores, classes, self.geometry, self.categories, like)
+        output = edited_output(self.output, self.semantic, given, self.network, lambda: self.features)
+        return replace(self, output=output)
+
+    @cached_property
+    @torch.no_grad()
+    def features(self) -> dict[str, Tensor]:
+        """The backbone's levels, from which `edit` makes masks. They are large, so they are found when first needed."""
+        assert self.network is not None
+        batch = collate([(resize_image(self.image, self.config.data), self.name)]).to(self.output.semantic.device)
+        levels: dict[str, Tensor] = self.network.backbone((batch.pixels - self.network.mean) / self.network.std)
+        return levels
+
+    def prepare(self) -> None:
+        """Find now what the first `edit` of a box would wait for: `features`, in a network with masks."""
+        if self.network is not None and self.network_detections.masks is not None:
+            _ = self.features
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds: the image, what the network found and, once they are there, the features."""
+        output, features = self.output, self.__dict__.get("features", {})
+        tensors = [output.semantic, output.queries, *output.potentials, *output.panoptic, *features.values()]
+        tensors += [found.masks for found in (*output.detections, *output.candidates)]
+        return int(self.image.nbytes) + sum(int(each.nbytes) for each in tensors if each is not None)
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -264,7 +311,8 @@ class Segmenter:
             output = replace(output, queries=output.queries.float())
         height, width = pixels.shape[:2]
         geometry = Geometry((height, width), batch.sizes[0], self.config.decoder.stride)
-        return Scene(pixels, name, output, geometry, self.config, self.categories, self.network.affinity)
+        head = self.network.affinity
+        return Scene(pixels, name, output, geometry, self.config, self.categories, head, self.network)
 
     def with_categories(self, categories: Categories) -> "Segmenter":
         """The same network with a dataset's classes, matched by name: their ids and colours in the network's order.
@@ -306,16 +354,6 @@ def require_room(path: Path, needed: int) -> None:
         )
 
 
-def require_device(device: str | torch.device, option: str = "device") -> None:
-    """Raises ValueError for a device that torch does not know, does not find, or that holds no numbers (meta)."""
-    try:
-        torch.zeros(1, device=device).tolist()
-    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
-        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        found += ["mps"] * torch.backends.mps.is_available()
-        raise ValueError(f"{option} {device}: torch cannot compute there; here is {' or '.join(found)}") from error
-
-
 def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> None:
     """Raises ValueError for a checkpoint, a fusion or settings that `Segmenter.in_tiles` cannot do."""
     from unipan.tiled.features import tileable
@@ -329,6 +367,16 @@ def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> 
     if side < LEAST_TILE or side % LEAST_TILE:
         raise ValueError(f"tiles: a side of {side} pixels is no multiple of {LEAST_TILE}; try 1024")
     tileable(segmenter.network)
+
+
+def require_device(device: str | torch.device, option: str = "device") -> None:
+    """Raises ValueError for a device that torch does not know, does not find, or that holds no numbers (meta)."""
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        found += ["mps"] * torch.backends.mps.is_available()
+        raise ValueError(f"{option} {device}: torch cannot compute there; here is {' or '.join(found)}") from error
 
 
 def open_segmenter(checkpoint: str, device: str, precision: Precision = "32") -> Segmenter:
