@@ -44,7 +44,6 @@ def write_figures(
         upsnet: a checkpoint of a preset that ends in _upsnet, for Figure K as in the paper; default: argmax of Psi.
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
-        json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.config_values import COUNT, RANGES, check_value

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -19,6 +19,9 @@ from unipan.commands.options import (
 )
 from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
+
+if TYPE_CHECKING:
+    from unipan.prediction.run import Prediction
 
 
 def predict(
@@ -76,17 +79,17 @@ def predict(
     segmenter = open_segmenter(checkpoint, device, precision)
     jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
     done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
-    page = None if submission else out / "index.html"
-    failed = [str(job.path) for job, _ in done.left_out]
-    _tell_result(done.path, len(done.images), failed, page)
-    return Outcome(done.to_json(page), int(bool(failed)))
+    return _outcome(done, None if submission else out / "index.html")
 
 
-def _tell_result(path: Path, count: int, failed: list[str], page: Path | None) -> None:
+def _outcome(done: "Prediction", page: Path | None) -> Outcome:
+    """Say what was written, what was left out, and where to look."""
+    count, failed = len(done.images), [str(job.path) for job, _ in done.left_out]
     rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
-    tell(f"{path}: {count} image{'s' * (count != 1)}{rest}")
+    tell(f"{done.path}: {count} image{'s' * (count != 1)}{rest}")
     if page is not None:
         tell(f"to look at: {page}")
+    return Outcome(done.to_json(page), int(bool(failed)))
 
 
 def _warn(sentence: str) -> None:

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
 from unipan.commands.options import Flag, JsonFile, Overwrite, entry
-from unipan.config_values import COUNT, STEPS, WEIGHT, Range, check_value
+from unipan.reproduction.numbers import check_counts
 from unipan.reproduction.paper_tables import table_names
 from unipan.terminal import tell
 

@@ -191,7 +191,8 @@ class ImageLoop:
     def _segment(self, job: ImageJob, fusion: str) -> PanopticResult:
         tiles = self.plan.pictures
         if not tiles.tiles:
-            return self.segmenter(job.picture, fusion, job.page)
+            one = () if job.page is None else (job.page,)
+            return self.segmenter(job.picture, fusion, *one)
         reach = None if tiles.reach == "everywhere" else tiles.reach
         return self.segmenter.in_tiles(
             job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=reach
