@@ -371,6 +371,8 @@ def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> 
         raise ValueError(f"tiles: a scale of {scale:g} is not in 0..{MOST_SCALE}; 1 is the picture's own resolution")
     if side < LEAST_TILE or side % LEAST_TILE:
         raise ValueError(f"tiles: a side of {side} pixels is no multiple of {LEAST_TILE}; try 1024")
+    if segmenter.bf16:
+        raise ValueError("tiles: they are computed in 32 bits; leave --precision bf16 out")
     tileable(segmenter.network)
 
 

@@ -53,6 +53,7 @@ def test_tiles_are_written_with_all_that_belongs_to_a_result(
         (["--tiles", "--tile-side", "100"], "64"),
         (["--tiles", "--scale", "0"], "scale"),
         (["--tiles", "--fusion", "heuristic"], "--fusion"),
+        (["--tiles", "--precision", "bf16"], "--precision"),
         (["--tiles", "--pages", "2"], "--pages"),
     ],
 )

@@ -14,7 +14,8 @@ class ResultOptions:
 
     csv: Wanted = False
     """Also DIR/segments.csv: class, score, area, box, centroid and diameter of every segment, and with scikit-image
-    (unipan[measure]) its perimeter and eccentricity, in pixels."""
+    (unipan[measure]) its perimeter and eccentricity, in pixels; and DIR/classes.csv: count, area and scores of every
+    class in every image."""
     geojson: Wanted = False
     """Also DIR/geojson/*.geojson: the segments as polygons along the edges of pixels, for QuPath and GIS tools."""
     tiff: Wanted = False
