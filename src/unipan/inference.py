@@ -363,6 +363,8 @@ def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> 
 
     if fusion not in ("affinity", "potential"):
         raise ValueError(f"tiles: the fusion {fusion} needs the whole picture; give --fusion affinity or potential")
+    if segmenter.bf16:
+        raise ValueError("tiles: they are computed in 32 bits; leave out --precision bf16")
     if segmenter.config.potential.void_channel:
         raise ValueError("tiles: UPSNet's void channel (potential.void_channel) needs the whole picture")
     if not 0 < scale <= MOST_SCALE:

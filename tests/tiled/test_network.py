@@ -187,6 +187,8 @@ def test_what_needs_the_whole_picture_is_a_sentence(tmp_path: Path) -> None:
     void = segmenter_of(with_parts(potential={"variant": "A", "void_channel": True}, affinity={"enabled": False}))
     with pytest.raises(ValueError, match="void_channel"):
         void.in_tiles(pixels, "potential")
+    with pytest.raises(ValueError, match="bf16"):
+        replace(segmenter, bf16=True).in_tiles(pixels)
     with pytest.raises(FileNotFoundError):
         segmenter.in_tiles(tmp_path / "nothing.png")
 
