@@ -75,6 +75,6 @@ def test_errors_of_commands_are_filtered(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_page_may_lie_where_rich_sees_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It was a MarkupError, after all scenes had been scored."""
-    page = run_demo(count=1, out=tmp_path / "[/x]")
+    page, _ = run_demo(count=1, out=tmp_path / "[/x]")
     assert page.is_file()
     assert "[/x]" in "".join(capsys.readouterr().out.split())

@@ -79,8 +79,8 @@ class Outputs:
         self._claim(path, option, ours)
 
     def claim_optional(self, path: Path | None, option: str, header: bytes | None = None) -> None:
-        """`claim` for an option that may not be given."""
-        if path is not None:
+        """`claim` for an option that may not be given; `-` is standard output."""
+        if path is not None and path != Path("-"):
             self.claim(path, option, header)
 
     def claim_all(self, paths: Iterable[Path], option: str) -> None:

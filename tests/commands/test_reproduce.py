@@ -408,3 +408,18 @@ def test_errors_are_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", *arguments]) == 1
     assert sentence in capsys.readouterr().err
+
+
+def test_it_says_something_before_pytorch_is_there_and_before_each_timing(
+    tiny: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def timed(_: Request, model: str) -> float:
+        said.append(capsys.readouterr().err)
+        raise ValueError(f"{model} is as far as this test goes")
+
+    monkeypatch.setattr(planning, "step_seconds", timed)
+    assert main(["reproduce", "tableH", *tiny]) == 1
+    assert said[0].startswith("tableH on scenes, 1 seed: loading PyTorch ...\n")
+    assert "timing a few steps of D (1 of 1)" in said[0]

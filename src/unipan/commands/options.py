@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from unipan.commands.json_output import Outcome, json_output, with_json_target
 from unipan.config import Fusion
+from unipan.outputs import signature
 
 CheckpointChoice = Annotated[
     Positional[str],
@@ -31,7 +33,15 @@ PrecisionChoice = Annotated[
         "natively (Intel AMX, AVX512_BF16, recent GPUs), and some pixels get another segment."
     ),
 ]
-JsonFile = Annotated[Path | None, arg(name="json", metavar="FILE", help_behavior_hint="")]
+JsonFile = Annotated[
+    Path | None,
+    arg(
+        name="json",
+        metavar="[FILE]",
+        help="What was found, for programs: to FILE, or to standard output (keys: docs/json.md).",
+        help_behavior_hint="",
+    ),
+]
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Folder = Annotated[Path, arg(metavar="DIR")]
@@ -43,10 +53,19 @@ Overwrite = Annotated[
 ]
 
 
-def entry(command: Callable[..., int | None], verb: str) -> Callable[[list[str]], int]:
-    """The `main` of a command: it parses arguments into the function's parameters, and returns its exit code or 0."""
+def entry(command: Callable[..., Outcome | int | None], verb: str) -> Callable[[list[str]], int]:
+    """The `main` of a command: it parses arguments into the function's parameters, and returns its exit code or 0.
+
+    What `--json` asks for is written here, see `json_output`.
+    """
 
     def main(arguments: list[str]) -> int:
-        return tyro.cli(command, prog=f"unipan {verb}", args=arguments) or 0
+        given = with_json_target(arguments)
+        with json_output(given) as write:
+            done = tyro.cli(command, prog=f"unipan {verb}", args=given)
+            if isinstance(done, Outcome):
+                write(({"generator": signature(verb)} if done.signed else {}) | done.content)
+                return done.code
+        return done or 0
 
     return main

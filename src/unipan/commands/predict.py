@@ -1,18 +1,32 @@
 """`unipan predict CHECKPOINT IMAGE_OR_FOLDER... --out DIR`."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, PrecisionChoice, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import (
+    CheckpointChoice,
+    Device,
+    Folder,
+    FusionChoice,
+    JsonFile,
+    Overwrite,
+    PrecisionChoice,
+    entry,
+)
 from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
+
+if TYPE_CHECKING:
+    from unipan.prediction.run import Prediction
 
 
 def predict(
     checkpoint: CheckpointChoice,
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
+    images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
     /,
     *,
     out: Folder,
@@ -26,21 +40,21 @@ def predict(
     pictures: Annotated[PictureOptions, arg(name="")] = WHOLE,
     also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
     overwrite: Overwrite = False,
-) -> int:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Segment images: DIR/panoptic.json and DIR/panoptic/*.png in COCO panoptic format, overlays, index.html.
 
     With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        images: photographs, or folders of them (with their subfolders).
+        images: photographs, videos, folders (with their subfolders), quoted patterns ('a/**/*.jpg'); - reads a list of
+            them from standard input.
         out: output folder, made if missing.
         like: take image ids (by file name) and categories (by name) from this ground truth, so that
             `unipan pq GT.json DIR/panoptic.json` can compare. For a submission to COCO: image_info_test-dev2017.json;
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
-        device: see `options.Device`.
-        precision: see `options.PrecisionChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
@@ -49,13 +63,14 @@ def predict(
         also: what else is written.
         overwrite: see `options.Overwrite`.
     """
+    from unipan.prediction.given import given_paths
     from unipan.prediction.plan import plan_prediction
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
     plan = plan_prediction(
-        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also, pictures=pictures,
-        overwrite=overwrite, warn=_warn,
+        checkpoint, given_paths(images, sys.stdin), out=out, like=like, server=submission, algorithm=algorithm,
+        options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
     )  # fmt: skip
     from unipan.commands.progress import tracked
     from unipan.inference import open_segmenter
@@ -63,12 +78,18 @@ def predict(
 
     segmenter = open_segmenter(checkpoint, device, precision)
     jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
-    path, failed = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
-    count = len(plan.jobs) - failed
-    tell(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
-    if submission is None:
-        tell(f"to look at: {out / 'index.html'}")
-    return int(failed > 0)
+    done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
+    return _outcome(done, None if submission else out / "index.html")
+
+
+def _outcome(done: "Prediction", page: Path | None) -> Outcome:
+    """Say what was written, what was left out, and where to look."""
+    count, failed = len(done.images), [str(job.path) for job, _ in done.left_out]
+    rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
+    tell(f"{done.path}: {count} image{'s' * (count != 1)}{rest}")
+    if page is not None:
+        tell(f"to look at: {page}")
+    return Outcome(done.to_json(page), int(bool(failed)))
 
 
 def _warn(sentence: str) -> None:

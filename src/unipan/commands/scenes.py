@@ -4,7 +4,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from unipan.commands.options import Folder, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Folder, JsonFile, entry
 from unipan.terminal import tell
 
 
@@ -14,7 +15,8 @@ def write_scenes(
     count: Annotated[int, arg(metavar="N")] = 100,
     seed: Annotated[int, arg(metavar="S")] = 0,
     size: Annotated[tuple[int, int], arg(metavar="H W")] = (128, 256),
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Draw street scenes with exact ground truth and write them as a COCO panoptic dataset.
 
     Args:
@@ -23,6 +25,7 @@ def write_scenes(
             those from 1000000 on are held out.
         out: folder of the dataset: images/, panoptic/ and panoptic.json.
         size: height and width in pixels.
+        json_file: see `options.JsonFile`.
     """
     from unipan.config_values import COUNT, PIXELS, RANGES, check_value
 
@@ -41,9 +44,9 @@ def write_scenes(
     from unipan.outputs import Outputs
 
     files = [scene_file(each) for each in range(seed, seed + count)]
-    Outputs("scenes").claim_folder(
-        out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files]
-    )
+    outputs = Outputs("scenes")
+    outputs.claim_optional(json_file, "--json")
+    outputs.claim_folder(out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files])
     from unipan.commands.progress import tracked
     from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 
@@ -52,6 +55,8 @@ def write_scenes(
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")
+    made = {"path": str(path), "scenes": count, "size": list(size), "seeds": [seed, seed + count - 1]}
+    return Outcome({**made, "held_out": seed >= HELD_OUT})
 
 
 main = entry(write_scenes, "scenes")

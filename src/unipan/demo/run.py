@@ -83,7 +83,7 @@ def run_demo(
     seed0: int = 2_000_000,
     shown: int = 8,
     segmenter: Segmenter | None = None,
-) -> Path:
+) -> tuple[Path, dict[Fusion, PanopticQuality]]:
     """Segment `count` held-out scenes, print the scores of three fusions and write `out/index.html`.
 
     Args:
@@ -94,7 +94,7 @@ def run_demo(
         segmenter: by default the bundled checkpoint `scenes`; it needs masks.
 
     Returns:
-        the page.
+        the page, and PQ of each fusion.
 
     Raises:
         ValueError: no scenes, a network without masks, or a folder that cannot be written to.
@@ -118,7 +118,7 @@ def run_demo(
     page = out / "index.html"
     write_page(page, _page(run, found, note))
     console.print(printable(f"pictures: {page}"), highlight=False, soft_wrap=True, markup=False)
-    return page
+    return page, run.qualities
 
 
 def _score_scene(run: DemoRun, sample: Sample, show: bool) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from struct import error as StructError
+from struct import unpack
 
 from PIL import Image, UnidentifiedImageError
 
@@ -23,6 +25,11 @@ IMAGE_FORMATS = {
     "GIF": (".gif",),
 }
 """Pillow's name of each format that is read, and its suffixes."""
+
+
+_GEO_TAGS = {33550, 33922, 34264, 34735}
+"""ModelPixelScale, ModelTiepoint, ModelTransformation and GeoKeyDirectory."""
+_MOST_TAGS = 4096
 
 
 def open_image(source: Path | bytes) -> Image.Image:
@@ -41,6 +48,26 @@ def open_image(source: Path | bytes) -> Image.Image:
             return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=tuple(IMAGE_FORMATS))
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError(f"it is none of {', '.join(IMAGE_FORMATS)}") from error
+
+
+def is_geotiff(path: Path) -> bool:
+    """Whether a file is a TIFF, or BigTIFF, with a place on the Earth: its first directory has a tag of GeoTIFF."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+            order = {b"II": "<", b"MM": ">"}.get(head[:2])
+            version = 0 if order is None else unpack(f"{order}H", head[2:4])[0]
+            if version not in (42, 43):
+                return False
+            big = version == 43
+            file.seek(unpack(f"{order}Q", head[8:16])[0] if big else unpack(f"{order}I", head[4:8])[0])
+            count = unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))[0]
+            entry = 20 if big else 12
+            directory = file.read(min(count, _MOST_TAGS) * entry)
+    except (OSError, StructError, ValueError, OverflowError):  # an offset beyond what a file can have
+        return False
+    tags = (unpack(f"{order}H", directory[at : at + 2])[0] for at in range(0, len(directory) - 1, entry))
+    return any(tag in _GEO_TAGS for tag in tags)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from unipan.arrays import UInt8
 from unipan.files import read_bytes, require_regular
-from unipan.panoptic.image_files import open_image, told_of_damage
+from unipan.panoptic.image_files import is_geotiff, open_image, told_of_damage
 
 _ORIENTATION = 0x0112
 """Of EXIF; from 2 the image lies or is mirrored."""
@@ -41,12 +41,20 @@ def read_image(
     """
     path = Path(path)
     require_regular(path)
-    with told_of_damage(path), open_image(path) as image:
-        go_to_page(image, path, page)
-        source = str(path) if page is None else f"{path}: page {page}"
-        if window != WHOLE_RANGE and is_deep(image):
-            return stretched(_deep_pixels(image, path, page or 1), window, source)
-        return rgb_of_pil(image, source)
+    try:
+        with told_of_damage(path), open_image(path) as image:
+            go_to_page(image, path, page)
+            source = str(path) if page is None else f"{path}: page {page}"
+            if window != WHOLE_RANGE and is_deep(image):
+                return stretched(_deep_pixels(image, path, page or 1), window, source)
+            return rgb_of_pil(image, source)
+    except ValueError as error:
+        if not is_geotiff(path):
+            raise
+        raise ValueError(
+            f"{path}: of GeoTIFFs only plain pictures are read, one or three bands of 8 or 16 bits; "
+            f"export one (gdal_translate -ot Byte -scale) ({str(error).removeprefix(f'{path}: ')})"
+        ) from error
 
 
 def page_count(path: Path) -> int:

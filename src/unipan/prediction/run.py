@@ -3,9 +3,10 @@
 Whatever ends a run early, its finished images are kept, and the same command goes on with the others.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,30 @@ from unipan.result import PanopticResult
 from unipan.stopping import StoppedBySignal, StopSignals
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a run has written.
+
+    Attributes:
+        path: the file that the writer wrote last.
+        images: for programs, file, id, PNG and number of segments of each.
+        left_out: images that could not be segmented, and why.
+    """
+
+    path: Path
+    images: Sequence[dict[str, Any]]
+    left_out: Sequence[tuple[ImageJob, str]]
+
+    def to_json(self, page: Path | None) -> dict[str, Any]:
+        """For programs; `page` is the one to look at, if there is one."""
+        return {
+            "panoptic": str(self.path),
+            "page": None if page is None else str(page),
+            "images": list(self.images),
+            "left_out": [{"file": str(job.path), "name": job.name, "reason": reason} for job, reason in self.left_out],
+        }
+
+
 def run_prediction(
     plan: PredictionPlan,
     segmenter: Segmenter,
@@ -32,7 +57,7 @@ def run_prediction(
     fusion: str | None,
     trim: int,
     warn: Callable[[str], None],
-) -> tuple[Path, int]:
+) -> Prediction:
     """Do what was planned, or what an earlier run has left of it.
 
     Args:
@@ -44,7 +69,7 @@ def run_prediction(
         warn: gets a sentence for each image that cannot be segmented.
 
     Returns:
-        the file that the writer wrote last, and the number of images left out.
+        what was written, and what was left out.
 
     Raises:
         ValueError: a fusion that this checkpoint cannot do, another process that writes there, or no image could be
@@ -112,9 +137,9 @@ class ImageLoop:
         """`results` is None for a submission; for the others see `run_prediction`."""
         self.plan, self.segmenter, self.writer = plan, segmenter, writer
         self.results, self.journal, self.warn = results, journal, warn
-        self.done = self.failed = 0
+        self.done, self.images, self.left_out = 0, list[dict[str, Any]](), list[tuple[ImageJob, str]]()
 
-    def run(self, jobs: Iterable[ImageJob], fusion: str, trim: int) -> tuple[Path, int]:
+    def run(self, jobs: Iterable[ImageJob], fusion: str, trim: int) -> Prediction:
         """All images; see `run_prediction`."""
         try:
             with StopSignals():
@@ -134,9 +159,9 @@ class ImageLoop:
         if found is None:
             return False
         if self.results is not None and found.page is not None:
-            self.results.keep(ListedImage.of(found.page))
+            self.results.keep(job, ListedImage.of(found.page))
         self.writer.add(job.name, job.image_id, found.panoptic)
-        self.done += 1
+        self._count(job, len(found.panoptic))
         return True
 
     def _make(self, job: ImageJob, fusion: str, trim: int) -> None:
@@ -166,9 +191,11 @@ class ImageLoop:
     def _segment(self, job: ImageJob, fusion: str) -> PanopticResult:
         tiles = self.plan.pictures
         if not tiles.tiles:
-            return self.segmenter(job.path, fusion, job.page)
+            one = () if job.page is None else (job.page,)
+            return self.segmenter(job.picture, fusion, *one)
+        reach = None if tiles.reach == "everywhere" else tiles.reach
         return self.segmenter.in_tiles(
-            job.path, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach
+            job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=reach
         )
 
     def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:
@@ -181,22 +208,28 @@ class ImageLoop:
         name = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
         page = None if written is None else asdict(written)
         self.journal.finish(job, panoptic, name, [] if written is None else written.files, page)
+        self._count(job, len(panoptic))
+
+    def _count(self, job: ImageJob, segments: int) -> None:
         self.done += 1
+        png = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
+        self.images.append({"file": str(job.path), "id": job.image_id, "png": png, "segments": segments})
 
     def _leave_out(self, job: ImageJob, reason: str) -> None:
-        self.failed += 1
+        self.left_out.append((job, reason))
         page = "" if job.page is None else f", page {job.page},"
         self.warn(f"{job.path}{page} is left out: {reason}")
 
-    def _close(self) -> tuple[Path, int]:
+    def _close(self) -> Prediction:
         if not self.done:
-            raise ValueError(f"predict: none of the {self.failed} images could be read; panoptic.json was not written")
+            count = len(self.left_out)
+            raise ValueError(f"predict: none of the {count} images could be read; panoptic.json was not written")
         self.journal.require_all()
         path = self.writer.close()
         if self.results is not None:
             self.results.close()
         self.journal.close()
-        return path, self.failed
+        return Prediction(path, self.images, self.left_out)
 
     def _how_to_go_on(self) -> str:
         total = len(self.plan.jobs)

@@ -8,7 +8,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, Signals, signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -78,6 +78,21 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
         name: speed_table(request, length, plan) if name == "speed" else render_table(TABLES[name], finished)
         for name in request.tables
     }
+
+
+def training_scores(request: Request) -> list[dict[str, Any]]:
+    """PQ, SQ and RQ of each finished training of these options and each fusion, for programs."""
+    hashes = set(request.config_hashes().values())
+    return [
+        {
+            **{"model": record.model, "seed": record.seed, "iterations": record.iterations, "fusion": fusion},
+            **{group: scores and vars(scores) for group, scores in found.groups.items()},
+        }
+        for record in request.finished()
+        if record.config_hash in hashes
+        for fusion in record.fusions
+        for found in [PanopticScores.of(record.classes, record.counts(fusion).sum(axis=0))]
+    ]
 
 
 def longest(request: Request) -> int:

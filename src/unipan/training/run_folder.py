@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from errno import ENOSPC
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
@@ -21,8 +20,9 @@ from unipan.files import make_folder, remove_leftovers, replaced, write_atomical
 from unipan.models.pretrained import read_torch_file
 from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
+from unipan.training.progress_line import training_line
 
-Figures = dict[str, float | None]
+ValidationFigures = dict[str, float | None]
 """The figures of one validation; None where there is none, as no class of the group occurs."""
 
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
@@ -53,6 +53,7 @@ class RunRecord:
         self._count, self._seconds = 0, 0.0
         self._board: Any = None
         self._resumed_at: int | None = None
+        self._last_quality: float | None = None
 
     def say(self, text: str) -> None:
         """Print a line, and append it to notes.txt once there is a run: what is refused before leaves no folder."""
@@ -71,21 +72,11 @@ class RunRecord:
         if notes:
             _append(self.folder / "notes.txt", "".join(f"{note}\n" for note in notes))
 
-    @contextmanager
-    def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Callable[[dict[str, float]], None]]:
-        """A bar with losses and remaining time, which the given function moves; none if there is no terminal."""
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
-        if not (wanted and self.console.is_terminal):  # rich would print an empty line in the place of the bar
-            yield lambda _: None
-            return
-        with Progress(*columns, console=self.console) as progress:
-            task = progress.add_task("train", total=total, completed=done, losses="")
-
-            def advance(losses: dict[str, float]) -> None:
-                shown = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in losses.items())
-                progress.update(task, advance=1, losses=shown)
-
-            yield advance
+    def progress_bar(
+        self, total: int, done: int, wanted: bool
+    ) -> AbstractContextManager[Callable[[dict[str, float]], None]]:
+        """A line with the time left, the last PQ and the losses, which the given function moves, on a terminal."""
+        return training_line(self.console, total, done, lambda: self._last_quality, hidden=not wanted)
 
     def log(
         self,
@@ -93,7 +84,7 @@ class RunRecord:
         rate: float,
         losses: dict[str, float],
         seconds: float,
-        figures: Figures | None,
+        figures: ValidationFigures | None,
         last: bool = False,
     ) -> None:
         """Add one iteration; every `every`-th one and every validation writes a row of averages."""
@@ -110,6 +101,7 @@ class RunRecord:
         self._write(row)
         self._sums, self._count, self._seconds = {}, 0, 0.0
         if figures:
+            self._last_quality = figures["pq"]
             self.say(
                 f"iteration {iteration}: PQ {spell_pq(figures['pq'])} (things {spell_pq(figures['pq_things'])}, stuff "
                 f"{spell_pq(figures['pq_stuff'])}), of Psi {spell_pq(figures['psi_pq'])}"

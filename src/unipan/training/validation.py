@@ -16,12 +16,12 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.inference import Segmenter
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
-from unipan.training.run_folder import Figures
+from unipan.training.run_folder import ValidationFigures
 
 
 def validate(
     fabric: Fabric, network: PanopticNetwork, config: Config, categories: Categories, data: PanopticData
-) -> Figures:
+) -> ValidationFigures:
     """PQ under the experiment's own fusion and under the argmax of Psi, as fractions, and the mean IoU of V; None for a
     group of classes of which none occurs.
 
@@ -66,9 +66,9 @@ def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
     return parts
 
 
-def logged_scores(found: Evaluation, fusion: Fusion = "affinity") -> Figures:
+def logged_scores(found: Evaluation, fusion: Fusion = "affinity") -> ValidationFigures:
     """The columns of log.csv; those of `fusion` have no prefix."""
-    row: Figures = {}
+    row: ValidationFigures = {}
     for prefix, quality in (("", found.quality[fusion]), ("psi_", found.quality["potential"])):
         scores = quality.compute()
         for suffix, group in (("pq", "All"), ("pq_things", "Things"), ("pq_stuff", "Stuff")):
