@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 # Compiled once here, or every one of the tests' many processes compiles torch again where Python may not write.
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test test-long bench steps lint docs dist format clean
+.PHONY: help demo test test-base test-long bench steps lint docs dist format clean
 
 help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
 	@echo "make test       every check and every test"
+	@echo "make test-base  bad inputs through every door of a base install, in .venv-base"
 	@echo "make test-long  a real training step of each of the paper's recipes at full size (an hour on a laptop)"
 	@echo "make bench      whole processes of unipan pq beside hotcoco: time and memory"
 	@echo "make steps      training steps with and without the affinity head: what it costs"
@@ -52,6 +53,15 @@ test: lint
 	@# By files: the tests of a file share what it measures or trains once.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
+$(VENV)-base/.base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-base
+	$(VENV)-base/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(VENV)-base/bin/uv pip install --quiet --python $(VENV)-base/bin/python --constraint constraints.txt --editable .
+	@touch $@
+
+test-base: $(VENV)-base/.base
+	$(VENV)-base/bin/python -m tests.bad_input.run --base --check
+
 test-long: $(VENV)/.dev
 	$(BIN)/python benchmarks/recipes.py
 
@@ -72,4 +82,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-base build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

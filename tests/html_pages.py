@@ -10,9 +10,9 @@ from xml.etree.ElementTree import Element, TreeBuilder
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
-WITHOUT_END = {"meta", "img", "link", "br", "hr", "input"}
+WITHOUT_END = {"meta", "img", "link", "br", "hr", "input", "wbr"}
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
+FLAGS += ["--allow-file-access-from-files", "--disable-background-networking", "--disable-component-update"]
 
 
 class _Parser(HTMLParser):

@@ -22,6 +22,7 @@ from unipan.presets import preset
 FOLDER = Path(str(resources.files("unipan") / "checkpoints"))
 FUSIONS: dict[str, tuple[Fusion, ...]] = {
     "scenes": ("affinity", "potential", "heuristic"),
+    "scenes_mask_free": ("affinity", "potential"),
 }
 MEGABYTES = 1e6
 
@@ -77,6 +78,13 @@ def test_the_papers_point_holds() -> None:
     for group, step in steps.items():
         assert step is not None
         assert step.high > 0, f"potential - heuristic, {group}: {step}"
+
+
+def test_without_masks_p_is_ahead_of_psi_too() -> None:
+    quality = measured("scenes_mask_free").quality
+    for group, step in paired_bootstrap_pq(quality["affinity"], quality["potential"]).items():
+        assert step is not None
+        assert step.low > 0, f"{group}: {step}"
 
 
 def test_the_thresholds_of_heuristic_fusion_are_the_best_of_the_committed_grid() -> None:

@@ -1,6 +1,7 @@
 """The command line: what each verb writes, and that a mistake ends in one sentence and not in a traceback."""
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -475,6 +476,18 @@ def test_the_extras_bring_what_the_sentence_says() -> None:
     for extra, packages in EXTRAS.items():
         names = {line.split(">=")[0].replace("-", "_") for line in declared["optional-dependencies"][extra]}
         assert {name for name in names if not name.startswith("unipan")} == set(packages)
+
+
+def test_the_systems_own_errors_begin_with_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("UNIPAN_TRACEBACK", raising=False)
+
+    def command(_: list[str]) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "gt/panoptic.json")
+
+    assert guarded(command, []) == 1
+    assert capsys.readouterr().err == "unipan: gt/panoptic.json: permission denied\n"
 
 
 @pytest.mark.parametrize(

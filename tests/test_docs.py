@@ -8,8 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 from unipan.datasets.formats.coco_panoptic import PanopticWriter, write_coco_panoptic
@@ -29,7 +27,7 @@ def blocks(page: Path) -> list[tuple[int, str]]:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that the examples use: street.jpg, a dataset data/, and predictions pred/ and other/ for it."""
+    """The files that the examples use: a dataset data/, and predictions pred/ and other/ for it."""
     folder = tmp_path_factory.mktemp("example")
     samples = list(Scenes(range(4_000_000, 4_000_004)))
     write_coco_panoptic(folder / "data", samples, SCENE_CATEGORIES)
@@ -37,7 +35,6 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with PanopticWriter(folder / name, SCENE_CATEGORIES, scores=True) as writer:
             for sample in samples:
                 writer.add(sample.name, sample.image_id, sample.truth)
-    cv2.imwrite(str(folder / "street.jpg"), np.ascontiguousarray(samples[0].image[:, :, ::-1]))
     return folder
 
 
@@ -52,6 +49,14 @@ def test_the_python_examples_of_a_page_run(
     names: dict[str, Any] = {"__name__": "example"}
     for line, code in blocks(page):  # one after the other, as a reader would type them
         exec(compile("\n" * line + code, str(page), "exec"), names)
+
+
+def test_the_first_example_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's, typed into an empty folder by somebody who has just installed the package."""
+    monkeypatch.chdir(tmp_path)
+    [(_, code), *_] = blocks(ROOT / "README.md")
+    exec(compile(code, "README.md", "exec"), {"__name__": "example"})
+    assert [path.name for path in tmp_path.iterdir()] == ["overlay.png"]
 
 
 def test_most_examples_run_and_the_others_say_why_not() -> None:

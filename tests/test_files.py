@@ -110,17 +110,11 @@ def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch,
     assert unipan.files.bundled_checkpoints() == []
 
 
-def test_bytes_of_a_pipe_of_nothing_and_of_what_one_call_does_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    empty, file, pipe = tmp_path / "empty", tmp_path / "file", tmp_path / "pipe"
+def test_bytes_of_nothing_and_of_what_one_call_does_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty, file = tmp_path / "empty", tmp_path / "file"
     empty.touch()
     file.write_bytes(bytes(range(256)) * 40)
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(b"panoptic" * 9,))
-    writer.start()
-    assert (read_bytes(empty), read_bytes(pipe)) == (b"", b"panoptic" * 9)
-    writer.join()
+    assert read_bytes(empty) == b""
     read = os.read
     monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 100)))
     assert read_bytes(file) == file.read_bytes()
@@ -131,6 +125,19 @@ def test_bytes_of_no_file_and_of_a_folder(tmp_path: Path) -> None:
         read_bytes(tmp_path / "absent")
     with pytest.raises(ValueError, match="this is a folder, a file is needed"):
         read_bytes(tmp_path)
+
+
+def test_a_pipe_without_a_writer_and_a_device_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/zero")):
+        with pytest.raises(ValueError, match=f"{path.name}: this is a pipe or a device, a file is needed"):
+            read_bytes(path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "n" * 5000])
+def test_a_name_that_no_file_can_have_is_no_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_bytes(tmp_path / name)
 
 
 def test_what_killed_processes_were_writing_goes_and_what_others_write_stays(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 import unipan
 import unipan.inference
 from unipan.build import build_network
+from unipan.checkpoint import load_checkpoint
 from unipan.config import Config, HeuristicConfig, InferenceConfig
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.inference import Scene, Segmenter
@@ -253,3 +255,28 @@ def test_a_picture_without_room_is_told_before_it_is_decoded(
     for free in (None, 2**40):
         monkeypatch.setattr(unipan.inference, "available_memory", lambda free=free: free)
         assert segmenter(tmp_path / "large.png").ids.shape == (70, 90)
+
+
+@torch.no_grad()
+def test_a_loaded_network_is_the_checkpoints(image: np.ndarray) -> None:
+    """Folded norms and channels last move the last digits alone."""
+    found = load_checkpoint("scenes")
+    plain = Segmenter(found.network, found.config, found.categories, found.metrics, torch.device("cpu"))
+    loaded = Segmenter.load("scenes")
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in loaded.network.modules())
+    one, other = plain.scene(image), loaded.scene(image)
+    torch.testing.assert_close(one.semantic, other.semantic, rtol=1e-3, atol=1e-3)
+    assert np.mean(one.result().ids == other.result().ids) > 0.999
+
+
+@pytest.mark.parametrize("make", [scenes, scenes_mask_free])
+def test_sixteen_bits_do_all_that_thirty_two_do(make: Callable[[], Config], image: np.ndarray) -> None:
+    """Every fusion and the affinities come from a network in bf16; Psi and P stay in 32 bits."""
+    segmenter = segmenter_of(tiny(make()))
+    exact, scene = segmenter.scene(image), replace(segmenter, bf16=True).scene(image)
+    assert scene.panoptic.dtype == torch.float32
+    difference = (scene.semantic.float() - exact.semantic).norm() / exact.semantic.norm()
+    assert 1e-5 < difference < 0.03
+    for fusion in ("affinity", "potential", *(["heuristic"] if segmenter.config.detection.masks else [])):
+        assert scene.result(fusion).ids.shape == image.shape[:2]
+    assert np.isfinite(scene.affinity(3, 4)).all()

@@ -102,3 +102,25 @@ def test_a_broken_manifest_lists_nothing(content: str, tmp_path: Path) -> None:
     assert written_names(tmp_path) == {}
     Outputs("predict").start_folder(tmp_path, ["a"])
     assert json.loads((tmp_path / MANIFEST).read_text())["files"] == {"a": "predict"}
+
+
+def test_work_that_wrote_nothing_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    names = ["panoptic/a.png", "overlays/a.png", "panoptic.json"]
+    outputs = Outputs("predict")
+    outputs.start_folder(tmp_path, names)
+    for part in ("panoptic", "overlays"):
+        (tmp_path / part).mkdir()
+    outputs.withdraw_folder(tmp_path, names)
+    assert list(tmp_path.iterdir()) == []
+    # What an earlier run has left is still known.
+    outputs.start_folder(tmp_path, names)
+    (tmp_path / "panoptic").mkdir()
+    (tmp_path / "panoptic" / "a.png").touch()
+    outputs.withdraw_folder(tmp_path, names)
+    assert written_names(tmp_path) == {"panoptic/a.png": "predict"}
+
+
+def test_a_link_to_itself_is_a_path_like_another(tmp_path: Path) -> None:
+    link = tmp_path / "link.json"
+    link.symlink_to(link.name)
+    Outputs("pq", [link]).claim(tmp_path / "scores.json", "--json")

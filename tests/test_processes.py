@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unipan.processes import available_memory, end_with_parent, peak_memory
+from unipan.processes import available_memory, end_with_parent, peak_memory, resident_memory
 
 PARENT = """
 import os, sys, time
@@ -97,3 +97,11 @@ def test_available_memory_is_less_than_the_machine_has() -> None:
     free = available_memory()
     assert free is not None
     assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says what is resident")
+def test_what_is_resident_now_is_at_most_the_peak() -> None:
+    now, peak = resident_memory(), peak_memory()
+    assert now is not None
+    assert peak is not None
+    assert 2**20 < now <= 1.05 * peak

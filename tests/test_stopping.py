@@ -3,10 +3,12 @@
 import os
 import pickle
 import signal
+import time
+from multiprocessing import get_context
 
 import pytest
 
-from unipan.stopping import StoppedBySignal, StopSignals
+from unipan.stopping import StoppedBySignal, StopSignals, stopped_by
 
 BOTH = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 
@@ -62,3 +64,17 @@ def test_a_forked_worker_leaves_signals_to_its_owner() -> None:
 def test_it_comes_back_from_another_process() -> None:
     found = pickle.loads(pickle.dumps(StoppedBySignal(signal.SIGTERM, "words")))
     assert (str(found), found.exit_code) == ("words", 143)
+
+
+def test_an_event_of_another_process_is_a_signal() -> None:
+    event = get_context("spawn").Event()
+    with StopSignals() as signals, signals.deferred(), stopped_by(event, signals):
+        assert signals.received is None
+        event.set()
+        end = time.monotonic() + 30
+        while signals.received is None and time.monotonic() < end:
+            time.sleep(0.01)
+        with pytest.raises(StoppedBySignal, match="SIGTERM"):
+            signals.check()
+    with StopSignals() as signals, stopped_by(None, signals):
+        signals.check()

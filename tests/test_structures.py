@@ -40,3 +40,10 @@ def test_a_panoptic_map_is_its_segments() -> None:
     segment = Segment(1, CATEGORIES[0], 1.0, 4, (0, 0, 2, 2))
     assert segment.isthing
     assert PanopticMap(np.ones((2, 2), np.int32), (segment,)).ids.sum() == segment.area
+
+
+def test_detections_are_printed_in_one_line() -> None:
+    for found in (random_detections(40), random_detections(3, masks=False), random_detections(0)):
+        assert len(str(found)) < 80
+        assert "\n" not in str(found)
+        assert f"Detections({len(found)}" in str(found)

@@ -60,6 +60,7 @@ def safe(call: ast.Call) -> bool:
 
 def test_a_run_says_a_name_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = RunRecord(tmp_path)
+    record.begin()
     record.say(f"data: [/x] {ODD}")
     assert f"data: [/x] {ODD_SHOWN}" in capsys.readouterr().out
     assert (tmp_path / "notes.txt").read_text() == f"data: [/x] {ODD_SHOWN}\n"
@@ -74,6 +75,6 @@ def test_errors_of_commands_are_filtered(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_page_may_lie_where_rich_sees_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It was a MarkupError, after all scenes had been scored."""
-    page = run_demo(count=1, out=tmp_path / "[/x]")
+    page, _ = run_demo(count=1, out=tmp_path / "[/x]")
     assert page.is_file()
     assert "[/x]" in "".join(capsys.readouterr().out.split())

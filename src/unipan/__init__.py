@@ -2,7 +2,7 @@
 
 >>> import unipan
 >>> segmenter = unipan.Segmenter.load("scenes")  # doctest: +SKIP
->>> result = segmenter("street.jpg")  # doctest: +SKIP
+>>> result = segmenter(unipan.draw_scene(4_000_000).image)  # doctest: +SKIP
 """
 
 from importlib import import_module
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from unipan.datasets.formats.coco_panoptic import PanopticWriter
     from unipan.datasets.formats.format import FormatOptions
     from unipan.datasets.formats.registry import open_dataset
+    from unipan.datasets.scenes.generator import draw_scene
     from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
     from unipan.evaluation.panoptic_quality import PanopticQuality
     from unipan.inference import Scene, Segmenter
+    from unipan.panoptic.categories import Categories
     from unipan.result import PanopticResult
 
 _HOMES = {
+    "Categories": "unipan.panoptic.categories",
     "FolderScores": "unipan.evaluation.folder_quality",
     "FormatOptions": "unipan.datasets.formats.format",
     "PanopticHead": "unipan.any_detector.head",
@@ -30,6 +33,7 @@ _HOMES = {
     "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
     "Scene": "unipan.inference",
     "Segmenter": "unipan.inference",
+    "draw_scene": "unipan.datasets.scenes.generator",
     "evaluate_folders": "unipan.evaluation.folder_quality",
     "fuse": "unipan.any_detector.fuse",
     "open_dataset": "unipan.datasets.formats.registry",
@@ -37,6 +41,7 @@ _HOMES = {
 """The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
 
 __all__ = [
+    "Categories",
     "FolderScores",
     "FormatOptions",
     "PanopticHead",
@@ -46,6 +51,7 @@ __all__ = [
     "Scene",
     "Segmenter",
     "__version__",
+    "draw_scene",
     "evaluate_folders",
     "fuse",
     "open_dataset",

@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "PQ, IoU and AP of a checkpoint on a dataset",
     "predict": "segment images into COCO panoptic format and overlays",
     "pq": "PQ of predictions in COCO panoptic format",
+    "serve": "a local page: click for affinities, correct boxes, annotate a folder",
     "affinity": "picture of one pixel's affinities to all others",
     "figures": "the paper's Figures 1, 6, 7, I, J and K of a checkpoint, chosen by measure",
     "data": "check, convert and show datasets, COCO panoptic and others",
@@ -33,6 +34,7 @@ EXTRAS = {
     "torch": ("torch", "torchvision", "safetensors"),
     "train": ("lightning_fabric", "tensorboard"),
     "measure": ("scikit_image", "tifffile"),
+    "serve": ("starlette", "uvicorn"),
 }
 """The packages that each extra of pyproject.toml adds."""
 
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
-    extra = "train" if verb in TRAINING else None
+    extra = "train" if verb in TRAINING else "serve" if verb == "serve" else None
     return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, extra)
 
 
@@ -91,11 +93,18 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: st
     except (ValueError, OSError) as error:
         if os.environ.get("UNIPAN_TRACEBACK"):
             raise
-        return complain(" ".join(str(error).split()) or type(error).__name__, 1)
+        return complain(words_of(error), 1)
     except (MemoryError, RuntimeError) as error:
         if os.environ.get("UNIPAN_TRACEBACK") or not short_of_memory(error):
             raise
         return complain("there is too little memory for this; give smaller images, or take the CPU if that has more", 1)
+
+
+def words_of(error: Exception) -> str:
+    """An error on one line; of the system's own, which file comes first: "gt.json: permission denied"."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def missing(module: str, needed: str | None = None) -> str:

@@ -55,6 +55,8 @@ PIXELS_OR_NONE = Range(0, 2**16)
 COUNT = Range(1, 10**6)
 COUNT_OR_NONE = Range(0, 10**6)
 STEPS = Range(1, 10**9)
+AMOUNT = Range(0, 10**12)
+"""Of images or pixels, on a command line; 0 often means all."""
 
 RANGES = {
     "backbone.width": CHANNELS,

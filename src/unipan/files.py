@@ -151,8 +151,8 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     full = path.absolute()
     temporary = temporary_name(full)
     remove_leftovers(full.parent)
-    make_folder(temporary)
     try:
+        make_folder(temporary)
         yield temporary
         if full.is_dir():
             full.rmdir()
@@ -214,31 +214,35 @@ def require_regular(path: Path) -> None:
         FileNotFoundError: there is none.
         ValueError: it is a folder, a pipe or a device.
     """
-    if path.is_file():
+    # Path's own methods raise for a name that no file can have: too long, with a NUL, or half a character.
+    if os.path.isfile(path):  # noqa: PTH113
         return
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110
         raise FileNotFoundError(f"{path}: no such file")
     kind = "folder" if path.is_dir() else "pipe or a device"
     raise ValueError(f"{path}: this is a {kind}, a file is needed")
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """The bytes of a file, or one sentence that names it; with four calls into the system where Path has seven."""
+    """The bytes of a file, or one sentence that names it; with four calls into the system where Path has seven.
+
+    Pipes and devices are no files: some have no end, and a pipe without a writer would never open.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
         try:
             found = os.fstat(descriptor)
-            if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):  # some have no end
+            if not stat.S_ISREG(found.st_mode):
                 require_regular(Path(path))
             size = found.st_size
             data = os.read(descriptor, size + 1)
-            if len(data) != size:  # a pipe, a file that grows, or more than one call reads
+            if len(data) != size:  # a file that grows, or more than one call reads
                 with open(descriptor, "rb", closefd=False) as rest:
                     data += rest.read()
         finally:
             os.close(descriptor)
         return data
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file can have such a name
         require_regular(Path(path))
         raise
 

@@ -7,11 +7,12 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from unipan.checkpoint import load_checkpoint
@@ -21,6 +22,7 @@ from unipan.datasets.same_classes import check_classes
 from unipan.datasets.transforms import collate, network_size, resize_image
 from unipan.fusion import FUSIONS
 from unipan.fusion.argmax import Grid, upsample
+from unipan.fusion.edits import checked_detections, edited_output
 from unipan.fusion.margin import channel_margin
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.network import PanopticNetwork, crop
@@ -38,8 +40,15 @@ else:
     ImageLike = Any
 
 
+Precision = Literal["32", "bf16"]
+"""Of a network's convolutions and matrix products at inference."""
+
 IMAGE_BYTES = 30
 """Of memory for each pixel of a picture: itself, its map and its overlay, at the worst moment (27 were measured)."""
+TILE_BYTES = 200
+"""Of memory for each pixel of a tile and of what surrounds it, with the smallest preset."""
+MOST_SCALE = 16
+LEAST_TILE = 64
 INPUT_BYTES = 200
 """Of memory for each pixel that the network sees, with the smallest preset (213 were measured); others take more."""
 
@@ -58,6 +67,7 @@ class Scene:
     config: Config
     categories: Categories
     head: InstanceAffinity | None
+    network: PanopticNetwork | None = None  # for `edit`
 
     @property
     def size(self) -> tuple[int, int]:
@@ -130,6 +140,50 @@ class Scene:
         margin = None if channels is None else partial(channel_margin, channels, self.geometry)
         return PanopticResult(found.ids, found.segments, self.image, self.name, margin)
 
+    @torch.no_grad()
+    def edit(self, boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> "Scene":
+        """The scene with other detections: Psi and P are made again from the same pass; the backbone does not run.
+
+        A box that this scene has too, with its class, keeps its mask; the mask head makes those of other boxes. The
+        score threshold is not asked: whoever gives a detection wants it.
+
+        Args:
+            boxes: (D, 4), x0 y0 x1 y1 in pixels of the image; what lies beyond it is cut off.
+            scores: (D,), 0..1.
+            classes: (D,), indices of thing classes, 0..T-1.
+
+        Raises:
+            ValueError: values or numbers of rows that make no detections, or a scene that no Segmenter made.
+        """
+        if self.network is None:
+            raise ValueError(f"edit: the scene {self.name} has no network; make it by Segmenter.scene")
+        like = self.network_detections.boxes
+        given = checked_detections(boxes, scores, classes, self.geometry, self.categories, like)
+        output = edited_output(self.output, self.semantic, given, self.network, lambda: self.features)
+        return replace(self, output=output)
+
+    @cached_property
+    @torch.no_grad()
+    def features(self) -> dict[str, Tensor]:
+        """The backbone's levels, from which `edit` makes masks. They are large, so they are found when first needed."""
+        assert self.network is not None
+        batch = collate([(resize_image(self.image, self.config.data), self.name)]).to(self.output.semantic.device)
+        levels: dict[str, Tensor] = self.network.backbone((batch.pixels - self.network.mean) / self.network.std)
+        return levels
+
+    def prepare(self) -> None:
+        """Find now what the first `edit` of a box would wait for: `features`, in a network with masks."""
+        if self.network is not None and self.network_detections.masks is not None:
+            _ = self.features
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds: the image, what the network found and, once they are there, the features."""
+        output, features = self.output, self.__dict__.get("features", {})
+        tensors = [output.semantic, output.queries, *output.potentials, *output.panoptic, *features.values()]
+        tensors += [found.masks for found in (*output.detections, *output.candidates)]
+        return int(self.image.nbytes) + sum(int(each.nbytes) for each in tensors if each is not None)
+
     def __repr__(self) -> str:
         height, width = self.size
         return f"Scene({self.name}, {width} x {height}, {len(self.network_detections)} detections)"
@@ -140,11 +194,14 @@ class Segmenter:
     """A trained network that takes images of any size and kind.
 
     Attributes:
-        network: in evaluation mode, on `device`.
+        network: in evaluation mode, on `device`; by `load` also with batch norm folded into convolutions, for
+            inference alone.
         config: how it was built and trained.
         categories: the classes that it knows.
         metrics: what it scored when it was saved.
         device: where it runs.
+        bf16: run convolutions and matrix products in bfloat16 (boxes, Psi and P stay in 32 bits). On processors that
+            multiply it natively a network of full width takes half the time, and some pixels get another segment.
     """
 
     network: PanopticNetwork
@@ -152,44 +209,110 @@ class Segmenter:
     categories: Categories
     metrics: dict[str, Any]
     device: torch.device
+    bf16: bool = False
 
     @classmethod
-    def load(cls, path: str | Path = "scenes", device: str | torch.device = "cpu") -> "Segmenter":
-        """Open a checkpoint, by its path or by the name of a bundled one.
+    def load(
+        cls, path: str | Path = "scenes", device: str | torch.device = "cpu", *, bf16: bool = False
+    ) -> "Segmenter":
+        """Open a checkpoint, by its path or by the name of a bundled one, and make its network quick.
+
+        Batch norm is folded, and weights lie with their channels last in memory. This moves the last digits.
 
         Raises:
             FileNotFoundError: neither a file nor a bundled name.
-            ValueError: a file that is no checkpoint of ours.
+            ValueError: a file that is no checkpoint of ours, or a device that torch does not know or does not find.
         """
+        require_device(device)
         found = load_checkpoint(path, device)
-        return cls(found.network, found.config, found.categories, found.metrics, torch.device(device))
+        from unipan.models.folding import fold_batch_norm  # with torchvision, which takes seconds to import
 
-    def __call__(self, image: "ImageLike", fusion: str | None = None) -> PanopticResult:
+        fold_batch_norm(found.network)
+        network = found.network.to(memory_format=torch.channels_last)
+        return cls(network, found.config, found.categories, found.metrics, torch.device(device), bf16)
+
+    def __call__(self, image: "ImageLike", fusion: str | None = None, page: int | None = None) -> PanopticResult:
         """Segment one image.
 
         Args:
             image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1).
             fusion: `affinity`, `potential`, `heuristic` or `upsnet`; by default the checkpoint's.
+            page: of a TIFF of several pages, from 1 on.
 
         Raises:
             FileNotFoundError: no such file.
             ValueError: not an image, or a fusion that this checkpoint cannot do.
         """
-        return self.scene(image).result(fusion)
+        return self.scene(image, page).result(fusion)
+
+    def in_tiles(
+        self,
+        image: "ImageLike",
+        fusion: str | None = None,
+        *,
+        page: int | None = None,
+        scale: float = 1.0,
+        side: int = 1024,
+        reach: int | None = None,
+    ) -> PanopticResult:
+        """Segment one image at its own resolution, tile by tile, with the result of the whole.
+
+        The number of things that may be found grows with the image. What the network computes of all tiles lies in
+        temporary files. The margin is computed from them: drop the result to free their room.
+
+        Args:
+            image: see `__call__`.
+            fusion: `affinity` or `potential`; by default the checkpoint's.
+            page: see `__call__`.
+            scale: of the image, before the network sees it.
+            side: pixels of a tile, a multiple of 64; memory grows with its square.
+            reach: pixels (of the scaled image) around its box in which a thing may win; None is everywhere (Eq. 4).
+
+        Raises:
+            FileNotFoundError, ValueError: see `__call__`; also a checkpoint that cannot be cut into tiles.
+            OSError: no room for temporary files.
+        """
+        from unipan.tiled.features import halo_of, tileable  # with torchvision, which takes seconds to import
+        from unipan.tiled.network import run_tiled
+
+        fusion = check_fusion(self.config, fusion or self.config.inference.fusion)
+        check_tiling(self, fusion, scale, side)
+        data = replace(self.config.data, short_side=0)
+        if isinstance(image, str | Path):
+            height, width = image_size(Path(image), page)
+            seen = min(side + 2 * halo_of(tileable(self.network)), round(scale * max(height, width))) ** 2
+            require_room(Path(image), IMAGE_BYTES * height * width + TILE_BYTES * seen)
+        pixels, name = self._pixels(image, page)
+        height, width = (max(1, round(scale * each)) for each in pixels.shape[:2])
+        size = network_size(height, width, data)
+        output = run_tiled(
+            self.network, pixels, size, config=self.config, categories=self.categories, side=side, reach=reach,
+            affinities=fusion == "affinity",
+        )  # fmt: skip
+        found = output.decode()
+        return PanopticResult(found.ids, found.segments, pixels, name, output.margin)
+
+    def _pixels(self, image: "ImageLike", page: int | None) -> tuple[UInt8[np.ndarray, "H W 3"], str]:
+        """RGB and the name."""
+        if isinstance(image, str | Path):
+            return read_image(Path(image), self.config.data.window, page), Path(image).name
+        return as_rgb(image), "image"
 
     @torch.no_grad()
-    def scene(self, image: "ImageLike") -> Scene:
+    def scene(self, image: "ImageLike", page: int | None = None) -> Scene:
         """Run the network once and keep what it found, for several fusions and for affinities."""
         if isinstance(image, str | Path):
-            check_room(Path(image), self.config.data, self.device)
-            pixels, name = read_image(Path(image), self.config.data.window), Path(image).name
-        else:
-            pixels, name = as_rgb(image), "image"
+            check_room(Path(image), self.config.data, self.device, page)
+        pixels, name = self._pixels(image, page)
         batch = collate([(resize_image(pixels, self.config.data), name)])
-        output = self.network(batch.to(self.device))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            output = self.network(batch.to(self.device))
+        if output.queries is not None:  # what a scene computes later is in 32 bits
+            output = replace(output, queries=output.queries.float())
         height, width = pixels.shape[:2]
         geometry = Geometry((height, width), batch.sizes[0], self.config.decoder.stride)
-        return Scene(pixels, name, output, geometry, self.config, self.categories, self.network.affinity)
+        head = self.network.affinity
+        return Scene(pixels, name, output, geometry, self.config, self.categories, head, self.network)
 
     def with_categories(self, categories: Categories) -> "Segmenter":
         """The same network with a dataset's classes, matched by name: their ids and colours in the network's order.
@@ -206,36 +329,63 @@ class Segmenter:
         return f"Segmenter({self.config.name}, {things} things + {stuff} stuff classes, on {self.device})"
 
 
-def check_room(path: Path, data: DataConfig, device: torch.device) -> None:
+def check_room(path: Path, data: DataConfig, device: torch.device, page: int | None = None) -> None:
     """Look, from a picture's header, whether there is memory to segment it.
 
     Raises:
         FileNotFoundError, ValueError: there is not, or it is no image (see `image_size`).
     """
-    height, width = image_size(path)
+    height, width = image_size(path, page)
     needed = IMAGE_BYTES * height * width
     if device.type == "cpu":
         needed += INPUT_BYTES * math.prod(network_size(height, width, data))
+    require_room(path, needed)
+
+
+def require_room(path: Path, needed: int) -> None:
+    """Raises ValueError if a picture needs more bytes of memory than are free."""
     free = available_memory()
     if free is not None and needed > free:
+        height, width = image_size(path)
         raise ValueError(
             f"{path}: {width} x {height} pixels take at least {needed / 2**30:.1f} GiB to segment, and here are "
-            f"{free / 2**30:.1f} GiB free; make the picture smaller, or cut it into several"
+            f"{free / 2**30:.1f} GiB free; segment it in tiles (`unipan predict --tiles`, smaller ones with "
+            "--tile-side), or cut it into several pictures"
         )
 
 
-def open_segmenter(checkpoint: str, device: str) -> Segmenter:
-    """The network of a CHECKPOINT on a DEVICE.
+def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> None:
+    """Raises ValueError for a checkpoint, a fusion or settings that `Segmenter.in_tiles` cannot do."""
+    from unipan.tiled.features import tileable
+
+    if fusion not in ("affinity", "potential"):
+        raise ValueError(f"tiles: the fusion {fusion} needs the whole picture; give --fusion affinity or potential")
+    if segmenter.config.potential.void_channel:
+        raise ValueError("tiles: UPSNet's void channel (potential.void_channel) needs the whole picture")
+    if not 0 < scale <= MOST_SCALE:
+        raise ValueError(f"tiles: a scale of {scale:g} is not in 0..{MOST_SCALE}; 1 is the picture's own resolution")
+    if side < LEAST_TILE or side % LEAST_TILE:
+        raise ValueError(f"tiles: a side of {side} pixels is no multiple of {LEAST_TILE}; try 1024")
+    tileable(segmenter.network)
+
+
+def require_device(device: str | torch.device, option: str = "device") -> None:
+    """Raises ValueError for a device that torch does not know, does not find, or that holds no numbers (meta)."""
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        found += ["mps"] * torch.backends.mps.is_available()
+        raise ValueError(f"{option} {device}: torch cannot compute there; here is {' or '.join(found)}") from error
+
+
+def open_segmenter(checkpoint: str, device: str, precision: Precision = "32") -> Segmenter:
+    """The network of a CHECKPOINT on a DEVICE, in 32 or 16 bits.
 
     Raises:
         FileNotFoundError, ValueError: see `Segmenter.load`; also a device that torch does not know or does not find.
     """
     if device == "auto":  # as `unipan train` has it
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device).tolist()
-    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
-        found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        found += ["mps"] * torch.backends.mps.is_available()
-        raise ValueError(f"--device {device}: torch cannot compute there; here is {' or '.join(found)}") from error
-    return Segmenter.load(checkpoint, device)
+    require_device(device, "--device")
+    return Segmenter.load(checkpoint, device, bf16=precision == "bf16")

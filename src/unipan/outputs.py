@@ -7,8 +7,10 @@ are never taken for photographs.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from unipan import __version__
@@ -56,8 +58,8 @@ class Outputs:
         """
         self.verb, self.overwrite = verb, overwrite
         given = [path for path in reads if path is not None]
-        self._files = {path.resolve(): path for path in given if not path.is_dir()}
-        self._folders = {path.resolve(): path for path in given if path.is_dir()}
+        self._files = {_real(path): path for path in given if not path.is_dir()}
+        self._folders = {_real(path): path for path in given if path.is_dir()}
         self._inodes = {_identity(path) for path in self._files if path.exists()}
         self._claims: dict[Path, str] = {}
 
@@ -77,8 +79,8 @@ class Outputs:
         self._claim(path, option, ours)
 
     def claim_optional(self, path: Path | None, option: str, header: bytes | None = None) -> None:
-        """`claim` for an option that may not be given."""
-        if path is not None:
+        """`claim` for an option that may not be given; `-` is standard output."""
+        if path is not None and path != Path("-"):
             self.claim(path, option, header)
 
     def claim_all(self, paths: Iterable[Path], option: str) -> None:
@@ -132,8 +134,19 @@ class Outputs:
         write_json(folder / MANIFEST, {"generator": signature(self.verb), "files": files})
         return folder
 
+    def withdraw_folder(self, folder: Path, names: Iterable[str]) -> None:
+        """Undo `start_folder` after work that has written nothing: empty folders go, and names of files not there."""
+        for place in sorted({(folder / name).parent for name in names} - {folder}, reverse=True):
+            with suppress(OSError):
+                place.rmdir()
+        kept = {name: verb for name, verb in written_names(folder).items() if (folder / name).exists()}
+        if kept:
+            write_json(folder / MANIFEST, {"generator": signature(self.verb), "files": kept})
+        else:
+            (folder / MANIFEST).unlink(missing_ok=True)
+
     def _claim(self, path: Path, option: str, ours: bool) -> None:
-        real = path.resolve()
+        real = _real(path)
         for place in (real, *real.parents):
             if place in self._claims:
                 raise ValueError(f"{option} {path}: {self._claims[place]} is written there too; give another name")
@@ -162,7 +175,7 @@ class ResultFolders:
 
     def author(self, path: Path) -> str | None:
         """The verb that wrote a picture, by the manifest of a folder above it or by the layout of a result; or None."""
-        full = path.resolve()
+        full = _real(path)
         for folder in full.parents:
             names = self._names(folder)
             if names:
@@ -200,6 +213,11 @@ def written_names(folder: Path) -> dict[str, str]:
 def _begins(path: Path, header: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(header)) == header
+
+
+def _real(path: Path) -> Path:
+    """Its place without links; Path.resolve raises for a link that leads to itself, in some versions of Python."""
+    return Path(os.path.realpath(path))
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -35,6 +35,14 @@ def peak_memory() -> int | None:
     return getrusage(RUSAGE_SELF).ru_maxrss * unit
 
 
+def resident_memory() -> int | None:
+    """Bytes of this process that are resident now; None where the system does not say (not Linux)."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def available_memory() -> int | None:
     """Bytes that this process may still take without swapping; None where the system does not say (not Linux).
 

@@ -1,7 +1,7 @@
 """What segmentation ends with: a panoptic map and its image. Without torch, because `unipan.fuse` needs none."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,21 @@ import numpy as np
 
 from unipan.arrays import Float32, UInt8
 from unipan.files import write_atomically
+from unipan.panoptic.exports import (
+    map_to_huggingface,
+    map_to_labelme,
+    map_to_napari,
+    map_to_pandas,
+    map_to_supervision,
+)
 from unipan.panoptic.label_tiff import label_tiff
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import encode_png
 from unipan.panoptic.polygons import to_geojson
 from unipan.panoptic.segment_table import segment_table
+from unipan.panoptic.segment_view import SegmentView
 from unipan.visualization.named_overlay import named_overlay
+from unipan.visualization.notebook import notebook_html, notebook_png
 from unipan.visualization.overlay import overlay
 
 
@@ -75,6 +84,30 @@ class PanopticResult(PanopticMap):
         """A row of measures for each segment, see `segment_table`."""
         return segment_table(self)
 
+    def views(self) -> Iterator[SegmentView]:
+        """The segments with their pixels: `mask`, `crop()` and `polygons` of each, computed when asked for."""
+        return (SegmentView(segment, self, self.image) for segment in self.segments)
+
+    def to_pandas(self) -> Any:
+        """`table` as a pandas DataFrame, see `map_to_pandas`."""
+        return map_to_pandas(self)
+
+    def to_supervision(self) -> Any:
+        """The segments as `supervision.Detections`, see `map_to_supervision`."""
+        return map_to_supervision(self)
+
+    def to_huggingface(self) -> dict[str, Any]:
+        """`segmentation` and `segments_info` as transformers 5 has them, see `map_to_huggingface`."""
+        return map_to_huggingface(self)
+
+    def to_napari(self) -> tuple[np.ndarray, dict[str, Any], str]:
+        """A layer of labels for napari, see `map_to_napari`."""
+        return map_to_napari(self, Path(self.name).stem)
+
+    def to_labelme(self) -> dict[str, Any]:
+        """The content of a LabelMe JSON, see `map_to_labelme`."""
+        return map_to_labelme(self, self.name)
+
     def to_geojson(self) -> dict[str, Any]:
         """The segments as polygons, a GeoJSON FeatureCollection in pixels, see `panoptic.polygons`."""
         return to_geojson(self, self.name)
@@ -90,6 +123,12 @@ class PanopticResult(PanopticMap):
             "file_name": Path(self.name).with_suffix(".png").name,
             "segments_info": [{**each.to_coco(), "score": round(each.score, 4)} for each in self.segments],
         }
+
+    def _repr_png_(self) -> bytes:
+        return notebook_png(self.image, self)
+
+    def _repr_html_(self) -> str:
+        return notebook_html(self.image, self, self.name)
 
     def __repr__(self) -> str:
         height, width = self.ids.shape

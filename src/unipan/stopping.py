@@ -9,9 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unipan.terminal import tell
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+_LOOK = 0.2  # seconds
 
 
 class StoppedBySignal(KeyboardInterrupt):
@@ -85,6 +90,10 @@ class StopSignals:
         finally:
             self._deferred = kept
 
+    def request(self, number: int) -> None:
+        """Note a signal that another thread tells of, as if it had come while signals were deferred."""
+        self.received = self.received or number
+
     def check(self) -> None:
         """Raises StoppedBySignal if a signal has come."""
         if self.received is not None:
@@ -98,3 +107,24 @@ class StopSignals:
         self.received = number
         if self._say:
             tell(f"unipan: {signal.Signals(number).name}: {self._say}", error=True)
+
+
+@contextmanager
+def stopped_by(event: "Event | None", signals: StopSignals) -> Iterator[None]:
+    """Inside, an event that another process sets is a SIGTERM; None is no event.
+
+    The processes of a pool ignore the signals themselves, as one that goes to the whole group would count twice.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while event is not None and not over.is_set():
+            if event.wait(_LOOK):
+                signals.request(signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, name="stopped by an event", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()

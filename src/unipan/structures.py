@@ -66,7 +66,7 @@ class Geometry:
         return int((y + 0.5) * rows / height / self.stride), int((x + 0.5) * columns / width / self.stride)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Detections:
     """B, s, c, M of the paper for one image (Sec. 3.3); `detections[keep]` selects.
 
@@ -91,6 +91,11 @@ class Detections:
     def __getitem__(self, keep: Tensor) -> "Detections":
         masks = None if self.masks is None else self.masks[keep]
         return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], masks, self.whole)
+
+    def __repr__(self) -> str:
+        best = f", scores {self.scores.min():.2f} to {self.scores.max():.2f}" if len(self) else ""
+        masks = "without masks" if self.masks is None else f"masks {self.masks.shape[1]} x {self.masks.shape[2]}"
+        return f"Detections({len(self)}{best}, {masks})"
 
 
 @dataclass(frozen=True)

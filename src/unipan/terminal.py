@@ -7,6 +7,10 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206
 """Control characters but for tab and end of line, marks of direction, and the bytes of a name that are no UTF-8."""
 
 
+_LONG = re.compile(r"\S{301,}")
+"""Longer than any path that a person wrote."""
+
+
 def printable(text: str) -> str:
     r"""Text with its control characters written out.
 
@@ -16,14 +20,24 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def without_long_words(text: str) -> str:
+    """Text whose words of more than 300 characters have lost their middle.
+
+    >>> without_long_words("no such file: " + "n" * 5000 + ".png")[-40:]
+    'nnnnnnn ... (4844 more) ... nnnnnnnn.png'
+    """
+    return _LONG.sub(lambda found: f"{found[0][:100]} ... ({len(found[0]) - 160} more) ... {found[0][-60:]}", text)
+
+
 def tell(*lines: str, error: bool = False) -> None:
     """Print lines to standard output, or to standard error.
 
-    What the terminal's encoding lacks is written out too, so that a name never ends a run.
+    What the terminal's encoding lacks is written out too, so that a name never ends a run. In errors, which may quote
+    a file's content, the middle of a long word is left out.
     """
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
     for line in lines:
-        text = f"{printable(line)}\n"
+        text = f"{printable(without_long_words(line) if error else line)}\n"
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import unipan
 from tests.any_detector.cases import S, T, drawn_input
@@ -185,3 +187,31 @@ for fusion in ("potential", "affinity", "heuristic", "upsnet"):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.count("(24, 32) True") == 4
+
+
+def test_the_image_may_be_a_path(tmp_path: Path) -> None:
+    picture = np.full((20, 40, 3), 77, np.uint8)
+    Image.fromarray(picture).save(tmp_path / "street.png")
+    for path in (tmp_path / "street.png", str(tmp_path / "street.png")):
+        result = unipan.fuse(**street(), categories=2, image=path, name="street")
+        assert (result.image == picture).all()
+        assert result.name == "street"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"size": (5,)}, "fuse: size is"),
+        ({"size": (10**9, 10**9)}, "fuse: size is"),
+        ({"categories": 1.5}, "fuse: categories are of type float"),
+        ({"categories": [1]}, "fuse: categories are of type list"),
+        ({"score_threshold": float("nan")}, "fuse: score_threshold: nan"),
+        ({"score_threshold": 7.0}, "fuse: score_threshold: 7.0"),
+        ({"heuristic": 3}, "give a HeuristicConfig"),
+        ({"boxes": [[1], [1, 2]]}, "fuse: boxes is no array"),
+    ],
+)
+@pytest.mark.usefixtures("no_type_checks")
+def test_wrong_kinds_are_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        unipan.fuse(**{**street(), "categories": 2, **change})

@@ -163,6 +163,13 @@ def test_mistakes() -> None:
         head(features, semantic, detections, [square_target()])
     with pytest.raises(ValueError, match="image 1 has detections of class"):
         head(features, semantic, [detections[0], replace(detections[1], classes=detections[1].classes + 1)])
-    for change in ({"num_things": 0}, {"channels": 0}, {"width": 9}, {"label_stride": 3}):
+    for change in ({"num_things": 0}, {"channels": 0}, {"width": 9}, {"label_stride": 3}, {"layers": 10**9}):
         with pytest.raises(ValueError, match=next(iter(change))):
             head_of(**change)
+
+
+@pytest.mark.usefixtures("no_type_checks")
+def test_a_whole_number_is_a_temperature_too() -> None:
+    assert head_of(temperature=10).temperature.is_floating_point()
+    with pytest.raises(ValueError, match="PanopticHead: num_things: 'x' is not a whole number"):
+        head_of(num_things="x")

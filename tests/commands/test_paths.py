@@ -29,6 +29,8 @@ MISSING = [  # demo and scenes read nothing: there a folder that cannot be made 
     "predict scenes IMAGE --submission coco --like NOWHERE --out OUT",
     "affinity NOWHERE IMAGE --pixel 1 1 --out OUT.png",
     "affinity scenes NOWHERE --pixel 1 1 --out OUT.png",
+    "serve NOWHERE",
+    "serve scenes --images NOWHERE --port 0",
     "figures NOWHERE --out OUT",
     "figures scenes NOWHERE --out OUT",
     "figures scenes --upsnet NOWHERE --out OUT",

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from unipan.analysis.heuristic_search import GRID
 from unipan.cli import main
 from unipan.config import Config
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
+from unipan.files import is_alive
 from unipan.panoptic.categories import Categories
 from unipan.reproduction import plan as planning
 from unipan.reproduction import request as requests
@@ -76,18 +79,21 @@ def test_train_once_then_only_tables(tiny: list[str], tmp_path: Path, capsys: py
     assert "not run" in both
 
 
+REAL_JOB = reproducing.run_job
+
+
 def run_tiny_job(job: reproducing.TrainingJob) -> str:
     """In a process of the pool, where nothing is tiny yet: a training that begins when two processes have come."""
     shrink(pytest.MonkeyPatch())
     here = Path("processes")
     here.mkdir(exist_ok=True)
     (here / str(os.getpid())).touch()
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while len(list(here.iterdir())) < 2:
         if time.monotonic() > end:
             raise ValueError("alone")
         time.sleep(0.05)
-    return reproducing.run_job(job)
+    return REAL_JOB(job)
 
 
 def test_two_trainings_side_by_side(
@@ -104,6 +110,35 @@ def test_two_trainings_side_by_side(
     assert len(processes - {os.getpid()}) == 2
     names = sorted(path.name for path in (tmp_path / "records").iterdir())
     assert [name.split("-s0-")[0] for name in names] == ["scenes-B", "scenes-B-truth"]
+
+
+def test_a_signal_ends_all_trainings_and_the_same_command_goes_on(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproducing, "run_job", run_tiny_job)
+    monkeypatch.setattr(planning, "step_seconds", lambda *_: 0.1)
+    command = ["reproduce", "tableH", *tiny, "--jobs", "2", "--iterations", "100"]
+    states = [tmp_path / "runs" / "reproduce" / "scenes" / f"{model}-s0-i100" for model in ("B", "B-truth")]
+    states = [folder / "resume" / "state.pt" for folder in states]
+
+    def stop() -> None:
+        end = time.monotonic() + 600
+        while not all(path.exists() for path in states) and time.monotonic() < end:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    assert main(command) == 143
+    said = capsys.readouterr().err
+    assert "stopped by SIGTERM: 0 of 2 trainings are finished, and the same command continues" in said
+    assert not (tmp_path / "records").exists()
+    done = [torch.load(path, weights_only=True)["progress"]["iteration"] for path in states]
+    assert all(0 < iteration < 100 for iteration in done)
+    for process in (int(path.name) for path in (tmp_path / "processes").iterdir()):
+        assert process == os.getpid() or not is_alive(process)
+    monkeypatch.setattr(reproducing, "run_job", REAL_JOB)
+    assert main([*command, "--jobs", "1"]) == 0
+    assert "[2/2]" in capsys.readouterr().out
 
 
 def test_a_training_that_fails_does_not_stop_the_others(
@@ -373,3 +408,18 @@ def test_errors_are_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", *arguments]) == 1
     assert sentence in capsys.readouterr().err
+
+
+def test_it_says_something_before_pytorch_is_there_and_before_each_timing(
+    tiny: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def timed(_: Request, model: str) -> float:
+        said.append(capsys.readouterr().err)
+        raise ValueError(f"{model} is as far as this test goes")
+
+    monkeypatch.setattr(planning, "step_seconds", timed)
+    assert main(["reproduce", "tableH", *tiny]) == 1
+    assert said[0].startswith("tableH on scenes, 1 seed: loading PyTorch ...\n")
+    assert "timing a few steps of D (1 of 1)" in said[0]

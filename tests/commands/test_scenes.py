@@ -37,3 +37,14 @@ def test_a_place_that_is_taken_is_said_before_anything_is_drawn(
 
 def test_the_least_size_can_be_drawn(tmp_path: Path) -> None:
     assert main(["scenes", "--count", "2", "--size", "1", "1", "--out", str(tmp_path / "out")]) == 0
+
+
+def test_where_the_output_is_no_terminal_there_is_no_empty_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert main(["scenes", "--count", "2", "--seed", "4000000", "--out", str(data)]) == 0
+    assert main(["predict", "scenes", str(data / "images"), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 3
+    assert all(line.strip() for line in (said.out + said.err).splitlines())

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from tests.test_inference import segmenter_of, tiny
+from unipan.datasets.scenes.generator import Scenes
+from unipan.demo.changes import right_pixels
 from unipan.demo.run import pixel_to_mark, run_demo
+from unipan.inference import Segmenter
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.presets import scenes, scenes_mask_free
@@ -31,7 +34,7 @@ def boxes(*rows: tuple[float, float, float, float]) -> Detections:
 
 
 def test_the_page_and_the_table_are_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = run_demo(tmp_path / "demo", count=3, shown=2, segmenter=segmenter_of(tiny(scenes())))
+    page, _ = run_demo(tmp_path / "demo", count=3, shown=2, segmenter=segmenter_of(tiny(scenes())))
     text = page.read_text(encoding="utf-8")
     assert len(re.findall("<article>", text)) == 2
     assert len(re.findall("<figure>", text)) == 16
@@ -78,3 +81,18 @@ def test_then_the_largest_thing_and_without_things_the_middle() -> None:
     assert "largest" in reason
     road = panoptic_map(np.ones((10, 20), np.int32), {1: ROAD})
     assert pixel_to_mark(road, boxes())[:2] == (10, 5)
+
+
+def test_the_scene_with_the_largest_gain_comes_first(tmp_path: Path) -> None:
+    page, _ = run_demo(tmp_path / "demo", count=4, shown=2, segmenter=Segmenter.load("scenes"))
+    segmenter, gains = Segmenter.load("scenes"), {}
+    for sample in Scenes(range(2_000_000, 2_000_004)):
+        scene = segmenter.scene(sample.image)
+        right = [int(right_pixels(sample.truth, scene.result(name)).sum()) for name in ("potential", "affinity")]
+        gains[f"{sample.image_id:,}"] = right[1] - right[0]
+    best = max(gains, key=lambda name: gains[name])
+    assert gains[best] > 0
+    first = re.search(r"<h2>Scene ([\d,]+)</h2>\s*<p[^>]*>(.*?)</p>", page.read_text(encoding="utf-8"))
+    assert first is not None
+    assert first[1] == best
+    assert f"+{gains[best]:,}" in first[2].replace("&#43;", "+")

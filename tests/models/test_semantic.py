@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unipan.models import semantic
 from unipan.models.semantic import DeformableConv, PyramidDecoder
+from unipan.ops import deformable as deformable_ops
 
 
 def pyramid(
@@ -92,6 +94,21 @@ def test_offsets_move_the_samples() -> None:
         layer.offset.bias[1::2] = 1.0  # v1 orders offsets y, x: every sample one cell to the right
     shifted = F.conv2d(features.roll(-1, 3), layer.conv.weight, layer.conv.bias, padding=1)
     torch.testing.assert_close(layer(features)[:, :, 2:-2, 2:-2], shifted[:, :, 2:-2, 2:-2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+def test_a_deformable_layer_is_torchvisions(monkeypatch: pytest.MonkeyPatch, autocast: bool) -> None:
+    """Both forms of the layer, which a GPU and an exporter choose otherwise, give the same."""
+    layer = DeformableConv(8, 6)
+    nn.init.normal_(layer.offset.weight, std=0.2)
+    features = pyramid(8)["p2"]
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = layer(features)
+        monkeypatch.setattr(semantic, "samples_by_rows", lambda _: False)
+        monkeypatch.setattr(deformable_ops, "samples_by_rows", lambda _: False)
+        expected = layer(features)
+    assert expected.dtype == torch.float32
+    assert (found.float() - expected).norm() / expected.norm() < (0.01 if autocast else 1e-6)
 
 
 @pytest.mark.parametrize("deformable", [True, False])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unipan.panoptic.images import as_rgb, read_image, stretched
+from unipan.panoptic.images import as_rgb, page_count, read_image, stretched
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (6, 4, 3)).astype(np.uint8)
 
@@ -146,3 +146,20 @@ def test_a_tiff_of_several_pages_is_no_image(tmp_path: Path) -> None:
     pages[0].save(tmp_path / "s.tif", save_all=True, append_images=pages[1:])
     with pytest.raises(ValueError, match=r"s\.tif: it has 3 pages"):
         read_image(tmp_path / "s.tif")
+
+
+def test_a_page_of_a_tiff_is_read_at_its_own_depth(tmp_path: Path) -> None:
+    ramps = [np.arange(64 * 80, dtype=np.uint16).reshape(64, 80) * step for step in (2, 5)]
+    first, second = map(Image.fromarray, ramps)
+    first.save(tmp_path / "grey.tif", save_all=True, append_images=[second])
+    colours = [np.stack([ramp, ramp[::-1], ramp[:, ::-1]], 2) for ramp in ramps]
+    assert cv2.imwritemulti(str(tmp_path / "rgb.tif"), [colour[..., ::-1] for colour in colours])
+    assert page_count(tmp_path / "grey.tif") == page_count(tmp_path / "rgb.tif") == 2
+    for page, (ramp, colour) in enumerate(zip(ramps, colours, strict=True), start=1):
+        assert (read_image(tmp_path / "grey.tif", page=page)[..., 0] == np.rint(ramp / 257)).all()
+        grey = stretched(ramp, (1.0, 99.0))
+        assert (read_image(tmp_path / "grey.tif", (1.0, 99.0), page) == grey).all()
+        assert (read_image(tmp_path / "rgb.tif", (1.0, 99.0), page) == stretched(colour, (1.0, 99.0))).all()
+    for page in (0, 3):
+        with pytest.raises(ValueError, match=f"no page {page}"):
+            read_image(tmp_path / "grey.tif", page=page)

@@ -10,7 +10,7 @@ from skimage.measure import regionprops
 
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import panoptic_map
-from unipan.panoptic.segment_table import COLUMNS, csv_of, segment_table
+from unipan.panoptic.segment_table import COLUMNS, class_csv, csv_of, segment_table
 
 CAR = Category(3, "car", True, (1, 2, 3))
 ROAD = Category(7, '=road, "wet"', False, (1, 2, 3))
@@ -71,3 +71,19 @@ def test_csv_can_be_read_back_and_runs_no_formula() -> None:
 
 def test_nothing_has_no_rows() -> None:
     assert segment_table(panoptic_map(np.zeros((2, 3), np.int32), {})) == []
+
+
+def test_classes_are_summed_up_image_by_image() -> None:
+    """By hand: two cars and a road in one image, a car in another."""
+    rows = [
+        {"file": "a.png", "class": "car", "category_id": 3, "isthing": 1, "score": 0.9, "area": 10},
+        {"file": "a.png", "class": "road", "category_id": 8, "isthing": 0, "score": 1.0, "area": 60},
+        {"file": "a.png", "class": "car", "category_id": 3, "isthing": 1, "score": 0.5, "area": 30},
+        {"file": "b.png", "class": "=car", "category_id": 3, "isthing": 1, "score": 0.25, "area": 7},
+    ]
+    assert class_csv(rows).splitlines() == [
+        "file,class,category_id,isthing,count,area,share,mean_score,lowest_score",
+        "a.png,car,3,1,2,40,0.4,0.7,0.5",
+        "a.png,road,8,0,1,60,0.6,1,1",
+        "b.png,'=car,3,1,1,7,1,0.25,0.25",
+    ]

@@ -95,7 +95,7 @@ def test_the_page_opens_anywhere_and_its_links_lead_somewhere(photos: Path, tmp_
     rows = table(root, "images")
     assert [row[1].split("96 x 64")[0] for row in rows] == NAMES
     targets = [each.attrib["href"] for each in root.iter("a")] + [each.attrib["src"] for each in root.iter("img")]
-    assert len(targets) == 2 + 2 * 7
+    assert len(targets) == 3 + 2 * 7
     assert [target for target in targets if not (out / unquote(target)).is_file()] == []
     assert "car" in words(root.find(".//*[@class='legend classes']"))
 

@@ -1,6 +1,10 @@
 """The memory estimate: its parts by hand, its sum against what autograd keeps of a real training step."""
 
+import re
 import runpy
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,6 +175,31 @@ def test_a_hint_where_it_is_too_much() -> None:
     already = describe_memory(found, replace(train, accumulation_steps=4), 4, 8 * GIB)
     assert "passes of 2 images" in already
     assert "hint" not in already
+
+
+def test_on_a_cpu_the_forecast_holds_what_the_process_has_already() -> None:
+    found = MemoryEstimate(GIB, 2 * GIB, 2 * GIB, InputSize((64, 64), (64, 64)), process=3 * GIB)
+    said = describe_memory(found, TrainConfig(batch_size=2), world=1, available=20 * GIB)
+    assert "memory: about 8.0 GiB a process" in said
+    assert "(3.0 held by Python and PyTorch, 1.0 for weights and optimiser, 2.00 an image)" in said
+    assert "accumulation-steps 2" in describe_memory(found, TrainConfig(batch_size=2), world=1, available=7 * GIB)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says what is resident")
+def test_the_forecast_is_the_peak_that_the_run_tells_at_its_end(
+    tmp_path: Path, announce: Callable[[str], None]
+) -> None:
+    """The two figures of one training, in a process of its own: the peak of this one is that of all tests before."""
+    options = (
+        "--train.iterations 3 --train.validations 1 --train.batch-size 4 --train.num-workers 0 "
+        "--val scenes:990000-990001"
+    )
+    command = [sys.executable, "-m", "unipan", "train", "scenes", *options.split(), "--out", str(tmp_path / "run")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    [forecast] = re.findall(r"memory: about ([\d.]+) GiB", said)
+    [peak] = re.findall(r"peak memory ([\d.]+) GiB", said)
+    announce(f"memory of a training of scenes, batch of 4: forecast {forecast} GiB, peak {peak} GiB")
+    assert float(forecast) == pytest.approx(float(peak), rel=0.25)
 
 
 def test_the_hint_counts_one_image_without_padding() -> None:

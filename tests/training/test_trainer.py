@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from tests.tiny import CATEGORIES, Drawn, tiny_config, tiny_network
+from unipan.checkpoint import load_checkpoint
 from unipan.config import Config
 from unipan.inference import Segmenter
 from unipan.models.criterion import DETECTION_TERMS
@@ -47,7 +48,7 @@ def test_a_run_leaves_checkpoints_log_and_resume(tmp_path: Path) -> None:
     assert float(rows[-1]["psi_pq"]) == pytest.approx(figures["psi_pq"], abs=1e-4)
     unchanged = [name for name, p in trainer.network.named_parameters() if torch.equal(p, before[name])]
     assert unchanged == []
-    last = Segmenter.load(tmp_path / "last.safetensors")
+    last = load_checkpoint(tmp_path / "last.safetensors")
     assert last.metrics["iteration"] == 6
     assert last.config.name == "tiny"
     assert last.categories == CATEGORIES

@@ -1,5 +1,7 @@
 """The page of `unipan pq --html`, as text and in a real browser."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -118,3 +120,59 @@ def test_the_browser_sorts_filters_and_remembers(tmp_path: Path) -> None:
     assert words(root.find(".//*[@id='shown']")) == "1 of 3 shown"
     assert [row[2] for row in table(root, "costs")] == ["7", "1"]
     assert root.find(".//th[@aria-sort='descending']") is not None
+
+
+def test_paths_and_names_break_where_they_may() -> None:
+    root = parse(render(replace(page(), title="coco/pred/panoptic.json <b> against a_long_name")))
+    heading = root.find(".//h1")
+    assert words(heading) == "coco/pred/panoptic.json <b> against a_long_name"
+    assert heading is not None
+    assert len(heading.findall("wbr")) == 4
+
+
+def test_a_few_of_the_worst_images_are_shown_until_more_are_wanted(tmp_path: Path) -> None:
+    if not CHROMIUM:
+        pytest.skip("no Chromium is installed here: the page's script is not tested")
+    file = tmp_path / "index.html"
+    file.write_text(render(page(images=9)))
+    for state, shown in (("", 4), ("all=1", 9), ("class=class+1", 8)):
+        root = parse(dom_of(file, tmp_path / "profile", state))
+        assert len(names(root)) - len(names(root, "[@hidden]")) == shown
+        more = root.find(".//button[@id='more']")
+        assert more is not None
+        assert ("hidden" in more.attrib) == (state != "")
+        assert words(root.find(".//*[@id='shown']")) == f"{shown} of 9 shown"
+
+
+MEASURE = """<iframe id="f" src="page.html" style="width:WIDTHpx;height:900px"></iframe><p id="out"></p><script>
+f.onload = () => {
+  const d = f.contentDocument, h = d.querySelector("h1"), cells = [...d.querySelectorAll("#classes tbody th")];
+  const lines = (word) => {
+    const text = [...cells.find((c) => c.textContent.includes(word)).childNodes].find((n) => n.nodeType === 3);
+    const range = d.createRange(), start = text.data.indexOf(word);
+    range.setStart(text, start);
+    range.setEnd(text, start + word.length);
+    return new Set([...range.getClientRects()].map((r) => r.top)).size;
+  };
+  const most = Math.max(...["building", "merged", "traffic", "light", "skateboard"].map(lines));
+  out.textContent = JSON.stringify([d.documentElement.scrollWidth, most, h.scrollWidth <= h.clientWidth]);
+};
+</script>"""
+"""Writes how wide the page is, over how many lines a word of a class name goes at most, and whether the title fits."""
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_cut_off_and_no_name_breaks_in_the_middle(width: int, tmp_path: Path) -> None:
+    if not CHROMIUM:
+        pytest.skip("no Chromium is installed here: the page's layout is not tested")
+    made, classes = page(), ("building-other-merged", "traffic light", "skateboard")
+    rows = [replace(each, name=name) for each, name in zip(made.classes, classes, strict=False)]
+    title = "runs/a_rather_long_folder_name/predictions/panoptic.json against data/panoptic_val2017.json"
+    (tmp_path / "page.html").write_text(render(replace(made, title=title, classes=rows)))
+    (tmp_path / "measure.html").write_text(MEASURE.replace("WIDTH", str(width)))
+    found = re.search(r'<p id="out">(.*?)</p>', dom_of(tmp_path / "measure.html", tmp_path / "profile"))
+    assert found is not None
+    wide, lines, whole = json.loads(found[1])
+    assert wide <= width
+    assert lines == 1
+    assert whole

@@ -13,6 +13,9 @@ from unipan.interop.outputs import array_of, mask_logits
 from unipan.numpy_fusion.psi import Found
 from unipan.panoptic.categories import Categories, Category, distinct_color
 
+LARGEST_IMAGE = 2**31 - 1
+"""Pixels of an image; what a mistaken size would allocate ends here."""
+
 
 @dataclass(frozen=True)
 class FusionInput:
@@ -52,9 +55,7 @@ def checked_input(
     if 0 in v.shape:
         raise ValueError(f"fuse: semantic has shape {v.shape}; give at least one class and one pixel")
     found = _detections(boxes, scores, classes, masks)
-    height, width = v.shape[1:] if size is None else (int(side) for side in size)
-    if height < 1 or width < 1:
-        raise ValueError(f"fuse: size is {height} x {width}; give height and width of the image in pixels")
+    height, width = v.shape[1:] if size is None else _checked_size(size)
     _check_boxes(found.boxes, height, width)
     listed = _channel_categories(categories, found.classes, len(v))
     q = None if queries is None else _numbers(queries, "queries", "(channels, height, width)", 3)
@@ -63,9 +64,17 @@ def checked_input(
     return FusionInput(v, found, q, listed, (height, width))
 
 
+def _named_array(value: Any, name: str) -> np.ndarray:
+    """`array_of`. Raises ValueError for a list whose rows differ in length."""
+    try:
+        return array_of(value)
+    except ValueError as error:
+        raise ValueError(f"fuse: {name} is no array: its rows differ in length") from error
+
+
 def _numbers(value: Any, name: str, axes: str, dimensions: int) -> np.ndarray:
     """A float32 array with so many axes, all finite."""
-    array = array_of(value)
+    array = _named_array(value, name)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"fuse: {name} is of type {array.dtype}; give numbers")
     if array.ndim != dimensions:
@@ -78,13 +87,13 @@ def _numbers(value: Any, name: str, axes: str, dimensions: int) -> np.ndarray:
 
 
 def _detections(boxes: Any, scores: Any, classes: Any, masks: Any) -> Found:
-    corners = array_of(boxes)
+    corners = _named_array(boxes, "boxes")
     corners = _numbers(corners.reshape(0, 4) if corners.size == 0 else corners, "boxes", "(detections, 4)", 2)
     count = len(corners)
     if corners.shape[1] != 4:
         raise ValueError(f"fuse: boxes have shape {corners.shape}; give x0 y0 x1 y1 for each detection")
     confidence = _numbers(scores, "scores", "(detections,)", 1)
-    labels = array_of(classes)
+    labels = _named_array(classes, "classes")
     labels = labels.astype(np.int64) if labels.size == 0 else labels
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(
@@ -102,7 +111,7 @@ def _masks_of(masks: Any, count: int) -> Float[np.ndarray, "D a b"] | None:
     """Mask logits; without detections there are none of them, whether or not the detector has masks."""
     if masks is None:
         return None if count else np.zeros((0, 1, 1), np.float32)
-    given = array_of(masks)
+    given = _named_array(masks, "masks")
     if given.ndim == 4 and given.shape[1] == 1:  # torchvision's
         given = given[:, 0]
     if count == 0 and given.size == 0:
@@ -134,6 +143,14 @@ def _check_boxes(boxes: Float[np.ndarray, "D 4"], height: int, width: int) -> No
         )
 
 
+def _checked_size(size: Any) -> tuple[int, int]:
+    sides = tuple(size) if isinstance(size, tuple | list) else ()
+    whole = len(sides) == 2 and all(isinstance(side, int | np.integer) and side > 0 for side in sides)
+    if not whole or sides[0] * sides[1] > LARGEST_IMAGE:
+        raise ValueError(f"fuse: size is {size!r}; give height and width of the image in pixels")
+    return int(sides[0]), int(sides[1])
+
+
 def _channel_categories(
     categories: Categories | int | None, classes: Integer[np.ndarray, " D"], channels: int
 ) -> Categories:
@@ -145,6 +162,9 @@ def _channel_categories(
                 f"fuse: semantic has {channels} channels for {len(categories)} categories; give one for each class, "
                 "things first"
             )
+    elif categories is not None and (isinstance(categories, bool) or not isinstance(categories, int | np.integer)):
+        kind = type(categories).__name__
+        raise ValueError(f"fuse: categories are of type {kind}; give Categories, or the number of thing classes")
     else:
         things = int(classes.max(initial=-1)) + 1 if categories is None else categories
         given = (

@@ -8,16 +8,18 @@ Legend: D detections, L classes (things first), C affinity channels, h w the gri
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
 from unipan.any_detector.checks import FusionInput, checked_input
 from unipan.config import Fusion, HeuristicConfig, UpsnetConfig
+from unipan.config_values import SHARE, check_value
 from unipan.numpy_fusion.array_fusions import argmax_map, heuristic_map, upsnet_map
 from unipan.numpy_fusion.psi import PsiVariant, affinity_of, potential_of
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.images import as_rgb
+from unipan.panoptic.images import as_rgb, read_image
 from unipan.panoptic.maps import PanopticMap
 from unipan.result import PanopticResult
 
@@ -78,6 +80,10 @@ def fuse(
         ValueError: arguments that do not agree, or a fusion without the masks or queries that it needs.
     """
     given = checked_input(semantic, boxes, scores, classes, masks, queries, categories, size)
+    check_value("fuse: score_threshold", score_threshold, float, SHARE)
+    for thresholds, kind in ((heuristic, HeuristicConfig), (upsnet, UpsnetConfig)):
+        if not isinstance(thresholds, kind | None):
+            raise ValueError(f"fuse: {type(thresholds).__name__} is no kind of thresholds; give a {kind.__name__}")
     given = replace(given, found=replace(given.found, whole=_are_whole(given, whole_masks)))
     picture, limits = _picture(image, given.size), (heuristic or HeuristicConfig(), upsnet or UpsnetConfig())
     rest = (_checked_fusion(given, fusion), _checked_variant(variant), score_threshold, *limits)
@@ -130,7 +136,7 @@ def _cells_per_pixel(given: FusionInput) -> np.ndarray:
 
 
 def _checked_fusion(given: FusionInput, fusion: str | None) -> Fusion:
-    chosen = fusion or ("potential" if given.queries is None else "affinity")
+    chosen: object = fusion or ("potential" if given.queries is None else "affinity")
     if chosen not in get_args(Fusion):
         raise ValueError(f"fuse: fusion {chosen!r} is unknown; choose from {', '.join(get_args(Fusion))}")
     if chosen == "affinity" and given.queries is None:
@@ -159,7 +165,7 @@ def _are_whole(given: FusionInput, said: bool | None) -> bool:
 def _picture(image: ArrayLike | None, size: tuple[int, int]) -> np.ndarray:
     if image is None:
         return np.full((*size, 3), NO_IMAGE, np.uint8)
-    pixels = as_rgb(image)
+    pixels = read_image(image) if isinstance(image, str | Path) else as_rgb(image)
     if pixels.shape[:2] != size:
         height, width = pixels.shape[:2]
         raise ValueError(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unipan.config import HeuristicConfig
+from unipan.config_values import CHANNELS, PIXELS, SHARE, WAVELENGTHS, WEIGHT, Range, check_value
 from unipan.fusion.argmax import decode
 from unipan.fusion.heuristic import merge
 from unipan.models.affinity import Activation, InstanceAffinity, Normalisation
@@ -25,6 +26,19 @@ from unipan.structures import Detections, Geometry, PanopticOutput, Target
 
 NORM_GROUPS = 8
 """Groups of the GroupNorm in a tower; its width is a multiple of them."""
+
+
+ALLOWED: dict[str, tuple[type[int] | type[float], Range]] = {
+    **dict.fromkeys(("in_channels", "num_things", "num_stuff", "channels", "width"), (int, CHANNELS)),
+    **dict.fromkeys(("stride", "label_stride"), (int, PIXELS)),
+    "layers": (int, Range(1, 100)),
+    "positional_encoding": (int, WAVELENGTHS),
+    "rope": (int, WAVELENGTHS),
+    "iou_threshold": (float, SHARE),
+    "score_threshold": (float, SHARE),
+    "temperature": (float, WEIGHT),
+}
+"""The numbers that a head may have."""
 
 
 class PanopticHead(nn.Module):
@@ -76,10 +90,10 @@ class PanopticHead(nn.Module):
         temperature: float = 10.0,
     ) -> None:
         super().__init__()
-        least = {"in_channels": in_channels, "num_things": num_things, "num_stuff": num_stuff, "stride": stride}
-        for name, value in (least | {"channels": channels, "width": width, "layers": layers}).items():
-            if value < 1:
-                raise ValueError(f"PanopticHead: {name} is {value}; give a positive number")
+        given = locals()  # the arguments, by name
+        for name, (kind, allowed) in ALLOWED.items():
+            if name != "label_stride" or label_stride is not None:
+                check_value(f"PanopticHead: {name}", given[name], kind, allowed)
         if width % NORM_GROUPS:
             raise ValueError(f"PanopticHead: width is {width}; make it a multiple of {NORM_GROUPS}")
         self.label_stride = label_stride or stride
@@ -98,7 +112,9 @@ class PanopticHead(nn.Module):
         self.semantic = tower(in_channels, width, self.num_classes, layers) if learn_semantic else None
         self.iou_threshold = iou_threshold
         self.score_threshold = score_threshold
-        self.temperature = nn.Parameter(torch.tensor(temperature)) if temperature else nn.Buffer(torch.tensor(1.0))
+        self.temperature = (
+            nn.Parameter(torch.tensor(float(temperature))) if temperature else nn.Buffer(torch.tensor(1.0))
+        )
 
     @overload
     def forward(

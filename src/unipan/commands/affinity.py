@@ -5,7 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import CheckpointChoice, Device, Flag, JsonFile, Overwrite, entry
 from unipan.terminal import tell
 
 
@@ -13,13 +14,15 @@ def draw_affinity(
     checkpoint: CheckpointChoice,
     image: Annotated[Positional[Path], arg(metavar="IMAGE")],
     /,
+    *,
     pixel: Annotated[tuple[int, int], arg(metavar="X Y")],
     out: Annotated[Path, arg(metavar="PNG")],
     plain: Flag = False,
     raw: Flag = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Draw the affinities of one pixel to all others: red attracts, blue repels, white is the average.
 
     Args:
@@ -31,6 +34,7 @@ def draw_affinity(
         raw: as the head predicts them, without taking away what cannot tell one object from another (the means).
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
+        json_file: see `options.JsonFile`.
     """
     from unipan.files import checkpoint_path, write_atomically
     from unipan.outputs import Outputs, signature
@@ -39,7 +43,9 @@ def draw_affinity(
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
     weights = checkpoint_path(checkpoint)
-    Outputs("affinity", [weights, image], overwrite).claim(out, "--out")
+    outputs = Outputs("affinity", [weights, image], overwrite)
+    outputs.claim(out, "--out")
+    outputs.claim_optional(json_file, "--json")
     read_image(image, (0.0, 100.0))  # only to see that it can be read, before PyTorch is imported
     import numpy as np
 
@@ -54,6 +60,8 @@ def draw_affinity(
     picture = affinity_picture(values, pixel, None if plain else scene.image, limit)
     write_atomically(out, png_of_rgb(picture, signature("affinity")))
     tell(f"{out}: affinities of pixel {pixel}, from {values.min():.3g} to {values.max():.3g}")
+    found = {"picture": str(out), "pixel": list(pixel), "low": float(values.min()), "high": float(values.max())}
+    return Outcome(found)
 
 
 main = entry(draw_affinity, "affinity")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from unipan.commands.json_output import Outcome
 from unipan.commands.options import JsonFile, OptionalFolder, Overwrite, entry
 from unipan.commands.progress import progress_of
 from unipan.terminal import tell
@@ -22,7 +23,7 @@ def check(
     images: OptionalFolder = None,
     panoptic: OptionalFolder = None,
     overwrite: Overwrite = False,
-) -> int:
+) -> Outcome | int:
     """Find everything that is wrong in a COCO panoptic dataset; docs/data.md lists the kinds of findings.
 
     Exit status: 0 nothing is wrong, 1 there are findings, 2 the dataset cannot be read.
@@ -30,7 +31,7 @@ def check(
     Args:
         source: a folder with images/, panoptic/ and panoptic.json, or a JSON (its PNGs are in its path without .json).
         fix: write a repaired copy to this new folder; the source stays as it is.
-        json_file: write all findings to this file.
+        json_file: see `options.JsonFile`.
         images: folder of the images, if it is not `images` next to the JSON.
         panoptic: folder of the PNGs, if it is another.
         overwrite: see `options.Overwrite`; --fix only writes new folders.
@@ -38,7 +39,6 @@ def check(
     from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
     from unipan.datasets.doctor.findings import REPORT_HEADER
     from unipan.datasets.formats.coco_panoptic import dataset_parts
-    from unipan.files import write_json
     from unipan.outputs import Outputs
 
     outputs = Outputs("data check", [*dataset_parts(source), images, panoptic], overwrite)
@@ -52,15 +52,13 @@ def check(
         tell(f"unipan: {error}", error=True)
         return UNREADABLE
     tell(found.report())
-    if json_file is not None:
-        write_json(json_file, found.to_json(), indent=1)
     if fix is not None:
         with progress_of("writing") as progress:
             path = write_repaired(found, fix, progress)
         left = sum(not finding.repairable for finding in found.findings)
         rest = f"; {left} findings that no program can repair are still in it" if left else ""
         tell(f"{path}: a repaired copy, {len(found.kept)} of {found.listed} images{rest}")
-    return FINDINGS if found.findings else CLEAN
+    return Outcome(found.to_json(), FINDINGS if found.findings else CLEAN, signed=False)
 
 
 main = entry(check, "data check")

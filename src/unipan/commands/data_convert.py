@@ -5,7 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, OptionalFile, OptionalFolder, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Flag, JsonFile, OptionalFile, OptionalFolder, entry
 from unipan.commands.progress import progress_of
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
 from unipan.datasets.formats.format import BelowDivisor, Boxes, Crowds, FormatOptions, Overlap, Strays
@@ -52,7 +53,8 @@ def convert(
     below_divisor: Annotated[BelowDivisor, arg(help=BELOW)] = "refuse",
     no_photos: Flag = False,
     limit: Annotated[int, arg(metavar="N")] = 0,
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Read one format and write another; TO is complete afterwards, or does not exist.
 
     Args:
@@ -78,13 +80,14 @@ def convert(
         no_photos: leave the images out.
         limit: convert only the first so many images; 0 converts all.
     """
-    _convert(source, target, limit, not no_photos, FormatOptions(
+    return _convert(source, target, limit, not no_photos, json_file, FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,
-        class_maps, crowds, void_classes, strays, thing, as_things, below_divisor,
-    ))  # fmt: skip
+        class_maps, crowds, void_classes, strays, thing, as_things, below_divisor))  # fmt: skip
 
 
-def _convert(source: str, target: str, limit: int, photos: bool, options: FormatOptions) -> None:
+def _convert(
+    source: str, target: str, limit: int, photos: bool, json_file: Path | None, options: FormatOptions
+) -> Outcome:
     if options.divisor is not None and options.divisor < 1:
         raise ValueError(f"--divisor {options.divisor}: it must be at least 1")
     given, out = split_prefix(target, writable())
@@ -92,7 +95,9 @@ def _convert(source: str, target: str, limit: int, photos: bool, options: Format
     if out.suffix == ".json":
         raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
     reads = [*paths_read(source), options.images, options.panoptic, options.classes, options.stuff, options.class_maps]
-    Outputs("data convert", reads).claim_new_folder(out, "TO")
+    outputs = Outputs("data convert", reads)
+    outputs.claim_new_folder(out, "TO")
+    outputs.claim_optional(json_file, "--json")
     written = writable()[name]
     data = open_nonempty(source, options, written)
     with progress_of("converting") as progress:
@@ -100,6 +105,7 @@ def _convert(source: str, target: str, limit: int, photos: bool, options: Format
     count = made.tally.images
     tell(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
     tell("\n".join(made.lines()))
+    return Outcome(made.to_json(name))
 
 
 main = entry(convert, "data convert")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import OptionalFile, OptionalFolder, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import JsonFile, OptionalFile, OptionalFolder, Overwrite, entry
 from unipan.terminal import tell
 
 
@@ -20,7 +21,8 @@ def show(
     classes: OptionalFile = None,
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None,
     overwrite: Overwrite = False,
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Draw some images with their panoptic maps on one page that opens offline.
 
     Args:
@@ -32,6 +34,7 @@ def show(
         classes: a JSON with `categories`, for formats that do not store their classes.
         split: cityscapes: train, val or test.
         overwrite: see `options.Overwrite`.
+        json_file: see `options.JsonFile`.
     """
     from unipan.datasets.doctor.page import dataset_page
     from unipan.datasets.formats.convert import open_nonempty
@@ -43,10 +46,14 @@ def show(
     if count < 1:
         raise ValueError(f"--count {count}: at least one image is needed")
     path = out if out.suffix == ".html" else out / "index.html"
-    Outputs("data show", [*paths_read(source), images, panoptic, classes], overwrite).claim(path, "--out")
+    outputs = Outputs("data show", [*paths_read(source), images, panoptic, classes], overwrite)
+    outputs.claim(path, "--out")
+    outputs.claim_optional(json_file, "--json")
     data = open_nonempty(source, FormatOptions(images, panoptic, classes, split=split))
     write_page(path, dataset_page(data, count, source))
     tell(f"{path}: {min(count, len(data))} of {len(data)} images")
+    shown = {"page": str(path), "shown": min(count, len(data)), "images": len(data)}
+    return Outcome(shown)
 
 
 main = entry(show, "data show")

@@ -2,10 +2,17 @@
 
 from pathlib import Path
 
-from unipan.commands.options import Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import JsonFile, Overwrite, entry
 
 
-def demo(out: Path = Path("runs/demo"), count: int = 60, seed0: int = 2_000_000, overwrite: Overwrite = False) -> None:
+def demo(
+    out: Path = Path("runs/demo"),
+    count: int = 60,
+    seed0: int = 2_000_000,
+    overwrite: Overwrite = False,
+    json_file: JsonFile = None,
+) -> Outcome:
     """Segment freshly drawn street scenes with the bundled checkpoint: a table here, the pictures in OUT/index.html.
 
     Args:
@@ -13,13 +20,18 @@ def demo(out: Path = Path("runs/demo"), count: int = 60, seed0: int = 2_000_000,
         count: how many scenes to draw and score.
         seed0: seed of the first scene.
         overwrite: see `options.Overwrite`.
+        json_file: see `options.JsonFile`.
     """
     from unipan.outputs import Outputs
 
-    Outputs("demo", overwrite=overwrite).claim(out / "index.html", "--out")
+    outputs = Outputs("demo", overwrite=overwrite)
+    outputs.claim(out / "index.html", "--out")
+    outputs.claim_optional(json_file, "--json")
     from unipan.demo.run import run_demo
 
-    run_demo(out, count, seed0)
+    page, qualities = run_demo(out, count, seed0)
+    scores = {fusion: quality.compute().to_json() for fusion, quality in qualities.items()}
+    return Outcome({"page": str(page), "scores": scores})
 
 
 main = entry(demo, "demo")

@@ -4,7 +4,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, FusionChoice, JsonFile, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import (
+    CheckpointChoice,
+    Device,
+    Flag,
+    FusionChoice,
+    JsonFile,
+    Overwrite,
+    PrecisionChoice,
+    entry,
+)
 
 if TYPE_CHECKING:
     from unipan.datasets.panoptic_data import PanopticData
@@ -24,7 +34,8 @@ def evaluate_checkpoint(
     oracles: Flag = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
-) -> None:
+    precision: PrecisionChoice = "32",
+) -> Outcome:
     """Score a checkpoint on a dataset: PQ, SQ and RQ with intervals, mean IoU, AP, and things and stuff confused by V.
 
     Args:
@@ -32,23 +43,21 @@ def evaluate_checkpoint(
         data: a folder with images/, panoptic/ and panoptic.json; or `scenes`, which is 200 held-out ones (seeds
             1000000..1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
-        json_file: write the scores here, as fractions (keys: docs/evaluation.md).
+        json_file: see `options.JsonFile`.
         limit: score only the first N images; 0 takes all.
         detections: AP counts at most N detections per image and class.
         trim_stuff: also the scores without stuff segments of fewer pixels (Table I; 4096 on COCO, 2048 on Cityscapes).
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         overwrite: see `options.Overwrite`.
-        device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
     from unipan.datasets.sources import open_data, paths_read
     from unipan.evaluation.score_files import SCORES_HEADER
-    from unipan.files import checkpoint_path, write_json
+    from unipan.files import checkpoint_path
     from unipan.outputs import Outputs
 
-    if trim_stuff < 0:
-        raise ValueError(f"--trim-stuff {trim_stuff}: the area is in pixels; give 0 or more")
+    _check_numbers(trim_stuff, limit, detections)
     outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
     outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
@@ -57,7 +66,7 @@ def evaluate_checkpoint(
     from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.inference import open_segmenter
 
-    segmenter = open_segmenter(checkpoint, device)
+    segmenter = open_segmenter(checkpoint, device, precision)
     chosen, note = _first_images(limit, len(images), note)
     fusion = fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
@@ -68,8 +77,15 @@ def evaluate_checkpoint(
         lines += more
     quality, title = found.quality[fusion], f"{checkpoint}, fusion {fusion}, on {note}; percent"
     print_scores(quality, bootstrap_quality(quality), title, lines)
-    if json_file is not None:
-        write_json(json_file, scores, indent=1)
+    return Outcome(scores, signed=False)
+
+
+def _check_numbers(trim_stuff: int, limit: int, detections: int) -> None:
+    from unipan.config_values import AMOUNT, COUNT, check_value
+
+    check_value("--trim-stuff", trim_stuff, int, AMOUNT)
+    check_value("--limit", limit, int, AMOUNT)
+    check_value("--detections", detections, int, COUNT)
 
 
 def _first_images(limit: int, count: int, note: str) -> tuple[range, str]:

@@ -1,15 +1,17 @@
 """`unipan figures CHECKPOINT DATA --out DIR`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import CheckpointChoice, Device, Flag, Folder, JsonFile, Overwrite, entry
 from unipan.terminal import tell
 
 if TYPE_CHECKING:
     from unipan.reproduction.figures.draw import FigureSheet
+    from unipan.reproduction.figures.page import FigureFolder
 
 
 def write_figures(
@@ -25,7 +27,8 @@ def write_figures(
     upsnet: Annotated[str | None, arg(metavar="CHECKPOINT", help_behavior_hint="")] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Draw the paper's Figures 1, 6, 7, I, J and K of a checkpoint: DIR/figure-*.png, and DIR/index.html with captions.
 
     Examples are chosen by counting pixels against the truth, never by hand; the counts are printed.
@@ -41,13 +44,18 @@ def write_figures(
         upsnet: a checkpoint of a preset that ends in _upsnet, for Figure K as in the paper; default: argmax of Psi.
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
+        json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import progress_bar
+    from unipan.config_values import COUNT, RANGES, check_value
     from unipan.datasets.sources import open_data, use_window
 
-    if images < 1 or rows < 1:
-        raise ValueError(f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more")
-    _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite)
+    check_value("--seed", seed, int, RANGES["train.seed"])
+    if images not in COUNT or rows not in COUNT:
+        raise ValueError(
+            f"figures: --images {images} and --rows {rows} cannot be drawn; give numbers from 1 to {COUNT.most}"
+        )
+    _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite, json_file)
     source, note = open_data(data)
     from unipan.inference import open_segmenter
     from unipan.reproduction.figures.draw import draw_figures, open_upsnet
@@ -61,14 +69,14 @@ def write_figures(
     drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
     rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
     folder = FigureFolder(out, jpeg)
-    for sheet in sheets:
-        tell(f"{folder.write(sheet)}: {sheet.plan.title}", *(f"  {line}" for line in _described(sheet)))
+    figures = [_written(folder, sheet) for sheet in sheets]
     tell(*left_out)
     page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
     tell(f"all figures: {page}")
+    return Outcome({"page": str(page), "figures": figures, "left_out": list(left_out)})
 
 
-def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool) -> None:
+def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool, json_file: Path | None) -> None:
     """Refuse an output folder that cannot be had before anything is loaded."""
     from unipan.datasets.sources import paths_read
     from unipan.files import checkpoint_path, require_folder
@@ -78,10 +86,14 @@ def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: 
     require_folder(out, "--out")
     outputs = Outputs("figures", [*map(checkpoint_path, checkpoints), *paths_read(data)], overwrite)
     outputs.claim_all([out / name for name in figure_files(jpeg)], "--out")
+    outputs.claim_optional(json_file, "--json")
 
 
-def _described(sheet: "FigureSheet") -> list[str]:
-    return [f"{example.name}: {example.words}" for example in sheet.examples]
+def _written(folder: "FigureFolder", sheet: "FigureSheet") -> dict[str, Any]:
+    """Write one figure, and say so."""
+    path, examples = folder.write(sheet), [f"{example.name}: {example.words}" for example in sheet.examples]
+    tell(f"{path}: {sheet.plan.title}", *(f"  {line}" for line in examples))
+    return {"picture": str(path), "title": sheet.plan.title, "examples": examples}
 
 
 main = entry(write_figures, "figures")

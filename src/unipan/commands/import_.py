@@ -5,7 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, OptionalFile, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Flag, JsonFile, OptionalFile, Overwrite, entry
 from unipan.terminal import tell
 
 SOURCES = ("detectron2", "torchvision")
@@ -18,7 +19,8 @@ def import_(
     file: OptionalFile = None,
     half: Flag = False,
     overwrite: Overwrite = False,
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Make a checkpoint of unipan from public weights; no foreign code is run, and no tensor is left over or missing.
 
     Args:
@@ -28,6 +30,7 @@ def import_(
         file: torchvision's weights, already downloaded (.pth); nothing is fetched then.
         half: store the weights in 16 bits, half the size.
         overwrite: see `options.Overwrite`.
+        json_file: see `options.JsonFile`.
     """
     from unipan.interop.sources import require_source
     from unipan.outputs import Outputs
@@ -39,7 +42,9 @@ def import_(
         raise ValueError(f"--out {out}: a checkpoint ends in .safetensors; give such a name")
     if kind == "detectron2" and file is not None:
         raise ValueError(f"--file {file}: goes with torchvision:NAME; for detectron2 give detectron2:{file}")
-    Outputs("import", [Path(name) if kind == "detectron2" else file], overwrite).claim(out, "--out")
+    outputs = Outputs("import", [Path(name) if kind == "detectron2" else file], overwrite)
+    outputs.claim(out, "--out")
+    outputs.claim_optional(json_file, "--json")
     require_source(kind, name, file)
     from unipan.checkpoint import save_checkpoint
     from unipan.interop.detectron2 import from_detectron2
@@ -47,10 +52,13 @@ def import_(
 
     found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
     save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)
+    things, stuff = len(found.categories.things), len(found.categories.stuff)
     tell(
-        f"{out}: {found.config.name}, {len(found.categories.things)} things + {len(found.categories.stuff)} stuff of "
-        f"COCO; {found.moved} tensors of {source} taken, none left over, none missing\n{found.metrics['status']}"
+        f"{out}: {found.config.name}, {things} things + {stuff} stuff of COCO; {found.moved} tensors of "
+        f"{source} taken, none left over, none missing\n{found.metrics['status']}"
     )
+    made = {"checkpoint": str(out), "name": found.config.name, "things": things, "stuff": stuff}
+    return Outcome({**made, "tensors": found.moved, **found.metrics})
 
 
 main = entry(import_, "import")

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from unipan.commands.json_output import Outcome, json_output, with_json_target
 from unipan.config import Fusion
+from unipan.outputs import signature
 
 CheckpointChoice = Annotated[
     Positional[str],
@@ -24,7 +26,22 @@ FusionChoice = Annotated[
 Device = Annotated[
     str, arg(metavar="DEVICE", help="Where the network runs: cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
 ]
-JsonFile = Annotated[Path | None, arg(name="json", metavar="FILE", help_behavior_hint="")]
+PrecisionChoice = Annotated[
+    Literal["32", "bf16"],
+    arg(
+        help="bf16 runs convolutions and matrix products in 16 bits: faster where the processor multiplies them "
+        "natively (Intel AMX, AVX512_BF16, recent GPUs), and some pixels get another segment."
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    arg(
+        name="json",
+        metavar="[FILE]",
+        help="What was found, for programs: to FILE, or to standard output (keys: docs/json.md).",
+        help_behavior_hint="",
+    ),
+]
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Folder = Annotated[Path, arg(metavar="DIR")]
@@ -36,10 +53,19 @@ Overwrite = Annotated[
 ]
 
 
-def entry(command: Callable[..., int | None], verb: str) -> Callable[[list[str]], int]:
-    """The `main` of a command: it parses arguments into the function's parameters, and returns its exit code or 0."""
+def entry(command: Callable[..., Outcome | int | None], verb: str) -> Callable[[list[str]], int]:
+    """The `main` of a command: it parses arguments into the function's parameters, and returns its exit code or 0.
+
+    What `--json` asks for is written here, see `json_output`.
+    """
 
     def main(arguments: list[str]) -> int:
-        return tyro.cli(command, prog=f"unipan {verb}", args=arguments) or 0
+        given = with_json_target(arguments)
+        with json_output(given) as write:
+            done = tyro.cli(command, prog=f"unipan {verb}", args=given)
+            if isinstance(done, Outcome):
+                write(({"generator": signature(verb)} if done.signed else {}) | done.content)
+                return done.code
+        return done or 0
 
     return main

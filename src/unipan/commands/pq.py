@@ -1,10 +1,11 @@
 """`unipan pq GT.json PREDICTIONS.json`; read by argparse, as importing tyro takes as long as scoring twenty images."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from unipan.commands.json_output import json_output, with_json_target
 from unipan.commands.progress import progress_bar
 from unipan.evaluation.score_files import claim_score_files, png_folders
 from unipan.outputs import Outputs
@@ -26,9 +27,10 @@ def _parser() -> argparse.ArgumentParser:
         ("predictions", "PREDICTIONS.json", "the predictions, or such a folder"),
         ("--gt-folder", "DIR", "PNGs of the ground truth; by default the JSON's path without .json"),
         ("--pred-folder", "DIR", "PNGs of the predictions; by default the JSON's path without .json"),
-        ("--json", "FILE", 'write {"official", "strict"} here, as fractions, and what the other options add'),
+        ("--json", "[FILE]", "the scores as fractions, to FILE or to standard output (keys: docs/evaluation.md)"),
         ("--csv", "FILE", "write the PQ of every image here, worst first"),
-        ("--html", "DIR", "write a page here: what errors cost, classes, confusion, the worst images"),
+        ("--html", "DIR", "write a page here: the worst images, what errors cost, classes, confusion"),
+        ("--images", "DIR", "photographs for that page; by default they are looked for beside the ground truth"),
         ("--versus", "FILE", "another prediction's JSON: the difference in PQ on the same images"),
     ):
         parser.add_argument(name, type=Path, metavar=metavar, help=text)
@@ -47,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    with json_output(given := with_json_target(arguments)) as write:
+        return _score_and_show(_checked(_parser().parse_args(given)), write)
+
+
+def _checked(options: argparse.Namespace) -> argparse.Namespace:
     for name in ("truth", "predictions", "versus"):
         path = getattr(options, name)
         if path is not None and path.is_dir():
@@ -58,51 +64,45 @@ def main(arguments: list[str]) -> int:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
     folders = png_folders(inputs, (options.gt_folder, options.pred_folder, None))
-    outputs = Outputs("pq", [*inputs, *folders], options.overwrite)
-    claim_score_files(outputs, options.json, options.csv, options.html)
+    outputs = Outputs("pq", [*inputs, *folders, options.images], options.overwrite)
+    claim_score_files(outputs, options.json, options.csv, options.html, options.images)
     if min(options.trim_stuff or 0, options.threads or 0) < 0:
         raise ValueError("--trim-stuff and --threads: give 0 or more")
-    return _score_and_show(options)
+    return options
 
 
-def _score_and_show(options: argparse.Namespace) -> int:
+def _score_and_show(options: argparse.Namespace, write: Callable[[dict[str, Any]], object]) -> int:
     from unipan.commands.tables import print_scores
     from unipan.evaluation.bootstrap import bootstrap_quality
     from unipan.evaluation.extra_metrics import extra_metrics
     from unipan.evaluation.folders import PanopticFolders
     from unipan.evaluation.per_image import image_scores, to_csv
-    from unipan.evaluation.summary import paired_difference
-    from unipan.files import write_atomically, write_json
+    from unipan.evaluation.photographs import find_photographs
+    from unipan.evaluation.summary import OtherPrediction, content_and_lines
+    from unipan.files import write_atomically
 
     keep_freed_memory()
     truth, predictions, versus = options.truth, options.predictions, options.versus
     folders = PanopticFolders(truth, predictions, options.gt_folder, options.pred_folder)
+    photos = None if options.html is None else find_photographs(truth, options.images, folders.image_files)
     extra = extra_metrics(folders.categories, options.explain, options.html is not None, options.trim_stuff)
     found = _score(folders, options, list(extra.values()))
     other = None if versus is None else _score(PanopticFolders(truth, versus, options.gt_folder), options)
     if found is None or (versus is not None and other is None):
         return 1
-    quality, content, lines = found.quality, found.quality.to_json(), list[str]()
-    if other is not None:
-        content["difference"], lines = paired_difference(quality, other.quality, f"{predictions} - {versus}")
-    metrics = dict(zip(extra, found.extra, strict=True))
-    if (trimmed := metrics.pop("trim_stuff", None)) is not None:
-        content["trim_stuff"] = trimmed.to_json()
-        lines += trimmed.lines()
-    if options.explain:
-        content["extra_metrics"] = {name: metric.to_json() for name, metric in metrics.items()}
-        lines += [line for metric in metrics.values() for line in metric.lines()]
+    quality, metrics = found.quality, dict(zip(extra, found.extra, strict=True))
+    rival = None if other is None else OtherPrediction(str(versus), other.quality)
+    content, lines = content_and_lines(quality, predictions, rival, metrics, options.explain)
     title, intervals = f"{predictions} against {truth}", bootstrap_quality(quality)
     if options.html is not None:
-        from unipan.evaluation.report import write_evaluation
+        from unipan.evaluation.report import PageSource, write_evaluation
 
-        page = write_evaluation(options.html, title, quality, intervals, metrics, folders.read_named)
-        lines.append(f"page: {page}")
+        source = PageSource(folders.read_named, photos)
+        lines.append(f"page: {write_evaluation(options.html, title, quality, intervals, metrics, source, rival)}")
     print_scores(quality, intervals, f"{title}, {len(folders)} image{'s' * (len(folders) != 1)}; percent", lines)
-    if options.json is not None:
-        write_json(options.json, content, indent=1)
     if options.csv is not None:
         write_atomically(options.csv, to_csv(image_scores(quality)).encode())
+    write(content)
     return 0
 
 

@@ -1,74 +1,92 @@
 """`unipan predict CHECKPOINT IMAGE_OR_FOLDER... --out DIR`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
-from unipan.prediction.options import NOTHING_MORE, ResultOptions
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import (
+    CheckpointChoice,
+    Device,
+    Folder,
+    FusionChoice,
+    JsonFile,
+    Overwrite,
+    PrecisionChoice,
+    entry,
+)
+from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
 
 def predict(
     checkpoint: CheckpointChoice,
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
+    images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
     /,
     *,
     out: Folder,
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
+    precision: PrecisionChoice = "32",
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
+    pictures: Annotated[PictureOptions, arg(name="")] = WHOLE,
     also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
     overwrite: Overwrite = False,
-) -> int:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Segment images: DIR/panoptic.json and DIR/panoptic/*.png in COCO panoptic format, overlays, index.html.
 
     With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        images: photographs, or folders of them (with their subfolders).
+        images: photographs, videos, folders (with their subfolders), quoted patterns ('a/**/*.jpg'); - reads a list of
+            them from standard input.
         out: output folder, made if missing.
         like: take image ids (by file name) and categories (by name) from this ground truth, so that
             `unipan pq GT.json DIR/panoptic.json` can compare. For a submission to COCO: image_info_test-dev2017.json;
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
-        device: see `options.Device`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
             on COCO), because no server does what `unipan pq --trim-stuff` does.
+        pictures: pages and tiles.
         also: what else is written.
         overwrite: see `options.Overwrite`.
     """
+    from unipan.prediction.given import given_paths
     from unipan.prediction.plan import plan_prediction
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
-    if submission is not None and also != NOTHING_MORE:
-        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     plan = plan_prediction(
-        checkpoint, images, out=out, like=like, server=submission, algorithm=algorithm, options=also,
-        overwrite=overwrite, warn=_warn,
+        checkpoint, given_paths(images, sys.stdin), out=out, like=like, server=submission, algorithm=algorithm,
+        options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
     )  # fmt: skip
-    from rich.console import Console
-    from rich.progress import track
-
+    from unipan.commands.progress import tracked
     from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
 
-    segmenter = open_segmenter(checkpoint, device)
-    tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
-    path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
-    count = len(plan.jobs) - failed
-    tell(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
-    if submission is None:
-        tell(f"to look at: {out / 'index.html'}")
-    return int(failed > 0)
+    segmenter = open_segmenter(checkpoint, device, precision)
+    jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
+    done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
+    page = None if submission else out / "index.html"
+    failed = [str(job.path) for job, _ in done.left_out]
+    _tell_result(done.path, len(done.images), failed, page)
+    return Outcome(done.to_json(page), int(bool(failed)))
+
+
+def _tell_result(path: Path, count: int, failed: list[str], page: Path | None) -> None:
+    rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
+    tell(f"{path}: {count} image{'s' * (count != 1)}{rest}")
+    if page is not None:
+        tell(f"to look at: {page}")
 
 
 def _warn(sentence: str) -> None:

@@ -2,8 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _REFRESH = 0.1  # seconds
 
@@ -20,6 +23,14 @@ def progress_bar(label: str, total: int) -> Generator[Callable[..., None], None,
             update(done, total)
 
         yield advance
+
+
+def tracked(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    """The items, with a bar that counts those that are done."""
+    with progress_bar(label, total) as advance:
+        for item in items:
+            yield item
+            advance()
 
 
 @contextmanager

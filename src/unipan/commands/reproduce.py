@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Flag, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Flag, JsonFile, Overwrite, entry
+from unipan.config_values import COUNT, STEPS, WEIGHT, Range, check_value
 from unipan.reproduction.paper_tables import table_names
 from unipan.terminal import tell
 
@@ -27,7 +29,8 @@ def reproduce(
     from_records: Flag = False,
     overwrite: Overwrite = False,
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Train the networks of one of the paper's tables at the size of your data, and print it next to the paper's rows.
 
     Every finished training leaves a record and is not run again; an interrupted one is continued.
@@ -42,8 +45,7 @@ def reproduce(
             on COCO. A table is made of the records of one weight and of the models without that loss.
         jobs: trainings at the same time, each with its share of the cores.
         runs: folder for checkpoints and logs; runs/reproduce/NAME by default.
-        records: folder for the records, a small JSON file for each finished training. Those of the published tables are
-            in experiments/reproduce of the repository.
+        records: folder of the records, a small JSON for each finished training; published: experiments/reproduce.
         out: also write the tables to this Markdown file; if it has <!-- TABLE --> and <!-- /TABLE -->, only what stands
             between them is replaced.
         from_records: train nothing; make the tables of what the records hold.
@@ -53,13 +55,19 @@ def reproduce(
     names = table_names(table)
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
+    for option, value, kind, allowed in (
+        ("--seeds", seeds, int, COUNT), ("--jobs", jobs, int, COUNT), ("--budget", budget, float, Range(0, 10**6)),
+        ("--iterations", 1 if iterations is None else iterations, int, STEPS), ("--panoptic", panoptic, float, WEIGHT),
+    ):  # fmt: skip
+        check_value(option, value, kind, allowed)
     runs = runs or Path("runs/reproduce") / Path(data).name
     check_request(data, records, None if from_records else runs)
-    if out is not None:
-        claim_page(out, names, overwrite)
+    claim_files(out, json_file, names, overwrite)
+    if not from_records:
+        tell(f"{', '.join(names)} on {data}, {seeds} seed{'s' * (seeds > 1)}: loading PyTorch ...", error=True)
     from unipan.files import write_atomically
     from unipan.reproduction.request import Request
-    from unipan.reproduction.run import run
+    from unipan.reproduction.run import run, training_scores
     from unipan.reproduction.tables import page_with
 
     request = Request(names, data, range(seeds), budget, iterations, jobs, runs, records, accelerator, panoptic)
@@ -68,6 +76,16 @@ def reproduce(
     if out is not None:
         write_atomically(out, page_with(out, tables).encode())
         tell(f"written to {out}", error=True)
+    return Outcome({"tables": tables, "trainings": training_scores(request)})
+
+
+def claim_files(out: Path | None, json_file: Path | None, names: Sequence[str], overwrite: bool) -> None:
+    """Raises ValueError unless what `--out` and `--json` name may be written."""
+    from unipan.outputs import Outputs
+
+    if out is not None:
+        claim_page(out, names, overwrite)
+    Outputs("reproduce", overwrite=overwrite).claim_optional(json_file, "--json")
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:

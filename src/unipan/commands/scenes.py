@@ -4,7 +4,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from unipan.commands.options import Folder, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Folder, JsonFile, entry
 from unipan.terminal import tell
 
 
@@ -14,7 +15,8 @@ def write_scenes(
     count: Annotated[int, arg(metavar="N")] = 100,
     seed: Annotated[int, arg(metavar="S")] = 0,
     size: Annotated[tuple[int, int], arg(metavar="H W")] = (128, 256),
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Draw street scenes with exact ground truth and write them as a COCO panoptic dataset.
 
     Args:
@@ -23,31 +25,38 @@ def write_scenes(
             those from 1000000 on are held out.
         out: folder of the dataset: images/, panoptic/ and panoptic.json.
         size: height and width in pixels.
+        json_file: see `options.JsonFile`.
     """
+    from unipan.config_values import COUNT, PIXELS, RANGES, check_value
+
     if count < 1:
         raise ValueError(f"--count {count}: at least one scene is needed")
     if seed < 0:
         raise ValueError(f"--seed {seed}: seeds start at 0")
     if min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 1")
+    check_value("--count", count, int, COUNT)
+    check_value("--seed", seed, int, RANGES["train.seed"])
+    check_value("--size", size, tuple[int, int], PIXELS)
     if (out / "panoptic.json").exists():
         raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")
     from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, scene_file
     from unipan.outputs import Outputs
 
     files = [scene_file(each) for each in range(seed, seed + count)]
-    Outputs("scenes").claim_folder(
-        out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files]
-    )
-    from rich.progress import track
-
+    outputs = Outputs("scenes")
+    outputs.claim_optional(json_file, "--json")
+    outputs.claim_folder(out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files])
+    from unipan.commands.progress import tracked
     from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 
     drawn = Scenes(range(seed, seed + count), size)
-    path = write_coco_panoptic(out, track(drawn, "drawing", total=count, transient=True), SCENE_CATEGORIES)
+    path = write_coco_panoptic(out, tracked(drawn, "drawing", count), SCENE_CATEGORIES)
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")
+    made = {"path": str(path), "scenes": count, "size": list(size), "seeds": [seed, seed + count - 1]}
+    return Outcome({**made, "held_out": seed >= HELD_OUT})
 
 
 main = entry(write_scenes, "scenes")

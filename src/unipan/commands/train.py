@@ -1,5 +1,10 @@
 """`unipan train PRESET`; its options are in `training.options`."""
 
+from collections.abc import Callable
+from typing import Any
+
+from unipan.commands.json_output import json_output, with_json_target
+from unipan.outputs import signature
 from unipan.presets import BASELINES, PRESETS, split_baseline
 from unipan.terminal import tell
 from unipan.training.options import check_run, parse
@@ -13,6 +18,12 @@ def main(arguments: list[str]) -> int:
         if arguments and not asked:
             tell(f"unipan: train: there is no preset {arguments[0]!r}; it precedes the options", error=True)
         return 0 if asked else 2
+    given = with_json_target(arguments)
+    with json_output(given) as write:
+        return _train_preset(given, write)
+
+
+def _train_preset(arguments: list[str], write: Callable[[dict[str, Any]], object]) -> int:
     options = parse(arguments[0], arguments[1:])
     if not options.data:
         tell(f"unipan: train {arguments[0]}: --data DIR is needed, a folder in COCO panoptic format", error=True)
@@ -20,7 +31,8 @@ def main(arguments: list[str]) -> int:
     check_run(options)
     from unipan.training.session import train
 
-    train(options)
+    if (found := train(options)) is not None:
+        write({"generator": signature("train"), **found})
     return 0
 
 

@@ -18,6 +18,7 @@ from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_
 from unipan.panoptic.categories import Categories
 
 HOLD_OUT_EVERY = 10
+LAST_SEED = 10**12
 IN_SERIES = 0.7
 """Share of the images whose number is one step after another's, from which they look like frames."""
 LONGEST_RUN = 10
@@ -38,7 +39,7 @@ def seeds_of(source: str, default: range) -> range:
     if source == "scenes":
         return default
     found = re.fullmatch(r"scenes:(\d+)-(\d+)", source)
-    if found is None or int(found[2]) < int(found[1]):
+    if found is None or not int(found[1]) <= int(found[2]) <= LAST_SEED:
         raise ValueError(f"{source}: write scenes:FIRST-LAST with two seeds in order, like scenes:1000000-1000199")
     return range(int(found[1]), int(found[2]) + 1)
 

@@ -57,16 +57,17 @@ def _nearest_multiple(side: int) -> int:
 def resize_image(image: UInt8[np.ndarray, "H W 3"], data: DataConfig) -> Float[Tensor, "3 h w"]:
     """An image at the network's size, RGB in 0..1, as in inference and in training without augmentation."""
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    return _resized(pixels, *network_size(image.shape[0], image.shape[1], data)).float() / 255
+    return resize_pixels(pixels, *network_size(image.shape[0], image.shape[1], data)).float() / 255
 
 
-def _resized(pixels: UInt8[Tensor, "3 H W"], height: int, width: int) -> UInt8[Tensor, "3 h w"]:
+def resize_pixels(pixels: UInt8[Tensor, "3 H W"], height: int, width: int) -> UInt8[Tensor, "3 h w"]:
+    """Bilinear, without aliasing."""
     if pixels.shape[-2:] == (height, width):
         return pixels
     from torchvision.transforms.v2.functional import resize  # torchvision takes seconds to import
 
-    resized: Tensor = resize(pixels, [height, width], antialias=True)
-    return resized
+    found: Tensor = resize(pixels, [height, width], antialias=True)
+    return found
 
 
 def collate(pairs: list[tuple[Tensor, str]]) -> ImageBatch:
@@ -149,7 +150,7 @@ class TrainingTransform:
         height, width = (max(1, round(side * factor)) for side in sides)
         if self.data.crop == (0, 0):
             height, width = whole_size(height, width, self.data)
-        pixels = _resized(pixels, height, width)
+        pixels = resize_pixels(pixels, height, width)
         if maps.shape[-2:] != (height, width):
             # Labels are read at cell centres; plain nearest-neighbour resizing would shift the truth against the image.
             maps = torch.stack([reduce_labels(each, height, width) for each in maps])

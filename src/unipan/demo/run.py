@@ -14,6 +14,7 @@ from rich.table import Table
 
 from unipan import __version__
 from unipan.config import Fusion
+from unipan.config_values import COUNT, RANGES
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
 from unipan.demo.changes import change_picture, error_picture, right_pixels
@@ -82,7 +83,7 @@ def run_demo(
     seed0: int = 2_000_000,
     shown: int = 8,
     segmenter: Segmenter | None = None,
-) -> Path:
+) -> tuple[Path, dict[Fusion, PanopticQuality]]:
     """Segment `count` held-out scenes, print the scores of three fusions and write `out/index.html`.
 
     Args:
@@ -93,19 +94,21 @@ def run_demo(
         segmenter: by default the bundled checkpoint `scenes`; it needs masks.
 
     Returns:
-        the page.
+        the page, and PQ of each fusion.
 
     Raises:
         ValueError: no scenes, a network without masks, or a folder that cannot be written to.
     """
-    if seed0 < 0 or count < 1:
+    if seed0 < 0 or count not in COUNT or seed0 not in RANGES["train.seed"]:
         raise ValueError(f"demo: {count} scenes from seed {seed0} cannot be drawn; give --count from 1, --seed0 from 0")
     require_file(out / "index.html", "--out")
     console = Console()
     segmenter = segmenter or Segmenter.load("scenes")
     run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in SHOWN_FUSIONS})
     scenes = Scenes(range(seed0, seed0 + count))
-    for number, sample in enumerate(track(scenes, "segmenting scenes", console=console, transient=True)):
+    # Without a terminal rich would show no bar, but print an empty line.
+    tracked = track(scenes, "segmenting scenes", console=console, transient=True) if console.is_terminal else scenes
+    for number, sample in enumerate(tracked):
         _score_scene(run, sample, show=number < shown)
     _lead_with_the_best(run, shown)
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
@@ -115,7 +118,7 @@ def run_demo(
     page = out / "index.html"
     write_page(page, _page(run, found, note))
     console.print(printable(f"pictures: {page}"), highlight=False, soft_wrap=True, markup=False)
-    return page
+    return page, run.qualities
 
 
 def _score_scene(run: DemoRun, sample: Sample, show: bool) -> None:

@@ -48,8 +48,8 @@ def extra_metrics(
         page: those that the page of --html shows.
         trim_stuff: stuff segments of fewer pixels are trimmed, see `unipan.evaluation.trimming`; None leaves it out.
     """
-    found: dict[str, ExtraMetric] = {}  # imported where they are asked for: a page needs no OpenCV, boundary PQ does
-    if explain:
+    found: dict[str, ExtraMetric] = {}  # imported where they are asked for: boundary PQ needs OpenCV
+    if explain or page:
         from unipan.evaluation.boundary import BoundaryQuality
         from unipan.evaluation.covering import ParsingCovering
         from unipan.evaluation.dagger import DaggerQuality

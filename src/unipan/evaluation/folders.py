@@ -43,6 +43,7 @@ class PanopticFolders:
         categories: the truth's.
         image_ids: of the truth's annotations, in their order.
         names: of the images, for people: file names, with folders where two share one.
+        image_files: the file name of each of them, as the truth lists it.
         truth, prediction: the two sides.
         unannotated: names of images that the truth lists without an annotation; nobody can score them.
     """
@@ -66,6 +67,7 @@ class PanopticFolders:
         if len(set(names.values())) < len(names):
             names = {key: f"{name} (image {key!r})" for key, name in files.items()}
         self.names = [names[key] for key in self.image_ids]
+        self.image_files = {names[key]: files[key] for key in self.image_ids}
         self.unannotated = [names[key] for key in images if key not in self.truth.files]
         _check_categories(self.categories, found.get("categories"), truth, prediction)
 

@@ -1,14 +1,28 @@
 """Panoptic quality of a set of images: collected image by image, in any parts, strict and official at once.
 
+>>> import numpy as np
+>>> from unipan.panoptic.categories import Categories
+>>> rows = [{"id": 7, "name": "cat", "isthing": 1}, {"id": 9, "name": "sky", "isthing": 0}]
+>>> metric = PanopticQuality(Categories.from_coco(rows))
+>>> truth = (np.array([[1, 1, 2, 2]]), [{"id": 1, "category_id": 7}, {"id": 2, "category_id": 9}])
+>>> prediction = (np.array([[5, 5, 5, 6]]), {5: 7, 6: 9})
+>>> _ = metric.update(truth, prediction)
+>>> round(metric.compute()["Things"].pq, 4), metric.compute()["Stuff"].pq
+(0.6667, 0.0)
+
 `compute()` is the strict figure, always the headline. `official()` is what panopticapi's evaluation.py prints, or None
 with `official_reason` where it raises. The two readings are told apart in `unipan.evaluation.matching`.
 """
 
 import math
+import re
+import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +33,7 @@ from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import Batch, Matches, match_official
 from unipan.evaluation.pq_scores import GROUPS, PanopticScores
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.maps import PanopticMap
+from unipan.panoptic.given_maps import GivenMap, as_map
 
 SIZES = ("small", "medium", "large")
 """Below 32^2 pixels, below 96^2, and the rest (COCO's areas): of the truth's segment for TP and FN, else of the FP."""
@@ -89,6 +103,8 @@ class ImageCounts:
 class PanopticQuality:
     """Collects images; `a + b` merges what two threads, ranks or shards have collected, in any order.
 
+    In a training loop: `update` for each image, `gather` where several processes share the images, `compute`, `reset`.
+
     Attributes:
         categories: the classes counted.
         counts: the strict counts per image name.
@@ -102,21 +118,44 @@ class PanopticQuality:
     refusals: dict[str, str] = field(default_factory=dict)
     _computed: dict[int, PanopticScores] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def update(self, truth: PanopticMap, prediction: PanopticMap, name: str) -> Matches:
+    def update(self, truth: GivenMap, prediction: GivenMap, name: str | None = None) -> Matches:
         """Count one image.
 
         Args:
-            truth, prediction: of one size, with categories known to this object.
+            truth, prediction: of one size, with categories known to this object: panoptic maps, or arrays or tensors
+                of ids with their segments, see `as_map`.
             name: unique within the dataset: a second image of the same name is refused, because an image that is
-                counted twice (a sampler that pads, overlapping shards) silently falsifies PQ.
+                counted twice (a sampler that pads, overlapping shards) silently falsifies PQ. Images without a name
+                are numbered; nobody can tell then whether one comes twice.
 
         Returns:
             The strict matches.
 
         Raises:
-            ValueError: see `match_segments`; also an unknown category or a repeated name.
+            ValueError: see `as_map` and `match_segments`; also an unknown category or a repeated name.
         """
-        return self.add(ImagePair.of(truth, prediction, self.categories, name))
+        name = _number(len(self.counts)) if name is None else name
+        known = as_map(truth, self.categories, f"{name}, truth")
+        return self.add(
+            ImagePair.of(known, as_map(prediction, self.categories, f"{name}, prediction"), self.categories, name)
+        )
+
+    def reset(self) -> None:
+        """Forget all images."""
+        for collected in (self.counts, self.official_counts, self.refusals, self._computed):
+            collected.clear()
+
+    def gather(self) -> "PanopticQuality":
+        """What all processes of torch.distributed have collected, the same in each; every process must call it.
+
+        Without such processes it is this object itself.
+        """
+        distributed: Any = getattr(sys.modules.get("torch"), "distributed", None)
+        if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+            return self
+        parts: list[PanopticQuality] = [self] * distributed.get_world_size()
+        distributed.all_gather_object(parts, self)
+        return reduce(add, parts)
 
     def add(self, pair: ImagePair) -> Matches:
         """Count one image whose overlaps are known."""
@@ -160,6 +199,7 @@ class PanopticQuality:
     def __add__(self, other: "PanopticQuality") -> "PanopticQuality":
         if self.categories != other.categories:
             raise ValueError("panoptic quality: two parts with different categories cannot be merged")
+        other = other._numbered_after(self)
         twice = sorted(self.counts.keys() & other.counts.keys())
         if twice:
             raise ValueError(f"{twice[0]}: this image was counted in both parts; every image counts once")
@@ -169,6 +209,17 @@ class PanopticQuality:
             {**self.official_counts, **other.official_counts},
             {**self.refusals, **other.refusals},
         )
+
+    def _numbered_after(self, first: "PanopticQuality") -> "PanopticQuality":
+        """With other numbers for images without a name, where both parts have some."""
+        theirs, ours = ([name for name in each.names if _NUMBERED.fullmatch(name)] for each in (first, self))
+        if not theirs or not ours:
+            return self
+        start = int(theirs[-1][1:])  # never above the number of images
+        new = dict.fromkeys(self.counts) | {name: _number(start + place) for place, name in enumerate(ours)}
+        parts = (self.counts, self.official_counts, self.refusals)
+        renamed: list[Any] = [{new[name] or name: value for name, value in part.items()} for part in parts]
+        return PanopticQuality(self.categories, *renamed)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -255,6 +306,14 @@ class PanopticQuality:
         row = 4 * len(self.categories)
         found = np.bincount(image * row + cells // _CELLS * 4 + cells % 4, weights=values, minlength=len(counts) * row)
         return found.astype(np.float64, copy=False).reshape(len(counts), len(self.categories), 4)
+
+
+def _number(position: int) -> str:
+    """The name of an image that has none."""
+    return f"#{position + 1:09d}"
+
+
+_NUMBERED = re.compile(r"#\d{9}")
 
 
 def _size_of(area: np.ndarray) -> Int64[np.ndarray, " N"]:

@@ -1,46 +1,40 @@
 """The folder that `unipan pq --html` writes: `index.html` to look at, `images.csv` with the PQ of every image."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from unipan import __version__
-from unipan.arrays import Int32
-from unipan.evaluation.bootstrap import METRICS, Interval, Intervals
+from unipan.evaluation.bootstrap import METRICS, Interval, Intervals, paired_bootstrap_pq
+from unipan.evaluation.error_cards import Images, error_card
 from unipan.evaluation.error_costs import ErrorDecomposition
-from unipan.evaluation.errors import MEANINGS, ImageErrors
+from unipan.evaluation.errors import MEANINGS
 from unipan.evaluation.extra_metrics import ExtraMetric
-from unipan.evaluation.folders import SegmentedImage
-from unipan.evaluation.matching import SegmentTable
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.per_image import ImageScore, image_scores, to_csv
+from unipan.evaluation.photographs import PhotographFolder
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.semantic_iou import SemanticIoU
+from unipan.evaluation.summary import OtherPrediction
 from unipan.files import write_atomically
-from unipan.panoptic.categories import Categories
 from unipan.parallel import in_chunks
-from unipan.visualization.flat import ERROR_COLORS, error_map, flat_picture, resize_ids, segment_index
+from unipan.visualization.flat import ERROR_COLORS
 from unipan.visualization.pages import (
-    CaptionedImage,
     ClassRow,
+    ComparisonRow,
     ConfusionTable,
     ErrorCostRow,
     EvaluationPage,
     ImageCard,
+    MetricRow,
     ScoreRow,
-    data_uri,
     write_page,
 )
-from unipan.visualization.palette import instance_colors, partner_colors
+from unipan.visualization.palette import quiet
 
 WORST = 50
-PICTURE_WIDTH = 480
-"""Pixels: pictures on the page are at most this wide, so that a page of 150 opens at once."""
-
-Images = Callable[[str], tuple[SegmentedImage, SegmentedImage]]
-"""Ground truth and prediction of an image by its name, as they were counted; called from several processes."""
-
 SCORES_NOTE = (
     "In percent, with 95 % bootstrap intervals over the images. Strict takes areas from the PNGs and lets every crowd "
     "region absorb false positives; official is what panopticapi computes, shown where it differs."
@@ -51,13 +45,27 @@ COSTS_NOTE = (
 )
 
 
+@dataclass(frozen=True)
+class PageSource:
+    """Where the pictures of a page come from.
+
+    Attributes:
+        images: reads truth and prediction of an image again.
+        photographs: finds its photograph, if there are any.
+    """
+
+    images: Images
+    photographs: PhotographFolder | None = None
+
+
 def write_evaluation(
     folder: Path,
     title: str,
     quality: PanopticQuality,
     intervals: Intervals,
     extra: Mapping[str, ExtraMetric],
-    images: Images,
+    source: PageSource,
+    other: OtherPrediction | None = None,
 ) -> Path:
     """Write the page and the table; returns the page.
 
@@ -66,15 +74,16 @@ def write_evaluation(
         title: of the page.
         quality: of the images that the page shows.
         intervals: of `bootstrap_quality`.
-        extra: "errors" and "iou" of `extra_metrics`, of the same images.
-        images: reads one again.
+        extra: those of `extra_metrics` for a page, of the same images.
+        source: of the pictures.
+        other: another prediction for the same images.
 
     Raises:
         OSError: the folder cannot be written to.
     """
     rows = image_scores(quality)
     page = folder / "index.html"
-    write_page(page, evaluation_page(title, quality, intervals, extra, rows, images))
+    write_page(page, evaluation_page(title, quality, intervals, extra, rows, source, other))
     write_atomically(folder / "images.csv", to_csv(rows).encode())
     return page
 
@@ -85,7 +94,8 @@ def evaluation_page(
     intervals: Intervals,
     extra: Mapping[str, ExtraMetric],
     rows: list[ImageScore],
-    images: Images,
+    source: PageSource,
+    other: OtherPrediction | None = None,
 ) -> EvaluationPage:
     """Everything on the page, as plain values."""
     errors, iou = extra["errors"], extra["iou"]
@@ -95,8 +105,11 @@ def evaluation_page(
     worst = [row for row in rows if row.pq is not None and row.fp + row.fn + row.tp > 0][:WORST]
 
     def draw(chunk: range) -> list[ImageCard]:
-        rows = worst[chunk.start : chunk.stop]
-        return [_card(row, errors.images[row.image], categories, *images(row.image)) for row in rows]
+        found = []
+        for row in worst[chunk.start : chunk.stop]:
+            photo = None if source.photographs is None else source.photographs(row.image)
+            found.append(error_card(row, errors.images[row.image], categories, *source.images(row.image), photo))
+        return found
 
     kinds = [
         ErrorCostRow(kind, MEANINGS[kind], each.truths + each.predictions, each.cost["All"] or 0.0)
@@ -114,6 +127,9 @@ def evaluation_page(
             "score of finding them.",
         ],
         scores=_scores(quality, intervals),
+        metrics=_other_metrics(extra),
+        comparison=[] if other is None else _comparison(quality, other),
+        other="" if other is None else other.name,
         scores_note=SCORES_NOTE,
         costs=sorted(kinds, key=lambda row: -row.cost),
         costs_note=COSTS_NOTE.format(repaired=100 * (costs.repaired["All"] or 0.0)),
@@ -139,49 +155,43 @@ def _scores(quality: PanopticQuality, intervals: Intervals) -> list[ScoreRow]:
     return [ScoreRow("official", "the rules of panopticapi", values), strict]
 
 
+def _other_metrics(extra: Mapping[str, ExtraMetric]) -> list[MetricRow]:
+    """Boundary PQ, PQ-dagger and parsing covering, where they were counted."""
+    found = []
+    for key, name, text in (
+        ("boundary", "boundary PQ", "outlines count, however large the segment"),
+        ("dagger", "PQ†", "stuff by its IoU, without the gate at one half"),
+        ("covering", "parsing covering", "regions weigh by their area"),
+    ):
+        if key in extra:
+            content = extra[key].to_json()
+            values = [content[group]["pq"] if isinstance(content[group], dict) else content[group] for group in GROUPS]
+            found.append(MetricRow(name, text, values))
+    return found
+
+
+def _comparison(quality: PanopticQuality, other: OtherPrediction) -> list[ComparisonRow]:
+    ours, theirs = quality.compute(), other.quality.compute()
+    found = paired_bootstrap_pq(quality, other.quality)
+    return [
+        ComparisonRow(group, one.pq, two.pq, difference, difference.excludes_zero)
+        for group in GROUPS
+        if (one := ours[group]) and (two := theirs[group]) and (difference := found[group])
+    ]
+
+
 def _classes(quality: PanopticQuality) -> list[ClassRow]:
     rows = []
     per_class = quality.compute().per_class
     for category in quality.categories:
         each = per_class[category.id]
         pq, sq, rq = (each.pq, each.sq, each.rq) if each.tp + each.fp + each.fn else (None, None, None)
-        rows.append(ClassRow(category.name, category.color, category.isthing, pq, sq, rq, each.tp, each.fp, each.fn))
+        rows.append(
+            ClassRow(category.name, quiet(category.color), category.isthing, pq, sq, rq, each.tp, each.fp, each.fn)
+        )
     return rows
 
 
 def _confusion_table(iou: SemanticIoU) -> ConfusionTable:
     names = [category.name for category in iou.categories]
     return ConfusionTable.of([*names, "void"], np.pad(iou.confusion, ((0, 1), (0, 0))))
-
-
-def _card(
-    row: ImageScore, errors: ImageErrors, categories: Categories, truth: SegmentedImage, prediction: SegmentedImage
-) -> ImageCard:
-    sides = [_as_counted(truth, len(errors.match)), _as_counted(prediction, len(errors.spurious))]
-    index, guess = (segment_index(small(ids), segments.ids.tolist()) for ids, segments in sides)
-    classes, guessed = ([categories[number] for number in segments.classes.tolist()] for _, segments in sides)
-    partners = {p: t for t, p in enumerate(errors.match.tolist()) if p >= 0}
-    colors = partner_colors(guessed, classes, [partners.get(p) for p in range(len(guessed))])
-    pictures = [
-        ("ground truth", flat_picture(index, instance_colors(classes)), f"{len(classes)} segments"),
-        ("prediction", flat_picture(guess, colors), f"{len(guessed)} segments"),
-        ("errors", error_map(index, guess, errors.match, errors.truth_class >= 0, errors.spurious), ""),
-    ]
-    images = [CaptionedImage(name, data_uri(picture), detail) for name, picture, detail in pictures]
-    names = [categories[number].name for number in errors.classes]
-    return ImageCard(row.image, row.pq or 0.0, row.tp, row.fp, row.fn, names, images)
-
-
-def _as_counted(side: SegmentedImage, count: int) -> tuple[Int32[np.ndarray, "H W"], SegmentTable]:
-    """The map and the segments that were counted: all, or those with pixels where files were read leniently."""
-    assert side.ids is not None
-    everyone = len(side.segments) == count
-    return side.ids, side.segments if everyone else side.segments[np.isin(side.segments.ids, side.ids)]
-
-
-def small(ids: Int32[np.ndarray, "H W"]) -> Int32[np.ndarray, "I J"]:
-    """The map, at most PICTURE_WIDTH pixels wide."""
-    height, width = ids.shape
-    if width <= PICTURE_WIDTH:
-        return ids
-    return resize_ids(ids, (max(1, round(height * PICTURE_WIDTH / width)), PICTURE_WIDTH))

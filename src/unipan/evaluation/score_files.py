@@ -10,12 +10,17 @@ SCORES_HEADER = b'{\n "official": '
 """How a JSON of scores begins, that of `unipan evaluate` too."""
 
 
-def claim_score_files(outputs: Outputs, json_file: Path | None, csv_file: Path | None, page: Path | None) -> None:
-    """Say which of its files `unipan pq` will write; None leaves one out.
+def claim_score_files(
+    outputs: Outputs, json_file: Path | None, csv_file: Path | None, page: Path | None, images: Path | None = None
+) -> None:
+    """Say which of its files `unipan pq` will write; None leaves one out. `images` are photographs for the page.
 
     Raises:
-        ValueError: one of them is an input, another of them, or a file that unipan did not write.
+        ValueError: one of them is an input, another of them, or a file that unipan did not write; or photographs
+            without a page.
     """
+    if images is not None and page is None:
+        raise ValueError("--images: the photographs are for the page; give --html DIR too")
     outputs.claim_optional(json_file, "--json", SCORES_HEADER)
     if csv_file is not None:
         outputs.claim(csv_file, "--csv", csv_header())

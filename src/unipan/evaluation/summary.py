@@ -1,8 +1,11 @@
 """PQ and what comes with it as text for a terminal."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from unipan.evaluation.bootstrap import METRICS, Intervals, paired_bootstrap_pq
+from unipan.evaluation.extra_metrics import ExtraMetric
 from unipan.evaluation.folder_quality import Problem
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS, percent
@@ -64,6 +67,42 @@ def official_line(quality: PanopticQuality) -> str:
         f"official (panopticapi) counts {count} image{'s' * (count != 1)} differently: it trusts the areas in the "
         "ground truth's JSON and knows one crowd per class"
     )
+
+
+@dataclass(frozen=True)
+class OtherPrediction:
+    """What a prediction is compared with: its name, and PQ on the same images."""
+
+    name: str
+    quality: PanopticQuality
+
+
+def content_and_lines(
+    quality: PanopticQuality,
+    name: object,
+    other: OtherPrediction | None,
+    metrics: dict[str, ExtraMetric],
+    explain: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """All scores for a JSON, and what stands on the terminal below PQ.
+
+    Args:
+        quality: of the prediction.
+        name: of the prediction.
+        other: that it is compared with.
+        metrics: those of `extra_metrics`; "trim_stuff" is taken out.
+        explain: whether the others are shown.
+    """
+    content, lines = quality.to_json(), list[str]()
+    if other is not None:
+        content["difference"], lines = paired_difference(quality, other.quality, f"{name} - {other.name}")
+    if (trimmed := metrics.pop("trim_stuff", None)) is not None:
+        content["trim_stuff"] = trimmed.to_json()
+        lines += trimmed.lines()
+    if explain:
+        content["extra_metrics"] = {name: metric.to_json() for name, metric in metrics.items()}
+        lines += [line for metric in metrics.values() for line in metric.lines()]
+    return content, lines
 
 
 def paired_difference(

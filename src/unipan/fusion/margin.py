@@ -18,17 +18,20 @@ def channel_margin(channels: Float[Tensor, "K h w"], geometry: Geometry) -> Floa
     The unit is P's own: Psi has values around 0..1, and P's may be larger. A single channel has no rival, its margin is
     infinite. At most `CHUNK` interpolated values exist at once.
     """
-    height, width = geometry.image_size
-    found = torch.full((height, width), torch.inf)
-    count = channels.shape[0]
-    if count < 2:
-        return found.numpy()
     channels = channels.float()
-    grid = Grid.of(channels, geometry)
+    return margin_on(channels, Grid.of(channels, geometry)).cpu().numpy()
+
+
+def margin_on(channels: Float[Tensor, "K h w"], grid: Grid) -> Float[Tensor, "H W"]:
+    """`channel_margin` where the grid samples."""
+    count, height, width = channels.shape[0], len(grid.rows.low), len(grid.columns.low)
+    found = torch.full((height, width), torch.inf, device=channels.device)
+    if count < 2:
+        return found
     rows = max(CHUNK // (count * width), 1)
     for start in range(0, height, rows):
         window = grid[slice(start, start + rows), slice(None)]
         values = torch.stack([upsample(channel, window) for channel in channels])
         best = values.topk(2, dim=0).values
-        found[start : start + rows] = (best[0] - best[1]).cpu()
-    return found.numpy()
+        found[start : start + rows] = best[0] - best[1]
+    return found

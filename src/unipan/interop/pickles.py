@@ -9,7 +9,6 @@ import math
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from unipan.files import require_weights
+from unipan.models.pretrained import read_torch_file
 
 NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 NESTED = ("model", "state_dict")
@@ -36,8 +36,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     require_weights(path, "a .pkl, .pth or .safetensors file")
     readers: dict[str, Callable[[Path], Any]] = {
         ".pkl": lambda path: load_pickle(path.read_bytes()),
-        ".pth": partial(torch.load, map_location="cpu", weights_only=True),
-        ".pt": partial(torch.load, map_location="cpu", weights_only=True),
+        ".pth": read_torch_file,
+        ".pt": read_torch_file,
         ".safetensors": load_file,
     }
     if path.suffix not in readers:

@@ -94,7 +94,7 @@ class InstanceAffinity(nn.Module):
         # bf16 has 8 bits of mantissa; the sum over all pixels wants more, and is cheap.
         with torch.autocast(potential.device.type, enabled=False):
             height, width = potential.shape[1:]
-            queries = self._covered(queries.to(potential.dtype), height, width)
+            queries = self.covered(queries.to(potential.dtype), height, width)
             cells = queries.shape[1:]
             psi, mass = self._down(potential, cells).flatten(1), self._mass(potential.flatten(1))
             if self.linear:
@@ -116,22 +116,25 @@ class InstanceAffinity(nn.Module):
         wide = queries.dtype if queries.device.type == "mps" else torch.float64
         both = (_matrix_and_bias(self.phi0), _matrix_and_bias(self.phi1))
         (w0, b0), (w1, b1) = ((weight.to(wide), bias.to(wide)) for weight, bias in both)
-        features, psi = self._features(queries).to(wide), psi.to(wide)
+        features, psi = self.features(queries).to(wide), psi.to(wide)
         context = (w1 @ (features @ psi.T) + b1[:, None] * psi.sum(1)) / mass
         return torch.addmm((b0 @ context)[:, None], context.T @ w0, features).to(queries.dtype)
 
-    def project(self, queries: Float[Tensor, "C a b"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
-        """phi0(Q) and phi1(Q), cell by cell in rows of the image; n = a b."""
+    def project(
+        self, queries: Float[Tensor, "C a b"], origin: tuple[int, int] = (0, 0)
+    ) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
+        """phi0(Q) and phi1(Q), cell by cell in rows of the image; n = a b. `origin` is the place of the first cell."""
         height, width = queries.shape[-2:]
-        features = self._features(queries)
+        features = self.features(queries, origin)
         # A 1x1 convolution of one image is a matrix product, several times faster as such on a CPU.
-        both = (_matrix_and_bias(phi) for phi in (self.phi0, self.phi1))
+        both, activate = (_matrix_and_bias(phi) for phi in (self.phi0, self.phi1)), ACTIVATIONS[self.activation]
         q0, q1 = (torch.addmm(bias[:, None], weight, features) for weight, bias in both)
         if self.normalise == "softmax":
-            return self._activate(q0), q1.softmax(1) / self.upsampling**2
-        q0, q1 = self._activate(q0), self._activate(q1)
+            return activate(q0), q1.softmax(1) / self.upsampling**2
+        q0, q1 = activate(q0), activate(q1)
         if self.rope:
-            angles = rope_angles(height, width, self.rope, queries.device, self.upsampling, self.shortest).to(q0.dtype)
+            spacing = self.upsampling, self.shortest, origin
+            angles = rope_angles(height, width, self.rope, queries.device, *spacing).to(q0.dtype)
             q0, q1 = rotate(q0, angles), rotate(q1, angles)
         return q0, q1
 
@@ -147,14 +150,14 @@ class InstanceAffinity(nn.Module):
             centred: take the means of phi0 and phi1 over all cells away first: what they add is the same for every p
                 or for every j.
         """
-        queries = self._covered(queries, *size)
+        queries = self.covered(queries, *size)
         q0, q1 = self.project(queries)
         if centred:
             q0, q1 = q0 - q0.mean(1, keepdim=True), q1 - q1.mean(1, keepdim=True)
         own = upsampled_at(q0.view(-1, *queries.shape[1:]), self.upsampling, cells)
         return self._up((own @ q1).view(-1, *queries.shape[1:]), *size)
 
-    def _covered(self, queries: Float[Tensor, "C _ _"], height: int, width: int) -> Float[Tensor, "C a b"]:
+    def covered(self, queries: Float[Tensor, "C _ _"], height: int, width: int) -> Float[Tensor, "C a b"]:
         """The cells of Q that cells of Psi's grid are interpolated from; what else there is, is padding."""
         double = 2 * self.upsampling
         a, b = (-((self.upsampling + 1 - 2 * count) // double) + 1 for count in (height, width))
@@ -173,17 +176,14 @@ class InstanceAffinity(nn.Module):
             return message
         return upsample_bilinear(message, self.upsampling)[:, :height, :width]
 
-    def _features(self, queries: Float[Tensor, "C a b"]) -> Float[Tensor, "I n"]:
+    def features(self, queries: Float[Tensor, "C a b"], origin: tuple[int, int] = (0, 0)) -> Float[Tensor, "I n"]:
         """What phi0 and phi1 see in every cell: Q, and where it is."""
         flat, (height, width) = queries.flatten(1), queries.shape[1:]
         if not self.positional_encoding:
             return flat
-        spacing = self.upsampling, self.shortest
+        spacing = self.upsampling, self.shortest, origin
         encoding = sinusoidal_encoding(height, width, self.positional_encoding, flat.device, *spacing)
         return torch.cat([flat, encoding.to(flat.dtype).flatten(1)])
-
-    def _activate(self, x: Tensor) -> Tensor:
-        return ACTIVATIONS[self.activation](x)
 
     def _mass(self, psi: Tensor) -> Tensor | int:
         if self.normalise == "pixels":

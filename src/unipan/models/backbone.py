@@ -101,10 +101,15 @@ class ResNetFPN(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> dict[str, Float[Tensor, "B F _ _"]]:
         """From normalised pixels to p2..p6; p6 is for the RPN only."""
-        c2, c3, c4, c5 = self.resnet(pixels)
+        c2, c3, c4, c5 = self.stages(pixels)
         features = self.fpn(OrderedDict(p2=c2, p3=c3, p4=c4, p5=self.excite(c5)))
         features["p6"] = features.pop("pool")
         return dict(features)
+
+    def stages(self, pixels: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _ _ _"]]:
+        """C2 to C5."""
+        found: list[Tensor] = self.resnet(pixels)
+        return found
 
     def load_pretrained(self, weights: str) -> None:
         """Fill the ResNet, see `load_resnet`; squeeze-and-excite and FPN keep their fresh weights."""

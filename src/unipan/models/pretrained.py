@@ -1,8 +1,9 @@
 """Sec. 4: ResNet weights from elsewhere, ImageNet's or a file's, before any training of ours."""
 
-import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -115,6 +116,23 @@ def download(model: str, version: str, what: str, option: str) -> dict[str, Tens
     return state
 
 
+def read_torch_file(path: Path) -> Any:
+    """What `torch.save` wrote, tensors and plain containers; nothing in the file is run.
+
+    Raises:
+        ValueError: it cannot be read; torch raises nearly anything for a damaged file, and warns of pickles.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:
+        words = (" ".join(str(error).split()) or type(error).__name__).partition(". ")[0]
+        raise ValueError(words) from error
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The named tensors of a .safetensors or .pth file.
 
@@ -124,12 +142,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     require_weights(path, "imagenet, none, or a .safetensors or .pth file")
     try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        state = load_file(path) if path.suffix == ".safetensors" else read_torch_file(path)
+    except (SafetensorError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"backbone weights {path}: cannot be read ({reason}); give a .safetensors or .pth file of tensors"

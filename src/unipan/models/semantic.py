@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
 from unipan.models.parts import LEVELS, P2_STRIDE
+from unipan.ops.deformable import ConvolutionGrid, deformable_convolution
+from unipan.ops.weighted_rows import samples_by_rows
+
+PADDED = ConvolutionGrid(padding=(1, 1))
 
 
 class DeformableConv(nn.Module):
@@ -26,12 +30,14 @@ class DeformableConv(nn.Module):
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Float[Tensor, "B I h w"]) -> Float[Tensor, "B O h w"]:
-        """Offsets and convolution in the precision of the weights, also under autocast."""
-        # The kernel does not support bf16, and offsets in bf16 are off by pixels in wide images.
-        with torch.autocast(features.device.type, enabled=False):
-            features = features.to(self.conv.weight.dtype)
-            output: Tensor = self.conv(features, self.offset(features))
-        return output
+        """Offsets in the precision of the weights, also under autocast, where the product alone has 16 bits."""
+        # Offsets in bf16 are off by pixels in wide images; torchvision's kernel does not support bf16.
+        device, weight = features.device.type, self.conv.weight
+        if torch.is_autocast_enabled(device) and samples_by_rows(features):
+            weight = weight.to(torch.get_autocast_dtype(device))
+        with torch.autocast(device, enabled=False):
+            offset = self.offset(features.to(self.offset.weight.dtype))
+            return deformable_convolution(features, offset, weight, self.conv.bias, PADDED)
 
 
 class PyramidDecoder(nn.Module):

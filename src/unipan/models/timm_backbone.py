@@ -68,10 +68,15 @@ class TimmFPN(nn.Module):
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> dict[str, Float[Tensor, "B F _ _"]]:
         """From normalised pixels to p2..p6; p6 is for the RPN only."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.fixed):
-            c2, c3, c4, c5 = self.body(pixels * self.scale + self.shift)
+            c2, c3, c4, c5 = self.stages(pixels)
         features = self.fpn(OrderedDict(p2=c2, p3=c3, p4=c4, p5=self.excite(c5)))
         features["p6"] = features.pop("pool")
         return dict(features)
+
+    def stages(self, pixels: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _ _ _"]]:
+        """C2 to C5."""
+        found: list[Tensor] = self.body(pixels * self.scale + self.shift)
+        return found
 
     def train(self, mode: bool = True) -> "TimmFPN":
         """Nothing random happens in a network that is not trained (drop path, dropout)."""

@@ -43,8 +43,7 @@ def channel_map(
         scores: of the detections.
         categories: of the classes.
     """
-    of_channel = [*classes, *range(len(categories.things), len(categories))]
-    count = len(of_channel)
+    count = len(classes) + len(categories.stuff)
     # Beyond the classes lies void, whose id is 0.
     area, sums = np.zeros(count, np.int64), np.zeros(count)
     for start in range(0, channels.size, COUNTED_AT_ONCE):  # bincount copies what it counts, to 64 bits
@@ -52,14 +51,25 @@ def channel_map(
         area += np.bincount(some, minlength=count)[:count]
         sums += np.bincount(some, confidence.reshape(-1)[start : start + COUNTED_AT_ONCE], minlength=count)[:count]
     mean = sums / np.maximum(area, 1)
-    of_score = [*scores, *mean[len(classes) :].clip(0, 1).tolist()]
-    present = np.flatnonzero(area)
-    ids = np.full(count + 1, VOID_ID, np.int32)
+    return map_of_channels(channels, area, classes, [*scores, *mean[len(classes) :].clip(0, 1).tolist()], categories)
+
+
+def map_of_channels(
+    channels: Integer[np.ndarray, "H W"],
+    area: Integer[np.ndarray, " K"],
+    classes: Sequence[int],
+    scores: Sequence[float],
+    categories: Categories,
+) -> PanopticMap:
+    """`channel_map` with the areas of the channels, and the scores of all, known."""
+    of_channel = [*classes, *range(len(categories.things), len(categories))]
+    present = np.flatnonzero(area).tolist()
+    ids = np.full(len(area) + 1, VOID_ID, np.int32)
     ids[present] = np.arange(1, len(present) + 1)
     return panoptic_map(
         ids[channels],
         {int(ids[k]): categories[of_channel[k]] for k in present},
-        {int(ids[k]): of_score[k] for k in present},
+        {int(ids[k]): scores[k] for k in present},
     )
 
 

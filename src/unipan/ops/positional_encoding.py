@@ -14,7 +14,13 @@ ROPE_CHANNELS = 2 * DIRECTIONS
 
 
 def sinusoidal_encoding(
-    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1, shortest: float = 8.0
+    height: int,
+    width: int,
+    wavelengths: int,
+    device: torch.device,
+    spacing: int = 1,
+    shortest: float = 8.0,
+    origin: tuple[int, int] = (0, 0),
 ) -> Float[Tensor, "E h w"]:
     """Sine and cosine of each cell's row and column at every wavelength, E = 4 x wavelengths.
 
@@ -26,15 +32,23 @@ def sinusoidal_encoding(
         device: of the result.
         spacing: of the grid, in the unit of the wavelengths.
         shortest: the first wavelength.
+        origin: row and column of the first cell, where the grid is a part of a larger one.
     """
     lengths = shortest / spacing * 2.0 ** torch.arange(wavelengths, device=device)
-    turns = [2 * math.pi * torch.arange(side, device=device) / lengths[:, None] for side in (height, width)]
+    places = [first + torch.arange(side, device=device) for first, side in zip(origin, (height, width), strict=True)]
+    turns = [2 * math.pi * place / lengths[:, None] for place in places]
     rows, columns = (torch.cat([turn.sin(), turn.cos()]) for turn in turns)
     return torch.cat([rows[:, :, None].expand(-1, -1, width), columns[:, None, :].expand(-1, height, -1)])
 
 
 def rope_angles(
-    height: int, width: int, wavelengths: int, device: torch.device, spacing: int = 1, shortest: float = 8.0
+    height: int,
+    width: int,
+    wavelengths: int,
+    device: torch.device,
+    spacing: int = 1,
+    shortest: float = 8.0,
+    origin: tuple[int, int] = (0, 0),
 ) -> Float[Tensor, "pairs n"]:
     """The angle in radians by which each pair of channels is rotated in each cell; n = height x width, row by row.
 
@@ -44,10 +58,13 @@ def rope_angles(
         device: of the result.
         spacing: of the grid, in the unit of the wavelengths.
         shortest: the first wavelength.
+        origin: row and column of the first cell, where the grid is a part of a larger one.
     """
     lengths = shortest / spacing * 2.0 ** torch.arange(wavelengths, device=device)
     heading = math.pi * torch.arange(DIRECTIONS, device=device) / DIRECTIONS
-    rows, columns = (torch.arange(side, device=device) for side in (height, width))
+    rows, columns = (
+        first + torch.arange(side, device=device) for first, side in zip(origin, (height, width), strict=True)
+    )
     along = heading.sin()[:, None, None] * rows[:, None] + heading.cos()[:, None, None] * columns
     return ((2 * math.pi / lengths)[:, None, None] * along.flatten(1)).flatten(0, 1)
 

@@ -366,6 +366,9 @@ def _repaired(row: Row, key: int, category: int, say: Any) -> Row:
     elif isinstance(crowd, float) and not math.isfinite(crowd):
         fixed["iscrowd"] = 0
         say("number-nan", f"its `iscrowd` is {crowd}; write 0 or 1", key)
+    elif crowd is not None and crowd not in (0, 1):  # any other number, a list: what was meant nobody knows
+        fixed["iscrowd"] = int(says_crowd(crowd))
+        say("number-type", f"its `iscrowd` is {short(crowd)}; write 0 or 1", key)
     if row.get("score") is not None and not math.isfinite(float_or_nan(row["score"])):
         say("score-broken", f"its `score` is {short(row['score'])}; write a number or leave it out", key)
         row = {name: value for name, value in row.items() if name != "score"}

@@ -9,8 +9,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from struct import error as StructError
+from struct import unpack
 
 from PIL import Image, UnidentifiedImageError
+
+from unipan.files import require_regular
 
 IMAGE_FORMATS = {
     "PNG": (".png",),
@@ -23,19 +27,47 @@ IMAGE_FORMATS = {
 """Pillow's name of each format that is read, and its suffixes."""
 
 
+_GEO_TAGS = {33550, 33922, 34264, 34735}
+"""ModelPixelScale, ModelTiepoint, ModelTransformation and GeoKeyDirectory."""
+_MOST_TAGS = 4096
+
+
 def open_image(source: Path | bytes) -> Image.Image:
     """Open an image, a file or its bytes, without decoding its pixels. To be closed, as `Image.open`'s.
 
     Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is a folder, a pipe or a device.
         UnidentifiedImageError: it is of another format, or damaged at its beginning.
         OSError, Image.DecompressionBombError: see `Image.open`; decoding raises nearly anything for a damaged file.
     """
+    if isinstance(source, Path):
+        require_regular(source)
     try:
         with warnings.catch_warnings():  # what is large is legal; `Segmenter` looks whether there is memory for it
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=tuple(IMAGE_FORMATS))
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError(f"it is none of {', '.join(IMAGE_FORMATS)}") from error
+
+
+def is_geotiff(path: Path) -> bool:
+    """Whether a file is a TIFF, or BigTIFF, with a place on the Earth: its first directory has a tag of GeoTIFF."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+            order = {b"II": "<", b"MM": ">"}.get(head[:2])
+            version = 0 if order is None else unpack(f"{order}H", head[2:4])[0]
+            if version not in (42, 43):
+                return False
+            big = version == 43
+            file.seek(unpack(f"{order}Q", head[8:16])[0] if big else unpack(f"{order}I", head[4:8])[0])
+            count = unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))[0]
+            entry = 20 if big else 12
+            directory = file.read(min(count, _MOST_TAGS) * entry)
+    except (OSError, StructError, ValueError, OverflowError):  # an offset beyond what a file can have
+        return False
+    tags = (unpack(f"{order}H", directory[at : at + 2])[0] for at in range(0, len(directory) - 1, entry))
+    return any(tag in _GEO_TAGS for tag in tags)
 
 
 @contextmanager
@@ -49,7 +81,9 @@ def told_of_damage(
         MemoryError: this is no fault of the file.
     """
     try:
-        yield
+        with warnings.catch_warnings():  # Pillow's about EXIF, as if it were the user's own code
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     except MemoryError:
         raise
     except Image.DecompressionBombError as error:

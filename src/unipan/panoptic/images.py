@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from unipan.arrays import UInt8
 from unipan.files import read_bytes, require_regular
-from unipan.panoptic.image_files import open_image, told_of_damage
+from unipan.panoptic.image_files import is_geotiff, open_image, told_of_damage
 
 _ORIENTATION = 0x0112
 """Of EXIF; from 2 the image lies or is mirrored."""
@@ -21,28 +21,69 @@ WHOLE_RANGE: Percentiles = (0.0, 0.0)
 """In the place of percentiles: black and white are 0 and 65535, whatever the image holds."""
 
 
-def read_image(path: Path | str, window: Percentiles = WHOLE_RANGE) -> UInt8[np.ndarray, "H W 3"]:
+def read_image(
+    path: Path | str, window: Percentiles = WHOLE_RANGE, page: int | None = None
+) -> UInt8[np.ndarray, "H W 3"]:
     """Read an image as RGB, with its EXIF orientation applied.
 
     Args:
         path: the image.
         window: for images of more than 8 bits a channel, which are stretched linearly between these percentiles of all
             their pixels. `WHOLE_RANGE` takes that of 16 bits, and refuses what has no known range.
+        page: of a TIFF of several pages, from 1 on.
 
     Grey, palette, CMYK and 16-bit images are converted, transparency is composited over white, and only the first
-    frame of an animation is read. A TIFF of several pages is refused: which of them is the image?
+    frame of an animation is read. A TIFF of several pages is refused without `page`: which of them is the image?
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a readable image.
+        ValueError: not a readable image, or one without this page.
     """
     path = Path(path)
     require_regular(path)
+    try:
+        with told_of_damage(path), open_image(path) as image:
+            go_to_page(image, path, page)
+            source = str(path) if page is None else f"{path}: page {page}"
+            if window != WHOLE_RANGE and is_deep(image):
+                return stretched(_deep_pixels(image, path, page or 1), window, source)
+            return rgb_of_pil(image, source)
+    except ValueError as error:
+        if not is_geotiff(path):
+            raise
+        raise ValueError(
+            f"{path}: of GeoTIFFs only plain pictures are read, one or three bands of 8 or 16 bits; "
+            f"export one (gdal_translate -ot Byte -scale) ({str(error).removeprefix(f'{path}: ')})"
+        ) from error
+
+
+def page_count(path: Path) -> int:
+    """How many pages a TIFF has; 1 for other formats.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_image`.
+    """
+    require_regular(path)
     with told_of_damage(path), open_image(path) as image:
+        return _pages(image)
+
+
+def go_to_page(image: Image.Image, path: Path, page: int | None) -> None:
+    """Make a page of an open image the one that is decoded.
+
+    Raises:
+        ValueError: there is no such page, or several and none is named.
+    """
+    if page is None:
         require_one_page(image, path)
-        if window != WHOLE_RANGE and is_deep(image):
-            return stretched(_deep_pixels(image, path), window, str(path))
-        return rgb_of_pil(image, str(path))
+    elif not 1 <= page <= _pages(image):
+        raise ValueError(f"{path}: there is no page {page}, it has {_pages(image)}")
+    else:
+        image.seek(page - 1)
+
+
+def _pages(image: Image.Image) -> int:
+    return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -55,13 +96,18 @@ def is_deep(image: Image.Image) -> bool:
     return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 
 
-def _deep_pixels(image: Image.Image, path: Path) -> np.ndarray:
+def _deep_pixels(image: Image.Image, path: Path, page: int) -> np.ndarray:
     """The pixels at their own depth: H x W, or H x W x 3."""
     if image.mode.startswith("I") or image.mode == "F":
         return np.asarray(ImageOps.exif_transpose(image))
     import cv2
 
-    pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
+    encoded = np.frombuffer(read_bytes(path), np.uint8)
+    if page == 1:
+        pixels = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    else:
+        found = cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED, range=(page - 1, page))[1]
+        pixels = found[0] if found else None
     if pixels is None or pixels.ndim != 3:
         raise ValueError(
             f"{path}: {image.mode} of more than 8 bits cannot be read; save it with 16 bits of one channel"
@@ -91,11 +137,11 @@ def stretched(pixels: np.ndarray, window: Percentiles, source: str = "image") ->
 
 def require_one_page(image: Image.Image, path: Path) -> None:
     """Raises ValueError for a TIFF of several pages: a stack, a series, or channels."""
-    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    pages = _pages(image)
     if pages > 1:
         raise ValueError(
-            f"{path}: it has {pages} pages, and one is an image; save each under a name of its own (Fiji: Image > "
-            "Stacks > Stack to Images, then File > Save)"
+            f"{path}: it has {pages} pages, and one is an image; `unipan predict --pages` takes them one by one, and "
+            "for the rest save each under a name of its own (Fiji: Image > Stacks > Stack to Images, then File > Save)"
         )
 
 
@@ -134,8 +180,8 @@ def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
         ValueError: anything else.
     """
     if isinstance(image, Image.Image):
-        return rgb_of_pil(image)
-    if isinstance(image, np.ndarray):
+        rgb = rgb_of_pil(image) if image.width and image.height else np.zeros((image.height, image.width, 3), np.uint8)
+    elif isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
                 f"image: an array must be HxWx3 uint8 (RGB), this one has shape {image.shape} and type {image.dtype}"

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +21,8 @@ COLUMNS = (
     *SHAPE_COLUMNS,
 )
 """All columns; lengths are in pixels, areas in pixels of the image."""
+CLASS_COLUMNS = ("file", "class", "category_id", "isthing", "count", "area", "share", "mean_score", "lowest_score")
+"""Those of `class_csv`."""
 
 
 def shapes_are_measured() -> bool:
@@ -63,6 +66,28 @@ def csv_of(rows: Iterable[Mapping[str, Any]], first: Iterable[str] = ()) -> str:
     writer = csv.DictWriter(text, [*first, *COLUMNS], lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def class_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows of `segment_table` that have a `file` too, summed up: a row for each class of each file.
+
+    `share` is of the pixels that have a segment; scores are the mean and the lowest of the segments.
+    """
+    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    totals: Counter[str] = Counter()
+    for row in rows:
+        groups.setdefault((row["file"], row["category_id"]), []).append(row)
+        totals[row["file"]] += row["area"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CLASS_COLUMNS)
+    for (file, category), members in groups.items():
+        area, scores = sum(row["area"] for row in members), [row["score"] for row in members]
+        mean = sum(scores) / len(scores)
+        name, isthing = members[0]["class"], members[0]["isthing"]
+        values = (file, name, category, isthing, len(members), area, area / totals[file], mean, min(scores))
+        writer.writerow(map(_cell, values))
     return text.getvalue()
 
 

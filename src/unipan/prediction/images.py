@@ -3,23 +3,51 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+
+import numpy as np
 
 from unipan.outputs import ResultFolders
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
 from unipan.panoptic.image_files import IMAGE_FORMATS
+from unipan.prediction.pages import split_pages
+from unipan.prediction.videos import Video
 
 SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
 """What counts as an image inside a folder."""
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+NO_PICTURES = {
+    "a NIfTI volume": (".nii", ".nii.gz"),
+    "a DICOM file": (".dcm", ".dicom"),
+    "a volume (MetaImage, NRRD)": (".mha", ".mhd", ".nrrd"),
+    "a scientific array (HDF5, NetCDF, Zarr)": (".h5", ".hdf5", ".nc", ".zarr"),
+}
+"""What users have and unipan cannot read, by the end of its name."""
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """A frame of a video, counted from 0."""
+
+    video: Video
+    number: int
 
 
 @dataclass(frozen=True)
 class ImageJob:
-    """One image to segment: its path, and its name and id in the JSON."""
+    """One image to segment: its path, its name and id in the JSON, and which page or frame of the file it is."""
 
     path: Path
     name: str
     image_id: int | str
+    page: int | None = None
+    frame: VideoFrame | None = None
+
+    @property
+    def picture(self) -> Path | np.ndarray:
+        """What is segmented: the file, or the pixels of a video's frame (ValueError where they cannot be read)."""
+        return self.path if self.frame is None else self.frame.video.frame(self.frame.number)
 
     @property
     def png(self) -> PurePosixPath:
@@ -27,12 +55,15 @@ class ImageJob:
         return PurePosixPath(self.name).with_suffix(".png")
 
 
-def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJob], Categories | None]:
+def plan_images(
+    images: Iterable[Path], like: Path | None, pages: str | None = None
+) -> tuple[list[ImageJob], Categories | None]:
     """The images to segment, numbered from 1, or with the ids and names of a ground truth.
 
     Args:
-        images: files and folders.
+        images: files and folders; of a video each frame is an image, called VIDEO/000001.png and so on.
         like: the ground truth's JSON, or None.
+        pages: which pages of TIFF stacks are images, see `page_numbers`; None takes no stacks.
 
     Returns:
         the jobs, and the ground truth's categories if there is one.
@@ -40,15 +71,50 @@ def plan_images(images: Iterable[Path], like: Path | None) -> tuple[list[ImageJo
     Raises:
         FileNotFoundError, ValueError: see `find_images`, `jobs_like` and `check_names`; also a broken ground truth.
     """
-    found, categories = find_images(images), None
+    given = list(images)
+    clips = [path for path in given if is_video(path)]
+    found = find_images(path for path in given if path not in clips) if len(clips) < len(given) or not given else []
+    categories = None
+    page_of: dict[str, int | None] = {}
+    if pages is not None:
+        split = split_pages(found, pages)
+        found, page_of = [(path, name) for path, name, _ in split], {name: page for _, name, page in split}
     if like is None:
-        jobs = [ImageJob(path, name, number) for number, (path, name) in enumerate(found, start=1)]
+        jobs = [ImageJob(path, name, number, page_of.get(name)) for number, (path, name) in enumerate(found, start=1)]
+        for clip in clips:
+            jobs += _frames(clip, len(jobs) + 1)
+    elif clips:
+        raise ValueError(f"--like {like}: it lists images, and {clips[0]} is a video; run once for each")
     else:
         truth = read_json(like)
         categories = Categories.from_coco(rows_of(truth, "categories", like), str(like))
-        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like)
+        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like, page_of)
     check_names(jobs)
     return jobs, categories
+
+
+def _frames(clip: Path, first: int) -> list[ImageJob]:
+    """The frames of a video, numbered from `first` on."""
+    video = Video(clip)
+    return [
+        ImageJob(clip, f"{clip.stem}/{number + 1:06d}.png", first + number, frame=VideoFrame(video, number))
+        for number in range(video.count)
+    ]
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video by its name."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+
+
+def require_picture(path: Path) -> None:
+    """Raises ValueError that names what a file is by its name, and that it is out of reach."""
+    name = path.name.lower()
+    for kind, suffixes in NO_PICTURES.items():
+        if name.endswith(suffixes):
+            raise ValueError(
+                f"{path}: {kind} is out of reach; save what is to be segmented as PNG or TIFF of 8 or 16 bits"
+            )
 
 
 def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -65,6 +131,7 @@ def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
         if not place.is_dir():
             if author := results.author(place):
                 raise ValueError(f"{place}: `unipan {author}` wrote this picture; give the photograph itself")
+            require_picture(place)
             found.append((place, place.name))
             continue
         pictures = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -79,11 +146,23 @@ def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
     return found
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written in UTF-8; one from a disk of another encoding cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_names(jobs: Sequence[ImageJob]) -> None:
-    """Raises ValueError if two images would be written to one PNG, or one outside the output folder."""
+    """Raises ValueError if two images would be written to one PNG, one outside the output folder, or a name that JSON
+    and HTML cannot hold."""
     taken: dict[PurePosixPath, Path] = {}
     for job in jobs:
         path_inside(Path("panoptic"), job.name, job.path)
+        if not is_text(job.name):
+            raise ValueError(f"predict: {job.path}: the name of this file is no text in UTF-8; rename it")
         other = taken.setdefault(job.png, job.path)
         if other is not job.path:
             raise ValueError(
@@ -93,7 +172,10 @@ def check_names(jobs: Sequence[ImageJob]) -> None:
 
 
 def jobs_like(
-    found: Iterable[tuple[Path, str]], entries: Mapping[int | str, Mapping[str, object]], like: Path
+    found: Iterable[tuple[Path, str]],
+    entries: Mapping[int | str, Mapping[str, object]],
+    like: Path,
+    page_of: Mapping[str, int | None] = MappingProxyType({}),
 ) -> list[ImageJob]:
     """Images with the ids and names that a ground truth gives them.
 
@@ -101,6 +183,7 @@ def jobs_like(
         found: paths and names, from `find_images`.
         entries: the ground truth's `images`, by id.
         like: its path, for errors.
+        page_of: the pages of those that are pages of stacks, by name.
 
     Raises:
         ValueError: an image that it does not list, or a file name that it lists twice.
@@ -111,13 +194,15 @@ def jobs_like(
         short.setdefault(PurePosixPath(name).name, []).append(name)
     jobs, missing = [], []
     for path, name in found:
-        fitting = [name] if name in full else short.get(path.name, [])
+        fitting = [name] if name in full else short.get(PurePosixPath(name).name, [])
         if len(fitting) > 1:
-            raise ValueError(f"--like {like}: it lists {path.name} {len(fitting)} times; give the folder above instead")
+            raise ValueError(
+                f"--like {like}: it lists {PurePosixPath(name).name} {len(fitting)} times; give the folder above"
+            )
         if not fitting:
             missing.append(name)
             continue
-        jobs.append(ImageJob(path, fitting[0], full[fitting[0]]))
+        jobs.append(ImageJob(path, fitting[0], full[fitting[0]], page_of.get(name)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"--like {like}: it has no image named {missing[0]}{more}; leave out what it does not list")

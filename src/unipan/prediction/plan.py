@@ -8,9 +8,10 @@ from pathlib import Path
 from unipan import files
 from unipan.outputs import Outputs
 from unipan.panoptic.categories import Categories
+from unipan.panoptic.image_files import is_geotiff
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
-from unipan.prediction.options import ResultOptions
+from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_tiles
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -29,6 +30,7 @@ class PredictionPlan:
         server: that takes the submission, if this is one.
         algorithm: part of the file names of a submission to COCO.
         options: what is written besides.
+        pictures: which pictures files hold, and whether they are cut into tiles.
         jobs: the images.
         categories: of the ground truth that gives names and ids, if there is one.
         outputs: which has claimed all files.
@@ -41,6 +43,7 @@ class PredictionPlan:
     server: Server | None
     algorithm: str
     options: ResultOptions
+    pictures: PictureOptions
     jobs: Sequence[ImageJob]
     categories: Categories | None
     outputs: Outputs
@@ -56,25 +59,33 @@ def plan_prediction(
     server: Server | None,
     algorithm: str,
     options: ResultOptions,
+    pictures: PictureOptions,
     overwrite: bool,
     warn: Callable[[str], None],
+    json_file: Path | None = None,
 ) -> PredictionPlan:
     """Find the images and claim the outputs; nothing is made yet.
 
     Args:
-        checkpoint, out, like, server, algorithm, options: see `PredictionPlan`.
+        checkpoint, out, like, server, algorithm, options, pictures: see `PredictionPlan`.
         images: files and folders.
         overwrite: whether files that unipan did not write may be replaced.
         warn: gets sentences that do not end the run.
+        json_file: what `--json` writes, if it is a file.
 
     Raises:
         FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
     """
+    check_tiles(pictures)
+    if server is not None and options != NOTHING_MORE:
+        raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
+    if server is not None and pictures.pages is not None:
+        raise ValueError("--submission: the images of a test server have one page; leave out --pages")
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
     if server is None:
-        jobs, categories = plan_images(images, like)
-        names = result_files([job.png for job in jobs], options)
+        jobs, categories = plan_images(images, like, pictures.pages)
+        names = result_files(jobs, options)
     else:
         jobs, categories = plan_submission(server, images, like, warn), None
         names = submission_files(server, jobs, like, algorithm)
@@ -82,11 +93,18 @@ def plan_prediction(
         "predict", [files.checkpoint_path(checkpoint), like, *images, *(job.path for job in jobs)], overwrite
     )
     outputs.claim_folder(out, "--out", names)
+    outputs.claim_optional(json_file, "--json")
     if sentence := drawings_note(checkpoint, jobs):
         warn(sentence)
+    if (georeferenced := next((job.path for job in jobs if _is_geotiff(job.path)), None)) is not None:
+        warn(f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels")
     if options.csv and not shapes_are_measured():
         warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
-    return PredictionPlan(checkpoint, out, like, server, algorithm, options, jobs, categories, outputs, names)
+    return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
+
+
+def _is_geotiff(path: Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff") and is_geotiff(path)
 
 
 def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:

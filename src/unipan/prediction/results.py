@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,13 +15,15 @@ from unipan.arrays import UInt8
 from unipan.files import write_atomically, write_json
 from unipan.outputs import signature
 from unipan.panoptic.categories import Categories
+from unipan.panoptic.images import read_image
 from unipan.panoptic.label_tiff import label_tiff
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import png_of_rgb
 from unipan.panoptic.polygons import to_geojson
-from unipan.panoptic.segment_table import csv_of, segment_table
+from unipan.panoptic.segment_table import class_csv, csv_of, segment_table
 from unipan.prediction.images import ImageJob
 from unipan.prediction.options import ResultOptions
+from unipan.prediction.videos import Video, write_video
 from unipan.visualization.flat import Picture, resize_ids
 from unipan.visualization.margin_picture import margin_picture
 from unipan.visualization.named_overlay import STUFF_ALPHA, THING_ALPHA, named_overlay
@@ -71,6 +73,7 @@ class ResultFolder:
         self.folder, self.options, self.categories, self.about = folder, options, categories, about
         self._rows: list[PredictedImage] = []
         self._segments: list[dict[str, Any]] = []
+        self._clips: dict[str, tuple[Video, list[str]]] = {}
 
     def add(self, job: ImageJob, result: PanopticMap, image: Picture, margin: np.ndarray | None) -> "ListedImage":
         """Write everything about one image but its PNG; returns what `keep` takes.
@@ -112,11 +115,21 @@ class ResultFolder:
             files,
         )
         written = ListedImage(row, table)
-        self.keep(written)
+        self.keep(job, written)
         return written
 
-    def keep(self, written: "ListedImage") -> None:
+    def _write_videos(self) -> Iterator[str]:
+        """The overlays of each video as one; yields their names."""
+        for stem, (video, frames) in self._clips.items():
+            name = f"overlays/{stem}.mp4"
+            write_video(self.folder / name, (read_image(self.folder / each) for each in frames), video.rate)
+            yield name
+
+    def keep(self, job: ImageJob, written: "ListedImage") -> None:
         """List an image, written now or by an earlier run, on the page and in the table."""
+        if job.frame is not None:
+            _, frames = self._clips.setdefault(job.path.stem, (job.frame.video, []))
+            frames.append(written.row.files["overlay"])
         self._rows.append(written.row)
         self._segments += written.table
 
@@ -126,6 +139,9 @@ class ResultFolder:
         if self.options.csv:
             tables["segments.csv"] = "segments.csv"
             write_atomically(self.folder / "segments.csv", csv_of(self._segments, ["file"]).encode())
+            tables["classes.csv"] = "classes.csv"
+            write_atomically(self.folder / "classes.csv", class_csv(self._segments).encode())
+        tables |= {Path(name).name: name for name in self._write_videos()}
         page = PredictionPage(
             title=f"{len(self._rows)} image{'s' * (len(self._rows) != 1)}, segmented",
             kicker="unipan predict",
@@ -141,7 +157,7 @@ class ResultFolder:
         return path
 
     def _overlay(self, job: ImageJob, result: PanopticMap, image: Picture) -> str:
-        if self.options.no_labels:
+        if self.options.no_labels or job.frame is not None:  # of a video all have one size
             picture = overlay(image, result, alpha=THING_ALPHA, stuff_alpha=STUFF_ALPHA)
         else:
             picture = named_overlay(image, result)
@@ -154,14 +170,17 @@ class ResultFolder:
         return name
 
 
-def result_files(pngs: Iterable[PurePosixPath], options: ResultOptions) -> list[str]:
-    """The names of all files that may be written, from those of the PNGs."""
+def result_files(jobs: Iterable[ImageJob], options: ResultOptions) -> list[str]:
+    """The names of all files that may be written."""
+    jobs = list(jobs)
+    pngs = [job.png for job in jobs]
+    clips = dict.fromkeys(f"overlays/{job.path.stem}.mp4" for job in jobs if job.frame is not None)
     kinds = ["panoptic/*.png", "overlays/*.png", "overlays/*.jpg", "thumbnails/*.webp"]
     kinds += ["geojson/*.geojson"] * options.geojson + ["labels/*.tif"] * options.tiff
     kinds += ["margin/*.npy", "margin/*.png"] * options.margin
     stems = [str(png.with_suffix("")) for png in pngs]
     names = [kind.replace("*", stem) for kind in kinds for stem in stems]
-    return [*names, "panoptic.json", "index.html", *["segments.csv"] * options.csv]
+    return [*names, *clips, "panoptic.json", "index.html", *["segments.csv", "classes.csv"] * options.csv]
 
 
 def _thumbnail(image: Picture, result: PanopticMap) -> UInt8[np.ndarray, "tall wide 3"]:

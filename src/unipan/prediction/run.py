@@ -3,9 +3,10 @@
 Whatever ends a run early, its finished images are kept, and the same command goes on with the others.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from unipan.config import check_fusion
 from unipan.datasets.formats.format import DatasetWriter
 from unipan.evaluation.trimming import trim_stuff
 from unipan.folder_lock import folder_lock
-from unipan.inference import Segmenter
+from unipan.inference import Segmenter, check_tiling
 from unipan.prediction.images import ImageJob
 from unipan.prediction.journal import Journal, parents_of, run_identity
 from unipan.prediction.plan import PredictionPlan
@@ -25,6 +26,30 @@ from unipan.result import PanopticResult
 from unipan.stopping import StoppedBySignal, StopSignals
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a run has written.
+
+    Attributes:
+        path: the file that the writer wrote last.
+        images: for programs, file, id, PNG and number of segments of each.
+        left_out: images that could not be segmented, and why.
+    """
+
+    path: Path
+    images: Sequence[dict[str, Any]]
+    left_out: Sequence[tuple[ImageJob, str]]
+
+    def to_json(self, page: Path | None) -> dict[str, Any]:
+        """For programs; `page` is the one to look at, if there is one."""
+        return {
+            "panoptic": str(self.path),
+            "page": None if page is None else str(page),
+            "images": list(self.images),
+            "left_out": [{"file": str(job.path), "name": job.name, "reason": reason} for job, reason in self.left_out],
+        }
+
+
 def run_prediction(
     plan: PredictionPlan,
     segmenter: Segmenter,
@@ -32,7 +57,7 @@ def run_prediction(
     fusion: str | None,
     trim: int,
     warn: Callable[[str], None],
-) -> tuple[Path, int]:
+) -> Prediction:
     """Do what was planned, or what an earlier run has left of it.
 
     Args:
@@ -44,7 +69,7 @@ def run_prediction(
         warn: gets a sentence for each image that cannot be segmented.
 
     Returns:
-        the file that the writer wrote last, and the number of images left out.
+        what was written, and what was left out.
 
     Raises:
         ValueError: a fusion that this checkpoint cannot do, another process that writes there, or no image could be
@@ -55,21 +80,30 @@ def run_prediction(
     fusion = check_fusion(segmenter.config, fusion or segmenter.config.inference.fusion)
     if plan.options.margin and fusion not in ("affinity", "potential"):
         raise ValueError(f"--margin: the fusion {fusion} is no argmax; give --fusion affinity or potential")
+    if plan.pictures.tiles:
+        check_tiling(segmenter, fusion, plan.pictures.scale, plan.pictures.tile_side)
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
-    writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
     with folder_lock(plan.out, "--out"):
+        writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
         plan.outputs.start_folder(plan.out, plan.names)
         for folder in parents_of(plan.out, plan.names):
             files.remove_leftovers(folder)
         results = None
         if plan.server is None:
-            about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}."
+            about = f"By the checkpoint {plan.checkpoint}, fusion {fusion}{', in tiles' * plan.pictures.tiles}."
             results = ResultFolder(plan.out, plan.options, segmenter.categories, about)
         journal = open_journal(plan, segmenter, fusion, trim)
         if journal.replaced:
             warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
-        return ImageLoop(plan, segmenter, writer, results, journal, warn).run(jobs, fusion, trim)
+        loop = ImageLoop(plan, segmenter, writer, results, journal, warn)
+        try:
+            return loop.run(jobs, fusion, trim)
+        except ValueError:
+            if not loop.done:
+                journal.close()
+                plan.outputs.withdraw_folder(plan.out, plan.names)
+            raise
 
 
 def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: int) -> Journal:
@@ -78,9 +112,11 @@ def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: 
         files.checkpoint_path(plan.checkpoint),
         fusion=fusion,
         trim=trim,
+        bf16=segmenter.bf16,
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
+        tiles=asdict(replace(plan.pictures, pages=None)),
         categories=segmenter.categories.to_coco(),
     )
     return Journal(plan.out, run, segmenter.categories)
@@ -101,9 +137,9 @@ class ImageLoop:
         """`results` is None for a submission; for the others see `run_prediction`."""
         self.plan, self.segmenter, self.writer = plan, segmenter, writer
         self.results, self.journal, self.warn = results, journal, warn
-        self.done = self.failed = 0
+        self.done, self.images, self.left_out = 0, list[dict[str, Any]](), list[tuple[ImageJob, str]]()
 
-    def run(self, jobs: Iterable[ImageJob], fusion: str, trim: int) -> tuple[Path, int]:
+    def run(self, jobs: Iterable[ImageJob], fusion: str, trim: int) -> Prediction:
         """All images; see `run_prediction`."""
         try:
             with StopSignals():
@@ -123,20 +159,18 @@ class ImageLoop:
         if found is None:
             return False
         if self.results is not None and found.page is not None:
-            self.results.keep(ListedImage.of(found.page))
+            self.results.keep(job, ListedImage.of(found.page))
         self.writer.add(job.name, job.image_id, found.panoptic)
-        self.done += 1
+        self._count(job, len(found.panoptic))
         return True
 
     def _make(self, job: ImageJob, fusion: str, trim: int) -> None:
         if not self.journal.begin(job):
-            self._leave_out(
-                job, "two runs in a row were killed at it; most likely memory ran out, so cut it into tiles"
-            )
+            self._leave_out(job, "two runs in a row were killed at it; most likely memory ran out, so try --tiles")
             return
         margin = None
         try:
-            result = self.segmenter(job.path, fusion)
+            result = self._segment(job, fusion)
             if self.plan.options.margin:
                 margin = result.margin
         except (ValueError, OSError) as error:
@@ -145,7 +179,7 @@ class ImageLoop:
             return
         except Exception as error:  # OpenCV's and torch's have types of their own
             if short_of_memory(error):
-                self._leave_out(job, "there is too little memory for a picture of this size; cut it into tiles")
+                self._leave_out(job, "there is too little memory for a picture of this size; try --tiles")
             elif isinstance(error, RuntimeError):  # one picture's failure never ends a batch
                 self._leave_out(job, " ".join(str(error).split())[:400])
             else:
@@ -153,6 +187,14 @@ class ImageLoop:
             self.journal.leave_out(job)
             return
         self._write(job, result, margin, trim)
+
+    def _segment(self, job: ImageJob, fusion: str) -> PanopticResult:
+        tiles = self.plan.pictures
+        if not tiles.tiles:
+            return self.segmenter(job.picture, fusion, job.page)
+        return self.segmenter.in_tiles(
+            job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach
+        )
 
     def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:
         self.journal.require_place()
@@ -164,22 +206,28 @@ class ImageLoop:
         name = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
         page = None if written is None else asdict(written)
         self.journal.finish(job, panoptic, name, [] if written is None else written.files, page)
+        self._count(job, len(panoptic))
+
+    def _count(self, job: ImageJob, segments: int) -> None:
         self.done += 1
+        png = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
+        self.images.append({"file": str(job.path), "id": job.image_id, "png": png, "segments": segments})
 
     def _leave_out(self, job: ImageJob, reason: str) -> None:
-        self.failed += 1
-        self.warn(f"{job.path} is left out: {reason}")
+        self.left_out.append((job, reason))
+        page = "" if job.page is None else f", page {job.page},"
+        self.warn(f"{job.path}{page} is left out: {reason}")
 
-    def _close(self) -> tuple[Path, int]:
+    def _close(self) -> Prediction:
         if not self.done:
-            self.journal.close()
-            raise ValueError(f"predict: none of the {self.failed} images could be read; panoptic.json was not written")
+            count = len(self.left_out)
+            raise ValueError(f"predict: none of the {count} images could be read; panoptic.json was not written")
         self.journal.require_all()
         path = self.writer.close()
         if self.results is not None:
             self.results.close()
         self.journal.close()
-        return path, self.failed
+        return Prediction(path, self.images, self.left_out)
 
     def _how_to_go_on(self) -> str:
         total = len(self.plan.jobs)

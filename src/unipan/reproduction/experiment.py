@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ TUNING_IMAGES = 24
 
 
 def train_once(
-    config: Config, data: ExperimentData, folder: Path, initial: Callable[[], PanopticNetwork], accelerator: str
+    config: Config,
+    data: ExperimentData,
+    folder: Path,
+    initial: Callable[[], PanopticNetwork],
+    accelerator: str,
+    signals: StopSignals | None = None,
 ) -> Trainer:
     """Train to the end; an interrupted run in the folder is continued.
 
@@ -47,13 +53,17 @@ def train_once(
         folder: of the run.
         initial: makes the network with its initial weights.
         accelerator: see `training.launch`.
+        signals: the caller's, already entered; its own if there are none.
 
     Raises:
         ValueError: a run with other options is in the folder, or another process trains there.
         StoppedBySignal: SIGINT or SIGTERM came, and the state is saved.
     """
-    with StopSignals("the training stops after this iteration") as signals, folder_lock(folder, "--runs"):
-        return _train_once(config, data, folder, initial, accelerator, signals)
+    with (
+        StopSignals("the training stops after this iteration") if signals is None else nullcontext(signals) as stop,
+        folder_lock(folder, "--runs"),
+    ):
+        return _train_once(config, data, folder, initial, accelerator, stop)
 
 
 def _train_once(
@@ -93,6 +103,7 @@ def score(
     thresholds = _tuned(segmenter, data) if config.detection.masks else None
     found = FusionScores(segmenter, thresholds)
     for index in range(len(data.test)):
+        trainer.signals.check()
         found.update(data.test[index])
     progress = trainer.progress
     facts = environment(trainer.fabric.device) | {

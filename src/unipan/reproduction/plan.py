@@ -10,6 +10,7 @@ from unipan.files import write_atomically
 from unipan.parallel import available_cores
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.request import Request, open_experiment
+from unipan.terminal import tell
 from unipan.training.launch import launch
 from unipan.training.memory import describe_shortage
 from unipan.training.run_folder import RunRecord
@@ -98,7 +99,11 @@ def _kept(request: Request, plan: TrainingPlan) -> TrainingPlan:
 
 def with_times(request: Request, known: dict[str, float], models: set[str]) -> dict[str, float]:
     """Seconds per step by model: the known ones, and measurements of the others."""
-    return known | {model: round(step_seconds(request, model), 4) for model in sorted(models - known.keys())}
+    found, unknown = dict(known), sorted(models - known.keys())
+    for count, model in enumerate(unknown, 1):
+        tell(f"timing a few steps of {model} ({count} of {len(unknown)}) ...", error=True)
+        found[model] = round(step_seconds(request, model), 4)
+    return found
 
 
 def step_seconds(request: Request, model: str) -> float:

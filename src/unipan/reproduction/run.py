@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from signal import SIG_IGN, SIGINT, SIGTERM, Signals, signal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,9 +24,15 @@ from unipan.reproduction.plan import TrainingPlan, make_plan, threads_per_job, t
 from unipan.reproduction.records import ExperimentRecord, environment
 from unipan.reproduction.request import Request, open_experiment
 from unipan.reproduction.tables import FinishedTrainings, render_speed, render_table
+from unipan.stopping import StoppedBySignal, StopSignals, stopped_by
 from unipan.terminal import tell
 from unipan.training.launch import launch
 from unipan.training.trainer import spell_time
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+_LOOK = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,21 @@ def run(request: Request, train: bool = True) -> dict[str, str]:
         name: speed_table(request, length, plan) if name == "speed" else render_table(TABLES[name], finished)
         for name in request.tables
     }
+
+
+def training_scores(request: Request) -> list[dict[str, Any]]:
+    """PQ, SQ and RQ of each finished training of these options and each fusion, for programs."""
+    hashes = set(request.config_hashes().values())
+    return [
+        {
+            **{"model": record.model, "seed": record.seed, "iterations": record.iterations, "fusion": fusion},
+            **{group: scores and vars(scores) for group, scores in found.groups.items()},
+        }
+        for record in request.finished()
+        if record.config_hash in hashes
+        for fusion in record.fusions
+        for found in [PanopticScores.of(record.classes, record.counts(fusion).sum(axis=0))]
+    ]
 
 
 def longest(request: Request) -> int:
@@ -121,7 +145,11 @@ def train_missing(request: Request, plan: TrainingPlan) -> None:
 
 
 def finish(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
-    """Run jobs; yield each when it ends, whether it succeeded, and its scores or error."""
+    """Run jobs; yield each when it ends, whether it succeeded, and its scores or error.
+
+    Raises:
+        StoppedBySignal: SIGINT or SIGTERM came, and the trainings that ran have saved their state.
+    """
     results = side_by_side(todo) if todo[0].request.jobs > 1 else one_by_one(todo)
     for count, (job, done, words) in enumerate(results, 1):
         tell(f"[{count}/{len(todo)}] {job.model}, seed {job.seed}: {words}")
@@ -129,31 +157,75 @@ def finish(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
 
 
 def one_by_one(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
-    """Run the jobs in this process."""
-    for job in todo:
+    """Run the jobs in this process; see `finish`."""
+    for count, job in enumerate(todo):
         try:
             yield job, True, run_job(job)
+        except StoppedBySignal as stop:
+            raise _stopped(stop.number, count, len(todo)) from stop
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch's, such as a GPU out of memory
             yield job, False, f"failed: {error}"
 
 
 def side_by_side(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, str]]:
-    """Run the jobs in separate processes, each with its share of the cores."""
+    """Run the jobs in separate processes, each with its share of the cores; see `finish`."""
     context = get_context("spawn")
-    with ProcessPoolExecutor(todo[0].request.jobs, context, initializer=end_with_parent) as pool:
-        futures = {pool.submit(run_job, job): job for job in todo}
-        for future in as_completed(futures):
-            error = future.exception()
-            yield futures[future], error is None, future.result() if error is None else f"failed: {error}"
+    stop, finished = context.Event(), 0
+    with (
+        StopSignals("the trainings stop after their iteration and save") as signals,
+        signals.deferred(),
+        ProcessPoolExecutor(todo[0].request.jobs, context, _begin_worker, (stop,)) as pool,
+    ):
+        running = {pool.submit(run_job, job): job for job in todo}
+        try:
+            while running and not (stop.is_set() and all(future.cancelled() for future in running)):
+                for future in wait(running, _LOOK, FIRST_COMPLETED).done:
+                    job = running.pop(future)
+                    error = None if future.cancelled() else future.exception()
+                    if future.cancelled() or isinstance(error, StoppedBySignal):
+                        continue
+                    finished += error is None
+                    yield job, error is None, future.result() if error is None else f"failed: {error}"
+                if signals.received is not None and not stop.is_set():
+                    stop.set()
+                    for future in running:
+                        future.cancel()
+        finally:
+            stop.set()  # whoever leaves this loop does not wait for hours
+    if signals.received is not None:
+        raise _stopped(signals.received, finished, len(todo))
+
+
+def _stopped(number: int, finished: int, total: int) -> StoppedBySignal:
+    return StoppedBySignal(
+        number,
+        f"stopped by {Signals(number).name}: {finished} of {total} trainings are finished, and the same command "
+        "continues those that were begun",
+    )
+
+
+_stop: "Event | None" = None
+
+
+def _begin_worker(stop: "Event") -> None:
+    """The first process alone listens to signals, and sets `stop`."""
+    global _stop  # noqa: PLW0603  a pool's process serves one command
+    _stop = stop
+    for number in (SIGINT, SIGTERM):
+        signal(number, SIG_IGN)
+    end_with_parent()
 
 
 def run_job(job: TrainingJob) -> str:
-    """One training and its scores; returns one line about it."""
+    """One training and its scores; returns one line about it. Raises StoppedBySignal, with the state saved."""
     torch.set_num_threads(job.threads)
     request, data = job.request, open_experiment(job.request.data)
     config = request.config(job.model, job.seed, job.length)
-    trainer = train_once(config, data, job.folder, lambda: request.initial_network(config), request.accelerator)
-    record = score(job.model, trainer, data)
+    with StopSignals("the training stops after this iteration") as signals, stopped_by(_stop, signals):
+        signals.check()
+        initial = partial(request.initial_network, config)
+        trainer = train_once(config, data, job.folder, initial, request.accelerator, signals)
+        record = score(job.model, trainer, data)
     record.extra.update(beside=job.plan.iterations, smoke=job.plan.smoke)
     record.save(request.records)
     return describe_record(record)

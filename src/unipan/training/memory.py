@@ -51,12 +51,15 @@ class MemoryEstimate:
         alone: for the image of a backward pass with a single image.
         beside: for each image of a backward pass with several.
         size: for which both were computed.
+        process: what the process holds before the first step, in the memory that is counted: on a CPU Python, PyTorch
+            and the data are in it.
     """
 
     fixed: int
     alone: int
     beside: int
     size: InputSize
+    process: int = 0
 
     def per_image(self, images: int) -> int:
         """Bytes per image of a backward pass with this many images."""
@@ -64,7 +67,7 @@ class MemoryEstimate:
 
     def total(self, images: int) -> int:
         """Bytes of a backward pass with this many images."""
-        return self.fixed + images * self.per_image(images)
+        return self.process + self.fixed + images * self.per_image(images)
 
 
 def estimate_memory(
@@ -263,9 +266,10 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     """The estimate in a line, and a hint where it exceeds what there is."""
     share = train.batch_size // world // train.accumulation_steps
     total, each = estimate.total(share), estimate.per_image(share)
+    held = f"{estimate.process / GIB:.1f} held by Python and PyTorch, " if estimate.process else ""
     text = (
         f"memory: about {total / GIB:.1f} GiB a process for passes of {_describe_images(share, estimate.size)} "
-        f"({estimate.fixed / GIB:.1f} for weights and optimiser, {each / GIB:.2f} an image), counted on "
+        f"({held}{estimate.fixed / GIB:.1f} for weights and optimiser, {each / GIB:.2f} an image), counted on "
         f"small inputs, up to 10 % low where it was measured; here are {available / GIB:.1f} GiB"
     )
     if total <= available:

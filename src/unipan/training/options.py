@@ -56,6 +56,8 @@ class TrainOptions:
     """Where to train; auto takes a GPU if there is one."""
     num_nodes: Annotated[int, arg(metavar="N")] = 1
     """Machines that train together."""
+    json_file: Annotated[Path | None, arg(name="json", metavar="[FILE]", help_behavior_hint="")] = None
+    """What the run has found, for programs: to FILE, or to standard output."""
     explicit: Annotated[tuple[str, ...], Suppress] = ()
     """Fields of `train` given on the command line, which the linear scaling rule does not change."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
@@ -119,7 +121,9 @@ def check_outputs(options: TrainOptions, out: Path) -> None:
     reads = [path for source in (options.data, options.val) if source for path in paths_read(source)]
     weights = (Path(given) for given in (options.init, options.config.backbone.weights) if given)
     reads += [path for path in weights if path.is_file()]  # `scenes` may be the name of a folder here
-    Outputs("train", reads).claim_folder(out, "--out", RUN_FILES)
+    outputs = Outputs("train", reads)
+    outputs.claim_folder(out, "--out", RUN_FILES)
+    outputs.claim_optional(options.json_file, "--json")
 
 
 def check_init(init: str | None, weights: str) -> None:

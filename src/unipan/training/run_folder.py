@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from errno import ENOSPC
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from unipan.checkpoint import config_from_dict
 from unipan.config import Config
 from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
+from unipan.models.pretrained import read_torch_file
 from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
+from unipan.training.progress_line import training_line
 
 ValidationFigures = dict[str, float | None]
 """The figures of one validation; None where there is none, as no class of the group occurs."""
@@ -36,7 +37,7 @@ class RunRecord:
     """The folder of a run.
 
     Args:
-        folder: made if missing.
+        folder: made when the run begins, with its first state, if it is missing.
         every: iterations per row of log.csv; each row holds their mean losses.
         quiet: print nothing.
         origin: what a resume must not change besides the config: data and number of processes.
@@ -47,31 +48,35 @@ class RunRecord:
     ) -> None:
         self.folder, self.every, self.origin = folder, every, origin or {}
         self.console = Console(quiet=quiet)
-        make_folder(folder)
+        self._notes: list[str] | None = []
         self._sums: dict[str, float] = {}
         self._count, self._seconds = 0, 0.0
         self._board: Any = None
         self._resumed_at: int | None = None
+        self._last_quality: float | None = None
 
     def say(self, text: str) -> None:
-        """Print a line and append it to notes.txt."""
+        """Print a line, and append it to notes.txt once there is a run: what is refused before leaves no folder."""
         text = printable(text)
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
-        _append(self.folder / "notes.txt", text + "\n")
+        if self._notes is None:
+            _append(self.folder / "notes.txt", text + "\n")
+        else:
+            self._notes.append(text)
 
-    @contextmanager
-    def progress_bar(self, total: int, done: int, wanted: bool) -> Iterator[Callable[[dict[str, float]], None]]:
-        """A bar with losses and remaining time, which the given function moves; none if there is no terminal."""
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
-        hidden = not (wanted and self.console.is_terminal)
-        with Progress(*columns, console=self.console, disable=hidden) as progress:
-            task = progress.add_task("train", total=total, completed=done, losses="")
+    def begin(self) -> None:
+        """Make the folder, if this has not been done, and write the notes so far."""
+        notes, self._notes = self._notes, None
+        if notes is not None:
+            make_folder(self.folder)
+        if notes:
+            _append(self.folder / "notes.txt", "".join(f"{note}\n" for note in notes))
 
-            def advance(losses: dict[str, float]) -> None:
-                shown = "  ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in losses.items())
-                progress.update(task, advance=1, losses=shown)
-
-            yield advance
+    def progress_bar(
+        self, total: int, done: int, wanted: bool
+    ) -> AbstractContextManager[Callable[[dict[str, float]], None]]:
+        """A line with the time left, the last PQ and the losses, which the given function moves, on a terminal."""
+        return training_line(self.console, total, done, lambda: self._last_quality, hidden=not wanted)
 
     def log(
         self,
@@ -96,12 +101,14 @@ class RunRecord:
         self._write(row)
         self._sums, self._count, self._seconds = {}, 0, 0.0
         if figures:
+            self._last_quality = figures["pq"]
             self.say(
                 f"iteration {iteration}: PQ {spell_pq(figures['pq'])} (things {spell_pq(figures['pq_things'])}, stuff "
                 f"{spell_pq(figures['pq_stuff'])}), of Psi {spell_pq(figures['psi_pq'])}"
             )
 
     def _write(self, row: dict[str, Any]) -> None:
+        self.begin()
         columns, rows = self._read_log()
         if not row.keys() <= set(columns):  # a new log, or one that lacks a column
             self._write_log([*columns, *(name for name in row if name not in columns)], [*rows, row])
@@ -118,6 +125,7 @@ class RunRecord:
 
     def cut_log(self, iteration: int) -> None:
         """Drop the rows after an iteration, which a resumed run writes again."""
+        self.begin()
         self._resumed_at = iteration
         columns, rows = self._read_log()
         if columns:
@@ -153,6 +161,7 @@ class RunRecord:
         Raises:
             OSError: it cannot be written; the state that was there is as before.
         """
+        self.begin()
         content = state | {"config": asdict(config), "origin": self.origin}
         with replaced(self.folder / RESUME_STATE, durable=True) as temporary:
             try:
@@ -176,10 +185,9 @@ class RunRecord:
         """
         path = resume_state(self.folder)
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises nearly anything for a damaged file
-            words = (" ".join(str(error).split()) or type(error).__name__).partition(". ")[0]
-            raise ValueError(f"--resume: {path} cannot be read ({words}); {NOT_RESUMED}") from error
+            state = read_torch_file(path)
+        except ValueError as error:
+            raise ValueError(f"--resume: {path} cannot be read ({error}); {NOT_RESUMED}") from error
         if not isinstance(state, dict) or not state.keys() >= RESUMED:
             raise ValueError(f"--resume: {path} is not a state that `unipan train` saved; {NOT_RESUMED}")
         try:

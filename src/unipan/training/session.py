@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,7 +21,7 @@ from unipan.models.pretrained import check_width
 from unipan.models.timm_weights import has_package
 from unipan.panoptic.categories import Categories
 from unipan.presets import fit_detection, preset, split_baseline
-from unipan.processes import peak_memory
+from unipan.processes import peak_memory, resident_memory
 from unipan.stopping import StopSignals
 from unipan.training.failures import describe_failure, describe_stop, words_of_worker
 from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from unipan.training.trainer import Trainer
 
 
-def train(options: TrainOptions) -> None:
-    """Run one training.
+def train(options: TrainOptions) -> dict[str, Any] | None:
+    """Run one training; returns what it has found for programs, in the first process alone.
 
     Raises:
         FileNotFoundError, ValueError, OSError: what is wrong with the options, the data, a loss or the run's folder,
@@ -48,7 +48,7 @@ def train(options: TrainOptions) -> None:
         require_both_kinds(data.categories)  # before anything is computed or written
         lock = folder_lock(out, "--out") if is_first_process() else nullcontext()
         with lock as left:
-            _train(options, out, begin, (data, val), [note, *([left] if left else [])], signals)
+            return _train(options, out, begin, (data, val), [note, *([left] if left else [])], signals)
 
 
 def _train(
@@ -58,7 +58,7 @@ def _train(
     images: tuple[PanopticData, PanopticData],
     notes: list[str],
     signals: StopSignals,
-) -> None:
+) -> dict[str, Any] | None:
     from unipan.training.launch import launch
     from unipan.training.run_folder import RunRecord
 
@@ -77,7 +77,7 @@ def _train(
         figures = trainer.run()
     except KeyboardInterrupt as stop:
         if not fabric.is_global_zero:
-            return  # the first process tells; Fabric kills it if another one ends with an error
+            return None  # the first process tells; Fabric kills it if another one ends with an error
         done = None if trainer is None else trainer.saved
         total = 0 if trainer is None else trainer.config.train.iterations
         raise describe_stop(stop, out, done, total) from stop
@@ -91,6 +91,7 @@ def _train(
             raise
         raise ValueError(words) from error
     tell_result(trainer, figures, out, say)
+    return result_of(trainer, figures, out) if fabric.is_global_zero else None
 
 
 def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say: Callable[[str], None]) -> None:
@@ -106,6 +107,19 @@ def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say
     )
     if not figures["pq_things"] and trainer.fabric.is_global_zero:
         say(why_no_things(trainer))
+
+
+def result_of(trainer: "Trainer", figures: "Figures", out: Path) -> dict[str, Any]:
+    """The same for programs."""
+    progress = trainer.progress
+    return {
+        "run": str(out),
+        "iterations": progress.iteration,
+        "seconds": round(progress.seconds, 1),
+        "peak_memory": peak_memory(),
+        "best": {"checkpoint": str(out / "best.safetensors"), "pq": progress.best},
+        "last": {"checkpoint": str(out / "last.safetensors"), **figures},
+    }
 
 
 def why_no_things(trainer: "Trainer") -> str:
@@ -201,6 +215,8 @@ def memory(trainer: "Trainer") -> str:
     size = training_size(config.data, (height, width))
     bf16 = runs_bf16(config.train.precision, device)
     estimate = estimate_memory(trainer.network, trainer.criterion, config, size, bf16, world > 1)
+    if device.type == "cpu":  # where the peak that `effort` tells is that of the whole process
+        estimate = replace(estimate, process=resident_memory() or 0)
     return describe_memory(estimate, config.train, world, device_memory(device))
 
 

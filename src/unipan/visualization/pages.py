@@ -6,11 +6,12 @@ Templates escape all text.
 
 import base64
 import io
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from unipan.files import write_atomically
 from unipan.outputs import signature
 from unipan.visualization.flat import IndexedPicture, Picture
 from unipan.visualization.palette import Color
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 LONGEST_CONFUSION = 40
 """The confusion matrix shows at most this many classes: those with the most confused pixels."""
@@ -203,6 +207,33 @@ class ConfusionTable:
 
 
 @dataclass(frozen=True)
+class MetricRow:
+    """Another metric: its name, what it is, and its value for all classes, things and stuff (fractions or None)."""
+
+    name: str
+    note: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """PQ of a group of classes by this prediction and by another one, and the difference, as fractions.
+
+    Attributes:
+        group: All, Things or Stuff.
+        ours, theirs: PQ.
+        difference: ours minus theirs, paired over the images.
+        clear: whether its interval excludes zero.
+    """
+
+    group: str
+    ours: float
+    theirs: float
+    difference: Estimate
+    clear: bool
+
+
+@dataclass(frozen=True)
 class ImageCard:
     """One of the worst images.
 
@@ -211,7 +242,7 @@ class ImageCard:
         pq: of this image alone, a fraction.
         tp, fp, fn: segments matched, false positives, false negatives.
         classes: with an error in this image.
-        images: ground truth, prediction, errors.
+        images: the photograph if there is one, ground truth, prediction, errors.
     """
 
     name: str
@@ -230,6 +261,9 @@ class EvaluationPage(Page):
     template = "evaluation.html"
     scores: Sequence[ScoreRow]
     scores_note: str
+    metrics: Sequence[MetricRow] = ()
+    comparison: Sequence[ComparisonRow] = ()
+    other: str = ""
     costs: Sequence[ErrorCostRow]
     costs_note: str
     classes: Sequence[ClassRow]
@@ -239,14 +273,14 @@ class EvaluationPage(Page):
     legend: Sequence[tuple[str, Color]]
 
 
-def data_uri(picture: Picture | IndexedPicture) -> str:
+def data_uri(picture: Picture | IndexedPicture, quality: int = WEBP_QUALITY) -> str:
     """A picture as a `data:` address: WebP for photographs, PNG for flat maps (a twentieth of the time)."""
     from PIL import Image
 
     file = io.BytesIO()
     if not isinstance(picture, IndexedPicture):
         kind = "webp"
-        Image.fromarray(picture).save(file, kind, quality=WEBP_QUALITY, method=2)
+        Image.fromarray(picture).save(file, kind, quality=quality, method=2)
     else:
         kind, small = "png", picture.index.dtype == np.uint8
         image = Image.fromarray(picture.index if small else picture.rgb())
@@ -257,6 +291,13 @@ def data_uri(picture: Picture | IndexedPicture) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def breakable(text: str) -> "Markup":
+    """Text whose paths and names may break after a slash or an underscore, in the place of anywhere."""
+    from markupsafe import Markup, escape  # comes with jinja2
+
+    return Markup(re.sub(r"([/\\_])(?=\w)", r"\1<wbr>", str(escape(text))))
+
+
 def render(page: Page) -> str:
     """The page as HTML."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # 0.1 s, for pages only
@@ -265,6 +306,7 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["breakable"] = breakable
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     return environment.get_template(page.template).render(page=page)
 

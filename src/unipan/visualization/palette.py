@@ -29,6 +29,18 @@ def instance_color(color: Color, index: int) -> Color:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
+def quiet(color: Color) -> Color:
+    """A colour of less saturation and middling lightness: a page full of pure colours cannot be looked at.
+
+    >>> quiet((0, 255, 0))
+    (71, 179, 71)
+    """
+    hue, lightness, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in color))
+    lightness, saturation = min(max(lightness, 0.3), 0.72), min(saturation, 0.43)
+    red, green, blue = colorsys.hls_to_rgb(hue, lightness, saturation)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
 def segment_colors(panoptic: PanopticMap) -> dict[int, Color]:
     """Segment id -> RGB, see `instance_colors`."""
     colors = instance_colors([segment.category for segment in panoptic])

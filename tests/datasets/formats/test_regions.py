@@ -68,3 +68,22 @@ def test_runs_begin_with_zeros_and_fill_the_mask() -> None:
     assert bits_of_runs([1, 2, 3], 2, 3).tolist() == [[False, True, True], [False, False, False]]
     with pytest.raises(ValueError, match="5 pixels, not 2 x 3"):
         bits_of_runs([1, 4], 2, 3)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9, 1e30])
+def test_a_polygon_that_reaches_far_out_is_cut_and_takes_no_memory(far: float) -> None:
+    everything = region_of_polygons([[(-far, -far), (far, -far), (far, far), (-far, far)]], (48, 64))
+    assert everything.area == 48 * 64
+    left = region_of_polygons([[(-far, -far), (32.0, -far), (32.0, far), (-far, far)]], (48, 64))
+    assert (left.left, left.mask.shape, left.area) == (0, (48, 32), 48 * 32)
+    assert region_of_polygons([[(far, far), (far + 9 * far, far), (far, 9 * far)]], (48, 64)).area == 0
+
+
+def test_clipping_keeps_what_is_near() -> None:
+    """A triangle whose corners are within reach and beyond it gives the same pixels."""
+    near = [(10.0, 5.0), (60.0, 20.0), (20.0, 45.0)]
+    for tip in (900.0, 9_000.0):
+        direct = region_of_polygons([[near[0], near[1], (near[1][0] + 50 * tip, near[1][1] + 15 * tip)]], (48, 64))
+        assert (
+            direct.area == region_of_polygons([[near[0], near[1], (near[1][0] + 50, near[1][1] + 15)]], (48, 64)).area
+        )

@@ -18,21 +18,22 @@ def features(count: int = 1) -> dict[str, Tensor]:
     return {f"p{level}": torch.randn(count, 3, SIDE >> level, SIDE >> level, generator=g) for level in (2, 3, 4, 5, 6)}
 
 
-def test_each_box_is_what_roi_align_gives_on_its_level() -> None:
+@pytest.mark.parametrize("sampling", [0, 2])
+def test_each_box_is_what_roi_align_gives_on_its_level(sampling: int) -> None:
     boxes = [
         torch.tensor([[3, 7, 303, 301], [10, 20, 34, 41], [0, 0, 512, 512]]).float(),
         torch.tensor([[100, 50, 260, 200], [33, 33, 33, 40]]).float(),
     ]
     levels = [[4, 2, 5], [3, 2]]  # 224 sqrt(wh): 297, 22, 512, 155, 0
     maps = features(2)
-    pooled = AlignedRoIPool(7, sampling_ratio=0, canonical=224)(maps, boxes)
+    pooled = AlignedRoIPool(7, sampling_ratio=sampling, canonical=224)(maps, boxes)
     assert pooled.shape == (5, 3, 7, 7)
     naive = []
     for image, (some, expected) in enumerate(zip(boxes, levels, strict=True)):
         for box, level in zip(some, expected, strict=True):
             roi = torch.cat([torch.tensor([float(image)]), box])[None]
-            naive.append(roi_align(maps[f"p{level}"], roi, 7, 1 / 2**level, 0, aligned=True))
-    assert torch.equal(pooled, torch.cat(naive))
+            naive.append(roi_align(maps[f"p{level}"], roi, 7, 1 / 2**level, sampling, aligned=True))
+    torch.testing.assert_close(pooled, torch.cat(naive))
 
 
 @pytest.mark.parametrize("sampling", [1, 2])
@@ -65,6 +66,19 @@ def test_no_box_gives_no_square_and_a_gradient() -> None:
     assert pooled.shape == (0, 3, 14, 14)
     pooled.sum().backward()
     assert maps["p5"].grad is not None
+
+
+@pytest.mark.parametrize("sampling", [0, 2])
+def test_the_original_form_is_torchvisions(sampling: int) -> None:
+    """Of boxes on every level, in two images; `MultiScaleRoIAlign` itself infers the scales from the image."""
+    g = torch.Generator().manual_seed(1)
+    corner = torch.rand(60, 2, generator=g) * SIDE
+    some = torch.cat([corner, corner + torch.exp(torch.rand(60, 2, generator=g) * 6.5)], 1)
+    maps, boxes = {name: features(2)[name] for name in LEVELS}, [some[:25], some[25:]]
+    pool = region_pool(7, sampling_ratio=sampling, canonical=224)
+    expected = MultiScaleRoIAlign(list(LEVELS), 7, sampling)(maps, boxes, [(SIDE, SIDE)] * 2)
+    torch.testing.assert_close(pool(maps, boxes, []), expected)
+    assert pool.map_levels(boxes).unique().tolist() == [0, 1, 2, 3]
 
 
 def test_either_form_can_be_had() -> None:

@@ -44,6 +44,9 @@ def remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined])
     if much:
         names = [f"{name} ({100 * share:.0f} %)" for share, name in sorted(much, reverse=True)]
         found.remarks.append(f"mostly void, {len(much)} of {len(seen)} images: {few(names)}")
+    found.remarks += [f"there is no {found.source.parent / 'images'}: the photographs were not examined"] * (
+        found.images is None
+    )
     for folder, rows, noun in ((found.images, "images", "image"), (found.panoptic, "annotations", "annotation")):
         unnamed = _unnamed_files(folder, found.content[rows])
         if unnamed:

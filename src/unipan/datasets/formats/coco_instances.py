@@ -210,7 +210,7 @@ def _content(
 def _headings(categories: list[Row], annotations: list[Row]) -> list[Row]:
     """Classes without annotations and without `isthing` that are the supercategory of all others."""
     used = {row.get("category_id") for row in annotations if isinstance(row.get("category_id"), int)}
-    idle = [row for row in categories if row.get("id") not in used and "isthing" not in row and row.get("name")]
+    idle = [row for row in categories if whole(row.get("id")) not in used and "isthing" not in row and row.get("name")]
     return [
         row
         for row in idle

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unipan.datasets.formats.drawing import BOXES
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset
@@ -33,6 +34,20 @@ class Conversion:
     def lines(self) -> list[str]:
         """What was made, what was left out, and warnings."""
         return [self.tally.summary(), *(f"left out: {line}" for line in self.left_out.lines()), *self.tally.warnings()]
+
+    def to_json(self, written: str) -> dict[str, Any]:
+        """The same for programs; `written` is the name of the format."""
+        tally = self.tally
+        return {
+            "path": str(self.path),
+            "format": written,
+            "images": tally.images,
+            "photographs": self.images,
+            "segments": {"things": dict(tally.things), "stuff": dict(tally.stuff), "crowds": dict(tally.crowds)},
+            "void": tally.void / max(tally.pixels, 1),
+            "left_out": list(self.left_out.lines()),
+            "warnings": tally.warnings(),
+        }
 
 
 def open_nonempty(

@@ -52,8 +52,10 @@ def cvat(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
         file = finders.setdefault(subset, image_finder(options.images, *places))(name)
         plain = name.replace("\\", "/").lstrip("/")
         where = f"{source}: image {image.get('id')} ({name})"
+        if not plain:
+            raise ValueError(f"{where}: it has no `name`; export the task again")
         draw = partial(Drawing, where=where, name=plain, categories=categories, options=options, left_out=left_out)
-        entries.append(Entry(plain, plain, file, partial(_read_cvat_map, image, draw)))
+        entries.append(Entry(plain, plain, file, partial(_read_cvat_map, image, where, draw)))
     return ListedDataset(source, categories, entries, left_out)
 
 
@@ -82,8 +84,7 @@ def number_of(element: Element, key: str, where: str, missing: float | None = No
         raise ValueError(f"{where}: its `{key}` is {text!r}, not a number") from error
 
 
-def _read_cvat_map(image: Element, draw: Callable[..., Drawing]) -> PanopticMap:
-    where = f"image {image.get('name')}"
+def _read_cvat_map(image: Element, where: str, draw: Callable[..., Drawing]) -> PanopticMap:
     drawing = draw(size=tuple(int(number_of(image, side, where)) for side in ("height", "width")))
     groups: dict[object, list[PixelRegion]] = {}
     first: dict[object, tuple[str, str, float]] = {}

@@ -26,6 +26,8 @@ BOXES = "boxes without a mask (--boxes paint takes the whole box, --class-maps D
 POINTS = "points and lines, which have no area"
 NO_PIXELS = "shapes that cover no pixel"
 FEW_CORNERS = "polygons of fewer than three corners"
+MOST_PIXELS = 2**31 - 1
+"""Of a map; far above any photograph, and what a broken size would allocate ends here."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Drawing:
     options: FormatOptions
     left_out: LeftOut
     shapes: list[Shape] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        height, width = self.size
+        if height < 1 or width < 1 or height * width > MOST_PIXELS:
+            raise ValueError(f"{self.where}: an image of {width} x {height} pixels; annotations say the size of theirs")
 
     def category(self, name: str) -> Category:
         """The class of a name."""

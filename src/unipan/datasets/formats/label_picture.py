@@ -10,7 +10,7 @@ from unipan.arrays import Int32, Integer
 from unipan.files import read_bytes, require_regular
 from unipan.panoptic.categories import Category
 from unipan.panoptic.image_files import open_image, told_of_damage
-from unipan.panoptic.images import require_one_page
+from unipan.panoptic.images import go_to_page, require_one_page
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import rgb_to_ids
 from unipan.panoptic.runs import runs
@@ -81,15 +81,17 @@ def read_ids(path: Path) -> Int32[np.ndarray, "H W"]:
     return rgb_to_ids(channels[..., :3].astype(np.uint8))
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path, page: int | None = None) -> tuple[int, int]:
     """Height and width of an image with its EXIF orientation applied, from its header alone.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an image.
+        ValueError: not an image, or one without this page.
     """
     require_regular(path)
     with told_of_damage(path), open_image(path) as image:
+        if page is not None:
+            go_to_page(image, path, page)
         width, height = image.size
         transposed = image.getexif().get(0x0112) in TRANSPOSED
     return (width, height) if transposed else (height, width)

@@ -89,7 +89,7 @@ def _read_labelme_map(file: Path, image: Path | None, draw: Callable[..., Drawin
     labels: dict[object, tuple[str, str]] = {}
     for number, row in enumerate(content["shapes"]):
         label = f"shape {number}"
-        key: object = number if row.get("group_id") is None else (row["label"], row["group_id"])
+        key: object = number if row.get("group_id") is None else (row["label"], repr(row["group_id"]))
         for region in _regions_of_row(row, label, drawing):
             groups.setdefault(key, []).append(region)
             labels.setdefault(key, (label, row["label"]))

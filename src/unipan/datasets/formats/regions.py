@@ -18,6 +18,8 @@ Size = tuple[int, int]
 Points = Sequence[tuple[float, float]]
 """Corners (x, y) in pixels."""
 
+_FAR = 10
+"""Polygons are clipped where they are so many sides of the image away from it."""
 _MARGIN = 2  # pixels of a window around a polygon, so that its corners round as they would in the whole image
 
 
@@ -82,6 +84,12 @@ def region_of_polygons(polygons: Iterable[Points], size: Size) -> PixelRegion:
         raise ValueError("a corner is not a number")
     if not len(corners):
         return PixelRegion(0, 0, np.zeros((0, 0), bool))
+    reach = float(_FAR * (max(size) + 100))
+    if np.abs(corners).max() > reach:  # the decoder walks along every edge
+        parts = [cut for part in parts if len(cut := _clipped(part, reach))]
+        if not parts:
+            return PixelRegion(0, 0, np.zeros((0, 0), bool))
+        corners = np.concatenate(parts)
     low = np.clip(np.floor(corners.min(axis=0)) - _MARGIN, 0, (size[1], size[0])).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + _MARGIN, 0, (size[1], size[0])).astype(int)
     width, height = (int(side) for side in high - low)
@@ -91,6 +99,25 @@ def region_of_polygons(polygons: Iterable[Points], size: Size) -> PixelRegion:
     encoded = decoder.merge(decoder.frPyObjects(flat, height, width))
     mask = np.asarray(decoder.decode(encoded), bool).reshape(height, width)
     return region_of_mask(mask, int(low[1]), int(low[0]))
+
+
+def _clipped(corners: np.ndarray, reach: float) -> np.ndarray:
+    """The part of a polygon within -reach..reach on both axes (Sutherland and Hodgman 1974)."""
+    for axis in (0, 1):
+        for sign in (1.0, -1.0):
+            distance = reach - sign * corners[:, axis]  # not below 0: inside
+            kept = []
+            for here in range(len(corners)):
+                before = here - 1
+                if (distance[before] < 0) != (distance[here] < 0):
+                    share = distance[before] / (distance[before] - distance[here])
+                    crossing = corners[before] + share * (corners[here] - corners[before])
+                    crossing[axis] = sign * reach  # exactly: numbers of 30 digits have no others left
+                    kept.append(crossing)
+                if distance[here] >= 0:
+                    kept.append(corners[here])
+            corners = np.asarray(kept, np.float64).reshape(-1, 2)
+    return corners
 
 
 def region_of_box(left: float, top: float, right: float, bottom: float, size: Size, angle: float = 0.0) -> PixelRegion:

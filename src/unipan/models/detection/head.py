@@ -19,6 +19,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 from unipan.models.criterion import LossKind, mask_loss
 from unipan.models.detection.box_head import sample_proposals
 from unipan.models.detection.proposals import ImagewiseRPN, Truth, thin_out, truth_of
+from unipan.models.parts import LEVELS
 from unipan.ops.distributed import mean_count
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
@@ -90,12 +91,8 @@ class DetectionHead(nn.Module):
         proposals are therefore scored without a graph, and the kept ones once more with it.
         """
         with torch.no_grad():
-            logits, deltas = self._box_head(features, proposals)
-            counts = [len(p) for p in proposals]
-            decoded = self.roi.box_coder.decode(deltas.float(), proposals)  # of no proposals: (0, 4 classes)
-            refined = torch.split(decoded.reshape(-1, logits.shape[1], 4)[:, 1:], counts)
-            scored = torch.split(logits.float().softmax(-1)[:, 1:], counts)
-            found = [self._suppress(s, b, size) for s, b, size in zip(scored, refined, sizes, strict=True)]
+            scored, refined = self.classified(features, proposals)
+            found = [self.suppress(s, b, size) for s, b, size in zip(scored, refined, sizes, strict=True)]
         boxes, scores, classes, rows = (list(parts) for parts in zip(*found, strict=True))
         if torch.is_grad_enabled():
             kept = [p[row] for p, row in zip(proposals, rows, strict=True)]
@@ -103,7 +100,15 @@ class DetectionHead(nn.Module):
         masks = self.masks(features, boxes, classes)
         return [Detections(*parts) for parts in zip(boxes, scores, classes, masks, strict=True)]
 
-    def _suppress(
+    def classified(self, features: dict[str, Tensor], proposals: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Per image the scores (R, T) and refined boxes (R, T, 4) of its proposals; `features` may be on the CPU."""
+        logits, deltas = self._box_head(features, proposals)
+        counts = [len(p) for p in proposals]
+        decoded = self.roi.box_coder.decode(deltas.float(), proposals)  # of no proposals: (0, 4 classes)
+        refined = torch.split(decoded.reshape(-1, logits.shape[1], 4)[:, 1:], counts)
+        return list(torch.split(logits.float().softmax(-1)[:, 1:], counts)), list(refined)
+
+    def suppress(
         self, scores: Float[Tensor, "R T"], boxes: Float[Tensor, "R T 4"], size: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The usual post-processing of one image: boxes, scores, classes and proposal rows of the detections."""
@@ -153,7 +158,7 @@ class DetectionHead(nn.Module):
         return losses
 
     def _box_head(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        pooled = self.roi.box_roi_pool(features, boxes, [])
+        pooled = _pooled(self.roi.box_roi_pool, features, boxes)
         logits, deltas = self.roi.box_predictor(self.roi.box_head(pooled))
         return logits, deltas
 
@@ -172,7 +177,14 @@ class DetectionHead(nn.Module):
 
         It runs on zero boxes as well, so that every parameter gets a gradient, which distributed training needs.
         """
-        pooled = pool(features, boxes, [])
+        pooled = _pooled(pool, features, boxes)
         logits, index = self.mask_predictor(self.mask_head(pooled)), torch.cat(classes)
         chosen = logits[torch.arange(len(index), device=index.device), index]
         return list(torch.split(chosen, [len(b) for b in boxes]))
+
+
+def _pooled(pool: nn.Module, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+    """Pooled where the features are, and returned to where the boxes are: those of a large picture stay on the CPU."""
+    home = features[LEVELS[0]].device
+    pooled: Tensor = pool(features, [each.to(home) for each in boxes], [])
+    return pooled.to(boxes[0].device)

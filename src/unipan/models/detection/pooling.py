@@ -10,8 +10,12 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import initLevelMapper
 
 from unipan.models.parts import LEVELS
+from unipan.ops.roi_align import BoxGrid, pyramid_roi_align
+from unipan.ops.weighted_rows import samples_by_rows
 
 FIRST_LEVEL, CANONICAL_LEVEL = 2, 4  # p_l has stride 2^l; a box of the canonical side belongs to p4
+SCALES = tuple(2.0 ** -(FIRST_LEVEL + step) for step in range(len(LEVELS)))
+"""Cells of each level per pixel."""
 
 
 class AlignedRoIPool(nn.Module):
@@ -35,15 +39,15 @@ class AlignedRoIPool(nn.Module):
         self, features: dict[str, Tensor], boxes: list[Tensor], _sizes: list[tuple[int, int]] | None = None
     ) -> Float[Tensor, "R I m m"]:
         """The pooled features of each image's boxes (x0 y0 x1 y1 in pixels), in their order."""
-        numbered = [torch.cat([torch.full_like(box[:, :1], row), box], 1) for row, box in enumerate(boxes)]
-        rois = torch.cat(numbered)
+        rois = numbered(boxes)
         levels = self.levels(rois[:, 1:])
+        if self.sampling_ratio > 0 and samples_by_rows(rois):
+            grid = BoxGrid(self.size, SCALES, self.sampling_ratio, aligned=True)
+            return pyramid_roi_align([features[name] for name in LEVELS], rois, levels - FIRST_LEVEL, grid)
         rows = [(levels == FIRST_LEVEL + step).nonzero()[:, 0] for step in range(len(LEVELS))]
         pooled = [
-            roi_align(
-                features[name], rois[row], self.size, 2.0 ** -(FIRST_LEVEL + step), self.sampling_ratio, aligned=True
-            )
-            for step, (name, row) in enumerate(zip(LEVELS, rows, strict=True))
+            roi_align(features[name], rois[row], self.size, scale, self.sampling_ratio, aligned=True)
+            for name, row, scale in zip(LEVELS, rows, SCALES, strict=True)
         ]
         return torch.cat(pooled)[torch.cat(rows).argsort()]
 
@@ -54,14 +58,33 @@ class AlignedRoIPool(nn.Module):
         return level.floor().clamp(FIRST_LEVEL, FIRST_LEVEL + len(LEVELS) - 1).long()
 
 
+class RoIPool(MultiScaleRoIAlign):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's RoIAlign on the levels; on a CPU as sums of weighted rows."""
+
+    def forward(
+        self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
+    ) -> Float[Tensor, "R I m m"]:
+        """As `AlignedRoIPool.forward`."""
+        if self.sampling_ratio > 0 and samples_by_rows(x[LEVELS[0]]):
+            grid = BoxGrid(self.output_size[0], SCALES, self.sampling_ratio)
+            return pyramid_roi_align([x[name] for name in LEVELS], numbered(boxes), self.map_levels(boxes), grid)
+        pooled: Tensor = super().forward(x, boxes, image_shapes)
+        return pooled
+
+
+def numbered(boxes: list[Float[Tensor, "_ 4"]]) -> Float[Tensor, "R 5"]:
+    """The boxes of all images, each behind the number of its image, as RoIAlign takes them."""
+    return torch.cat([torch.cat([torch.full_like(box[:, :1], row), box], 1) for row, box in enumerate(boxes)])
+
+
 def region_pool(size: int, *, sampling_ratio: int, canonical: int, aligned: bool = False) -> nn.Module:
     """RoIAlign to `size` cells: torchvision's, or the corrected one; the arguments are those of `AlignedRoIPool`."""
     if aligned:
         return AlignedRoIPool(size, sampling_ratio=sampling_ratio, canonical=canonical)
-    pool = MultiScaleRoIAlign(list(LEVELS), size, sampling_ratio, canonical_scale=canonical)
+    pool = RoIPool(list(LEVELS), size, sampling_ratio, canonical_scale=canonical)
     # Otherwise it would infer the strides of the levels from the first image that it sees, and keep them.
     last = FIRST_LEVEL + len(LEVELS) - 1
-    pool.scales = [2.0**-level for level in range(FIRST_LEVEL, last + 1)]
+    pool.scales = list(SCALES)
     pool.map_levels = initLevelMapper(FIRST_LEVEL, last, canonical, CANONICAL_LEVEL)
     found: nn.Module = pool
     return found

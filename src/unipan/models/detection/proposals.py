@@ -60,6 +60,17 @@ class AnchorMatcher:
 class ImagewiseRPN(RegionProposalNetwork):  # type: ignore[misc]
     """torchvision's RPN; its targets come from `truth_of`."""
 
+    factor = 1
+    """By which the limits at test are multiplied; for pictures that are larger than those of the training."""
+
+    def pre_nms_top_n(self) -> int:
+        """Proposals per level before NMS."""
+        return int(super().pre_nms_top_n()) * (1 if self.training else self.factor)
+
+    def post_nms_top_n(self) -> int:
+        """Proposals per image after NMS."""
+        return int(super().post_nms_top_n()) * (1 if self.training else self.factor)
+
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[Truth]
     ) -> tuple[list[Tensor], list[Tensor]]:

@@ -6,21 +6,33 @@ const controls = gallery
   ? Object.fromEntries(["class", "order", "text"].map((name) => [name, document.getElementById(`by-${name}`)]))
   : {};
 
+const FEW = 4; // worst images that are shown before the other sections, until more are wanted
+const more = document.getElementById("more");
+let everything = false;
+more?.addEventListener("click", () => {
+  everything = true;
+  remember({ all: "1" });
+  showGallery();
+});
+
 function showGallery() {
   const wanted = Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.value]));
   const cards = [...gallery.querySelectorAll("article")];
   const key = (card) => (wanted.order === "name" ? card.dataset.name : Number(card.dataset[wanted.order]));
   const upward = wanted.order === "pq" || wanted.order === "name";
   cards.sort((a, b) => (upward ? 1 : -1) * compare(key(a), key(b)));
+  const few = !everything && !wanted.class && !wanted.text.trim();
   let shown = 0;
   for (const card of cards) {
     const classes = card.dataset.classes.split("|");
     const fits = (!wanted.class || classes.includes(wanted.class)) &&
       card.dataset.name.toLowerCase().includes(wanted.text.trim().toLowerCase());
-    card.hidden = !fits;
-    shown += fits;
+    card.hidden = !fits || (few && shown >= FEW);
+    shown += fits && !card.hidden;
   }
   gallery.append(...cards);
+  more.hidden = !few || cards.length <= FEW;
+  more.textContent = `Show all ${cards.length}`;
   document.getElementById("shown").textContent = `${shown} of ${cards.length} shown`;
 }
 
@@ -31,6 +43,7 @@ function restore() {
     if (found !== null) control.value = found;
     if (control.tagName === "SELECT" && control.selectedIndex < 0) control.selectedIndex = 0;
   }
+  everything = state.has("all");
   restoreTables();
   if (gallery) showGallery();
 }

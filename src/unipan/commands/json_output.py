@@ -1,0 +1,74 @@
+"""`--json`: what a command found, for programs: to standard output, or to a file. What it tells people comes besides.
+
+With `--json` alone, or `--json -`, standard output has the JSON and nothing else; the rest goes to standard error.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OPTION, STANDARD_OUTPUT = "--json", "-"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command returns.
+
+    Attributes:
+        content: what `--json` writes.
+        code: the exit code.
+        signed: whether who wrote it comes first, as `generator`, so that the file may be replaced later.
+    """
+
+    content: dict[str, Any]
+    code: int = 0
+    signed: bool = True
+
+
+def with_json_target(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--json` alone written out.
+
+    >>> with_json_target(["scores", "--json", "--limit", "3"])
+    ['scores', '--json', '-', '--limit', '3']
+    """
+    found: list[str] = []
+    for position, word in enumerate(arguments):
+        following = arguments[position + 1] if position + 1 < len(arguments) else "--"
+        found += [word, STANDARD_OUTPUT] if word == OPTION and following.startswith("--") else [word]
+    return found
+
+
+@contextmanager
+def json_output(arguments: Sequence[str]) -> Iterator[Callable[[dict[str, Any]], object]]:
+    """Give a function that writes what a command found where `--json` says, if it says so.
+
+    Args:
+        arguments: of `with_json_target`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = _target(arguments)
+    if target is None:
+        yield lambda _: None
+    elif target == STANDARD_OUTPUT:
+        out = sys.stdout
+        with redirect_stdout(sys.stderr):
+            yield lambda content: print(json.dumps(content, indent=1), file=out, flush=True)
+    else:
+        from unipan.files import write_json
+
+        yield lambda content: write_json(Path(target), content, indent=1)
+
+
+def _target(arguments: Sequence[str]) -> str | None:
+    for position, word in enumerate(arguments):
+        if word == OPTION and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if word.startswith(f"{OPTION}="):
+            return word.partition("=")[2]
+    return None

@@ -1,0 +1,174 @@
+"""Accepted images as a dataset in COCO panoptic format, complete after each of them, and the boxes that made it."""
+
+import io
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
+
+import msgspec
+
+from unipan.datasets.formats.coco_panoptic import PanopticWriter
+from unipan.datasets.formats.writing import stem_of
+from unipan.files import make_folder, read_bytes, remove_leftovers, write_atomically, write_json
+from unipan.outputs import Outputs, written_names
+from unipan.panoptic.categories import Categories
+from unipan.panoptic.coco_json import Row, load_json, path_inside, read_json, rows_of, unique_rows
+from unipan.panoptic.png import encode_png, png_of_rgb
+from unipan.result import PanopticResult
+from unipan.server.scenes import PageBox
+
+WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
+"""What the server writes into the folder besides images/, whose pictures remain photographs."""
+
+
+def claim_annotations(out: Path, images: Path | None) -> Outputs:
+    """Look, before anything is loaded, whether a folder can become the dataset, or is one that an earlier run began.
+
+    Args:
+        out: the dataset's folder.
+        images: of the photographs; `out`/images itself stays as it is.
+
+    Raises:
+        ValueError: what stands in the way.
+    """
+    outputs = Outputs("serve", [] if images is None else [images])
+    fresh = not written_names(out)
+    copied = images is None or images.resolve() != (out / "images").resolve()
+    outputs.claim_folder(out, "--out", [*WRITTEN, *["images/"] * (fresh and copied)])
+    return outputs
+
+
+class Annotations:
+    """The dataset in `folder`: images/, panoptic/, panoptic.json, and boxes/ for going on with an image."""
+
+    def __init__(self, folder: Path, categories: Categories) -> None:
+        """Begin the dataset, or go on with it.
+
+        Raises:
+            ValueError: what is there is damaged, or has other classes.
+            OSError: nothing can be written there.
+        """
+        self.folder, self.categories = folder, categories
+        self._images: dict[str, Row] = {}
+        self._annotations: dict[str, Row] = {}
+        for part in ("images", "panoptic", "boxes"):
+            make_folder(folder / part)
+            remove_leftovers(folder / part)
+        remove_leftovers(folder)
+        if (folder / "panoptic.json").is_file():
+            self._read(folder / "panoptic.json")
+
+    def _read(self, path: Path) -> None:
+        content = read_json(path)
+        there = Categories.from_coco(rows_of(content, "categories", path), str(path))
+        if {(each.id, each.name, each.isthing) for each in there} != {
+            (each.id, each.name, each.isthing) for each in self.categories
+        }:
+            raise ValueError(f"--out {self.folder}: its images have other classes than this checkpoint; give another")
+        images = unique_rows(rows_of(content, "images", path), "id", "image", path)
+        annotations = unique_rows(rows_of(content, "annotations", path), "image_id", "annotation", path)
+        for key, row in images.items():
+            if key not in annotations:
+                raise ValueError(f"{path}: image {key!r} has no annotation; run `unipan data check {self.folder}`")
+            self._images[str(row["file_name"])] = row
+            self._annotations[str(row["file_name"])] = annotations[key]
+
+    @property
+    def accepted(self) -> list[str]:
+        """The file names of the accepted images."""
+        return list(self._images)
+
+    def boxes(self, name: str) -> list[PageBox] | None:
+        """The boxes with which a photograph was accepted; None if it was not, or they are no longer there."""
+        path = self.folder / "boxes" / f"{stem_of(name)}.json"
+        if name not in self._images or not path.is_file():
+            return None
+        try:
+            return msgspec.convert(load_json(path)["boxes"], list[PageBox])
+        except (ValueError, TypeError, KeyError):  # changed by hand: the network's are as good
+            return None
+
+    def accept(self, name: str, source: Path | None, result: PanopticResult, boxes: list[PageBox]) -> str:
+        """Write an image, its map and its boxes, then the JSON; however the process ends, the dataset is whole.
+
+        A map that is corrected once more gets a PNG of a new name, because two files cannot change at once.
+
+        Args:
+            name: of the image: below the chosen folder, or as it was sent.
+            source: its file, which is copied as it is; None for a picture that was sent, which becomes a PNG.
+            result: its map; its scores are not kept, since it is now the truth.
+            boxes: that made it.
+
+        Returns:
+            its file name in the dataset.
+
+        Raises:
+            ValueError: another photograph of the folder has this name.
+            OSError: it cannot be written; the dataset is as before.
+        """
+        data = png_of_rgb(result.image) if source is None else read_bytes(source)
+        name = self._place(name, data, source)
+        path_inside(self.folder / "images", name, self.folder)
+        old = self._annotations.get(name, {}).get("file_name")
+        png = self._free_png(stem_of(name))
+        write_atomically(self.folder / "panoptic" / png, encode_png(result.ids), durable=True)
+        write_json(self.folder / "boxes" / f"{stem_of(name)}.json", {"boxes": msgspec.to_builtins(boxes)})
+        known = self._images.get(name)
+        key = max((int(row["id"]) for row in self._images.values()), default=0) + 1 if known is None else known["id"]
+        height, width = result.ids.shape
+        segments = [each.to_coco() for each in as_truth(result)]
+        self._write(
+            {**self._images, name: {"id": key, "file_name": name, "height": height, "width": width}},
+            {**self._annotations, name: {"image_id": key, "file_name": png, "segments_info": segments}},
+        )
+        if old is not None:
+            (self.folder / "panoptic" / old).unlink(missing_ok=True)
+        return name
+
+    def _write(self, images: dict[str, Row], annotations: dict[str, Row]) -> None:
+        content = {"images": list(images.values()), "annotations": list(annotations.values())}
+        write_json(self.folder / "panoptic.json", {**content, "categories": self.categories.to_coco()}, durable=True)
+        self._images, self._annotations = images, annotations
+
+    def _place(self, name: str, data: bytes, source: Path | None) -> str:
+        """Put the photograph into images/, unless it is there; returns its name.
+
+        Of sent pictures several may have one name: the later ones get a number.
+        """
+        stem = stem_of(name)
+        for number in range(1, len(self._images) + 3):
+            given = name if source is not None else f"{stem}{f'_{number}' * (number > 1)}.png"
+            path = self.folder / "images" / given
+            there = path.read_bytes() if path.is_file() else None
+            if there == data:
+                return given
+            if there is None or (source is not None and given in self._images):  # the folder's file has changed
+                write_atomically(path, data, durable=True)
+                return given
+            if source is not None:
+                raise ValueError(f"{path}: another picture of this name is there; rename one of them")
+        raise ValueError(f"{self.folder / 'images'}: pictures that are not listed have all names like {name}")
+
+    def _free_png(self, stem: str) -> str:
+        taken = {row["file_name"] for row in self._annotations.values()}
+        numbers = (f"{stem}{f'.{number}' * (number > 1)}.png" for number in range(1, len(taken) + 3))
+        return next(each for each in numbers if each not in taken)
+
+
+def as_truth(result: PanopticResult) -> PanopticResult:
+    """The map without scores: somebody has looked at it."""
+    return replace(result, segments=tuple(replace(each, score=1.0) for each in result.segments))
+
+
+def archive(name: str, result: PanopticResult, categories: Categories) -> bytes:
+    """A ZIP archive of a dataset of one image."""
+    file = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="unipan-") as folder:
+        with PanopticWriter(folder, categories, images=True) as writer:
+            writer.add(Path(name).name, 1, as_truth(result), result.image)
+        with ZipFile(file, "w", ZIP_STORED) as zipped:  # PNGs become no smaller
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    zipped.write(path, path.relative_to(folder))
+    return file.getvalue()

@@ -1,0 +1,53 @@
+"""The server itself: from a plan and a network to a page, until a signal comes."""
+
+import secrets
+from contextlib import ExitStack
+
+import uvicorn
+
+from unipan.folder_lock import folder_lock
+from unipan.server.annotations import WRITTEN, Annotations
+from unipan.server.app import Studio
+from unipan.server.guard import Guard, is_loopback
+from unipan.server.plan import CONNECTIONS, ServePlan
+from unipan.server.scenes import SceneMaker
+from unipan.server.shelf import SceneShelf
+from unipan.stopping import StoppedBySignal, StopSignals
+from unipan.terminal import tell
+
+
+def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
+    """Serve until SIGINT or SIGTERM comes.
+
+    Raises:
+        ValueError, OSError: the dataset cannot be gone on with.
+    """
+    options = plan.options
+    with ExitStack() as stack:
+        annotations = None
+        if options.out is not None and plan.outputs is not None:
+            if note := stack.enter_context(folder_lock(options.out, "--out")):
+                tell(note)
+            plan.outputs.start_folder(options.out, WRITTEN)
+            annotations = Annotations(options.out, maker.categories)
+        token = None if is_loopback(options.host) else secrets.token_urlsafe(18)
+        shelf = SceneShelf(int(options.memory * 2**30))
+        studio = Studio(maker, checkpoint, jobs=plan.jobs, annotations=annotations, limits=options.limits, shelf=shelf)
+        settings = uvicorn.Config(
+            Guard(studio.app(), options.host, token), log_level="warning", access_log=False, server_header=False,
+            proxy_headers=False, lifespan="off", ws="none", limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=3,
+        )  # fmt: skip
+        address = plan.address + (f"?token={token}" if token else "")
+        tell(f"{address}  (Ctrl-C stops)")
+        if options.show:
+            import webbrowser
+
+            webbrowser.open(address)
+        try:
+            with StopSignals():
+                uvicorn.Server(settings).run(sockets=[plan.listener])
+        except (KeyboardInterrupt, StoppedBySignal):
+            pass  # this is how a server ends
+        if annotations is not None:
+            tell(f"{annotations.folder}: {len(annotations.accepted)} images accepted")

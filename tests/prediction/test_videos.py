@@ -1,0 +1,91 @@
+"""Videos: each frame is an image, in its order; the overlays are a video again."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from unipan.cli import main
+from unipan.datasets.scenes.generator import Scenes
+from unipan.inference import Segmenter
+from unipan.panoptic.png import decode_png
+from unipan.prediction.images import plan_images
+from unipan.prediction.videos import Video, write_video
+
+FRAMES = 4
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "drive.mp4"
+    write_video(path, (sample.image for sample in Scenes(range(4_000_000, 4_000_000 + FRAMES))), 12.5)
+    return path
+
+
+def test_frames_come_in_order_and_again(clip: Path) -> None:
+    video = Video(clip)
+    assert (video.count, video.rate) == (FRAMES, 12.5)
+    frames = [video.frame(number) for number in range(FRAMES)]
+    for frame, sample in zip(frames, Scenes(range(4_000_000, 4_000_000 + FRAMES)), strict=True):
+        assert frame.shape == sample.image.shape
+        assert np.abs(frame.astype(int) - sample.image).mean() < 12  # the codec loses some
+    assert np.array_equal(video.frame(1), frames[1])  # back
+    assert np.array_equal(video.frame(3), frames[3])  # and over some
+    with pytest.raises(ValueError, match="frame 5 cannot be read"):
+        video.frame(FRAMES)
+    assert np.array_equal(video.frame(0), frames[0])
+
+
+def test_predict_writes_ids_of_each_frame_and_a_video_of_overlays(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", "scenes", str(clip), "--out", str(out), "--csv"]) == 0
+    content = json.loads((out / "panoptic.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == [f"drive/{n:06d}.png" for n in range(1, FRAMES + 1)]
+    segmenter, video = Segmenter.load("scenes"), Video(clip)
+    for number in range(FRAMES):
+        ids = decode_png(out / "panoptic" / "drive" / f"{number + 1:06d}.png")
+        assert np.array_equal(ids, segmenter(video.frame(number)).ids)
+    overlays = Video(out / "overlays" / "drive.mp4")
+    assert (overlays.count, overlays.rate) == (FRAMES, 12.5)
+    picture = cv2.imread(str(out / "overlays" / "drive" / "000002.png"))
+    assert picture is not None
+    assert np.abs(overlays.frame(1).astype(int) - picture[..., ::-1]).mean() < 12
+    assert "drive.mp4" in (out / "index.html").read_text()
+    assert [path.name for path in (out / "overlays").iterdir() if path.name.startswith(".")] == []
+    capsys.readouterr()
+    assert main(["predict", "scenes", str(clip), "--out", str(out), "--csv"]) == 0  # its own files may be replaced
+
+
+def test_images_and_videos_together_are_numbered_on(clip: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    jobs, _ = plan_images([clip, tmp_path / "a.png"], None)
+    assert [(job.name, job.image_id) for job in jobs][:2] == [("a.png", 1), ("drive/000001.png", 2)]
+    assert len(jobs) == 1 + FRAMES
+    (tmp_path / "gt.json").write_text('{"images": [], "categories": []}')
+    with pytest.raises(ValueError, match="is a video"):
+        plan_images([clip], tmp_path / "gt.json")
+
+
+def test_what_is_no_video_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    assert main(["predict", "scenes", str(tmp_path / "broken.mp4"), "--out", str(tmp_path / "out")]) == 1
+    assert "broken.mp4: OpenCV finds no frame in this video" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_video_is_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"old")
+
+    def pictures():  # noqa: ANN202  a generator that fails
+        yield np.zeros((32, 32, 3), np.uint8)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_video(path, pictures(), 10.0)
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.mp4"]
