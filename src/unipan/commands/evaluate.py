@@ -58,8 +58,8 @@ def evaluate_checkpoint(
     from unipan.outputs import Outputs
 
     _check_numbers(trim_stuff, limit, detections)
-    outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
-    outputs.claim_optional(json_file, "--json", SCORES_HEADER)
+    reads = [checkpoint_path(checkpoint), *paths_read(data)]
+    Outputs("evaluate", reads, overwrite).claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
     from unipan.analysis.evaluate import evaluate
     from unipan.analysis.evaluation_lines import describe
@@ -67,8 +67,7 @@ def evaluate_checkpoint(
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device, precision)
-    chosen, note = _first_images(limit, len(images), note)
-    fusion = fusion or segmenter.config.inference.fusion
+    (chosen, note), fusion = _first_images(limit, len(images), note), fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
         found = evaluate(segmenter, images, [fusion], chosen, detections, step, trim_stuff or None)
     lines = describe(found, scores := found.to_json(fusion))

@@ -53,13 +53,7 @@ def reproduce(
         accelerator: where to train; auto takes a GPU if there is one.
     """
     names = table_names(table)
-    if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
-        raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
-    for option, value, kind, allowed in (
-        ("--seeds", seeds, int, COUNT), ("--jobs", jobs, int, COUNT), ("--budget", budget, float, Range(0, 10**6)),
-        ("--iterations", 1 if iterations is None else iterations, int, STEPS), ("--panoptic", panoptic, float, WEIGHT),
-    ):  # fmt: skip
-        check_value(option, value, kind, allowed)
+    check_counts(seeds, jobs, iterations, budget, panoptic)
     runs = runs or Path("runs/reproduce") / Path(data).name
     check_request(data, records, None if from_records else runs)
     claim_files(out, json_file, names, overwrite)
@@ -86,6 +80,17 @@ def claim_files(out: Path | None, json_file: Path | None, names: Sequence[str], 
     if out is not None:
         claim_page(out, names, overwrite)
     Outputs("reproduce", overwrite=overwrite).claim_optional(json_file, "--json")
+
+
+def check_counts(seeds: int, jobs: int, iterations: int | None, budget: float, panoptic: float) -> None:
+    """Raises ValueError for a number that names no trainings."""
+    if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
+        raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
+    check_value("--seeds", seeds, int, COUNT)
+    check_value("--jobs", jobs, int, COUNT)
+    check_value("--budget", budget, float, Range(0, 10**6))
+    check_value("--iterations", iterations or 1, int, STEPS)
+    check_value("--panoptic", panoptic, float, WEIGHT)
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:

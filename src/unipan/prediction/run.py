@@ -192,8 +192,9 @@ class ImageLoop:
         tiles = self.plan.pictures
         if not tiles.tiles:
             return self.segmenter(job.picture, fusion, job.page)
+        reach = None if tiles.reach == "everywhere" else tiles.reach
         return self.segmenter.in_tiles(
-            job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach
+            job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=reach
         )
 
     def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:

@@ -109,7 +109,7 @@ def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say
         say(why_no_things(trainer))
 
 
-def result_of(trainer: "Trainer", figures: "Figures", out: Path) -> dict[str, Any]:
+def result_of(trainer: "Trainer", figures: "ValidationFigures", out: Path) -> dict[str, Any]:
     """The same for programs."""
     progress = trainer.progress
     return {

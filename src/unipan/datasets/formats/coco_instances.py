@@ -22,7 +22,7 @@ from unipan.datasets.formats.rle_writer import RleWriter
 from unipan.datasets.formats.shapes import PaintedIds
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
-from unipan.panoptic.coco_json import ImageId, Row, leads_outside, load_json, rows_of, short, unique_rows
+from unipan.panoptic.coco_json import ImageId, Row, leads_outside, load_json, rows_of, short, unique_rows, whole
 from unipan.panoptic.coco_parser import says_crowd
 from unipan.panoptic.maps import PanopticMap
 
