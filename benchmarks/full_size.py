@@ -7,7 +7,7 @@ installed, without any post-processing. `before` is our network with torchvision
 first. Then one training step of the preset `cityscapes` on a crop of 512 x 512, with torchvision's kernels and without,
 and each network's memory for one image, in a process of its own. On a busy machine take one thread and processor time.
 
-    python benchmarks/full_size.py --sizes 512x1024 1024x2048 --rounds 5 --steps 3 --memory 1024x2048
+    python benchmarks/full_size.py --layers --sizes 512x1024 1024x2048 --rounds 5 --steps 3 --memory 1024x2048
 """
 
 import argparse
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 from unipan.build import build_network
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.inference import Segmenter
+from unipan.models.detection.pooling import region_pool
 from unipan.models.folding import fold_batch_norm
+from unipan.models.semantic import DeformableConv
 from unipan.presets import cityscapes
 from unipan.processes import peak_memory
 from unipan.reproduction.ablations import MODELS
@@ -186,6 +188,54 @@ def time_steps(count: int, clock: Callable[[], float]) -> dict[str, list[float]]
     return seconds
 
 
+def layers() -> dict[str, Callable[[bool], Any]]:
+    """One deformable layer on P2 of 512 x 1024, and RoIAlign of the box head and of the mask head, with gradients."""
+    generator = torch.Generator().manual_seed(0)
+    size = (512, 1024)
+    shapes = [(1, 256, size[0] >> level, size[1] >> level) for level in (2, 3, 4, 5)]
+    maps = [torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last) for shape in shapes]
+    features = {f"p{level}": each.requires_grad_() for level, each in zip((2, 3, 4, 5), maps, strict=True)}
+    layer = DeformableConv(256, 128).to(memory_format=torch.channels_last)
+    torch.nn.init.normal_(layer.offset.weight, std=0.03)
+    corner = torch.rand(1000, 2, generator=generator) * torch.tensor([size[1], size[0]])
+    boxes = torch.cat([corner, corner + torch.exp(1.5 + 4.5 * torch.rand(1000, 2, generator=generator))], 1)
+    pools = [
+        (region_pool(side, sampling_ratio=2, canonical=224), boxes[:count]) for side, count in ((7, 1000), (14, 100))
+    ]
+    return {
+        "deformable, 256 to 128, 128 x 256": lambda bf16: layer(features["p2"].bfloat16() if bf16 else features["p2"]),
+        **{
+            f"RoIAlign, {len(some)} boxes of {pool.output_size[0]} x {pool.output_size[0]}": (
+                lambda _, pool=pool, some=some: pool(features, [some], [])
+            )
+            for pool, some in pools
+        },
+    }
+
+
+def time_layers(rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """Milliseconds of each layer, forward and with its backward pass, by torchvision's kernel and by rows."""
+    seconds: dict[str, list[float]] = {}
+    forms = {"torchvision": (True, False), "rows": (False, False), "rows, bf16": (False, True)}
+    for turn in range(rounds + 1):
+        for name, call in layers().items():
+            for form, (kernels, bf16) in forms.items():
+                if bf16 and not name.startswith("deformable"):
+                    continue
+                with torchvisions_kernels() if kernels else nullcontext(), torch.autocast("cpu", enabled=bf16):
+                    start = clock()
+                    output = call(bf16)
+                    middle = clock()
+                output.sum().backward()
+                if turn:
+                    seconds.setdefault(f"{name}, {form}, forward", []).append(middle - start)
+                    seconds.setdefault(f"{name}, {form}, both", []).append(clock() - start)
+    print("layers, ms: median (lowest to highest)")
+    for name, each in seconds.items():
+        print(f"  {name:62} {spread([1e3 * one for one in each])}", flush=True)
+    return seconds
+
+
 def memory_of(name: str, size: tuple[int, int]) -> float:
     """GiB that one image adds to the peak of this process, which has seen a small one."""
     call = makers(size)[name]()
@@ -203,6 +253,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", default=["512x1024"], help="height x width")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=0, help="training steps with either form")
+    parser.add_argument("--layers", action="store_true", help="deformable convolution and RoIAlign by themselves")
     parser.add_argument("--memory", help="height x width; each network in a process of its own")
     parser.add_argument("--networks", nargs="+", default=list(makers((1, 1))))
     parser.add_argument("--threads", type=int, default=1)
@@ -219,6 +270,8 @@ def main() -> None:
     report: dict[str, Any] = {"threads": args.threads, "clock": args.clock, "torch": torch.__version__}
     for text in args.sizes:
         report[text] = time_images(sizes[text], args.networks, args.rounds, clock)
+    if args.layers:
+        report["layers"] = time_layers(args.rounds, clock)
     if args.steps:
         report["steps"] = time_steps(args.steps, clock)
     if args.memory:

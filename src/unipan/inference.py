@@ -47,6 +47,8 @@ IMAGE_BYTES = 30
 """Of memory for each pixel of a picture: itself, its map and its overlay, at the worst moment (27 were measured)."""
 TILE_BYTES = 200
 """Of memory for each pixel of a tile and of what surrounds it, with the smallest preset."""
+REACH = 8
+"""Of a thing in a large picture, in pixels (ours; measured in docs/predict.md)."""
 MOST_SCALE = 16
 LEAST_TILE = 64
 INPUT_BYTES = 200
@@ -253,9 +255,9 @@ class Segmenter:
         page: int | None = None,
         scale: float = 1.0,
         side: int = 1024,
-        reach: int | None = None,
+        reach: int | None = REACH,
     ) -> PanopticResult:
-        """Segment one image at its own resolution, tile by tile, with the result of the whole.
+        """Segment one image at its own resolution, tile by tile; tiles do not show in the result.
 
         The number of things that may be found grows with the image. What the network computes of all tiles lies in
         temporary files. The margin is computed from them: drop the result to free their room.
@@ -266,7 +268,8 @@ class Segmenter:
             page: see `__call__`.
             scale: of the image, before the network sees it.
             side: pixels of a tile, a multiple of 64; memory grows with its square.
-            reach: pixels (of the scaled image) around its box in which a thing may win; None is everywhere (Eq. 4).
+            reach: pixels (of the scaled image) around its box in which a thing may win; None is everywhere, as Eq. 4
+                has it: this is the result of the whole image.
 
         Raises:
             FileNotFoundError, ValueError: see `__call__`; also a checkpoint that cannot be cut into tiles.
@@ -360,12 +363,16 @@ def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> 
 
     if fusion not in ("affinity", "potential"):
         raise ValueError(f"tiles: the fusion {fusion} needs the whole picture; give --fusion affinity or potential")
+    if segmenter.bf16:
+        raise ValueError("tiles: they are computed in 32 bits; leave out --precision bf16")
     if segmenter.config.potential.void_channel:
         raise ValueError("tiles: UPSNet's void channel (potential.void_channel) needs the whole picture")
     if not 0 < scale <= MOST_SCALE:
         raise ValueError(f"tiles: a scale of {scale:g} is not in 0..{MOST_SCALE}; 1 is the picture's own resolution")
     if side < LEAST_TILE or side % LEAST_TILE:
         raise ValueError(f"tiles: a side of {side} pixels is no multiple of {LEAST_TILE}; try 1024")
+    if segmenter.bf16:
+        raise ValueError("tiles: they are computed in 32 bits; leave --precision bf16 out")
     tileable(segmenter.network)
 
 

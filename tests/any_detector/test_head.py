@@ -173,3 +173,6 @@ def test_a_whole_number_is_a_temperature_too() -> None:
     assert head_of(temperature=10).temperature.is_floating_point()
     with pytest.raises(ValueError, match="PanopticHead: num_things: 'x' is not a whole number"):
         head_of(num_things="x")
+    for change in ({"variant": "Z"}, {"activation": "x"}, {"normalise": None}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            head_of(**change)

@@ -99,7 +99,7 @@ def test_p_is_psi_and_the_matrix_times_psi_at_every_stride(upsampling: int, opti
     for h, w in ((5 * upsampling, 7 * upsampling), (5 * upsampling - 1, 4 * upsampling + 1), (1, 3)):
         psi = torch.randn(4, h, w, dtype=torch.float64, requires_grad=True)
         inputs = [psi, q, *head.parameters()]
-        met = head._covered(q, h, w)  # a softmax over the pixels is over these
+        met = head.covered(q, h, w)  # a softmax over the pixels is over these
         wanted, matrix = as_written(head, psi, met)
         p = head(psi, q)
         torch.testing.assert_close(p, wanted, rtol=1e-9, atol=1e-10)
@@ -115,7 +115,7 @@ def test_only_cells_that_count_are_taken_from_q(factor: int) -> None:
     head = InstanceAffinity(extractor=nn.Identity(), channels=8, upsampling=factor)
     for count in range(1, 5 * factor + 1):
         used = (upsampled(torch.eye(5)[:, :, None], factor, count, 1) > 0).any(1)[:, 0].sum()
-        assert head._covered(torch.zeros(8, 5, 7), count, 7 * factor).shape == (8, used, 7)
+        assert head.covered(torch.zeros(8, 5, 7), count, 7 * factor).shape == (8, used, 7)
 
 
 @pytest.mark.parametrize("upsampling", [1, 2])

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.ops import deform_conv2d
 
 from unipan.ops import deformable
-from unipan.ops.deformable import ConvolutionGrid, corners, deformable_convolution
+from unipan.ops.deformable import ConvolutionGrid, cells_around, deformable_convolution
 
 PADDED = ConvolutionGrid(padding=(1, 1))
 GRIDS = [
@@ -144,10 +144,10 @@ def test_what_is_not_a_number_stays_one_and_harms_nothing() -> None:
     assert found.isnan().any(1).nonzero().tolist() == [[0, 4, 5]]
 
 
-def test_corners_of_one_place_by_hand() -> None:
+def test_cells_around_one_place_by_hand() -> None:
     """(1.25, 2.5) lies between rows 1, 2 and columns 2, 3 of 4 x 5 cells; (-0.5, 4.5) half outside."""
     places = torch.tensor([[[1.25, 2.5], [-0.5, 4.5]]])
-    rows, weights = corners(places, torch.zeros(1, 2), torch.zeros(2, 2), (4, 5))
+    rows, weights = cells_around(places, torch.zeros(1, 2), torch.zeros(2, 2), (4, 5))
     assert rows[0, 0].tolist() == [7, 8, 12, 13]
     torch.testing.assert_close(weights[0, 0], torch.tensor([0.375, 0.375, 0.125, 0.125]))
     torch.testing.assert_close(weights[0, 1], torch.tensor([0, 0, 0.25, 0]))

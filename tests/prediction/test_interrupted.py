@@ -49,10 +49,10 @@ def network() -> Segmenter:
 def segmenter(network: Segmenter, monkeypatch: pytest.MonkeyPatch) -> Watched:
     watched, call = Watched(network), Segmenter.__call__
 
-    def watch(self: Segmenter, image: Any, fusion: str | None = None) -> PanopticResult:
+    def watch(self: Segmenter, image: Any, fusion: str | None = None, page: int | None = None) -> PanopticResult:
         watched.seen.append(Path(image).name)
         watched.act.pop(len(watched.seen), lambda: None)()
-        return call(self, image, fusion)
+        return call(self, image, fusion, page)
 
     monkeypatch.setattr(Segmenter, "__call__", watch)
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: watched.real)

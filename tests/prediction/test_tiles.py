@@ -37,8 +37,8 @@ def test_tiles_are_written_with_all_that_belongs_to_a_result(
     out = tmp_path / "out"
     assert main([*command, str(out), "--tiles", "--scale", "0.7", "--tile-side", "64", "--margin", "--csv"]) == 0
     expected = segmenter.in_tiles(tmp_path / "a.png", scale=0.7, side=64)
-    assert np.array_equal(decode_png(out / "panoptic" / "a.png"), expected.ids)
-    assert np.array_equal(np.load(out / "margin" / "a.npy"), expected.margin)
+    assert (decode_png(out / "panoptic" / "a.png") != expected.ids).mean() < 0.002  # the command folds batch norm
+    assert np.allclose(np.load(out / "margin" / "a.npy"), expected.margin, atol=1e-5)
     [annotation] = json.loads((out / "panoptic.json").read_text())["annotations"]
     assert len(annotation["segments_info"]) == len(expected)
     assert "in tiles" in (out / "index.html").read_text()
@@ -48,11 +48,12 @@ def test_tiles_are_written_with_all_that_belongs_to_a_result(
     ("options", "words"),
     [
         (["--scale", "0.5"], "--tiles"),
-        (["--reach", "8"], "--tiles"),
+        (["--reach", "9"], "--tiles"),
         (["--tiles", "--reach", "-1"], "--reach"),
         (["--tiles", "--tile-side", "100"], "64"),
         (["--tiles", "--scale", "0"], "scale"),
         (["--tiles", "--fusion", "heuristic"], "--fusion"),
+        (["--tiles", "--precision", "bf16"], "--precision"),
         (["--tiles", "--pages", "2"], "--pages"),
     ],
 )
@@ -74,3 +75,9 @@ def test_a_picture_that_is_too_large_is_told_of_tiles(
     assert "--tiles" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "out"), "--tiles"]) == 1
     assert "--tile-side" in capsys.readouterr().err
+
+
+def test_everywhere_is_the_rule_of_the_paper(segmenter: Segmenter, command: list[str], tmp_path: Path) -> None:
+    assert main([*command, str(tmp_path / "out"), "--tiles", "--reach", "everywhere"]) == 0
+    expected = segmenter.in_tiles(tmp_path / "a.png", reach=None)
+    assert (decode_png(tmp_path / "out" / "panoptic" / "a.png") != expected.ids).mean() < 0.002

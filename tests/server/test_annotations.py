@@ -15,9 +15,9 @@ from unipan.files import write_json
 from unipan.inference import Segmenter
 from unipan.prediction.images import plan_images
 from unipan.server.annotations import WRITTEN, Annotations, claim_annotations
-from unipan.server.scenes import Box, found_boxes, with_boxes
+from unipan.server.scenes import PageBox, found_boxes, with_boxes
 
-BOXES = [Box((4, 4, 30, 30), 1, 0.75, 3)]
+BOXES = [PageBox((4, 4, 30, 30), 1, 0.75, 3)]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_an_image_can_be_corrected_again_and_keeps_its_id(maker: Segmenter, phot
     annotations = accept_all(maker, photos, out)
     before = CocoPanoptic(out)
     scene = maker.scene(photos / "a.png")
-    boxes = [*BOXES, Box((20, 20, 50, 38), 0, 1.0, 0)]
+    boxes = [*BOXES, PageBox((20, 20, 50, 38), 0, 1.0, 0)]
     annotations.accept("a.png", photos / "a.png", with_boxes(scene, boxes).result(), boxes)
     after = CocoPanoptic(out)
     assert after.image_ids == before.image_ids

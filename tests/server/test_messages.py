@@ -10,7 +10,7 @@ from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.panoptic.maps import panoptic_map
 from unipan.result import PanopticResult
 from unipan.server.messages import AFFINITY_PIXELS, affinity_message, box_of_segments, pack, squeezed
-from unipan.server.scenes import Box
+from unipan.server.scenes import PageBox
 from unipan.server.uploads import safe_name
 
 CAR, BUS, SKY = SCENE_CATEGORIES[0], SCENE_CATEGORIES[1], SCENE_CATEGORIES[4]
@@ -42,11 +42,11 @@ def test_segments_find_their_boxes() -> None:
     found = panoptic_map(ids, classes, {1: 0.9, 2: 1.0, 3: 1.0, 4: float(np.float32(0.3))})
     result = PanopticResult(found.ids, found.segments, np.zeros((20, 40, 3), np.uint8), "a")
     boxes = [
-        Box((10, 8, 20, 20), 0, 1.0),
-        Box((30, 8, 40, 20), 0, 0.3),  # a car of the bus's score, in its place
-        Box((0, 8, 10, 20), 0, 1.0),
-        Box((29, 7, 40, 20), 1, 0.3),
-        Box((0, 0, 40, 8), 0, 0.9),  # of the sky's score
+        PageBox((10, 8, 20, 20), 0, 1.0),
+        PageBox((30, 8, 40, 20), 0, 0.3),  # a car of the bus's score, in its place
+        PageBox((0, 8, 10, 20), 0, 1.0),
+        PageBox((29, 7, 40, 20), 1, 0.3),
+        PageBox((0, 0, 40, 8), 0, 0.9),  # of the sky's score
     ]
     assert box_of_segments(result, boxes, SCENE_CATEGORIES) == {2: 2, 3: 0, 4: 3}
     assert box_of_segments(result, [], SCENE_CATEGORIES) == {}

@@ -187,13 +187,15 @@ def test_what_needs_the_whole_picture_is_a_sentence(tmp_path: Path) -> None:
     void = segmenter_of(with_parts(potential={"variant": "A", "void_channel": True}, affinity={"enabled": False}))
     with pytest.raises(ValueError, match="void_channel"):
         void.in_tiles(pixels, "potential")
+    with pytest.raises(ValueError, match="bf16"):
+        replace(segmenter, bf16=True).in_tiles(pixels)
     with pytest.raises(FileNotFoundError):
         segmenter.in_tiles(tmp_path / "nothing.png")
 
 
 def test_a_scale_is_one_of_the_picture() -> None:
     segmenter = segmenter_of(with_parts(data={"short_side": 64, "pad": False}))
-    result = segmenter.in_tiles(picture(), scale=0.5, side=128)
+    result = segmenter.in_tiles(picture(), scale=0.5, side=128, reach=None)
     assert result.ids.shape == picture().shape[:2]
     whole = replace(segmenter, config=replace(segmenter.config, data=replace(segmenter.config.data, short_side=165)))
     assert limit_factor((192, 160), segmenter.config) == 8
@@ -214,7 +216,7 @@ def test_facades_are_the_same_in_tiles(shared_data: Path, announce: Any) -> None
         size = network_size(*image_size(path), segmenter.config.data)
         with larger_limits(detector, limit_factor(size, segmenter.config)):
             whole = segmenter(path)
-        tiles = segmenter.in_tiles(path, side=512)
+        tiles = segmenter.in_tiles(path, side=512, reach=None)
         shares.append(float((tiles.ids != whole.ids).mean()))
         things += sum(segment.isthing for segment in whole)
     announce(f"facades in tiles: {100 * max(shares):.4f} % of the pixels differ at most ({things} things)")

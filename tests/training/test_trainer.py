@@ -120,6 +120,7 @@ def test_fit_to_leaves_no_trace_but_the_schedule(tmp_path: Path) -> None:
     assert fitted.config.train.iterations >= 20
     assert fitted.progress.iteration == 0
     assert not (tmp_path / "a" / "log.csv").exists()
+    fitted.record.begin()  # notes are written with the first state
     assert "iterations fit" in (tmp_path / "a" / "notes.txt").read_text()
     assert fitted.ema is not None
     for network in (fitted.network, fitted.ema):

@@ -79,6 +79,8 @@ def fuse(
     Raises:
         ValueError: arguments that do not agree, or a fusion without the masks or queries that it needs.
     """
+    if not isinstance(whole_masks, bool | None):
+        raise ValueError(f"fuse: whole_masks is {whole_masks!r}; give True, False or None")
     given = checked_input(semantic, boxes, scores, classes, masks, queries, categories, size)
     check_value("fuse: score_threshold", score_threshold, float, SHARE)
     for thresholds, kind in ((heuristic, HeuristicConfig), (upsnet, UpsnetConfig)):

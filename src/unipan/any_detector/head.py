@@ -4,7 +4,7 @@ Legend: B images, D detections, S stuff classes, K = D + S channels of one image
 F channels of the features, C affinity channels, h w the grid of V, Psi and P, a b that of the features.
 """
 
-from typing import overload
+from typing import Any, overload
 
 import torch
 from jaxtyping import Float
@@ -28,7 +28,10 @@ NORM_GROUPS = 8
 """Groups of the GroupNorm in a tower; its width is a multiple of them."""
 
 
-ALLOWED: dict[str, tuple[type[int] | type[float], Range]] = {
+ALLOWED: dict[str, tuple[Any, Range]] = {
+    "variant": (Variant, Range()),
+    "activation": (Activation, Range()),
+    "normalise": (Normalisation, Range()),
     **dict.fromkeys(("in_channels", "num_things", "num_stuff", "channels", "width"), (int, CHANNELS)),
     **dict.fromkeys(("stride", "label_stride"), (int, PIXELS)),
     "layers": (int, Range(1, 100)),
@@ -38,7 +41,7 @@ ALLOWED: dict[str, tuple[type[int] | type[float], Range]] = {
     "score_threshold": (float, SHARE),
     "temperature": (float, WEIGHT),
 }
-"""The numbers that a head may have."""
+"""The numbers and choices that a head may have."""
 
 
 class PanopticHead(nn.Module):

@@ -49,8 +49,6 @@ def evaluate_checkpoint(
         trim_stuff: also the scores without stuff segments of fewer pixels (Table I; 4096 on COCO, 2048 on Cityscapes).
         oracles: also PQ with perfect boxes, semantics, potential or P: which part of the model is to blame?
         overwrite: see `options.Overwrite`.
-        device: see `options.Device`.
-        precision: see `options.PrecisionChoice`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.commands.tables import print_scores
@@ -60,8 +58,8 @@ def evaluate_checkpoint(
     from unipan.outputs import Outputs
 
     _check_numbers(trim_stuff, limit, detections)
-    outputs = Outputs("evaluate", [checkpoint_path(checkpoint), *paths_read(data)], overwrite)
-    outputs.claim_optional(json_file, "--json", SCORES_HEADER)
+    reads = [checkpoint_path(checkpoint), *paths_read(data)]
+    Outputs("evaluate", reads, overwrite).claim_optional(json_file, "--json", SCORES_HEADER)
     images, note = open_data(data)
     from unipan.analysis.evaluate import evaluate
     from unipan.analysis.evaluation_lines import describe
@@ -69,8 +67,7 @@ def evaluate_checkpoint(
     from unipan.inference import open_segmenter
 
     segmenter = open_segmenter(checkpoint, device, precision)
-    chosen, note = _first_images(limit, len(images), note)
-    fusion = fusion or segmenter.config.inference.fusion
+    (chosen, note), fusion = _first_images(limit, len(images), note), fusion or segmenter.config.inference.fusion
     with progress_bar("evaluating", len(chosen)) as step:
         found = evaluate(segmenter, images, [fusion], chosen, detections, step, trim_stuff or None)
     lines = describe(found, scores := found.to_json(fusion))

@@ -52,7 +52,7 @@ def write_figures(
     check_value("--seed", seed, int, RANGES["train.seed"])
     if images not in COUNT or rows not in COUNT:
         raise ValueError(
-            f"figures: --images {images} and --rows {rows} cannot be drawn; give numbers from 1 to {COUNT.most}"
+            f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more, up to {COUNT.most}"
         )
     _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite, json_file)
     source, note = open_data(data)

@@ -55,8 +55,6 @@ def predict(
             `unipan pq GT.json DIR/panoptic.json` can compare. For a submission to COCO: image_info_test-dev2017.json;
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
-        device: see `options.Device`.
-        precision: see `options.PrecisionChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
 from unipan.commands.options import Flag, JsonFile, Overwrite, entry
-from unipan.reproduction.numbers import check_amounts
+from unipan.reproduction.numbers import check_counts
 from unipan.reproduction.paper_tables import table_names
 from unipan.terminal import tell
 
@@ -53,7 +53,7 @@ def reproduce(
         accelerator: where to train; auto takes a GPU if there is one.
     """
     names = table_names(table)
-    check_amounts(seeds, jobs, budget, iterations, panoptic)
+    check_counts(seeds, jobs, iterations, budget, panoptic)
     runs = runs or Path("runs/reproduce") / Path(data).name
     check_request(data, records, None if from_records else runs)
     claim_files(out, json_file, names, overwrite)

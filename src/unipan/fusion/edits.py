@@ -16,7 +16,7 @@ from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
 from unipan.structures import Detections, Geometry, PanopticOutput
 
-SAME_BOX = 0.01
+SAME_PLACE = 0.01
 """Pixels of the network's input: boxes that differ by less are the same one, brought to the image and back."""
 CERTAIN = 20.0
 """The logit of a mask that covers its whole box."""
@@ -107,7 +107,7 @@ def _known(given: Detections, old: Detections) -> tuple[Bool[Tensor, " E"], Int[
     """Which of the given boxes the old detections have too, with their class, and in which row."""
     if not len(old) or not len(given):
         return torch.zeros_like(given.classes, dtype=torch.bool), torch.zeros_like(given.classes)
-    same = (given.boxes[:, None] - old.boxes[None]).abs().amax(2) < SAME_BOX
+    same = (given.boxes[:, None] - old.boxes[None]).abs().amax(2) < SAME_PLACE
     same &= given.classes[:, None] == old.classes[None]
     return same.any(1), same.to(torch.uint8).argmax(1)
 

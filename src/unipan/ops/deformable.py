@@ -57,7 +57,7 @@ def deformable_convolution(
     return output
 
 
-def corners(
+def cells_around(
     offset: Float[Tensor, "n t 2"], base: Float[Tensor, "n 2"], taps: Float[Tensor, "t 2"], size: tuple[int, int]
 ) -> tuple[Int32[Tensor, "n t 4"], Float[Tensor, "n t 4"]]:
     """The four cells around each sampled place, and their bilinear weights (0 outside), with gradient to the offset.
@@ -119,7 +119,7 @@ class _Sampler:
         """Rows (n t, 4), counted from the start of the slice of the table in which all lie, and their weights."""
         image, start = divmod(piece.start, len(self.base))
         base = self.base[start : start + piece.stop - piece.start]
-        rows, weights = corners(offset, base, self.taps, (self.size[0], self.size[1]))
+        rows, weights = cells_around(offset, base, self.taps, (self.size[0], self.size[1]))
         first, last = (int(end) for end in rows.aminmax())
         origin = image * self.size[0] * self.size[1]
         return (rows - first).view(-1, 4), weights.view(-1, 4), slice(origin + first, origin + last + 1)

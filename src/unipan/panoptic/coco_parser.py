@@ -361,7 +361,7 @@ def _repaired(row: Row, key: int, category: int, say: Any) -> Row:
             fixed[field_name] = value
     crowd = row.get("iscrowd")
     if isinstance(crowd, str):  # "0" would count as true
-        fixed["iscrowd"] = int(bool(whole(crowd)))
+        fixed["iscrowd"] = int(says_crowd(crowd))
         say("number-type", f"its `iscrowd` is {crowd!r}; write {fixed['iscrowd']}", key)
     elif isinstance(crowd, float) and not math.isfinite(crowd):
         fixed["iscrowd"] = 0
@@ -376,8 +376,8 @@ def _repaired(row: Row, key: int, category: int, say: Any) -> Row:
 
 
 def says_crowd(value: object) -> bool:
-    """Whether `iscrowd` is true; the text "0" is not."""
-    return bool(whole(value)) if isinstance(value, str) else bool(value)
+    """Whether `iscrowd` is true; the text "0" is not, the text "true" is."""
+    return bool(whole(value)) or value.strip().lower() == "true" if isinstance(value, str) else bool(value)
 
 
 def _is_id(value: object) -> TypeGuard[ImageId]:

@@ -1,7 +1,7 @@
 """What `unipan predict` writes besides panoptic.json, its PNGs, overlays and index.html."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
 
@@ -36,15 +36,15 @@ class PictureOptions:
     pages: Annotated[str | None, arg(metavar="PAGES", help_behavior_hint="")] = None
     """The pages of TIFF stacks are pictures, too: all, or those of these numbers from 1 on: 3, 2-5, 1,4,7-9."""
     tiles: Wanted = False
-    """Segment each picture at its own resolution, in tiles that are computed one by one, with the result of the whole;
+    """Segment each picture at its own resolution, in tiles that are computed one by one and do not show;
     without it, pictures are resized to the size of the training. More things may be found, the larger the picture."""
     scale: Annotated[float, arg(metavar="FACTOR")] = 1.0
     """With --tiles: resize each picture by this factor first."""
     tile_side: Annotated[int, arg(metavar="PIXELS")] = 1024
     """With --tiles: of each tile, a multiple of 64; less takes less memory and more time."""
-    reach: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")] = None
-    """With --tiles: how far from its box a thing may win pixels; by default everywhere, as in the paper. In pictures
-    much larger than those of the training, 16 is faster and usually better."""
+    reach: Annotated[int | Literal["everywhere"], arg(metavar="PIXELS|everywhere")] = 8
+    """With --tiles: how far from its box a thing may win pixels. `everywhere` is the paper's rule, with the result of
+    the whole picture; in pictures much larger than those of the training it is slow and usually worse."""
 
 
 WHOLE = PictureOptions()
@@ -53,7 +53,7 @@ WHOLE = PictureOptions()
 
 def check_tiles(pictures: PictureOptions) -> None:
     """Raises ValueError for settings of tiles without tiles, or a negative reach."""
-    if pictures.reach is not None and pictures.reach < 0:
-        raise ValueError(f"--reach {pictures.reach}: give a number of pixels from 0 on, or leave it out for everywhere")
+    if pictures.reach != "everywhere" and pictures.reach < 0:
+        raise ValueError(f"--reach {pictures.reach}: give a number of pixels from 0 on, or `everywhere`")
     if not pictures.tiles and pictures != replace(WHOLE, pages=pictures.pages):
         raise ValueError("--scale, --tile-side and --reach are settings of --tiles; add it")

@@ -3,7 +3,7 @@
 from unipan.config_values import COUNT, STEPS, WEIGHT, Range, check_value
 
 
-def check_amounts(seeds: int, jobs: int, budget: float, iterations: int | None, panoptic: float) -> None:
+def check_counts(seeds: int, jobs: int, iterations: int | None, budget: float, panoptic: float) -> None:
     """Raises ValueError that names the option with a number that cannot be."""
     if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
         raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")

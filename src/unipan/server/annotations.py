@@ -16,7 +16,7 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import Row, load_json, path_inside, read_json, rows_of, unique_rows
 from unipan.panoptic.png import encode_png, png_of_rgb
 from unipan.result import PanopticResult
-from unipan.server.scenes import Box
+from unipan.server.scenes import PageBox
 
 WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
 """What the server writes into the folder besides images/, whose pictures remain photographs."""
@@ -79,17 +79,17 @@ class Annotations:
         """The file names of the accepted images."""
         return list(self._images)
 
-    def boxes(self, name: str) -> list[Box] | None:
+    def boxes(self, name: str) -> list[PageBox] | None:
         """The boxes with which a photograph was accepted; None if it was not, or they are no longer there."""
         path = self.folder / "boxes" / f"{stem_of(name)}.json"
         if name not in self._images or not path.is_file():
             return None
         try:
-            return msgspec.convert(load_json(path)["boxes"], list[Box])
+            return msgspec.convert(load_json(path)["boxes"], list[PageBox])
         except (ValueError, TypeError, KeyError):  # changed by hand: the network's are as good
             return None
 
-    def accept(self, name: str, source: Path | None, result: PanopticResult, boxes: list[Box]) -> str:
+    def accept(self, name: str, source: Path | None, result: PanopticResult, boxes: list[PageBox]) -> str:
         """Write an image, its map and its boxes, then the JSON; however the process ends, the dataset is whole.
 
         A map that is corrected once more gets a PNG of a new name, because two files cannot change at once.

@@ -16,7 +16,7 @@ from unipan.arrays import Float32
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import Segment
 from unipan.result import PanopticResult
-from unipan.server.scenes import Box, EditableScene, with_boxes
+from unipan.server.scenes import EditableScene, PageBox, with_boxes
 from unipan.visualization.margin_picture import margin_limit
 from unipan.visualization.palette import Color, instance_color
 
@@ -47,7 +47,7 @@ def squeezed(message: bytes) -> bytes:
 
 
 def maps_message(
-    scene: EditableScene, boxes: list[Box], fusions: list[str], margin: bool, categories: Categories
+    scene: EditableScene, boxes: list[PageBox], fusions: list[str], margin: bool, categories: Categories
 ) -> bytes:
     """The maps of one set of boxes by several fusions, with the margin of the first one if it is wanted.
 
@@ -67,7 +67,7 @@ def maps_message(
     return pack(header, arrays)
 
 
-def segment_rows(result: PanopticResult, boxes: list[Box], categories: Categories) -> list[dict[str, Any]]:
+def segment_rows(result: PanopticResult, boxes: list[PageBox], categories: Categories) -> list[dict[str, Any]]:
     """The segments of a map, each with its class, its colour and the box that it comes from."""
     owners = box_of_segments(result, boxes, categories)
     rows = []
@@ -92,7 +92,7 @@ def box_color(category: Category, tint: int) -> Color:
     return instance_color(category.color, tint if category.isthing else 0)
 
 
-def box_of_segments(result: PanopticResult, boxes: list[Box], categories: Categories) -> dict[int, int]:
+def box_of_segments(result: PanopticResult, boxes: list[PageBox], categories: Categories) -> dict[int, int]:
     """Segment id -> position of the box that it was made from: of the same class and score, the one that fits best."""
     scores = np.array([each.score for each in boxes], np.float32)
     free = set(range(len(boxes)))
@@ -108,7 +108,7 @@ def box_of_segments(result: PanopticResult, boxes: list[Box], categories: Catego
     return owners
 
 
-def _box_overlap(segment: Segment, box: Box) -> float:
+def _box_overlap(segment: Segment, box: PageBox) -> float:
     """IoU of a segment's bounding box and a box."""
     x, y, width, height = segment.bbox
     x0, y0, x1, y1 = box.box

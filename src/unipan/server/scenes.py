@@ -85,7 +85,7 @@ class SceneMaker(Protocol):
         """The pass through the network, of a path or an array."""
 
 
-class Box(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PageBox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A detection as the page has it.
 
     Attributes:
@@ -101,7 +101,7 @@ class Box(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tint: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
 
 
-BoxList = Annotated[list[Box], msgspec.Meta(max_length=MOST_BOXES)]
+BoxList = Annotated[list[PageBox], msgspec.Meta(max_length=MOST_BOXES)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,18 +119,18 @@ class OpenScene:
     source: Path | None
 
 
-def found_boxes(scene: EditableScene) -> list[Box]:
+def found_boxes(scene: EditableScene) -> list[PageBox]:
     """The detections of a scene, each with a colour of its own within its class."""
     found = scene.detections
     labels = found.classes.tolist()
     rows = zip(found.boxes.tolist(), labels, found.scores.tolist(), strict=True)
     return [
-        Box((x0, y0, x1, y1), label, min(max(score, 0.0), 1.0), labels[:number].count(label))
+        PageBox((x0, y0, x1, y1), label, min(max(score, 0.0), 1.0), labels[:number].count(label))
         for number, ((x0, y0, x1, y1), label, score) in enumerate(rows)
     ]
 
 
-def with_boxes(scene: EditableScene, boxes: list[Box] | None) -> EditableScene:
+def with_boxes(scene: EditableScene, boxes: list[PageBox] | None) -> EditableScene:
     """The scene with these detections; None leaves its own. Raises ValueError as `edit` does."""
     if boxes is None:
         return scene

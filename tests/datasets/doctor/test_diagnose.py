@@ -425,7 +425,7 @@ def test_stuff_in_parts_and_sets_without_things(folder: Path) -> None:
     assert found.counts == {"stuff-several": 2}
     text = found.findings[0].text
     assert "'door' (id 4) is stuff, but has up to 2 segments in an image (3 images: 0.png, 1.png, 2.png)" in text
-    assert "--as-things 'door'" in text
+    assert f"`unipan data convert {folder} OUT --as-things door`" in text
     assert "no class is a thing" in found.remarks[0]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -146,7 +147,7 @@ def _find_stuff_in_parts(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: l
             listed = [
                 str(image["file_name"]) for (image, _), each in zip(pairs, seen, strict=True) if number in each.several
             ]
-            command = f"unipan data convert {found.source.parent} OUT --as-things '{category['name']}'"
+            command = found.convert_with(f"--as-things {shlex.quote(str(category['name']))}")
             text = (
                 f"{short(category['name'])} (id {short(number)}) is stuff, but has up to {most} segments in an image "
             )

@@ -1,5 +1,6 @@
 """The kinds of findings of the data doctor, and what its repair does about each."""
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,17 @@ class Diagnosis:
         """Kind -> number of findings, in the order of `FINDING_KINDS`."""
         found = Counter(finding.kind for finding in self.findings)
         return {kind: found[kind] for kind in FINDING_KINDS if found[kind]}
+
+    def convert_with(self, option: str) -> str:
+        """The command that converts this dataset with an option."""
+        parts = [str(self.source)]
+        if self.source.name == "panoptic.json" and self.panoptic == self.source.with_suffix(""):
+            parts = [str(self.source.parent)]
+        elif self.images is not None:
+            option = f"--images {shlex.quote(str(self.images))} {option}"
+        if self.panoptic != self.source.with_suffix(""):
+            option = f"--panoptic {shlex.quote(str(self.panoptic))} {option}"
+        return f"unipan data convert {shlex.join(parts)} OUT {option}"
 
     def to_json(self) -> dict[str, Any]:
         """The report for --json."""

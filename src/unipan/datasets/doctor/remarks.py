@@ -14,32 +14,25 @@ FEW = 10
 
 def remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:
     """Add everything that is worth knowing of a dataset whose images are examined, and its share of void."""
+    if pairs and found.counts.get("png-missing") == len(pairs):
+        found.remarks.append(
+            f"none of the PNGs is in {found.panoptic}; --panoptic DIR names the folder that they are in"
+        )
     used = set().union(*(examined.used for examined in seen))
     unused = [str(row["name"]) for row in found.categories if row["id"] not in used]
     if unused:
         found.remarks.append(f"never used, {len(unused)} of {len(found.categories)} classes: {few(unused)}")
     things, crowds = sum(examined.things for examined in seen), sum(examined.crowds for examined in seen)
     if not any(row.get("isthing") == 1 for row in found.categories):
-        command = f"unipan data convert {found.source.parent} OUT --as-things NAME ..."
+        command = found.convert_with("--as-things NAME ...")
         found.remarks.append(f"no class is a thing, but training needs one: `{command}` says which are")
     elif seen and not things:
         what = f"all {crowds} segments of thing classes are crowds" if crowds else "no thing is in any image"
         found.remarks.append(f"{what}: a network would learn no thing")
     if not any(row.get("isthing") == 0 for row in found.categories):
-        command = f"unipan data convert {found.source.parent} OUT --background background"
+        command = found.convert_with("--background background")
         found.remarks.append(f"no class is stuff, but training needs one: `{command}` makes it of all void pixels")
-    deep = [examined.deep for examined in seen if examined.deep is not None]
-    if deep:
-        found.remarks.append(
-            f"more than 8 bits a channel, {len(deep)} of {len(seen)} images, up to {max(deep):g}: `train finetune` "
-            "shows each between two of its percentiles (--data.window), other presets take the whole range of 16 bits"
-        )
-    turned = [str(image["file_name"]) for (image, _), examined in zip(pairs, seen, strict=True) if examined.turned]
-    if turned:
-        found.remarks.append(
-            f"turned or mirrored by EXIF, {len(turned)} of {len(seen)} images: {few(turned)}; `unipan data show` shows "
-            "them as the network sees them: are the annotations where they belong?"
-        )
+    _remark_on_photographs(found, pairs, seen)
     pixels = sum(examined.pixels for examined in seen)
     found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
     found.remarks.append(f"void: {100 * found.void:.1f} % of all pixels")
@@ -58,6 +51,22 @@ def remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined])
         unnamed = _unnamed_files(folder, found.content[rows])
         if unnamed:
             found.remarks.append(f"named by no {noun}, {len(unnamed)} of the files in {folder}: {few(unnamed)}")
+
+
+def _remark_on_photographs(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:
+    """Depth and orientation."""
+    deep = [examined.deep for examined in seen if examined.deep is not None]
+    if deep:
+        found.remarks.append(
+            f"more than 8 bits a channel, {len(deep)} of {len(seen)} images, up to {max(deep):g}: `train finetune` "
+            "shows each between two of its percentiles (--data.window), other presets take the whole range of 16 bits"
+        )
+    turned = [str(image["file_name"]) for (image, _), examined in zip(pairs, seen, strict=True) if examined.turned]
+    if turned:
+        found.remarks.append(
+            f"turned or mirrored by EXIF, {len(turned)} of {len(seen)} images: {few(turned)}; `unipan data show` shows "
+            "them as the network sees them: are the annotations where they belong?"
+        )
 
 
 def _unnamed_files(folder: Path | None, rows: list[Any]) -> list[str]:

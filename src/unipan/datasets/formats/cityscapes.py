@@ -7,6 +7,7 @@ thing class is a group (crowd); classes that the evaluation ignores are void. *_
 Other tools write their own classes in this layout (CVAT, datumaro), without folders of cities, and images in imgsFine/.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,9 @@ WITHOUT_INSTANCES = IGNORED_LABELS - {29, 30}
 
 COLOR_FILES = ("label_colors.txt", "label_color.txt")
 """Names and colours of classes, as CVAT and datumaro write them."""
+
+OFFICIAL_NAMES = frozenset({"ego vehicle", "rectification border", *(row[1] for row in CLASSES)})
+"""Names that a list of classes has if their numbers are those of Cityscapes."""
 
 CITYSCAPES = Categories.of(Category(*row) for row in CLASSES)
 CITYSCAPES_TRAIN_IDS = Categories.of(Category(train, *row[1:]) for train, row in enumerate(CLASSES))
@@ -116,10 +120,10 @@ def _own_classes(root: Path, options: FormatOptions) -> ClassesFile | None:
         return read_classes(given, root)
     if options.void_classes:
         raise ValueError("--void-classes: which classes of Cityscapes are void is laid down; leave it out")
-    known = {name for _, name, _, _ in CLASSES}
     for file in (root / name for name in COLOR_FILES if (root / name).is_file()):
-        names = {line.split(maxsplit=3)[3].strip() for line in file.read_text().splitlines() if len(line.split()) > 3}
-        if names and not names & known:
+        lines = file.read_text(errors="replace").splitlines()
+        names = {re.sub(r"^\s*(\d+\s+)*", "", line).strip() for line in lines} - {""}
+        if names and not names >= OFFICIAL_NAMES:
             raise ValueError(
                 f"{file}: its classes are not those of Cityscapes, and it does not say which are things; give "
                 "--classes FILE, a JSON with COCO `categories` (id, name, isthing), or put it here as classes.json"

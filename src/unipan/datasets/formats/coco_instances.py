@@ -23,6 +23,7 @@ from unipan.datasets.formats.shapes import PaintedIds
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, leads_outside, load_json, rows_of, short, unique_rows, whole
+from unipan.panoptic.coco_parser import says_crowd
 from unipan.panoptic.maps import PanopticMap
 
 OTHER, OTHER_ID = "other", 183
@@ -109,7 +110,7 @@ def _draw_row(row: Row, drawing: Drawing) -> None:
     if category is None:
         return
     label = f"annotation {row.get('id')!r}"
-    crowd = bool(whole(row.get("iscrowd", 0)) or row.get("iscrowd") is True) and drawing.options.crowds == "keep"
+    crowd = says_crowd(row.get("iscrowd")) and drawing.options.crowds == "keep"
     score = row.get("score")
     region = region_of_segmentation(row, drawing)
     if region is not None:
@@ -273,7 +274,9 @@ def _suggest_coco_instances(path: Path) -> str | None:
         return None
     categories = content.get("categories")
     stuff = isinstance(categories, list) and any(isinstance(c, dict) and c.get("isthing") == 0 for c in categories)
-    crowds = " --crowds things" * (bool(rows) and all(isinstance(r, dict) and whole(r.get("iscrowd")) for r in rows))
+    crowds = " --crowds things" * (
+        bool(rows) and all(isinstance(r, dict) and says_crowd(r.get("iscrowd")) for r in rows)
+    )
     return f"coco-instances:{source}{crowds}" + ("" if stuff else " --background background")
 
 

@@ -29,5 +29,5 @@ def _mode(picture: Path) -> str:
     try:
         with open_image(picture) as image:
             return image.mode
-    except OSError:
+    except (OSError, ValueError):
         return ""

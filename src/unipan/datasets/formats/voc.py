@@ -84,6 +84,9 @@ def _read_voc_map(
     instances = _numbers_of_picture(numbers, {color: place for place, color in enumerate(voc_colors())})
     require_one_size(numbers, instances.shape, kinds, semantic.shape)
     instances[instances == VOID_NUMBER] = 0
+    # Datumaro numbers every mask; what lies on stuff alone is no object.
+    stuff = np.isin(semantic, [number for number, category in classes.items() if category and not category.isthing])
+    instances[np.isin(instances, np.setdiff1d(instances[stuff], instances[~stuff]))] = 0
 
     def class_of(number: int, instance: int) -> tuple[Category, bool] | None:
         if number == VOID_NUMBER:
