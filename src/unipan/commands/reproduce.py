@@ -82,17 +82,6 @@ def claim_files(out: Path | None, json_file: Path | None, names: Sequence[str], 
     Outputs("reproduce", overwrite=overwrite).claim_optional(json_file, "--json")
 
 
-def check_counts(seeds: int, jobs: int, iterations: int | None, budget: float, panoptic: float) -> None:
-    """Raises ValueError for a number that names no trainings."""
-    if min(seeds, jobs, 1 if iterations is None else iterations) < 1 or min(budget, panoptic) <= 0:
-        raise ValueError("reproduce: --seeds, --jobs, --budget, --iterations and --panoptic must be above 0")
-    check_value("--seeds", seeds, int, COUNT)
-    check_value("--jobs", jobs, int, COUNT)
-    check_value("--budget", budget, float, Range(0, 10**6))
-    check_value("--iterations", iterations or 1, int, STEPS)
-    check_value("--panoptic", panoptic, float, WEIGHT)
-
-
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:
     """Raises ValueError unless `--out` is free, a page of ours, or one with places for the tables."""
     from unipan.files import require_file
