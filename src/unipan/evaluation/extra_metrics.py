@@ -45,11 +45,11 @@ def extra_metrics(
     Args:
         categories: of the dataset.
         explain: those of --explain, in the order in which they are shown.
-        page: those that the page of --html shows.
+        page: those that the page of --html always shows.
         trim_stuff: stuff segments of fewer pixels are trimmed, see `unipan.evaluation.trimming`; None leaves it out.
     """
     found: dict[str, ExtraMetric] = {}  # imported where they are asked for: boundary PQ needs OpenCV
-    if explain or page:
+    if explain:  # a page has them too, then: on their own they cost more than the rest of it
         from unipan.evaluation.boundary import BoundaryQuality
         from unipan.evaluation.covering import ParsingCovering
         from unipan.evaluation.dagger import DaggerQuality
