@@ -21,6 +21,7 @@ VERBS = {
     "affinity": "picture of one pixel's affinities to all others",
     "figures": "the paper's Figures 1, 6, 7, I, J and K of a checkpoint, chosen by measure",
     "data": "check, convert and show datasets, COCO panoptic and others",
+    "export": "make graphs of a checkpoint that run without PyTorch (ONNX)",
     "import": "make a checkpoint of detectron2's Panoptic FPN or torchvision's Mask R-CNN",
     "scenes": "draw street scenes with exact truth as a COCO panoptic dataset",
     "reproduce": "train and print the paper's tables at the size of your data, next to the paper's rows",
@@ -30,9 +31,10 @@ VERBS = {
 Python keeps the word for itself."""
 
 EXTRAS = {
-    "torch": ("torch", "torchvision", "safetensors"),
+    "torch": ("torch", "torchvision"),
     "train": ("lightning_fabric", "tensorboard"),
     "measure": ("scikit_image", "tifffile"),
+    "export": ("onnx", "onnxscript"),
 }
 """The packages that each extra of pyproject.toml adds."""
 

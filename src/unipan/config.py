@@ -29,12 +29,15 @@ __all__ = [
     "LossConfig",
     "MatchingConfig",
     "PotentialConfig",
+    "Runtime",
     "TrainConfig",
     "UpsnetConfig",
     "check_fusion",
 ]
 
 Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
+Runtime = Literal["auto", "torch", "onnx"]
+"""What runs a network; `auto` takes torch, the reference, where it is installed."""
 
 
 @dataclass(frozen=True)

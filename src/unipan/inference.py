@@ -3,7 +3,6 @@
 The network runs once per image; every fusion, affinity map and picture is made from that one forward pass.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,18 +14,16 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from unipan.checkpoint import load_checkpoint
-from unipan.config import Config, DataConfig, check_fusion
-from unipan.datasets.formats.label_picture import image_size
-from unipan.datasets.same_classes import check_classes
-from unipan.datasets.transforms import collate, network_size, resize_image
+from unipan.config import Config, check_fusion
+from unipan.datasets.pictures import picture_of
+from unipan.datasets.same_classes import in_the_order_of
+from unipan.datasets.transforms import collate, resize_image
 from unipan.fusion import FUSIONS
 from unipan.fusion.argmax import Grid, upsample
 from unipan.fusion.margin import channel_margin
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.network import PanopticNetwork, crop
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.images import as_rgb, read_image
-from unipan.processes import available_memory
 from unipan.result import PanopticResult
 from unipan.structures import Detections, Geometry, PanopticOutput
 
@@ -36,12 +33,6 @@ if TYPE_CHECKING:
     ImageLike = str | Path | Image | np.ndarray | Tensor
 else:
     ImageLike = Any
-
-
-IMAGE_BYTES = 30
-"""Of memory for each pixel of a picture: itself, its map and its overlay, at the worst moment (27 were measured)."""
-INPUT_BYTES = 200
-"""Of memory for each pixel that the network sees, with the smallest preset (213 were measured); others take more."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,10 +148,17 @@ class Segmenter:
     def load(cls, path: str | Path = "scenes", device: str | torch.device = "cpu") -> "Segmenter":
         """Open a checkpoint, by its path or by the name of a bundled one.
 
+        The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays in
+        the place of tensors.
+
         Raises:
             FileNotFoundError: neither a file nor a bundled name.
             ValueError: a file that is no checkpoint of ours.
         """
+        if Path(path).is_dir():
+            from unipan.exported.segmenter import ExportedSegmenter
+
+            return ExportedSegmenter.load(path, str(device))  # type: ignore[return-value]
         found = load_checkpoint(path, device)
         return cls(found.network, found.config, found.categories, found.metrics, torch.device(device))
 
@@ -180,11 +178,7 @@ class Segmenter:
     @torch.no_grad()
     def scene(self, image: "ImageLike") -> Scene:
         """Run the network once and keep what it found, for several fusions and for affinities."""
-        if isinstance(image, str | Path):
-            check_room(Path(image), self.config.data, self.device)
-            pixels, name = read_image(Path(image), self.config.data.window), Path(image).name
-        else:
-            pixels, name = as_rgb(image), "image"
+        pixels, name = picture_of(image, self.config.data, self.device.type == "cpu")
         batch = collate([(resize_image(pixels, self.config.data), name)])
         output = self.network(batch.to(self.device))
         height, width = pixels.shape[:2]
@@ -197,31 +191,11 @@ class Segmenter:
         Raises:
             ValueError: the names of things or stuff differ; see `check_classes`.
         """
-        check_classes(self.categories, categories)
-        index = categories.index_of_name
-        return replace(self, categories=Categories(tuple(categories[index[own.name]] for own in self.categories)))
+        return replace(self, categories=in_the_order_of(self.categories, categories))
 
     def __repr__(self) -> str:
         things, stuff = len(self.categories.things), len(self.categories.stuff)
         return f"Segmenter({self.config.name}, {things} things + {stuff} stuff classes, on {self.device})"
-
-
-def check_room(path: Path, data: DataConfig, device: torch.device) -> None:
-    """Look, from a picture's header, whether there is memory to segment it.
-
-    Raises:
-        FileNotFoundError, ValueError: there is not, or it is no image (see `image_size`).
-    """
-    height, width = image_size(path)
-    needed = IMAGE_BYTES * height * width
-    if device.type == "cpu":
-        needed += INPUT_BYTES * math.prod(network_size(height, width, data))
-    free = available_memory()
-    if free is not None and needed > free:
-        raise ValueError(
-            f"{path}: {width} x {height} pixels take at least {needed / 2**30:.1f} GiB to segment, and here are "
-            f"{free / 2**30:.1f} GiB free; make the picture smaller, or cut it into several"
-        )
 
 
 def open_segmenter(checkpoint: str, device: str) -> Segmenter:

@@ -7,11 +7,15 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from unipan.config import Fusion
+from unipan.config import Fusion, Runtime
 
 CheckpointChoice = Annotated[
     Positional[str],
     arg(metavar="CHECKPOINT", help="A .safetensors file, or the name of a bundled one (`scenes`)."),
+]
+NetworkChoice = Annotated[
+    Positional[str],
+    arg(metavar="CHECKPOINT", help="A .safetensors file, a bundled name (`scenes`), or a folder of `unipan export`."),
 ]
 FusionChoice = Annotated[
     Fusion | None,
@@ -23,6 +27,10 @@ FusionChoice = Annotated[
 ]
 Device = Annotated[
     str, arg(metavar="DEVICE", help="Where the network runs: cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
+]
+RuntimeChoice = Annotated[
+    Runtime,
+    arg(help="What runs the network: torch, the reference, or onnxruntime; auto takes torch if it is installed."),
 ]
 JsonFile = Annotated[Path | None, arg(name="json", metavar="FILE", help_behavior_hint="")]
 OptionalFile = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import CheckpointChoice, Device, Folder, FusionChoice, Overwrite, entry
+from unipan.commands.options import Device, Folder, FusionChoice, NetworkChoice, Overwrite, RuntimeChoice, entry
 from unipan.prediction.options import NOTHING_MORE, ResultOptions
 from unipan.terminal import tell
 
 
 def predict(
-    checkpoint: CheckpointChoice,
+    checkpoint: NetworkChoice,
     images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
     /,
     *,
@@ -19,6 +19,7 @@ def predict(
     like: Annotated[Path | None, arg(metavar="GT.json", help_behavior_hint="")] = None,
     fusion: FusionChoice = None,
     device: Device = "auto",
+    runtime: RuntimeChoice = "auto",
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
@@ -30,7 +31,7 @@ def predict(
     With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
     Args:
-        checkpoint: see `options.CheckpointChoice`.
+        checkpoint: see `options.NetworkChoice`.
         images: photographs, or folders of them (with their subfolders).
         out: output folder, made if missing.
         like: take image ids (by file name) and categories (by name) from this ground truth, so that
@@ -38,6 +39,7 @@ def predict(
             only the images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
+        runtime: see `options.RuntimeChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
@@ -58,10 +60,10 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
-    from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
+    from unipan.runtimes import open_network
 
-    segmenter = open_segmenter(checkpoint, device)
+    segmenter = open_network(checkpoint, device, runtime)
     tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
     path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
     count = len(plan.jobs) - failed

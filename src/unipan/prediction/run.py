@@ -14,7 +14,6 @@ from unipan.config import check_fusion
 from unipan.datasets.formats.format import DatasetWriter
 from unipan.evaluation.trimming import trim_stuff
 from unipan.folder_lock import folder_lock
-from unipan.inference import Segmenter
 from unipan.prediction.images import ImageJob
 from unipan.prediction.journal import Journal, parents_of, run_identity
 from unipan.prediction.plan import PredictionPlan
@@ -22,12 +21,13 @@ from unipan.prediction.results import ListedImage, ResultFolder
 from unipan.prediction.submission import map_file, open_writer
 from unipan.processes import short_of_memory
 from unipan.result import PanopticResult
+from unipan.runtimes import AnySegmenter
 from unipan.stopping import StoppedBySignal, StopSignals
 
 
 def run_prediction(
     plan: PredictionPlan,
-    segmenter: Segmenter,
+    segmenter: AnySegmenter,
     jobs: Iterable[ImageJob],
     fusion: str | None,
     trim: int,
@@ -72,10 +72,10 @@ def run_prediction(
         return ImageLoop(plan, segmenter, writer, results, journal, warn).run(jobs, fusion, trim)
 
 
-def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: int) -> Journal:
+def open_journal(plan: PredictionPlan, segmenter: AnySegmenter, fusion: str, trim: int) -> Journal:
     """The journal of a plan; everything that decides its results besides the images is in its first line."""
     run = run_identity(
-        files.checkpoint_path(plan.checkpoint),
+        files.network_path(plan.checkpoint),
         fusion=fusion,
         trim=trim,
         server=plan.server,
@@ -92,7 +92,7 @@ class ImageLoop:
     def __init__(
         self,
         plan: PredictionPlan,
-        segmenter: Segmenter,
+        segmenter: AnySegmenter,
         writer: DatasetWriter,
         results: ResultFolder | None,
         journal: Journal,

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from unipan.checkpoint import config_from_dict
+from unipan.checkpoint_header import config_from_dict
 from unipan.config import Config
 from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
 from unipan.terminal import printable

@@ -1,0 +1,180 @@
+"""Opens the two graphs of an exported network in onnxruntime.
+
+They lie in a folder that `unipan export --out DIR` wrote, or beside a checkpoint (`--beside`). The latter have no
+weights of their own: they take those of the .safetensors file, so that nothing is stored twice.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unipan.checkpoint_header import config_from_dict, network_digest, read_arrays, read_header
+from unipan.config import Config
+from unipan.files import checkpoint_path
+from unipan.panoptic.categories import Categories
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+else:
+    InferenceSession = Any
+
+EXPORT_FORMAT = "unipan-onnx-1"
+MODEL_FILE, DENSE_FILE, HEAD_FILE = "model.json", "dense.onnx", "head.onnx"
+EXPORT_FILES = (MODEL_FILE, DENSE_FILE, HEAD_FILE)
+"""The files in the folder of an export."""
+BESIDE = (".onnx.json", ".dense.onnx", ".head.onnx")
+"""The endings of the same files beside a checkpoint, in the place of .safetensors."""
+NETWORK_KEY = "unipan.network"
+"""The key of a graph's metadata under which the digest of its network is."""
+WEIGHT_PREFIX = "network."
+"""What the exporter puts in front of the names of weights."""
+CPU = ("CPUExecutionProvider",)
+
+
+@dataclass(frozen=True)
+class GraphPair:
+    """An exported network, opened.
+
+    Attributes:
+        dense: from an image to the cues.
+        head: from the cues to Psi and P.
+        config: of the network.
+        categories: its classes.
+        metrics: what it scored when it was saved.
+        temperature: the learned factor on P before a softmax.
+        fill: the colour of padding, RGB in 0..1.
+    """
+
+    dense: InferenceSession
+    head: InferenceSession
+    config: Config
+    categories: Categories
+    metrics: dict[str, Any]
+    temperature: float
+    fill: tuple[float, float, float]
+
+
+def files_beside(checkpoint: Path) -> tuple[Path, Path, Path]:
+    """Where the description and the graphs of a checkpoint are that take its weights."""
+    model, dense, head = (checkpoint.with_name(checkpoint.stem + ending) for ending in BESIDE)
+    return model, dense, head
+
+
+def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int = 0) -> GraphPair:
+    """The graphs of an export folder, of a bundled name, or beside a .safetensors file.
+
+    Args:
+        source: of the network.
+        providers: of onnxruntime, best first.
+        threads: for one operation; 0 takes all cores.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: files that do not belong together, or are of another version.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        files, remedy = [folder / name for name in EXPORT_FILES], "export the checkpoint again"
+        for path in files:
+            if not path.is_file():
+                raise FileNotFoundError(f"{folder}: there is no {path.name}; give a folder of `unipan export --out`")
+        described = _described(files[0], remedy)
+        network = _network(described, files[0], remedy)
+        return _opened(files, described, {}, network, (providers, threads, remedy))
+    checkpoint = checkpoint_path(source)
+    files, remedy = list(files_beside(checkpoint)), f"make its graphs again: unipan export {source} --beside"
+    if missing := [path.name for path in files if not path.is_file()]:
+        raise FileNotFoundError(
+            f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with `unipan export "
+            f"{source} --beside`, or pip install 'unipan[torch]'"
+        )
+    described = _described(files[0], remedy)
+    if described["network"] != network_digest(checkpoint):
+        raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
+    arrays = read_arrays(checkpoint)
+    weights = {name: arrays[name.removeprefix(WEIGHT_PREFIX)] for name in described["weights"]}
+    return _opened(files, described, weights, read_header(checkpoint), (providers, threads, remedy))
+
+
+Network = tuple[Config, Categories, dict[str, Any]]
+"""Config, classes and metrics."""
+
+
+def _described(path: Path, remedy: str) -> dict[str, Any]:
+    """The description of an export."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        if found.get("format") != EXPORT_FORMAT:
+            raise ValueError(f"its format is {found.get('format', 'unknown')}, not {EXPORT_FORMAT}")
+        if not isinstance(found["network"], str) or len(found["fill"]) != 3 or not found["temperature"] > 0:
+            raise ValueError("its network, fill or temperature is none")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
+    return found
+
+
+def _network(described: dict[str, Any], path: Path, remedy: str) -> Network:
+    try:
+        return (
+            config_from_dict(described["config"]),
+            Categories.from_coco(described["categories"]),
+            described["metrics"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
+
+
+def _opened(
+    files: Sequence[Path],
+    described: dict[str, Any],
+    weights: Mapping[str, np.ndarray],
+    network: Network,
+    engine: tuple[Sequence[str], int, str],
+) -> GraphPair:
+    """Both graphs, if they are those of the network that is described."""
+    dense, head = (_opener(*engine)(path, own) for path, own in zip(files[1:], (weights, {}), strict=True))
+    for path, session in zip(files[1:], (dense, head), strict=True):
+        if session.get_modelmeta().custom_metadata_map.get(NETWORK_KEY) != described["network"]:
+            raise ValueError(f"{path}: this graph is not of the network that {files[0].name} describes; {engine[2]}")
+    red, green, blue = map(float, described["fill"])
+    return GraphPair(dense, head, *network, float(described["temperature"]), (red, green, blue))
+
+
+def _opener(
+    providers: Sequence[str], threads: int, remedy: str
+) -> Callable[[Path, Mapping[str, np.ndarray]], InferenceSession]:
+    try:
+        import onnxruntime as ort
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(str(error), name="onnxruntime") from error
+    unknown = [name for name in providers if name not in ort.get_available_providers()]
+    if unknown:
+        raise ValueError(
+            f"onnxruntime: this build has no {unknown[0]}, only {', '.join(ort.get_available_providers())}; install "
+            "the onnxruntime package of your hardware"
+        )
+
+    def open_one(path: Path, weights: Mapping[str, np.ndarray]) -> InferenceSession:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors: it warns of each constant that it cannot fold
+        options.intra_op_num_threads = threads
+        options.enable_cpu_mem_arena = False  # it keeps what the largest image took
+        values = {name: ort.OrtValue.ortvalue_from_numpy(value) for name, value in weights.items()}
+        if values:
+            options.add_external_initializers(list(values), list(values.values()))
+        try:
+            return ort.InferenceSession(path, options, providers=list(providers))
+        except Exception as error:  # its exceptions have no common class
+            if isinstance(error, MemoryError):
+                raise
+            raise ValueError(f"{path}: onnxruntime cannot open it ({_first_words(error)}); {remedy}") from error
+
+    return open_one
+
+
+def _first_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
