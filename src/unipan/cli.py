@@ -48,10 +48,10 @@ Unifying Training and Inference for Panoptic Segmentation (Li, Qi, Torr, CVPR 20
 
 verbs:
 {"".join(f"  {verb:<10}{text}{chr(10)}" for verb, text in VERBS.items())}
-`unipan VERB --help` lists a verb's options. A CHECKPOINT is a .safetensors file or the name of a bundled one
-(`scenes`). DATA is `scenes`, `scenes:FIRST-LAST` (seeds of the built-in generator), or a folder in COCO panoptic
-format: images/, panoptic/ and panoptic.json; or a Cityscapes folder (gtFine/, leftImg8bit/); or FORMAT:PATH with a
-format of `unipan data convert`.
+`unipan VERB --help` lists a verb's options. A CHECKPOINT is a .safetensors file, the name of a bundled one (`scenes`),
+or, for predict and affinity, a folder of `unipan export`. DATA is `scenes`, `scenes:FIRST-LAST` (seeds of the built-in
+generator), or a folder in COCO panoptic format: images/, panoptic/ and panoptic.json; or a Cityscapes folder (gtFine/,
+leftImg8bit/); or FORMAT:PATH with a format of `unipan data convert`.
 """
 
 

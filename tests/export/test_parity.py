@@ -42,7 +42,7 @@ def test_pq_may_not_change() -> None:
     one, other = PanopticQuality(CATEGORIES), PanopticQuality(CATEGORIES)
     one.update(truth, truth, "a")
     other.update(truth, halves(1, 2, edge=6), "a")
-    with pytest.raises(ValueError, match="PQ is 100.00 with torch"):
+    with pytest.raises(ValueError, match=r"PQ is 100\.00 with torch"):
         Parity(pixels=40, quality=(one, other)).require()
     Parity(pixels=40, quality=(one, one)).require()
 

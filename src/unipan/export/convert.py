@@ -13,6 +13,7 @@ from torch.export import Dim
 from unipan.datasets.sizes import MULTIPLE
 from unipan.export.wrappers import DenseGraph, HeadGraph
 from unipan.models.network import PanopticNetwork
+from unipan.models.parts import P2_STRIDE
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -37,7 +38,8 @@ def dense_graph(network: PanopticNetwork) -> ModelProto:
 def head_graph(network: PanopticNetwork) -> ModelProto:
     """`head.onnx`: from the cues to Psi and P."""
     head, stride = network.potential, network.potential.stride
-    height, width = (side // stride for side in EXAMPLE)
+    # Odd, and Q covers more than V: where they fit exactly, torch.export would take them to do so always.
+    height, width = (side // stride - (stride < P2_STRIDE) for side in EXAMPLE)
     classes = network.semantic.out_channels
     # Two detections or more: torch.export takes a length of 0 or 1 for one that never changes.
     count = 3
@@ -59,7 +61,7 @@ def head_graph(network: PanopticNetwork) -> ModelProto:
     if network.affinity is not None:
         channels = network.affinity.phi0.out_channels
         for name in ("phi0", "phi1"):
-            arguments[name] = torch.randn(channels, *(side // 4 for side in EXAMPLE))
+            arguments[name] = torch.randn(channels, *(side // P2_STRIDE + 3 for side in EXAMPLE))
             dynamic[name] = {1: Dim.AUTO, 2: Dim.AUTO}
     return _converted(HeadGraph(network), arguments, dynamic)
 

@@ -159,4 +159,4 @@ def _in_cells(fine: np.ndarray, upsampling: int) -> np.ndarray:
 
 def covered_cells(side: int, upsampling: int) -> int:
     """The cells of Q that so many cells of Psi are interpolated from (`InstanceAffinity`); the others are padding."""
-    return -((upsampling + 1 - 2 * side) // (2 * upsampling)) + 1
+    return (2 * side + upsampling - 2) // (2 * upsampling) + 1

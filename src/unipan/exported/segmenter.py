@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unipan.arrays import Float, Int64
 from unipan.config import Config
 from unipan.datasets.pictures import picture_of
 from unipan.datasets.same_classes import in_the_order_of
@@ -83,15 +84,25 @@ class ExportedSegmenter:
         """Run the network once and keep what it found, for several fusions and for affinities."""
         pixels, name = picture_of(image, self.config.data)
         inputs, size = network_input(pixels, self.config.data, self.graphs.fill)
-        input_size = int(size[0]), int(size[1])
-        cues = self._cues(inputs, size)
+        cues, kept, psi, panoptic = self.run_network(inputs, size)
+        input_size, temperature = (int(size[0]), int(size[1])), self.graphs.temperature
+        return ExportedScene(
+            pixels, name, cues, psi, panoptic, kept, input_size, temperature, self.config, self.categories
+        )
+
+    def run_network(
+        self, pixels: Float[np.ndarray, "1 3 H W"], size: Int64[np.ndarray, " 2"]
+    ) -> tuple[Cues, Found, Float[np.ndarray, "K h w"], Float[np.ndarray, "K h w"]]:
+        """Both graphs: the cues, the detections that enter Psi, Psi and P.
+
+        Args:
+            pixels: RGB in 0..1, padded to multiples of 32; see `network_input`.
+            size: height and width of what is no padding.
+        """
+        cues = self._cues(pixels, size)
         kept = cues.found[cues.found.scores >= np.float32(self.config.inference.score_threshold)]
         made = self._head(cues, kept)
-        psi = made["potential"]
-        return ExportedScene(
-            pixels, name, cues, psi, made.get("panoptic", psi), kept, input_size, self.graphs.temperature, self.config,
-            self.categories,
-        )  # fmt: skip
+        return cues, kept, made["potential"], made.get("panoptic", made["potential"])
 
     def _cues(self, pixels: np.ndarray, size: np.ndarray) -> Cues:
         """What the network says of one image."""
@@ -102,7 +113,7 @@ class ExportedSegmenter:
         height, width = (-(-int(side) // stride) for side in size)
         a, b = (covered_cells(side, Q_STRIDE // stride) for side in (height, width))
         phi0, phi1 = (made[name][:, :a, :b] if name in made else None for name in ("phi0", "phi1"))
-        found = Found(made["boxes"], made["scores"], made["classes"], made.get("masks"), whole=False)
+        found = Found(made["boxes"], made["scores"], made["classes"].astype(np.int64), made.get("masks"), whole=False)
         return Cues(made["semantic"][:, :height, :width], found, phi0, phi1)
 
     def _head(self, cues: Cues, found: Found) -> dict[str, np.ndarray]:
