@@ -38,8 +38,9 @@ def dense_graph(network: PanopticNetwork) -> ModelProto:
 def head_graph(network: PanopticNetwork) -> ModelProto:
     """`head.onnx`: from the cues to Psi and P."""
     head, stride = network.potential, network.potential.stride
-    # Odd, and Q covers more than V: where they fit exactly, torch.export would take them to do so always.
-    height, width = (side // stride - (stride < P2_STRIDE) for side in EXAMPLE)
+    # Where Q is coarser it covers more than V here: if they fitted, torch.export would take them to do so always.
+    more = 0 if stride == P2_STRIDE else 3
+    height, width = (side // stride for side in EXAMPLE)
     classes = network.semantic.out_channels
     # Two detections or more: torch.export takes a length of 0 or 1 for one that never changes.
     count = 3
@@ -61,7 +62,7 @@ def head_graph(network: PanopticNetwork) -> ModelProto:
     if network.affinity is not None:
         channels = network.affinity.phi0.out_channels
         for name in ("phi0", "phi1"):
-            arguments[name] = torch.randn(channels, *(side // P2_STRIDE + 3 for side in EXAMPLE))
+            arguments[name] = torch.randn(channels, *(side // P2_STRIDE + more for side in EXAMPLE))
             dynamic[name] = {1: Dim.AUTO, 2: Dim.AUTO}
     return _converted(HeadGraph(network), arguments, dynamic)
 

@@ -85,6 +85,11 @@ class GivenProjections(InstanceAffinity):
         given.linear = False
         return given  # type: ignore[return-value]
 
+    def _covered(self, queries: Float[Tensor, "both _ _"], height: int, width: int) -> Float[Tensor, "both a b"]:
+        """All that is given. On a coarser grid whether a cell is there to be cut off is a branch, which cannot be
+        exported."""
+        return queries if self.upsampling > 1 else super()._covered(queries, height, width)
+
     def project(self, queries: Float[Tensor, "both a b"]) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """The two halves; a softmax over all cells becomes one over these."""
         q0, q1 = queries.flatten(1).chunk(2)

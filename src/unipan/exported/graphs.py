@@ -5,7 +5,7 @@ weights of their own: they take those of the .safetensors file, so that nothing 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,30 +78,32 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
     """
     folder = Path(source)
     if folder.is_dir():
-        files, remedy = [folder / name for name in EXPORT_FILES], "export the checkpoint again"
+        files, remedy = tuple(folder / name for name in EXPORT_FILES), "export the checkpoint again"
         for path in files:
             if not path.is_file():
                 raise FileNotFoundError(f"{folder}: there is no {path.name}; give a folder of `unipan export --out`")
         described = _described(files[0], remedy)
-        network = _network(described, files[0], remedy)
-        return _opened(files, described, {}, network, (providers, threads, remedy))
-    checkpoint = checkpoint_path(source)
-    files, remedy = list(files_beside(checkpoint)), f"make its graphs again: unipan export {source} --beside"
-    if missing := [path.name for path in files if not path.is_file()]:
-        raise FileNotFoundError(
-            f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with `unipan export "
-            f"{source} --beside`, or pip install 'unipan[torch]'"
-        )
-    described = _described(files[0], remedy)
-    if described["network"] != network_digest(checkpoint):
-        raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
-    arrays = read_arrays(checkpoint)
-    weights = {name: arrays[name.removeprefix(WEIGHT_PREFIX)] for name in described["weights"]}
-    return _opened(files, described, weights, read_header(checkpoint), (providers, threads, remedy))
-
-
-Network = tuple[Config, Categories, dict[str, Any]]
-"""Config, classes and metrics."""
+        network, weights = _described_network(described, files[0], remedy), {}
+    else:
+        checkpoint = checkpoint_path(source)
+        files, remedy = files_beside(checkpoint), f"make its graphs again: unipan export {source} --beside"
+        if missing := [path.name for path in files if not path.is_file()]:
+            raise FileNotFoundError(
+                f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with `unipan "
+                f"export {source} --beside`, or pip install 'unipan[torch]'"
+            )
+        described = _described(files[0], remedy)
+        if described["network"] != network_digest(checkpoint):
+            raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
+        arrays, names = read_arrays(checkpoint), described.get("weights", [])
+        network, weights = read_header(checkpoint), {name: arrays[name.removeprefix(WEIGHT_PREFIX)] for name in names}
+    _require_providers(providers)
+    sessions = [
+        _opened(path, own, described["network"], providers, threads, remedy)
+        for path, own in zip(files[1:], (weights, {}), strict=True)
+    ]
+    red, green, blue = map(float, described["fill"])
+    return GraphPair(sessions[0], sessions[1], *network, float(described["temperature"]), (red, green, blue))
 
 
 def _described(path: Path, remedy: str) -> dict[str, Any]:
@@ -117,63 +119,49 @@ def _described(path: Path, remedy: str) -> dict[str, Any]:
     return found
 
 
-def _network(described: dict[str, Any], path: Path, remedy: str) -> Network:
+def _described_network(described: dict[str, Any], path: Path, remedy: str) -> tuple[Config, Categories, dict[str, Any]]:
+    """Config, classes and metrics."""
     try:
-        return (
-            config_from_dict(described["config"]),
-            Categories.from_coco(described["categories"]),
-            described["metrics"],
-        )
+        classes = Categories.from_coco(described["categories"])
+        return config_from_dict(described["config"]), classes, described["metrics"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
 
 
-def _opened(
-    files: Sequence[Path],
-    described: dict[str, Any],
-    weights: Mapping[str, np.ndarray],
-    network: Network,
-    engine: tuple[Sequence[str], int, str],
-) -> GraphPair:
-    """Both graphs, if they are those of the network that is described."""
-    dense, head = (_opener(*engine)(path, own) for path, own in zip(files[1:], (weights, {}), strict=True))
-    for path, session in zip(files[1:], (dense, head), strict=True):
-        if session.get_modelmeta().custom_metadata_map.get(NETWORK_KEY) != described["network"]:
-            raise ValueError(f"{path}: this graph is not of the network that {files[0].name} describes; {engine[2]}")
-    red, green, blue = map(float, described["fill"])
-    return GraphPair(dense, head, *network, float(described["temperature"]), (red, green, blue))
+def _require_providers(providers: Sequence[str]) -> None:
+    """Raises ValueError for a provider that this build of onnxruntime lacks."""
+    import onnxruntime
 
-
-def _opener(
-    providers: Sequence[str], threads: int, remedy: str
-) -> Callable[[Path, Mapping[str, np.ndarray]], InferenceSession]:
-    try:
-        import onnxruntime as ort
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(str(error), name="onnxruntime") from error
-    unknown = [name for name in providers if name not in ort.get_available_providers()]
-    if unknown:
+    here = onnxruntime.get_available_providers()
+    if unknown := [name for name in providers if name not in here]:
         raise ValueError(
-            f"onnxruntime: this build has no {unknown[0]}, only {', '.join(ort.get_available_providers())}; install "
-            "the onnxruntime package of your hardware"
+            f"onnxruntime: this build has no {unknown[0]}, only {', '.join(here)}; install the onnxruntime package of "
+            "your hardware"
         )
 
-    def open_one(path: Path, weights: Mapping[str, np.ndarray]) -> InferenceSession:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors: it warns of each constant that it cannot fold
-        options.intra_op_num_threads = threads
-        options.enable_cpu_mem_arena = False  # it keeps what the largest image took
-        values = {name: ort.OrtValue.ortvalue_from_numpy(value) for name, value in weights.items()}
-        if values:
-            options.add_external_initializers(list(values), list(values.values()))
-        try:
-            return ort.InferenceSession(path, options, providers=list(providers))
-        except Exception as error:  # its exceptions have no common class
-            if isinstance(error, MemoryError):
-                raise
-            raise ValueError(f"{path}: onnxruntime cannot open it ({_first_words(error)}); {remedy}") from error
 
-    return open_one
+def _opened(
+    path: Path, weights: Mapping[str, np.ndarray], network: str, providers: Sequence[str], threads: int, remedy: str
+) -> InferenceSession:
+    """One graph with weights from outside, if it is of the network that is described."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors: it warns of each constant that it cannot fold
+    options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = False  # it keeps what the largest image took
+    values = {name: ort.OrtValue.ortvalue_from_numpy(value) for name, value in weights.items()}
+    if values:
+        options.add_external_initializers(list(values), list(values.values()))
+    try:
+        session = ort.InferenceSession(path, options, providers=list(providers))
+    except Exception as error:  # its exceptions have no common class
+        if isinstance(error, MemoryError):
+            raise
+        raise ValueError(f"{path}: onnxruntime cannot open it ({_first_words(error)}); {remedy}") from error
+    if session.get_modelmeta().custom_metadata_map.get(NETWORK_KEY) != network:
+        raise ValueError(f"{path}: this graph is not of the network that is described beside it; {remedy}")
+    return session
 
 
 def _first_words(error: Exception) -> str:
