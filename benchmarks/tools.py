@@ -2,12 +2,16 @@
 
 Twelve drawn scenes; the prediction is the truth, moved by three pixels. Each case breaks one thing in the files.
 
-    python benchmarks/tools.py
+    python benchmarks/tools.py --panopticapi PYTHON
+
+PYTHON is that of an environment with panopticapi-lite, which needs numpy below 2; without it the published algorithm,
+written again below, stands in its place.
 """
 
 import argparse
 import copy
 import json
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +123,7 @@ def hotcoco(folder: Path) -> float:
 def plain(folder: Path) -> float:
     """The official algorithm as it is published: np.unique over 64-bit pairs of pixels, loops over segments.
 
-    panopticapi itself is in no registry; it spreads images over processes, this does one after the other.
+    panopticapi spreads images over processes, this does one after the other.
     """
     files = {side: json.loads((folder / f"{side}.json").read_text()) for side in SIDES}
     things = {category["id"]: category["isthing"] for category in files["truth"]["categories"]}
@@ -167,6 +171,35 @@ def _count_plainly(
         sums[category] += (0, 0, ignored / area[p] <= 0.5, 0)
 
 
+def vernier(folder: Path, mode: str) -> float:
+    """It is given decoded maps, and the rows of the JSONs."""
+    from vernier.panoptic import Dataset, Evaluator, Predictions
+
+    sides = []
+    for side in SIDES:
+        annotations = json.loads((folder / f"{side}.json").read_text())["annotations"]
+        pixels = {a["image_id"]: decode_png(folder / side / a["file_name"]).astype(np.uint32) for a in annotations}
+        sides.append((pixels, json.dumps({a["image_id"]: a["segments_info"] for a in annotations}).encode()))
+    categories = json.dumps(json.loads((folder / "truth.json").read_text())["categories"]).encode()
+    truth = Dataset.from_arrays(*sides[0], categories)
+    return float(Evaluator(parity_mode=mode).evaluate(truth, Predictions.from_arrays(*sides[1])).pq)
+
+
+def panopticapi(folder: Path, python: Path) -> float | str:
+    """The official code in its own environment; the name of its exception where it raises one."""
+    code = (
+        "import sys; from panopticapi.evaluation import pq_compute\n"
+        "if __name__ == '__main__': print('PQ', pq_compute(sys.argv[1], sys.argv[2])['All']['pq'])\n"
+    )
+    script = folder / "panopticapi_of_tools.py"
+    script.write_text(code)
+    files = [str(folder / f"{side}.json") for side in SIDES]
+    done = subprocess.run([str(python), str(script), *files], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return float(done.stdout.split("PQ ")[-1])
+    return (done.stderr.strip().splitlines() or ["it ended"])[-1].split(":")[0]
+
+
 def torchmetrics(folder: Path) -> float:
     """It knows no files: the maps are decoded and spread to (class, instance) first; void has no place in it."""
     import torch
@@ -194,6 +227,8 @@ TOOLS: dict[str, Callable[[Path], float | str]] = {
     "unipan, official": lambda folder: ours(folder, "official", True),
     "panopticapi's algorithm": plain,
     "hotcoco": hotcoco,
+    "vernier": lambda folder: vernier(folder, "corrected"),
+    "vernier, strict": lambda folder: vernier(folder, "strict"),
     "torchmetrics": torchmetrics,
 }
 
@@ -211,8 +246,13 @@ def say(tool: Callable[[Path], float | str], folder: Path) -> str:
 
 def main() -> None:
     """Print the table."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    print(f"| fault | {' | '.join(TOOLS)} |\n|---{'|---' * len(TOOLS)}|")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--panopticapi", type=Path, metavar="PYTHON")
+    asked = parser.parse_args()
+    tools = dict(TOOLS)
+    if asked.panopticapi is not None:
+        tools["panopticapi's algorithm"] = lambda folder: panopticapi(folder, asked.panopticapi)
+    print(f"| fault | {' | '.join(tools)} |\n|---{'|---' * len(tools)}|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sound = write(folder)
@@ -221,7 +261,7 @@ def main() -> None:
             breakage(files)
             for side, content in files.items():
                 (folder / f"{side}.json").write_text(json.dumps(content))
-            print(f"| {case} | {' | '.join(say(tool, folder) for tool in TOOLS.values())} |", flush=True)
+            print(f"| {case} | {' | '.join(say(tool, folder) for tool in tools.values())} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The bundled checkpoint is measured again on every run of the tests, so that code and weights cannot drift apart."""
+"""The bundled checkpoints are measured again on every run of the tests, so that code and weights cannot drift apart."""
 
 import csv
 import json
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,37 +17,44 @@ from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 from unipan.evaluation.bootstrap import paired_bootstrap_pq
 from unipan.files import checkpoint_path
 from unipan.inference import Segmenter
+from unipan.presets import preset
 
 FOLDER = Path(str(resources.files("unipan") / "checkpoints"))
-FUSIONS: tuple[Fusion, ...] = ("affinity", "potential", "heuristic")
+FUSIONS: dict[str, tuple[Fusion, ...]] = {
+    "scenes": ("affinity", "potential", "heuristic"),
+}
 MEGABYTES = 1e6
 
 
-def committed() -> dict:
-    return json.loads((FOLDER / "scenes.json").read_text())
+def committed(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return found
 
 
 @cache
-def measured() -> Evaluation:
-    first, last = committed()["test_seeds"]
+def measured(name: str) -> Evaluation:
+    first, last = committed(name)["test_seeds"]
     assert first >= HELD_OUT
-    return evaluate(Segmenter.load("scenes"), Scenes(range(first, last + 1)), FUSIONS)
+    return evaluate(Segmenter.load(name), Scenes(range(first, last + 1)), FUSIONS[name])
 
 
-def test_the_file_is_small_and_ours() -> None:
-    path = checkpoint_path("scenes")
+@pytest.mark.parametrize("name", FUSIONS)
+def test_the_file_is_small_and_ours(name: str) -> None:
+    path = checkpoint_path(name)
     assert path.stat().st_size <= 15 * MEGABYTES
     config, categories, metrics = read_header(path)
     assert config.backbone.weights == "none", "no foreign weights"
-    assert config.detection.masks
+    assert config.detection.masks == ("heuristic" in FUSIONS[name])
     assert categories == SCENE_CATEGORIES
-    assert metrics["pq"] == committed()["pq"]
+    assert metrics["pq"] == committed(name)["pq"]
+    # Presets may gain fields of training alone; what the network is and how it is read stays the recipe's.
+    assert replace(config, heuristic=preset(name).heuristic, train=preset(name).train) == preset(name)
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_pq_is_what_was_committed(fusion: Fusion) -> None:
-    scores = measured().quality[fusion].compute()
-    for group, (value, _, _) in committed()["pq"][fusion].items():
+@pytest.mark.parametrize(("name", "fusion"), [(name, fusion) for name, each in FUSIONS.items() for fusion in each])
+def test_pq_is_what_was_committed(name: str, fusion: Fusion) -> None:
+    scores = measured(name).quality[fusion].compute()
+    for group, (value, _, _) in committed(name)["pq"][fusion].items():
         found = scores[group]
         assert found is not None
         # Other processors round convolutions otherwise, and a few pixels of 200 scenes change sides.
@@ -54,7 +63,7 @@ def test_pq_is_what_was_committed(fusion: Fusion) -> None:
 
 def test_the_papers_point_holds() -> None:
     """PQ of P > of Psi > of tuned heuristic fusion, each step clear of zero; P's lead also in things and in stuff."""
-    quality = measured().quality
+    quality = measured("scenes").quality
     affinity = quality["affinity"].compute()["All"]
     assert affinity is not None
     assert affinity.pq >= 0.75
@@ -79,14 +88,17 @@ def test_the_thresholds_of_heuristic_fusion_are_the_best_of_the_committed_grid()
     assert config.heuristic == HeuristicConfig(
         *(float(best[key]) for key in ("score_threshold", "overlap_threshold", "mask_threshold", "min_stuff_area"))
     )
-    grid, test = (range(first, last + 1) for first, last in (committed()["grid_seeds"], committed()["test_seeds"]))
+    grid, test = (
+        range(first, last + 1) for first, last in (committed("scenes")[kind] for kind in ("grid_seeds", "test_seeds"))
+    )
     assert grid[0] >= HELD_OUT
     assert grid[-1] < test[0] or test[-1] < grid[0], "searched on its own scenes"
 
 
-def test_the_training_log_lies_beside_it() -> None:
-    with (FOLDER / "scenes.log.csv").open(newline="") as file:
+@pytest.mark.parametrize("name", FUSIONS)
+def test_the_training_log_lies_beside_it(name: str) -> None:
+    with (FOLDER / f"{name}.log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    config, _, metrics = read_header(checkpoint_path("scenes"))
+    config, _, metrics = read_header(checkpoint_path(name))
     assert int(rows[-1]["iteration"]) == config.train.iterations == metrics["training"]["iteration"]
     assert float(rows[-1]["pq"]) > 0.7

@@ -22,6 +22,19 @@ from unipan.models.timm_backbone import TimmFPN
 from unipan.panoptic.categories import Categories
 
 
+def require_both_kinds(categories: Categories) -> None:
+    """Raises ValueError for classes of which none is a thing, or none is stuff."""
+    if categories.things and categories.stuff:
+        return
+    missing, option, cure = ("thing", "--as-things NAME ...", "says which classes are things")
+    if categories.things:
+        missing, option, cure = ("stuff", "--background NAME", "makes one of all void pixels")
+    raise ValueError(
+        f"categories: the dataset has no {missing} class; the network needs at least one of each: "
+        f"`unipan data convert DATA OUT {option}` {cure}"
+    )
+
+
 def build_network(config: Config, categories: Categories, pretrained: bool = False) -> PanopticNetwork:
     """The network of one experiment for one list of classes.
 
@@ -35,13 +48,8 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
             of a checkpoint that was not given.
         FileNotFoundError: pretrained weights that cannot be had.
     """
+    require_both_kinds(categories)
     things = len(categories.things)
-    if not things or not categories.stuff:
-        missing = "stuff" if things else "thing"
-        cure = "; `unipan data convert DATA OUT --background NAME` makes one of all void pixels" if things else ""
-        raise ValueError(
-            f"categories: the dataset has no {missing} class; the network needs at least one of each{cure}"
-        )
     backbone = build_backbone(config.backbone)
     weights = config.backbone.weights
     if pretrained and weights == "checkpoint":

@@ -8,6 +8,7 @@ import torch
 
 from tests.tiny import CATEGORIES, HEIGHT, WIDTH, Drawn, draw, eager, tiny_config, tiny_network
 from unipan.analysis.evaluate import AP_DETECTIONS, Evaluation, evaluate, semantic_map
+from unipan.analysis.evaluation_lines import describe
 from unipan.datasets.same_classes import check_classes
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.trimming import trim_stuff
@@ -122,3 +123,13 @@ def test_trimmed_scores_are_those_of_maps_without_small_stuff(segmenter: Segment
     for group, three in found.trimmed.groups().items():
         each = scores[group]
         assert three == {key: None if each is None else getattr(each, key) for key in ("pq", "sq", "rq")}
+
+
+def test_ap_says_where_it_takes_too_few_detections(segmenter: Segmenter) -> None:
+    few = evaluate(segmenter, Drawn([3, 2]), FUSIONS, detections=1)
+    assert few.precision is not None
+    most = few.precision.most_things
+    line = f"AP takes 1 detections of an image and class, but an image has {most} things of one; --detections {most}"
+    assert (most > 1, any(line in each for each in describe(few, few.to_json("affinity")))) == (True, True)
+    enough = evaluate(segmenter, Drawn([3, 2]), FUSIONS, detections=most)
+    assert not any("AP takes" in each for each in describe(enough, enough.to_json("affinity")))

@@ -338,7 +338,9 @@ def test_boxes_alone_are_refused_with_both_ways_out(tmp_path: Path, capsys: pyte
         ("SET", ["--split", "train"]),
         ("SET", ["--as-stuff", "door"]),
         ("SET", ["--boxes", "paint"]),
-        ("png16:SET", ["--void-classes", "3"]),
+        ("png16:SET", ["--strays", "leave-out"]),
+        ("png16:SET", ["--as-things", "door"]),
+        ("SET", ["--below-divisor", "class"]),
         ("coco-instances:SET", ["--contiguous"]),
     ],
 )

@@ -1,5 +1,6 @@
 """What DATA and DEVICE mean, and what is said of them."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import torch
 from PIL import Image
 
 from tests.datasets.formats.test_cityscapes import write_cityscapes
-from tests.datasets.maps import write_dataset
+from tests.datasets.maps import CLASSES, small_map, write_dataset
 from tests.tiny import CATEGORIES, Drawn
 from unipan.config import DataConfig
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, write_coco_panoptic
+from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.panoptic_data import Subset
-from unipan.datasets.sources import open_data, open_training, require_data, use_window
+from unipan.datasets.sources import hold_out, open_data, open_training, require_data, use_window
 from unipan.inference import open_segmenter
 from unipan.panoptic.categories import Categories
 
@@ -90,6 +92,32 @@ def test_cityscapes_as_downloaded_trains_on_train_and_validates_on_val(tmp_path:
     data, val, _ = open_training(str(root / "gtFine" / "val"), None)  # one split: every tenth image is held out
     assert (len(data), len(val)) == (2, 1)
     assert len(open_training(str(root / "gtFine" / "val"), str(root / "gtFine" / "train"))[1]) == 1
+
+
+@pytest.mark.parametrize(("count", "run"), [(39, 1), (40, 2), (100, 5), (200, 10), (1000, 10)])
+def test_neighbouring_frames_are_held_out_together(count: int, run: int) -> None:
+    """A tenth in all, and at most two of a run have a neighbour in training."""
+    names = [f"clip/{5 * frame}.png" for frame in reversed(range(count))]
+    entries = [Entry(n, name, None, small_map) for n, name in enumerate(names)]
+    rest, val, note = hold_out(ListedDataset(Path("videos"), CLASSES, entries), "videos")
+    assert isinstance(rest, Subset)
+    assert isinstance(val, Subset)
+    assert sorted([*rest.indices, *val.indices]) == list(range(count))
+    assert abs(len(val) - count / 10) <= run
+    frames = sorted(int(names[index][5:-4]) // 5 for index in val.indices)
+    runs = [list(group) for _, group in itertools.groupby(enumerate(frames), lambda pair: pair[1] - pair[0])]
+    assert {len(each) for each in runs} == {run}
+    assert (f"in runs of {run}, as they are numbered like the frames of a video" in note) == (run > 1)
+
+
+def test_images_that_are_no_series_are_held_out_singly() -> None:
+    rng = np.random.default_rng(0)
+    for names in (
+        [f"{number:012d}.jpg" for number in rng.choice(600_000, 60, replace=False)],
+        [f"photo {chr(97 + n // 26)}{chr(97 + n % 26)}.jpg" for n in range(60)],
+    ):
+        data = ListedDataset(Path("x"), CLASSES, [Entry(n, name, None, small_map) for n, name in enumerate(names)])
+        assert [*hold_out(data, "x")[1].indices] == [0, 10, 20, 30, 40, 50]  # type: ignore[attr-defined]
 
 
 def test_data_by_format_need_their_photographs(tmp_path: Path) -> None:

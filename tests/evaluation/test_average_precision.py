@@ -134,3 +134,14 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         ap.update(truth, np.zeros((1, 4)), np.zeros(1), np.array([2]), None, "b")
     with pytest.raises(ValueError, match="different settings"):
         ap + AveragePrecision(Categories(CLASSES.things))
+
+
+def test_the_most_things_of_a_class_are_counted_without_crowds() -> None:
+    precision = AveragePrecision(CLASSES)
+    assert precision.most_things == 0
+    truths = [fake(seed)[0] for seed in range(5)]
+    nothing = np.zeros(0, np.int64)
+    for number, truth in enumerate(truths):
+        precision.update(truth, np.zeros((0, 4)), np.zeros(0), nothing, None, str(number))
+    counts = [sum(s.category == c and not s.iscrowd for s in truth) for truth in truths for c in CLASSES.things]
+    assert precision.most_things == max(counts) > 0

@@ -117,7 +117,7 @@ def has_two_crowds(truth: PanopticMap) -> bool:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
 def test_the_official_figure_equals_vernier_on_random_datasets(seed: int) -> None:
-    # Of two crowds of a class vernier takes the one with the higher id, panopticapi and hotcoco the last-listed one.
+    # Of two crowds of a class its strict mode takes the one with the higher id, the others the last-listed one.
     pairs = [pair for pair in (random_pair(1000 * seed + n, size=16) for n in range(8)) if not has_two_crowds(pair[0])]
     quality = PanopticQuality(CLASSES)
     for number, (truth, prediction) in enumerate(pairs):

@@ -48,7 +48,7 @@ def test_segments_that_miss_are_counted() -> None:
 
 def test_images_without_things_are_said() -> None:
     config = eager(tiny_config())
-    assert "the validation images have no thing" in explained(tiny_network(config), config, Drawn([0]))
+    assert "there is no PQ of things" in explained(tiny_network(config), config, Drawn([0]))
 
 
 @pytest.mark.parametrize("steps", [60, 1500])

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from tests.tiny import tiny_network
 from unipan.config import TrainConfig
 from unipan.presets import cityscapes, coco
-from unipan.training.schedule import learning_rate_factor, linear_rule, make_optimizer, set_learning_rate
+from unipan.training.schedule import (
+    describe_length,
+    learning_rate_factor,
+    linear_rule,
+    make_optimizer,
+    set_learning_rate,
+)
 
 PAPER = cityscapes().train
 
@@ -108,3 +114,18 @@ def test_the_linear_rule_leaves_what_was_said_and_what_has_no_reference() -> Non
     assert linear_rule(accumulated) == (accumulated, "")
     free = replace(TrainConfig(), batch_size=5)
     assert linear_rule(free) == (free, "")
+
+
+@pytest.mark.parametrize(
+    ("steps", "images", "trained", "times", "few"),
+    [
+        (60, 40, True, "6.0 times", True),
+        (100, 10, True, "40 times", False),
+        (300, 2_000, False, "at most once", True),
+        (600, 40, False, "60 times", False),
+    ],
+)
+def test_the_length_is_told_in_words(steps: int, images: int, trained: bool, times: str, few: bool) -> None:
+    said = describe_length(TrainConfig(iterations=steps, batch_size=4), images, trained)
+    assert times in said
+    assert ("few steps" in said) == few

@@ -59,9 +59,10 @@ def test_the_data_may_list_the_classes_in_another_order(fabric: Fabric) -> None:
     assert validate(fabric, network, config, CATEGORIES, Reordered([2, 3])) == pytest.approx(plain)
 
 
-def test_groups_without_classes_are_zero() -> None:
+def test_groups_without_classes_have_no_figure(fabric: Fabric) -> None:
+    """0 would be a figure, and the worst."""
     empty = Evaluation.of(CATEGORIES, ("affinity", "potential"))
-    assert set(logged_scores(empty).values()) == {0.0}
+    assert set(logged_scores(empty).values()) == {None}
 
 
 def test_one_process_gathers_its_own_part(fabric: Fabric, tmp_path: Path) -> None:

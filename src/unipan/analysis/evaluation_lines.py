@@ -9,7 +9,7 @@ from unipan.evaluation.pq_scores import percent
 def describe(found: Evaluation, scores: dict[str, Any]) -> list[str]:
     """Lines on all that is not PQ; `scores` are those of `found.to_json`."""
     trimmed = [] if found.trimmed is None else found.trimmed.lines()
-    return [_iou_and_ap(scores), _confusion(scores), *_separation(scores), *trimmed]
+    return [_iou_and_ap(scores), *_crowded(found), _confusion(scores), *_separation(scores), *trimmed]
 
 
 def _iou_and_ap(scores: dict[str, Any]) -> str:
@@ -17,6 +17,17 @@ def _iou_and_ap(scores: dict[str, Any]) -> str:
     iou, ap = scores["iou"], scores["ap"]
     line = f"mean IoU: {percent(iou['panoptic']['mean'])} of the map, {percent(iou['semantic']['mean'])} of V alone; "
     return line + f"AP: boxes {percent(ap['box'])}, masks {percent(ap['mask'])}"
+
+
+def _crowded(found: Evaluation) -> list[str]:
+    """What AP cannot count, where images have more things of a class than it takes detections."""
+    precision = found.precision
+    if precision is None or precision.most_things <= precision.max_detections:
+        return []
+    return [
+        f"AP takes {precision.max_detections} detections of an image and class, but an image has "
+        f"{precision.most_things} things of one; --detections {precision.most_things} counts them all"
+    ]
 
 
 def _confusion(scores: dict[str, Any]) -> str:

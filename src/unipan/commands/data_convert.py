@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 from unipan.commands.options import Flag, OptionalFile, OptionalFolder, entry
 from unipan.commands.progress import progress_of
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
-from unipan.datasets.formats.format import Boxes, Crowds, FormatOptions, Overlap, Strays
+from unipan.datasets.formats.format import BelowDivisor, Boxes, Crowds, FormatOptions, Overlap, Strays
 from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
 from unipan.datasets.sources import paths_read
 from unipan.outputs import Outputs
@@ -19,6 +19,8 @@ READABLE, WRITABLE = (
 )
 RECOGNISED = ", ".join(each.name for each in FORMATS if each.recognises)
 Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
+Names = Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")]
+BELOW = "png16: a value below the divisor is a `class` without instances (VIPSeg), or `void`."
 
 
 def convert(
@@ -39,21 +41,22 @@ def convert(
     split: Name = None,
     train_ids: Flag = False,
     background: Name = None,
-    as_stuff: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = (),
+    as_stuff: Names = (),
     boxes: Boxes = "leave-out",
     class_maps: OptionalFolder = None,
     crowds: Crowds = "keep",
     void_classes: Annotated[tuple[int, ...], arg(metavar="N ...", help_behavior_hint="")] = (),
     strays: Strays = "refuse",
     thing: Name = None,
+    as_things: Names = (),
+    below_divisor: Annotated[BelowDivisor, arg(help=BELOW)] = "refuse",
     no_photos: Flag = False,
     limit: Annotated[int, arg(metavar="N")] = 0,
 ) -> None:
     """Read one format and write another; TO is complete afterwards, or does not exist.
 
     Args:
-        source: see above.
-        target: see above.
+        source, target, below_divisor: see above.
         images: folder of the images, if the format does not say where they are.
         panoptic: folder of a JSON's PNGs, if it is not the JSON's path without .json.
         classes: a JSON with `categories` (and `images`), for formats that do not store their classes.
@@ -65,23 +68,23 @@ def convert(
         train_ids: cityscapes: use train ids in place of label ids.
         background: make all pixels that nothing covers one stuff class of this name.
         as_stuff: these classes are stuff; without --classes, all others of a format that does not say so are things.
+        as_things: these classes are things, although the file calls them stuff.
         boxes: what an object becomes of which only a box is known; `paint` takes the whole box as its mask.
         class_maps: pictures of category ids, NAME.png; a thing is the pixels of its class in its box alone.
-        crowds: coco-instances: `things` reads `iscrowd` 1 as an object.
-        void_classes: semantic-masks: class numbers that are void.
+        crowds: `things` reads `iscrowd` 1 (coco-instances) or instance 0 (png16, two-channel) as an object.
+        void_classes: pictures of classes: class numbers that are void.
         strays: semantic-masks: `leave-out` drops instances that lie on no thing class.
         thing: label-images: the name of the one class of things.
         no_photos: leave the images out.
         limit: convert only the first so many images; 0 converts all.
     """
-    options = FormatOptions(
+    _convert(source, target, limit, not no_photos, FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,
-        class_maps, crowds, void_classes, strays, thing,
-    )  # fmt: skip
-    _convert(source, target, options, limit, not no_photos)
+        class_maps, crowds, void_classes, strays, thing, as_things, below_divisor,
+    ))  # fmt: skip
 
 
-def _convert(source: str, target: str, options: FormatOptions, limit: int, photos: bool) -> None:
+def _convert(source: str, target: str, limit: int, photos: bool, options: FormatOptions) -> None:
     if options.divisor is not None and options.divisor < 1:
         raise ValueError(f"--divisor {options.divisor}: it must be at least 1")
     given, out = split_prefix(target, writable())

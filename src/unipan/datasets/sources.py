@@ -1,6 +1,9 @@
 """What DATA means on the command line: a folder in COCO panoptic format, or seeds of the scene generator."""
 
+import itertools
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from unipan.config import DataConfig
@@ -15,6 +18,10 @@ from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_
 from unipan.panoptic.categories import Categories
 
 HOLD_OUT_EVERY = 10
+IN_SERIES = 0.7
+"""Share of the images whose number is one step after another's, from which they look like frames."""
+LONGEST_RUN = 10
+"""Of a series of frames, up to this many neighbours are held out together."""
 
 
 def is_scenes(source: str) -> bool:
@@ -158,18 +165,50 @@ def spell_source(data: PanopticData, source: str) -> str:
 
 
 def hold_out(data: PanopticData, source: str) -> tuple[PanopticData, PanopticData, str]:
-    """Every tenth image for validation, the others for training. Raises ValueError for fewer than two images."""
-    held = range(0, len(data), HOLD_OUT_EVERY)
-    rest = [index for index in range(len(data)) if index not in held]
+    """A tenth of the images for validation, the others for training.
+
+    It is every tenth image; of images that are numbered like the frames of a video, runs of neighbours, since a single
+    frame would have its like in training.
+
+    Raises:
+        ValueError: fewer than two images.
+    """
+    order = series_order(data.file_names if isinstance(data, ListedDataset) else [])
+    run = max(1, min(LONGEST_RUN, len(order) // (2 * HOLD_OUT_EVERY)))
+    places = enumerate(order or range(len(data)))
+    held = sorted(index for place, index in places if place // run % HOLD_OUT_EVERY == 0)
+    rest = sorted({*range(len(data))} - {*held})
     if not rest:
         raise ValueError(
             f"--data {source}: {len(data)} images cannot be split; give --val (the same folder, if need be)"
         )
-    note = (
-        f"train on {len(rest)} of the {len(data)} images of {source}; without --val every {HOLD_OUT_EVERY}th image "
-        f"({len(held)}) is held out for validation"
-    )
+    how = f"every {HOLD_OUT_EVERY}th image ({len(held)}) is held out for validation"
+    if run > 1:
+        how = (
+            f"{len(held)} images are held out for validation, in runs of {run}, as they are numbered like the frames "
+            "of a video; another video would tell more (--val)"
+        )
+    note = f"train on {len(rest)} of the {len(data)} images of {source}; without --val {how}"
     return Subset(data, rest), Subset(data, held), note
+
+
+def series_order(names: Sequence[str]) -> list[int]:
+    """Indices of images in the order of their numbers, if most follow one another at one distance; else nothing.
+
+    >>> series_order(["b/8.png", "b/7.png", "b/9.png", "b/10.png"])
+    [1, 0, 2, 3]
+    >>> series_order(["000000000139.jpg", "000000000285.jpg", "000000000632.jpg"])
+    []
+    """
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", name, re.DOTALL) for name in names]
+    keys = [(found[1], int(found[2])) if found else (name, -1) for found, name in zip(parts, names, strict=True)]
+    order = sorted(range(len(keys)), key=lambda index: keys[index])
+    steps = Counter(
+        keys[after][1] - keys[before][1] if keys[after][0] == keys[before][0] else 0
+        for before, after in itertools.pairwise(order)
+    )
+    step, count = max(steps.items(), key=lambda item: item[1], default=(0, 0))
+    return order if step > 0 and count >= IN_SERIES * len(names) else []
 
 
 def use_window(data: PanopticData, config: DataConfig) -> None:

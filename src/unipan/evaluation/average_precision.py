@@ -3,6 +3,7 @@
 Detections count before any fusion; only things count; crowds of the truth absorb detections as pycocotools has it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +98,15 @@ class AveragePrecision:
         if twice:
             raise ValueError(f"{twice[0]}: this image was counted in both parts; every image counts once")
         return AveragePrecision(self.categories, self.max_detections, {**self.images, **other.images})
+
+    @property
+    def most_things(self) -> int:
+        """The largest number of things of one class in an image of the truth, crowds apart."""
+        counts = (
+            Counter(row["category_id"] for row in image["truth"] if not row["iscrowd"])
+            for image in self.images.values()
+        )
+        return max((max(each.values(), default=0) for each in counts), default=0)
 
     def compute(self) -> dict[str, float | None]:
         """`{"box": AP, "mask": AP}` as fractions; None without a thing in the truth, or without predicted masks."""

@@ -6,14 +6,18 @@ Format: https://cocodataset.org/#format-data, section 4.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from unipan.panoptic.coco_json import ImageId, Row, float_or_nan, leads_outside, short, whole
 from unipan.panoptic.runs import MAX_ID
+
+D2_NAME = "pan_seg_file_name"
+"""Where detectron2's dataset dicts name the PNG; `file_name` is the photograph there."""
 
 LISTS = ("images", "annotations", "categories")
 
@@ -109,6 +113,7 @@ def parse_categories(
     findings: list[Finding] = []
     ids: set[int] = set()
     names: set[str] = set()
+    disputed, seen = _disputed_ids(rows), set[int]()
     if not rows:
         text = "`categories` is empty; list every class with `id`, `name` and `isthing`"
         findings.append(Finding("no-categories", source, text, repairable=False))
@@ -120,8 +125,10 @@ def parse_categories(
             say("category-broken", f"needs an `id` of 0 or more and a `name`; it is {short(row)}")
             continue
         label = f"({short(name)}, id {short(number)})"
-        if number in ids:
-            say("category-twice", f"{label} has the id of an earlier category; every id is listed once")
+        if number in ids or number in disputed:
+            if number in ids or number in seen:
+                say("category-twice", f"{label} has the id of an earlier category; every id is listed once")
+            seen.add(number)
             continue
         fixed: Row = {**row, "id": number}
         if type(row["id"]) is not int:
@@ -129,21 +136,37 @@ def parse_categories(
         if str(name) in names:
             fixed["name"] = f"{name} ({number})"
             say("category-name", f"{label} has the name of an earlier category; give each its own")
-        if row.get("color") and not _is_color(row["color"]):
-            say("category-color", f"{label} has the `color` {short(row['color'])}; write three numbers from 0 to 255")
-            del fixed["color"]
-        if isinstance(row.get("isthing"), str) and whole(row["isthing"]) in (0, 1):  # "0" would count as true
-            fixed["isthing"] = whole(row["isthing"])
-            say("number-type", f"{label} has the `isthing` {row['isthing']!r}; write {fixed['isthing']}")
-        elif row.get("isthing") not in (0, 1):
-            guessed = number in _evident_things(annotations)
-            say("isthing-missing", f"{label} needs `isthing`, 1 or 0; found {short(row.get('isthing'))}", guessed)
-            fixed.pop("isthing", None)
-            fixed |= {"isthing": 1} if guessed else {}
+        _mend_color_and_kind(fixed, label, annotations, say)
         ids.add(number)
         names.add(str(fixed["name"]))
         usable.append(fixed)
     return usable, findings
+
+
+def _mend_color_and_kind(row: Row, label: str, annotations: Sequence[Any], say: Any) -> None:
+    """Mend `color` and `isthing` of a category in place; `label` is its name and id."""
+    if row.get("color") and not _is_color(row["color"]):
+        say("category-color", f"{label} has the `color` {short(row['color'])}; write three numbers from 0 to 255")
+        del row["color"]
+    kind = row.get("isthing")
+    if isinstance(kind, str) and whole(kind) in (0, 1):  # "0" would count as true
+        row["isthing"] = whole(kind)
+        say("number-type", f"{label} has the `isthing` {kind!r}; write {row['isthing']}")
+    elif kind not in (0, 1):
+        guessed = row["id"] in _evident_things(annotations)
+        say("isthing-missing", f"{label} needs `isthing`, 1 or 0; found {short(kind)}", guessed)
+        row.pop("isthing", None)
+        row.update({"isthing": 1} if guessed else {})
+
+
+def _disputed_ids(rows: Sequence[Any]) -> set[int]:
+    """Ids that several categories of different names have: nobody knows which one their segments are of."""
+    names: dict[int, set[str]] = {}
+    for row in rows:
+        number = whole(row.get("id")) if isinstance(row, dict) else None
+        if number is not None:
+            names.setdefault(number, set()).add(str(row.get("name")))
+    return {number for number, each in names.items() if len(each) > 1}
 
 
 def _say_category(
@@ -159,7 +182,7 @@ def _evident_things(annotations: Sequence[Any]) -> set[int]:
         listed = annotation.get("segments_info") if isinstance(annotation, dict) else None
         rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
         counts = Counter(whole(row.get("category_id")) for row in rows)
-        crowds = {whole(row.get("category_id")) for row in rows if _says_crowd(row.get("iscrowd"))}
+        crowds = {whole(row.get("category_id")) for row in rows if says_crowd(row.get("iscrowd"))}
         things |= {key for key, count in counts.items() if key is not None and (count > 1 or key in crowds)}
     return things
 
@@ -241,7 +264,9 @@ def _annotation_fault(
     if key in found.annotations:
         return "annotation-twice", f"image {short(key)} is annotated twice ({name}); annotate it once"
     if leads_outside(name):
-        return "file-outside", f"image {short(key)}: PNG name {name!r} leads out of its folder; names must stay inside"
+        other = f"; is its PNG {row[D2_NAME]!r}? `unipan data check --fix` writes that" if D2_NAME in row else ""
+        text = f"image {short(key)}: PNG name {name!r} leads out of its folder; names must stay inside{other}"
+        return "file-outside", text
     return None
 
 
@@ -250,14 +275,17 @@ def _say(found: PanopticJson, kind: str, text: str, image_id: ImageId | None = N
 
 
 def parse_segments(
-    annotation: Row, known: Container[int] | None, source: Path | str
+    annotation: Row, known: Container[int] | None, source: Path | str, names: Mapping[int, str] = MappingProxyType({})
 ) -> tuple[dict[int, Row], list[Finding]]:
     """The usable segments of one annotation by id, repaired, and what is wrong.
+
+    An id that several rows have is usable where they mean one segment, and its first row then stands.
 
     Args:
         annotation: a row of `PanopticJson.annotations`.
         known: ids of the categories; None accepts any.
         source: the file, for messages.
+        names: of categories, for messages.
     """
     rows: dict[int, Row] = {}
     findings: list[Finding] = []
@@ -267,20 +295,61 @@ def parse_segments(
         segment = "" if key is None else f", segment {short(key)}"
         findings.append(Finding(kind, str(source), f"image {short(image_id)}{segment}: {text}", image_id, key))
 
+    claims = claims_by_id(annotation)
+    shared = {key for key, each in claims.items() if key and len(each) > 1}
+    said: set[int] = set()
     for position, row in enumerate(annotation["segments_info"]):
         key = whole(row.get("id")) if isinstance(row, dict) else None
-        if key is None or not 0 < key <= MAX_ID:
+        if key == 0:
+            text = f"the segment of {_class_of(row, names)} has the id 0, which means void, so its pixels have no label"
+            say("segment-zero", text)
+        elif key is None or not 0 < key <= MAX_ID:
             say(
                 "segment-broken",
                 f"segment number {position} needs an `id` of 1..{MAX_ID} (0 is void); it is {short(row)}",
             )
-        elif key in rows:
-            say("segment-twice", "this id appears twice in `segments_info`; ids are unique within an image", key)
+        elif key in shared and (key in said or not one_segment(claims[key])):
+            if key not in said:
+                say("segment-twice", _shared_id(claims[key], names), key)
+            said.add(key)
         elif (category := whole(row.get("category_id"))) is None or (known is not None and category not in known):
             say("category-unknown", f"category id {short(row.get('category_id'))} is not in `categories`", key)
         else:
+            if key in shared:
+                say("segment-twice", _shared_id(claims[key], names), key)
+                said.add(key)
             rows[key] = _repaired(row, key, category, say)
     return rows, findings
+
+
+def claims_by_id(annotation: Row) -> dict[int, list[Row]]:
+    """The rows of an annotation by their id, 0 included, where sound files have one each."""
+    claims: dict[int, list[Row]] = {}
+    for row in annotation["segments_info"]:
+        key = whole(row.get("id")) if isinstance(row, dict) else None
+        if key is not None and 0 <= key <= MAX_ID:
+            claims.setdefault(key, []).append(row)
+    return claims
+
+
+def one_segment(rows: Sequence[Row]) -> bool:
+    """Whether rows of one id mean one segment: they agree in class, in `iscrowd`, and in the box if they have one."""
+    classes = {(whole(row.get("category_id")), says_crowd(row.get("iscrowd"))) for row in rows}
+    return len(classes) == 1 and len({repr(row["bbox"]) for row in rows if row.get("bbox") is not None}) <= 1
+
+
+def _class_of(row: Row, names: Mapping[int, str]) -> str:
+    """What messages call the class of a segment."""
+    number = whole(row.get("category_id"))
+    name = None if number is None else names.get(number)
+    return f"category {short(row.get('category_id'), 30)}" if name is None else name
+
+
+def _shared_id(rows: Sequence[Row], names: Mapping[int, str]) -> str:
+    times = "twice" if len(rows) == 2 else f"{len(rows)} times"
+    classes = list(dict.fromkeys(_class_of(row, names) for row in rows))
+    of = f" for {', '.join(classes)}" if len(classes) > 1 else " with other boxes" * (not one_segment(rows))
+    return f"this id appears {times} in `segments_info`{of}; ids are unique within an image"
 
 
 def _repaired(row: Row, key: int, category: int, say: Any) -> Row:
@@ -303,7 +372,7 @@ def _repaired(row: Row, key: int, category: int, say: Any) -> Row:
     return {**row, **fixed} if fixed else row
 
 
-def _says_crowd(value: object) -> bool:
+def says_crowd(value: object) -> bool:
     """Whether `iscrowd` is true; the text "0" is not."""
     return bool(whole(value)) if isinstance(value, str) else bool(value)
 

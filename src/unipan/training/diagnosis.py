@@ -58,7 +58,7 @@ def explain_missing_things(segmenter: Segmenter, data: PanopticData, images: Seq
 def sentence(evidence: ThingEvidence, config: Config) -> str:
     """The words for what was counted."""
     if not evidence.things:
-        return "PQ of things is 0: the validation images have no thing"
+        return "there is no PQ of things: the validation images have none; give --val with some"
     steps, threshold = config.train.iterations, config.inference.score_threshold
     more = f"train longer (these were {steps} steps; four times as many: --train.iterations {4 * steps})"
     (as_things, as_stuff), _ = thing_stuff_counts(evidence.semantic.confusion, evidence.semantic.categories)

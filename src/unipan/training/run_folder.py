@@ -21,6 +21,9 @@ from unipan.files import make_folder, remove_leftovers, replaced, write_atomical
 from unipan.terminal import printable
 from unipan.training.options import RESUME_STATE, resume_state
 
+Figures = dict[str, float | None]
+"""The figures of one validation; None where there is none, as no class of the group occurs."""
+
 FIGURES = ("pq", "pq_things", "pq_stuff", "psi_pq", "psi_pq_things", "psi_pq_stuff", "miou")
 """Columns of log.csv that a validation fills; every loss term also has a column."""
 
@@ -76,7 +79,7 @@ class RunRecord:
         rate: float,
         losses: dict[str, float],
         seconds: float,
-        figures: dict[str, float] | None,
+        figures: Figures | None,
         last: bool = False,
     ) -> None:
         """Add one iteration; every `every`-th one and every validation writes a row of averages."""
@@ -88,13 +91,14 @@ class RunRecord:
             return
         row: dict[str, Any] = {"iteration": iteration, "lr": f"{rate:.3g}", "seconds": f"{self._seconds:.1f}"}
         row |= {name: f"{value / self._count:.4f}" for name, value in self._sums.items()}
-        row |= dict.fromkeys(FIGURES, "") | {name: f"{value:.4f}" for name, value in (figures or {}).items()}
+        there = {name: f"{value:.4f}" for name, value in (figures or {}).items() if value is not None}
+        row |= dict.fromkeys(FIGURES, "") | there
         self._write(row)
         self._sums, self._count, self._seconds = {}, 0, 0.0
         if figures:
             self.say(
-                f"iteration {iteration}: PQ {100 * figures['pq']:.1f} (things {100 * figures['pq_things']:.1f}, stuff "
-                f"{100 * figures['pq_stuff']:.1f}), of Psi {100 * figures['psi_pq']:.1f}"
+                f"iteration {iteration}: PQ {spell_pq(figures['pq'])} (things {spell_pq(figures['pq_things'])}, stuff "
+                f"{spell_pq(figures['pq_stuff'])}), of Psi {spell_pq(figures['psi_pq'])}"
             )
 
     def _write(self, row: dict[str, Any]) -> None:
@@ -183,6 +187,11 @@ class RunRecord:
         except ValueError as error:
             raise ValueError(f"--resume: {path} holds a config that cannot be ({error}); {NOT_RESUMED}") from error
         return state, config, state.pop("origin", {})
+
+
+def spell_pq(value: float | None) -> str:
+    """A PQ in percent; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def _csv_text(columns: list[str], rows: Iterable[dict[str, Any]]) -> str:

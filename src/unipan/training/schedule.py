@@ -8,6 +8,27 @@ import torch
 
 from unipan.config import TrainConfig
 
+FEW_STEPS, FEW_STEPS_AFRESH = 100, 600
+"""With fewer, most things are not found yet, from a trained checkpoint and with fresh heads: nuclei had PQ 66 after 110
+steps and 77 after 310, drawn scenes from scratch 51 after 350 and 68 to 73 after 600 (docs/results)."""
+
+
+def describe_length(config: TrainConfig, images: int, trained: bool) -> str:
+    """How often a training sees each of its images, and a warning if its steps are few.
+
+    Args:
+        images: of the training data.
+        trained: the heads start from a checkpoint, not afresh.
+    """
+    seen = config.iterations * config.batch_size / images
+    times = f"{seen:.0f} times" if seen >= 10 else f"{seen:.1f} times" if seen > 1 else "at most once"
+    text = f"{config.iterations} steps of {config.batch_size} images see each of the {images} images {times}"
+    enough = FEW_STEPS if trained else FEW_STEPS_AFRESH
+    if config.iterations >= enough:
+        return text
+    start = "from a trained checkpoint" if trained else "with fresh heads"
+    return f"{text}; warning: these are few steps, and {start} many things are only found after about {enough}"
+
 
 def learning_rate_factor(iteration: int, config: TrainConfig) -> float:
     """The factor on the base learning rate at an iteration (0-based).

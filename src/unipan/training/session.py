@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from unipan.build import build_network
+from unipan.build import build_network, require_both_kinds
 from unipan.checkpoint import Transfer, claims_to_be_ours, transfer
 from unipan.checkpoint_header import read_header
 from unipan.config import Config, DetectionConfig
@@ -29,7 +29,7 @@ from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
-    from unipan.training.run_folder import RunRecord
+    from unipan.training.run_folder import Figures, RunRecord
     from unipan.training.trainer import Trainer
 
 
@@ -46,6 +46,7 @@ def train(options: TrainOptions) -> None:
         # Checking --init is quick and reading the data is not, so mistakes in --init are reported first.
         begin = None if options.resume else with_init(options.config, options.init)
         data, val, note = open_training(options.data, options.val)
+        require_both_kinds(data.categories)  # before anything is computed or written
         lock = folder_lock(out, "--out") if is_first_process() else nullcontext()
         with lock as left:
             _train(options, out, begin, (data, val), [note, *([left] if left else [])], signals)
@@ -93,16 +94,18 @@ def _train(
     tell_result(trainer, figures, out, say)
 
 
-def tell_result(trainer: "Trainer", figures: dict[str, float], out: Path, say: Callable[[str], None]) -> None:
+def tell_result(trainer: "Trainer", figures: "Figures", out: Path, say: Callable[[str], None]) -> None:
     """Say what a training that came to its end has left."""
+    from unipan.training.run_folder import spell_pq
+
     if not figures:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
         return
     say(
         f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
-        f"{out / 'last.safetensors'} (PQ {100 * figures['pq']:.1f}); {effort(trainer)}"
+        f"{out / 'last.safetensors'} (PQ {spell_pq(figures['pq'])}); {effort(trainer)}"
     )
-    if figures["pq_things"] == 0 and trainer.fabric.is_global_zero:
+    if not figures["pq_things"] and trainer.fabric.is_global_zero:
         say(why_no_things(trainer))
 
 
@@ -157,7 +160,7 @@ def start(
 ) -> "Trainer":
     """A trainer at iteration 0, from the result of `with_init`, with its schedule fitted to `--minutes`."""
     from unipan.analysis.ceiling import advise
-    from unipan.training.schedule import linear_rule
+    from unipan.training.schedule import describe_length, linear_rule
     from unipan.training.trainer import Trainer, check_batch
 
     schedule, sentence = linear_rule(config.train, options.explicit)
@@ -183,6 +186,7 @@ def start(
         trainer.fit_to(options.minutes)
     else:
         trainer.announce()
+    say(describe_length(trainer.config.train, len(data), trained=init is not None))
     return trainer
 
 

@@ -22,7 +22,7 @@ from unipan.models.network import PanopticNetwork
 from unipan.ops.distributed import mean_count
 from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.structures import ImageBatch, Target
-from unipan.training.run_folder import RunRecord
+from unipan.training.run_folder import Figures, RunRecord
 from unipan.training.schedule import make_optimizer, set_learning_rate
 from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_ema
 from unipan.training.validation import validate
@@ -138,7 +138,7 @@ class Trainer:
         if self.fabric.is_global_zero:
             self.record.say(text)
 
-    def run(self, stop_after: int | None = None) -> dict[str, float]:
+    def run(self, stop_after: int | None = None) -> Figures:
         """Train to the end (or to `stop_after` iterations of this call) and return the last validation's figures.
 
         Raises:
@@ -149,7 +149,7 @@ class Trainer:
         first = self.progress.iteration
         batches = self._batches(first, end)
         every = max(1, train.iterations // max(train.validations, 1))
-        figures: dict[str, float] = {}
+        figures: Figures = {}
         bar = self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero)
         with self.signals.deferred(), bar as advance:
             for iteration in range(first, end):
@@ -226,9 +226,10 @@ class Trainer:
         count = sum(self.criterion.labelled(some) for some in targets)
         return mean_count(count, self.fabric.device) / len(targets)
 
-    def _save(self, figures: dict[str, float]) -> None:
-        better = figures["pq"] >= self.progress.best
-        self.progress.best = max(self.progress.best, figures["pq"])
+    def _save(self, figures: Figures) -> None:
+        reached = figures["pq"] or 0.0  # None: all of the validation images is void
+        better = reached >= self.progress.best
+        self.progress.best = max(self.progress.best, reached)
         if not self.fabric.is_global_zero:
             return
         metrics = figures | {"iteration": self.progress.iteration, "seconds": round(self.progress.seconds, 1)}
@@ -237,7 +238,7 @@ class Trainer:
             save_checkpoint(path, self.evaluated.state_dict(), self.config, self.data.categories, metrics)
         self._save_state(0.0)
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> Figures:
         # One process may leave a validation at once; several would wait for the one that left.
         with self.signals.at_once() if self.fabric.world_size == 1 else nullcontext():
             return validate(self.fabric, self.evaluated, self.config, self.data.categories, self.val)

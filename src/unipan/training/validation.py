@@ -16,13 +16,14 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.inference import Segmenter
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
+from unipan.training.run_folder import Figures
 
 
 def validate(
     fabric: Fabric, network: PanopticNetwork, config: Config, categories: Categories, data: PanopticData
-) -> dict[str, float]:
-    """PQ under the experiment's own fusion and under the argmax of Psi, as fractions, and the mean IoU of V; 0 for a
-    group without classes.
+) -> Figures:
+    """PQ under the experiment's own fusion and under the argmax of Psi, as fractions, and the mean IoU of V; None for a
+    group of classes of which none occurs.
 
     Args:
         fabric: whose processes share the images.
@@ -65,13 +66,13 @@ def gather(fabric: Fabric, part: Evaluation) -> list[Evaluation]:
     return parts
 
 
-def logged_scores(found: Evaluation, fusion: Fusion = "affinity") -> dict[str, float]:
+def logged_scores(found: Evaluation, fusion: Fusion = "affinity") -> Figures:
     """The columns of log.csv; those of `fusion` have no prefix."""
-    row = {}
+    row: Figures = {}
     for prefix, quality in (("", found.quality[fusion]), ("psi_", found.quality["potential"])):
         scores = quality.compute()
         for suffix, group in (("pq", "All"), ("pq_things", "Things"), ("pq_stuff", "Stuff")):
             each = scores[group]
-            row[prefix + suffix] = each.pq if each else 0.0
-    row["miou"] = found.semantic.compute().mean or 0.0
+            row[prefix + suffix] = each.pq if each else None
+    row["miou"] = found.semantic.compute().mean
     return row

@@ -68,7 +68,7 @@ BREAKS: list[tuple[str, int, Break]] = [
     # kind, images that the repaired copy has, what breaks it
     ("category-broken", 3, lambda c, _: c["categories"].append({"id": 50})),
     ("category-broken", 3, lambda c, _: c["categories"].append("nothing")),
-    ("category-twice", 3, lambda c, _: c["categories"].append({"id": 4, "name": "gate", "isthing": 1})),
+    ("category-twice", 3, lambda c, _: c["categories"].append(dict(c["categories"][0]))),
     ("category-name", 3, lambda c, _: c["categories"].append({"id": 50, "name": "door", "isthing": 1})),
     ("category-color", 3, lambda c, _: c["categories"][0].update(color=[1, 2, 999])),
     ("isthing-missing", 3, lambda c, _: c["categories"][0].pop("isthing")),  # two doors in one image show it
@@ -76,11 +76,13 @@ BREAKS: list[tuple[str, int, Break]] = [
     ("image-broken", 3, lambda c, _: c["images"].append([])),
     ("image-twice", 3, lambda c, _: c["images"].append(c["images"][1])),
     ("name-twice", 3, lambda c, _: c["images"].append({**c["images"][1], "id": 9})),
-    ("file-outside", 2, lambda c, _: c["images"][0].update(file_name="../0.png")),
-    ("file-outside", 2, lambda c, _: c["annotations"][0].update(file_name="/etc/0.png")),
+    ("file-outside", 2, lambda c, _: c["images"][0].update(file_name="../no.png")),
+    ("file-outside", 2, lambda c, _: c["annotations"][0].update(file_name="/etc/no.png")),
     ("annotation-broken", 2, lambda c, _: c["annotations"][0].pop("segments_info")),
     ("annotation-stray", 3, lambda c, _: c["annotations"].append({**c["annotations"][0], "image_id": 9})),
     ("annotation-twice", 3, lambda c, _: c["annotations"].append(c["annotations"][1])),
+    ("name-foreign", 3, lambda c, _: c["images"][1].update(file_name="C:\\data\\1.png")),
+    ("name-foreign", 3, lambda c, _: c["annotations"][1].update(file_name="../masks/1.png")),
     ("annotation-missing", 2, lambda c, _: c["annotations"].pop()),
     ("png-twice", 2, lambda c, _: c["annotations"][1].update(file_name="0.png")),
     ("photo-missing", 2, lambda _, f: (f / "images" / "0.png").unlink()),
@@ -92,6 +94,8 @@ BREAKS: list[tuple[str, int, Break]] = [
     ("number-type", 3, lambda c, _: segment(c).update(id="70000", category_id=9.0)),
     ("segment-broken", 3, lambda c, _: c["annotations"][0]["segments_info"].append({"id": -3})),
     ("segment-twice", 3, lambda c, _: c["annotations"][0]["segments_info"].append(segment(c))),
+    ("segment-zero", 3, lambda c, _: rows(c).append({"id": 0, "category_id": 4})),
+    ("png-empty", 2, lambda _, f: (f / "panoptic" / "0.png").write_bytes(encode_png(np.zeros((8, 12), np.int32)))),
     ("category-unknown", 3, lambda c, _: segment(c).update(category_id=77)),
     ("id-undeclared", 3, lambda _, f: paint(f, 2, 999)),
     ("id-absent", 3, lambda c, _: c["annotations"][0]["segments_info"].append({**segment(c), "id": 500})),
@@ -143,9 +147,8 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_kind_is_tested() -> None:
-    assert {row[0] for row in BREAKS} | {"png-format", "content-twice", "no-images", "no-categories"} == set(
-        FINDING_KINDS
-    )
+    others = {"png-format", "content-twice", "no-images", "no-categories", "stuff-several"}
+    assert {row[0] for row in BREAKS} | others == set(FINDING_KINDS)
 
 
 def test_a_sound_set_has_no_findings(folder: Path) -> None:
@@ -412,3 +415,36 @@ def test_images_of_16_bits_are_remarked(tmp_path: Path) -> None:
     [remark] = [each for each in diagnose(folder).remarks if "8 bits" in each]
     assert "2 of 3 images, up to 4095" in remark
     assert "--data.window" in remark
+
+
+def test_stuff_in_parts_and_sets_without_things(folder: Path) -> None:
+    """As exporters write it that know no things."""
+    edit(folder, lambda c, _: [row.update(isthing=0) for row in c["categories"]])
+    edit(folder, lambda c, _: [row.pop("iscrowd") for a in c["annotations"] for row in a["segments_info"]])
+    found = diagnose(folder)
+    assert found.counts == {"stuff-several": 2}
+    text = found.findings[0].text
+    assert "'door' (id 4) is stuff, but has up to 2 segments in an image (3 images: 0.png, 1.png, 2.png)" in text
+    assert "--as-things 'door'" in text
+    assert "no class is a thing" in found.remarks[0]
+
+
+def test_categories_of_one_id_and_two_names_are_nobodys(folder: Path, tmp_path: Path) -> None:
+    """Half of the doors might be gates."""
+    edit(folder, lambda c, _: c["categories"].append({"id": DOOR.id, "name": "gate", "isthing": 1}))
+    found = diagnose(folder)
+    assert found.counts["category-twice"] == 1
+    write_repaired(found, tmp_path / "out")
+    truth, was = CocoPanoptic(tmp_path / "out").truth(0), small_map()
+    assert (truth.ids == np.where(np.isin(was.ids, (2, 3)), 0, was.ids)).all()
+
+
+def test_photographs_that_exif_turns_are_remarked_on(folder: Path) -> None:
+    path = folder / "images" / "0.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+    found = diagnose(folder)
+    assert found.findings == []
+    assert "turned or mirrored by EXIF, 1 of 3 images: 0.png" in found.remarks[0]

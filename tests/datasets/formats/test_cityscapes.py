@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.datasets.maps import same, write_photo
+from tests.datasets.maps import said, same, write_photo
 from unipan.datasets.formats.cityscapes import (
     CITYSCAPES,
     CITYSCAPES_TRAIN_IDS,
@@ -16,8 +17,11 @@ from unipan.datasets.formats.cityscapes import (
     IGNORED_LABELS,
     cityscapes_split,
     is_cityscapes,
+    open_cityscapes,
 )
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
+from unipan.datasets.formats.format import FormatOptions
+from unipan.datasets.formats.registry import suggestion
 
 
 def instance_ids(seed: int) -> np.ndarray:
@@ -122,7 +126,7 @@ def test_samples_splits_and_names(root: Path) -> None:
 
 
 def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gtFine/test: no CITY/\*_gtFine_instanceIds\.png here; unpack"):
+    with pytest.raises(FileNotFoundError, match=r"gtFine/test: no \*_gtFine_instanceIds\.png here, .* --split val"):
         cityscapes_split(root, "test")
     with pytest.raises(FileNotFoundError, match="there is no gtFine/ here"):
         cityscapes_split(tmp_path / "leftImg8bit")
@@ -138,3 +142,48 @@ def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
         data.truth(2)
     with pytest.raises(ValueError, match="there is no image for frankfurt"):
         data[0]
+
+
+OWN = [("crop", 1), ("weed", 1), ("soil", 0)]
+
+
+def write_own(root: Path, city: str = "", images: str = "imgsFine/leftImg8bit") -> Path:
+    """Other classes in the same layout, as CVAT and datumaro write them; a crop of which only the group is known."""
+    ids = np.array([[1001, 1002, 2001, 3], [1, 0, 3, 3]], np.uint16)
+    folder = root / "gtFine" / "train" / city
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "a_gtFine_instanceIds.png"), ids)
+    write_photo(root / images / "train" / city / "a_leftImg8bit.png", *ids.shape)
+    (root / "label_colors.txt").write_text("".join(f"{n} 0 0 {name}\n" for n, (name, _) in enumerate(OWN)))
+    return root
+
+
+@pytest.mark.parametrize(("city", "images"), [("", "imgsFine/leftImg8bit"), ("farm", "leftImg8bit")])
+def test_own_classes_in_this_layout(city: str, images: str, tmp_path: Path) -> None:
+    root, rows = write_own(tmp_path / "set", city, images), []
+    for number, (name, isthing) in enumerate(OWN, 1):
+        rows.append({"id": number, "name": name, "isthing": isthing})
+    classes = tmp_path / "classes.json"
+    classes.write_text(json.dumps(rows))
+    options = FormatOptions(split="train", classes=classes)
+    wanted = {("crop", False, (0,)), ("crop", False, (1,)), ("weed", False, (2,)), ("soil", False, (3, 6, 7))}
+    data = open_cityscapes(root, options)
+    assert said(data.truth(0)) == wanted | {("crop", True, (4,))}
+    assert data[0].image.shape == (2, 4, 3)
+    assert said(open_cityscapes(root, replace(options, void_classes=(2,))).truth(0)) < said(data.truth(0))
+    (root / "classes.json").write_text(json.dumps(rows))
+    assert said(cityscapes_split(root, "train").truth(0)) == said(data.truth(0))
+    with pytest.raises(ValueError, match=r"--train-ids: .* has classes of its own"):
+        cityscapes_split(root, "train", train_ids=True)
+    assert suggestion(root) == f"cityscapes:{root} --split train"
+
+
+def test_own_classes_that_nobody_declares_are_no_void(tmp_path: Path) -> None:
+    root = write_own(tmp_path)
+    with pytest.raises(ValueError, match=r"label_colors\.txt: its classes are not those of Cityscapes.*--classes FILE"):
+        cityscapes_split(root, "train")
+    (root / "label_colors.txt").unlink()
+    with pytest.raises(ValueError, match=r"value 1001 is an instance of class 1, .*--classes FILE"):
+        cityscapes_split(root, "train").truth(0)
+    with pytest.raises(ValueError, match="--void-classes"):
+        open_cityscapes(root, FormatOptions(split="train", void_classes=(1,)))

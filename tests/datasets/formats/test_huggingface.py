@@ -39,7 +39,8 @@ def test_transformers_in_memory(truth: Path) -> None:
     for segmentation, info, message in (
         ([[1.5]], [{"id": 1, "label_id": 4}], "must be H x W whole numbers"),
         ([[1], [1, 1]], [], "the rows of `segmentation` differ in length"),
-        ([[1]], [{"id": "1", "label_id": 4}], "needs an integer `id` of its own"),
+        ([[1]], [{"id": "x", "label_id": 4}], "needs an `id`, a whole number"),
+        ([[1]], [{"id": 1, "label_id": 4}, {"id": 1, "label_id": 9}], "segment 1: it is listed as 'door' and as 'w"),
         ([[1, 3]], [{"id": 1, "label_id": 4}], "id 3 has pixels but no segment"),
         ([[1]], [{"id": 1, "label_id": 77}], "segment 1: category id 77 is not in"),
         ([[1]], [{"id": 1, "label_id": 4, "score": "x"}], "its `score` is 'x'"),
@@ -68,3 +69,17 @@ def test_transformers_on_disk(truth: Path, tmp_path: Path) -> None:
     (folder / "2.json").write_text("[]")
     with pytest.raises(ValueError, match=r"2\.json: `segments_info` must be a list"):
         huggingface(folder, truth).truth(2)
+
+
+def test_fused_stuff_is_listed_for_each_query(truth: Path) -> None:
+    classes = read_classes(truth, truth.parent)
+    info = [
+        {"id": 1, "label_id": 9, "was_fused": True, "score": 0.91},
+        {"id": 2, "label_id": 4, "was_fused": False, "score": 0.8},
+        {"id": 1, "label_id": 9, "was_fused": True, "score": 0.97},
+    ]
+    found = huggingface_map([[1, 1, 2]], info, classes)
+    assert {(each.category.name, each.score) for each in found} == {("wall", 0.97), ("door", 0.8)}
+    crowd = {"id": 1, "label_id": 4, "iscrowd": "0"}
+    assert not huggingface_map([[1]], [crowd], classes).segments[0].iscrowd
+    assert huggingface_map([[1]], [{**crowd, "iscrowd": "1"}], classes).segments[0].iscrowd

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.maps import declare, paint, parts, said, write_photo
+from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.png16 import png16
 
 
@@ -27,7 +28,7 @@ def test_the_divisor_of_the_file_and_that_of_the_caller(tmp_path: Path) -> None:
     paint(declare(tmp_path, divisor=256) / "x.png", [[4 * 256 + 1, 9 * 256]])  # PNGs next to classes.json will do
     assert said(png16(tmp_path).truth(0)) == {("door", False, (0,)), ("wall", False, (1,))}
     with pytest.raises(ValueError, match="class 1 is not in"):
-        png16(tmp_path, divisor=1000).truth(0)
+        png16(tmp_path, FormatOptions(divisor=1000)).truth(0)
     declare(tmp_path, divisor="many")
     with pytest.raises(ValueError, match="its `divisor` is 'many'"):
         png16(tmp_path)
@@ -73,3 +74,50 @@ def test_classes_that_are_missing_or_climb_out(tmp_path: Path) -> None:
     declare(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no \*\.png here"):
         png16(tmp_path)
+
+
+def test_instances_from_0(tmp_path: Path) -> None:
+    """Mapillary Vistas counts classes and instances from 0."""
+    paint(declare(tmp_path, divisor=256) / "panoptic" / "x.png", [[4 * 256, 4 * 256 + 1, 9 * 256]])
+    assert ("door", True, (0,)) in said(png16(tmp_path).truth(0))
+    wanted = {("door", False, (0,)), ("door", False, (1,)), ("wall", False, (2,))}
+    assert said(png16(tmp_path, FormatOptions(crowds="things")).truth(0)) == wanted
+
+
+def test_void_classes(tmp_path: Path) -> None:
+    """MOTS ignores 10000."""
+    paint(declare(tmp_path) / "panoptic" / "x.png", [[4001, 10000, 9000]])
+    with pytest.raises(ValueError, match=r"x\.png: class 10 is not in .*--void-classes 10"):
+        png16(tmp_path).truth(0)
+    wanted = {("door", False, (0,)), ("wall", False, (2,))}
+    assert said(png16(tmp_path, FormatOptions(void_classes=(10,))).truth(0)) == wanted
+
+
+def test_classes_below_the_divisor(tmp_path: Path) -> None:
+    """VIPSeg, and own data in the way of Cityscapes: neither is a class lost, nor a class invented."""
+    folder = declare(tmp_path, divisor=100)
+    paint(folder / "panoptic" / "x.png", [[9, 401, 402, 4, 0, 255]])
+    with pytest.raises(ValueError, match=r"x\.png: 4 is below the divisor 100, .* 'door' without an instance"):
+        png16(folder).truth(0)
+    found = said(png16(folder, FormatOptions(below_divisor="class", void_classes=(2,))).truth(0))
+    assert found == {("wall", False, (0,)), ("door", False, (1,)), ("door", False, (2,)), ("door", True, (3,))}
+    void = said(png16(folder, FormatOptions(below_divisor="void", void_classes=(2,))).truth(0))
+    assert void == {("door", False, (1,)), ("door", False, (2,))}
+
+
+def test_classes_above_a_small_divisor(tmp_path: Path) -> None:
+    """VIPSeg's stuff goes up to 124 with a divisor of 100; stuff has no instances, so that 117 is a class."""
+    rows = [(1, "wall", 0), (117, "cloth", 0), (2, "cat", 1), (217, "box", 0)]
+    (tmp_path / "classes.json").write_text(
+        json.dumps([dict(zip(("id", "name", "isthing"), r, strict=True)) for r in rows])
+    )
+    paint(tmp_path / "panoptic" / "x.png", [[117, 1, 201]])
+    options = FormatOptions(divisor=100, below_divisor="class")
+    assert said(png16(tmp_path, options).truth(0)) == {
+        ("cloth", False, (0,)),
+        ("wall", False, (1,)),
+        ("cat", False, (2,)),
+    }
+    paint(tmp_path / "panoptic" / "x.png", [[217, 1]])
+    with pytest.raises(ValueError, match=r"x\.png: 217 is a class, and instance 17 of class 2"):
+        png16(tmp_path, options).truth(0)

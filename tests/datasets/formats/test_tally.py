@@ -37,3 +37,13 @@ def test_warnings() -> None:
     stuff = Tally(Categories.of([DOOR, WALL]))
     stuff.add("a", panoptic_map(np.ones((2, 2), np.int32), {1: DOOR}))
     assert any("no pixel is stuff" in line for line in stuff.warnings())
+
+
+def test_instances_that_count_from_0() -> None:
+    """Where each class of things has a crowd in each image, instance 0 may be an object (Mapillary Vistas)."""
+    tally = Tally(CLASSES)
+    tally.add("a", panoptic_map(np.array([[1, 2, 2, 3]], np.int32), {1: DOOR, 2: DOOR, 3: WALL}, crowds={2}))
+    (warning,) = (line for line in tally.warnings() if "count from 0" in line)
+    assert "a crowd, 2 pixels in all (50.0 %)" in warning
+    tally.add("b", panoptic_map(np.array([[1, 2, 2, 3]], np.int32), {1: DOOR, 2: DOOR, 3: WALL}))
+    assert not any("count from 0" in line for line in tally.warnings())

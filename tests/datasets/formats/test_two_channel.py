@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.datasets.maps import declare, paint, said
+from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.two_channel import two_channel
 
 
@@ -26,3 +27,29 @@ def test_two_channels_as_panopticapi_kitti_and_grey_with_alpha(tmp_path: Path) -
     paint(folder / "api.png", classes, np.uint8)
     with pytest.raises(ValueError, match=r"api\.png: it has one channel; two are needed"):
         two_channel(tmp_path).truth(0)
+
+
+def test_arrays_of_lightly_train(tmp_path: Path) -> None:
+    """Segments of all classes count from 0, and -1 is void whatever the class says."""
+    labels = np.array([[4, 4, 4, 9], [9, 9, 0, 7]])
+    segments = np.array([[0, 1, 1, 2], [2, 2, -1, 3]])
+    path = declare(tmp_path) / "panoptic" / "a.npy"
+    path.parent.mkdir()
+    np.save(path, np.stack([labels, segments], axis=2))
+    wanted = {("door", False, (0,)), ("door", False, (1, 2)), ("wall", False, (3, 4, 5)), ("window", False, (7,))}
+    assert said(two_channel(tmp_path).truth(0)) == wanted
+    np.save(path, np.stack([labels, np.where(segments == 3, 2, segments)], axis=2))
+    with pytest.raises(ValueError, match=r"a\.npy: segment 2 is of class 7 and of class 9"):
+        two_channel(tmp_path).truth(0)
+    np.save(path, np.full((2, 2, 2), -1))
+    assert len(two_channel(tmp_path).truth(0)) == 0
+
+
+def test_instances_from_0_and_void_classes(tmp_path: Path) -> None:
+    values = np.array([[[4, 0], [4, 1], [9, 0], [33, 5]]], np.uint8)
+    (declare(tmp_path) / "panoptic").mkdir()
+    Image.fromarray(values, "LA").save(tmp_path / "panoptic" / "a.png")
+    options = FormatOptions(crowds="things", void_classes=(33,))
+    assert said(two_channel(tmp_path, options).truth(0)) == {
+        ("door", False, (0,)), ("door", False, (1,)), ("wall", False, (2,)),
+    }  # fmt: skip

@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unipan.datasets.doctor.examine import Examined, examine, read_any_png, replace_ids
+from unipan.datasets.doctor.claims import give_ids
+from unipan.datasets.doctor.examine import Classes, Examined, examine, read_any_png, replace_ids
 from unipan.datasets.doctor.findings import Diagnosis, Kept
+from unipan.datasets.doctor.prepare import prepared
+from unipan.datasets.doctor.remarks import few, remark
 from unipan.datasets.formats.registry import suggested_command
-from unipan.datasets.formats.tally import MUCH_VOID
 from unipan.files import folder_atomically, read_bytes, write_atomically, write_json
 from unipan.panoptic.coco_json import Row, read_json, short
 from unipan.panoptic.coco_parser import LISTS, Finding, parse_panoptic
 from unipan.panoptic.png import encode_png
 
-FEW = 10
-"""Number of names in a remark."""
 Progress = Callable[[int, int], object]
 """Is told how many images are done, of how many."""
 
@@ -53,8 +53,9 @@ def diagnose(
         found.kept += [examined.kept] if examined.kept is not None else []
         progress(len(seen), len(pairs))
     _find_same_content(found, pairs, seen)
+    _find_stuff_in_parts(found, pairs, seen)
     _remove_nan(found)
-    _remark(found, pairs, seen)
+    remark(found, pairs, seen)
     return found
 
 
@@ -86,19 +87,19 @@ def write_repaired(found: Diagnosis, out: Path, progress: Progress = lambda *_: 
 
 def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis:
     path = source / "panoptic.json" if source.is_dir() else source
+    images = images or (path.parent / "images" if (path.parent / "images").is_dir() else None)
+    panoptic = panoptic or path.with_suffix("")
     try:
         content = read_json(path)
         _refuse_other_formats(content, path)
+        content, renamed = prepared(content, path, images, panoptic)
         parsed = parse_panoptic(content, path)
     except (ValueError, OSError) as error:
         command = suggested_command(source)
         if command is not None:
             raise UnreadableError(f"{source}: not COCO panoptic format, but `{command}` makes it so") from error
         raise UnreadableError(f"{error}; `unipan data convert` reads other formats") from error
-    images = images or (path.parent / "images" if (path.parent / "images").is_dir() else None)
-    return Diagnosis(
-        content, parsed, images, panoptic or path.with_suffix(""), [*parsed.findings], [*parsed.categories]
-    )
+    return Diagnosis(content, parsed, images, panoptic, [*renamed, *parsed.findings], [*parsed.categories])
 
 
 def _refuse_other_formats(content: Row, path: Path) -> None:
@@ -112,11 +113,12 @@ def _refuse_other_formats(content: Row, path: Path) -> None:
 def _examine_all(found: Diagnosis, pairs: list[tuple[Row, Row]]) -> Iterator[Examined]:
     """Every image, in order; decoding releases Python's lock, so threads help."""
     isthing = {row["id"]: bool(row["isthing"]) if "isthing" in row else None for row in found.categories}
+    classes = Classes(isthing, {row["id"]: str(row["name"]) for row in found.categories})
 
     def look(pair: tuple[Row, Row]) -> Examined:
         image, annotation = pair
         path = None if found.images is None else found.images / image["file_name"]
-        return examine(image, annotation, path, found.panoptic / annotation["file_name"], isthing)
+        return examine(image, annotation, path, found.panoptic / annotation["file_name"], classes)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         yield from pool.map(look, pairs)
@@ -133,6 +135,23 @@ def _find_same_content(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: lis
             text = f"image {short(image['id'])} has the same content as image {short(other['id'])} "
             text += f"({other['file_name']}); remove one of them, after comparing their segments"
             found.findings.append(Finding("content-twice", path, text, image["id"], repairable=False))
+
+
+def _find_stuff_in_parts(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:
+    """Classes of stuff with several segments in an image, which are things, or in parts."""
+    for category in found.categories:
+        number = category["id"]
+        most = max((each.several.get(number, 0) for each in seen), default=0)
+        if most:
+            listed = [
+                str(image["file_name"]) for (image, _), each in zip(pairs, seen, strict=True) if number in each.several
+            ]
+            command = f"unipan data convert {found.source.parent} OUT --as-things '{category['name']}'"
+            text = (
+                f"{short(category['name'])} (id {short(number)}) is stuff, but has up to {most} segments in an image "
+            )
+            text += f"({len(listed)} images: {few(listed, 3)}); if it is countable: `{command}`"
+            found.findings.append(Finding("stuff-several", str(found.source), text, repairable=False))
 
 
 def _remove_nan(found: Diagnosis) -> None:
@@ -159,60 +178,14 @@ def _remove_nan(found: Diagnosis) -> None:
     ]
 
 
-def _remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:
-    used = set().union(*(examined.used for examined in seen))
-    unused = [str(row["name"]) for row in found.categories if row["id"] not in used]
-    if unused:
-        found.remarks.append(f"never used, {len(unused)} of {len(found.categories)} classes: {_few(unused)}")
-    things, crowds = sum(examined.things for examined in seen), sum(examined.crowds for examined in seen)
-    if seen and not things:
-        what = f"all {crowds} segments of thing classes are crowds" if crowds else "no thing is in any image"
-        found.remarks.append(f"{what}: a network would learn no thing")
-    if not any(row.get("isthing") == 0 for row in found.categories):
-        command = f"unipan data convert {found.source.parent} OUT --background background"
-        found.remarks.append(f"no class is stuff, but training needs one: `{command}` makes it of all void pixels")
-    deep = [examined.deep for examined in seen if examined.deep is not None]
-    if deep:
-        found.remarks.append(
-            f"more than 8 bits a channel, {len(deep)} of {len(seen)} images, up to {max(deep):g}: `train finetune` "
-            "shows each between two of its percentiles (--data.window), other presets take the whole range of 16 bits"
-        )
-    pixels = sum(examined.pixels for examined in seen)
-    found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
-    found.remarks.append(f"void: {100 * found.void:.1f} % of all pixels")
-    much = [
-        (examined.void / examined.pixels, str(image["file_name"]))
-        for (image, _), examined in zip(pairs, seen, strict=True)
-        if examined.pixels and examined.void > MUCH_VOID * examined.pixels
-    ]
-    if much:
-        names = [f"{name} ({100 * share:.0f} %)" for share, name in sorted(much, reverse=True)]
-        found.remarks.append(f"mostly void, {len(much)} of {len(seen)} images: {_few(names)}")
-    for folder, rows, noun in ((found.images, "images", "image"), (found.panoptic, "annotations", "annotation")):
-        unnamed = _unnamed_files(folder, found.content[rows])
-        if unnamed:
-            found.remarks.append(f"named by no {noun}, {len(unnamed)} of the files in {folder}: {_few(unnamed)}")
-
-
-def _unnamed_files(folder: Path | None, rows: list[Any]) -> list[str]:
-    if folder is None or not folder.is_dir():
-        return []
-    named = {row.get("file_name") for row in rows if isinstance(row, dict) and isinstance(row.get("file_name"), str)}
-    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in files if name not in named and not name.startswith("."))
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    return ", ".join(names[:FEW]) + more
-
-
 def _copy(found: Diagnosis, image: Kept, folder: Path) -> None:
     name = image.annotation["file_name"]
     png = found.panoptic / name
-    data = (
-        encode_png(replace_ids(read_any_png(png, image.indexed)[0], image.paint)) if image.encode else read_bytes(png)
-    )
+    if image.encode:
+        ids = give_ids(read_any_png(png, image.indexed)[0], image.parts)
+        data = encode_png(replace_ids(ids, image.paint))
+    else:
+        data = read_bytes(png)
     write_atomically(folder / "panoptic" / name, data)
     if found.images is not None:
         name = image.image["file_name"]

@@ -1,6 +1,7 @@
 """The data doctor examines one image: its file, its PNG, and their rows in the JSON."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,20 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from unipan.arrays import Int32
+from unipan.datasets.doctor.claims import Ids, Told, give_ids, tell_apart
 from unipan.datasets.doctor.findings import Kept
 from unipan.datasets.formats.label_picture import TRANSPOSED, read_ids
 from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import Row, short, whole
-from unipan.panoptic.coco_parser import Finding, parse_segments
+from unipan.panoptic.coco_parser import Finding, claims_by_id, parse_segments
 from unipan.panoptic.image_files import open_image
 from unipan.panoptic.images import is_deep
 from unipan.panoptic.maps import VOID_ID, Segment, panoptic_map
 from unipan.panoptic.png import decode_png
 from unipan.panoptic.runs import MAX_ID, runs
-
-Ids = Int32[np.ndarray, "H W"]
 
 ANY_CLASS = Category(0, "any", True, (0, 0, 0))
 
@@ -38,6 +37,8 @@ class Examined:
         used: category ids with pixels.
         things, crowds: numbers of segments of thing classes, crowds apart.
         deep: the largest value of an image with more than 8 bits a channel; None for any other.
+        turned: whether the image's EXIF turns or mirrors it.
+        several: category ids of stuff -> number of segments, where it is more than one.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -49,16 +50,31 @@ class Examined:
     things: int = 0
     crowds: int = 0
     deep: float | None = None
+    turned: bool = False
+    several: dict[int, int] = field(default_factory=dict)
 
 
-def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: dict[int, bool | None]) -> Examined:
+@dataclass(frozen=True)
+class Classes:
+    """The categories of a dataset.
+
+    Attributes:
+        isthing: category id -> whether it is a thing; None if that is not known.
+        names: category id -> name.
+    """
+
+    isthing: dict[int, bool | None]
+    names: dict[int, str]
+
+
+def examine(image: Row, annotation: Row, path: Path | None, png: Path, classes: Classes) -> Examined:
     """Examine one image.
 
     Args:
         image, annotation: their rows of the JSON, with usable ids and names.
         path: the image file; None if the dataset has none.
         png: the panoptic PNG.
-        isthing: category id -> whether it is a thing; None if that is not known.
+        classes: of the dataset.
     """
     found, key = Examined(), image["id"]
 
@@ -84,9 +100,15 @@ def examine(image: Row, annotation: Row, path: Path | None, png: Path, isthing: 
         text = f"it is {_sides(ids.shape)} but the JSON says {short(claimed[1])} x {short(claimed[0])}"
         say("size-json", png, f"{text} (width x height)")
         fixed |= {"height": ids.shape[0], "width": ids.shape[1]}
-    rows, paint = _examine_segments(ids, annotation, png, isthing, found)
+    if declared and not ids.any() and VOID_ID not in claims_by_id(annotation):
+        say("png-empty", png, f"all its pixels are 0, void, but the JSON has {len(declared)} segments for it")
+        found.pixels = found.void = ids.size
+        return found
+    told = tell_apart(ids, annotation, classes.isthing)
+    rows, paint = _examine_segments(ids, annotation, png, classes, told, found)
     if path is None or size is not None:
-        found.kept = Kept(fixed, {**annotation, "segments_info": rows}, paint, encode or bool(paint), indexed)
+        encode = encode or bool(paint or told.parts)
+        found.kept = Kept(fixed, {**annotation, "segments_info": rows}, paint, encode, indexed, tuple(told.parts))
     return found
 
 
@@ -143,6 +165,7 @@ def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
             width, height = image.size
             if deep:  # Pillow shows 16-bit colours as 8 bits
                 found.deep = float(np.asarray(image).max()) * (257 if image.mode.startswith("RGB") else 1)
+            found.turned = image.getexif().get(0x0112) in range(2, 9)
             return (width, height) if image.getexif().get(0x0112) in TRANSPOSED else (height, width)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         say("photo-unreadable", path, f"it cannot be read ({str(error) or type(error).__name__}); copy it again")
@@ -171,20 +194,22 @@ def _read_png(png: Path, say: Any, indexed: bool) -> tuple[Ids, bool] | None:
 
 
 def _examine_segments(
-    ids: Ids, annotation: Row, png: Path, isthing: dict[int, bool | None], found: Examined
+    ids: Ids, annotation: Row, png: Path, classes: Classes, told: Told, found: Examined
 ) -> tuple[list[Row], dict[int, int]]:
-    """The repaired rows, and the ids to replace in the PNG."""
-    key = annotation["image_id"]
+    """The repaired rows, and the ids to replace in the PNG once its parts have their own."""
+    key, isthing = annotation["image_id"], classes.isthing
 
     def say(kind: str, text: str, identity: int) -> None:
         found.findings.append(Finding(kind, str(png), f"image {short(key)}, segment {identity}: {text}", key, identity))
 
+    ids = give_ids(ids, told.parts)
     starts, lengths = runs(ids)
     present, place = np.unique(ids.reshape(-1)[starts], return_inverse=True)
     areas = dict(zip(present.tolist(), np.bincount(place, weights=lengths).astype(int).tolist(), strict=True))
-    usable, findings = parse_segments(annotation, isthing, png)
+    usable, findings = parse_segments(annotation, isthing, png, classes.names)
     found.findings += findings
-    unknown = {each.segment_id for each in findings if each.kind == "category-unknown"}
+    usable |= parse_segments({**annotation, "segments_info": told.rows}, isthing, png)[0]
+    unknown = {each.segment_id for each in findings if each.kind == "category-unknown"} | told.lost
     rows = {identity: dict(row) for identity, row in usable.items() if _has_pixels(identity, row, areas, say)}
     paint = {}
     for identity, area in areas.items():
@@ -197,6 +222,8 @@ def _examine_segments(
         _compare_area_and_box(rows[segment.id], segment, say)
     found.pixels, found.void = ids.size, int((clean == VOID_ID).sum())
     found.used = {row["category_id"] for row in rows.values()}
+    stuff = Counter(row["category_id"] for row in rows.values() if isthing[row["category_id"]] is False)
+    found.several = {number: count for number, count in stuff.items() if count > 1}
     crowds = [bool(row.get("iscrowd")) for row in rows.values() if isthing[row["category_id"]]]
     found.crowds, found.things = sum(crowds), len(crowds) - sum(crowds)
     merged = _merge_crowds(rows, isthing, say)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unipan.datasets.doctor.claims import Part
 from unipan.panoptic.coco_json import Row
 from unipan.panoptic.coco_parser import Finding, PanopticJson
 
@@ -31,7 +32,10 @@ FINDING_KINDS = {
     "no-images": Kind("no images at all"),
     "no-categories": Kind("no categories at all"),
     "category-broken": Kind("categories without a usable id or name", "left out, their segments become void"),
-    "category-twice": Kind("category ids that appear twice", FIRST),
+    "category-twice": Kind(
+        "category ids that appear twice",
+        "the first one is kept; if the names differ, none is, and their segments become void",
+    ),
     "category-name": Kind("category names that appear twice", "the id is added to the name"),
     "category-color": Kind("colours that are not three numbers from 0 to 255", "left out, readers choose a colour"),
     "isthing-missing": Kind(
@@ -45,20 +49,32 @@ FINDING_KINDS = {
     "file-outside": Kind("file names that lead out of their folder", DROPPED),
     "annotation-broken": Kind("annotations without image_id, file_name or a list segments_info", "left out"),
     "annotation-stray": Kind("annotations of images that are not listed", "left out"),
-    "annotation-twice": Kind("images that are annotated twice", FIRST),
+    "annotation-twice": Kind("images that are annotated twice", "the one whose ids are in its PNG is kept"),
+    "name-foreign": Kind(
+        "file names with backslashes, of another computer, or under another key, whose file is there",
+        "the name in the folder is written",
+    ),
     "annotation-missing": Kind("images without an annotation", DROPPED),
     "png-twice": Kind("one PNG for two images", FIRST),
     "photo-missing": Kind("images that are missing", DROPPED),
     "photo-unreadable": Kind("images that cannot be read", DROPPED),
     "png-missing": Kind("PNGs that are missing", DROPPED),
     "png-unreadable": Kind("PNGs that cannot be read", DROPPED),
+    "png-empty": Kind("PNGs without a pixel, although the JSON has segments for them", DROPPED),
     "png-format": Kind("PNGs that are not three 8-bit channels", "their values are taken as ids and written as RGB"),
     "size-photo": Kind("images of another size than their PNG", DROPPED),
     "size-json": Kind("sizes in the JSON that are not those of the PNG", "taken from the PNG"),
     "number-type": Kind("whole numbers written as text or with a decimal point", "written as whole numbers"),
     "number-nan": Kind("NaN or Infinity, which JSON does not have", "null in its place, 0 for `iscrowd`"),
     "segment-broken": Kind("segments that are not objects or have no usable id", VOIDED),
-    "segment-twice": Kind("segment ids that appear twice in an image", FIRST),
+    "segment-zero": Kind(
+        "segments with the id 0, which means void",
+        "a free id, if its area (or its box) is that of the pixels 0; otherwise they stay void",
+    ),
+    "segment-twice": Kind(
+        "segment ids that appear twice in an image",
+        "the first one, if all mean one segment; else they are told apart by their boxes, or become void",
+    ),
     "category-unknown": Kind("segments of a category that is not listed", "left out, " + VOIDED),
     "id-undeclared": Kind("ids with pixels in the PNG but no segment in the JSON", VOIDED),
     "id-absent": Kind("segments that claim an area but have no pixel in the PNG", "left out"),
@@ -68,6 +84,7 @@ FINDING_KINDS = {
     "bbox-stale": Kind("boxes that are not those of the PNG", "measured"),
     "bbox-missing": Kind("segments without a box", "measured"),
     "score-broken": Kind("scores that are not numbers", "left out"),
+    "stuff-several": Kind("classes of stuff with several segments in an image"),
     "crowd-stuff": Kind("crowds of a stuff class", "no longer a crowd"),
     "crowds-several": Kind("several crowds of one class in an image", "merged into the first"),
 }
@@ -84,6 +101,7 @@ class Kept:
         paint: segment id in the old PNG -> in the new one (0: void); other ids stay.
         encode: whether the PNG is written anew.
         indexed: whether the palette's indices are the ids, and not its colours.
+        parts: pixels that get an id of their own before `paint`.
     """
 
     image: Row
@@ -91,6 +109,7 @@ class Kept:
     paint: dict[int, int]
     encode: bool
     indexed: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass

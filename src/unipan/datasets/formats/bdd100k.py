@@ -12,6 +12,7 @@ from unipan.datasets.formats.classes import ClassesFile, class_or_void, read_cla
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
+from unipan.datasets.formats.picture_folder import suggest_pictures
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap
 
@@ -22,17 +23,17 @@ def bdd100k(folder: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> Lis
     """Open `folder/panoptic/*.png`, or `folder/*.png`; `classes` and `images` as for `png16`.
 
     Objects with the crowd bit, or without a number, are a crowd; those with the ignored bit are void, and so are
-    classes 0 and 255 unless they are declared. Stuff is one segment, whatever its number.
+    classes 0 and 255 unless they are declared, and those of `void_classes`. Stuff is one segment, whatever its number.
 
     Raises:
         FileNotFoundError, ValueError: no classes, no pictures, or (when a map is read) an undeclared class.
     """
     found = read_classes(options.classes, Path(folder))
-    read = partial(bdd100k_map, classes=found)
+    read = partial(bdd100k_map, classes=found, options=options)
     return list_label_pictures(Path(folder), "panoptic", found, options.images, read)
 
 
-def bdd100k_map(path: Path, classes: ClassesFile) -> PanopticMap:
+def bdd100k_map(path: Path, classes: ClassesFile, options: FormatOptions = DEFAULT_OPTIONS) -> PanopticMap:
     """The map of one bitmask; see `bdd100k`."""
     channels = read_label_picture(path).astype(np.int64)
     if channels.shape[2] != 4:
@@ -45,7 +46,7 @@ def bdd100k_map(path: Path, classes: ClassesFile) -> PanopticMap:
     keys = np.where(ignored, -1, kinds * 65536 + numbers)
 
     def class_of(key: int) -> tuple[Category, bool] | None:
-        return None if key < 0 else class_or_void(classes, *divmod(key, 65536), path)
+        return None if key < 0 else class_or_void(classes, *divmod(key, 65536), path, options)
 
     return map_of_keys(keys, class_of, str(path))
 
@@ -54,5 +55,6 @@ FORMAT = Format(
     "bdd100k",
     "`panoptic/*.png`, BDD100K's bitmasks: R class, G attributes, B * 256 + A instance",
     read=bdd100k,
-    uses=frozenset({"classes", "images"}),
+    uses=frozenset({"classes", "images", "void_classes"}),
+    suggest=lambda path: suggest_pictures("bdd100k", path),
 )

@@ -3,12 +3,16 @@
 The maps equal those of the official preparation (cityscapesscripts, preparation/createPanopticImgs.py), which reads the
 same files: a pixel of 1000 or more is class * 1000 + instance; a smaller one is a class without instances, which for a
 thing class is a group (crowd); classes that the evaluation ignores are void. *_labelIds.png contain nothing more.
+
+Other tools write their own classes in this layout (CVAT, datumaro), without folders of cities, and images in imgsFine/.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from unipan.datasets.formats.format import Format
+from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void, read_classes
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.panoptic.categories import Categories, Category
@@ -45,6 +49,12 @@ CLASSES = (
 IGNORED_LABELS = frozenset({-1, 0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30})
 """Label ids that the evaluation ignores (unlabeled, ego vehicle, ..., caravan, trailer, licence plate); void here."""
 
+WITHOUT_INSTANCES = IGNORED_LABELS - {29, 30}
+"""Of these no pixel has an instance: only caravans and trailers have."""
+
+COLOR_FILES = ("label_colors.txt", "label_color.txt")
+"""Names and colours of classes, as CVAT and datumaro write them."""
+
 CITYSCAPES = Categories.of(Category(*row) for row in CLASSES)
 CITYSCAPES_TRAIN_IDS = Categories.of(Category(train, *row[1:]) for train, row in enumerate(CLASSES))
 
@@ -60,27 +70,77 @@ def is_split(path: Path) -> bool:
 
 
 def cityscapes_split(path: Path | str, split: str | None = None, train_ids: bool = False) -> ListedDataset:
+    """`open_cityscapes` with these options."""
+    return open_cityscapes(Path(path), FormatOptions(split=split, train_ids=train_ids))
+
+
+def open_cityscapes(path: Path, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDataset:
     """Open one split; without leftImg8bit/ it has maps only.
 
     Args:
         path: the folder with gtFine/ and leftImg8bit/, or gtFine itself, or gtFine/SPLIT.
-        split: train, val or test; by default that of the path, or else val.
-        train_ids: use train ids 0..18 in place of label ids 7..33 (officially `--use-train-id`).
+        options: `split` is train, val or test, by default that of the path, or else val; with `train_ids`, classes have
+            train ids 0..18 in place of label ids 7..33 (officially `--use-train-id`). `classes` is a JSON with classes
+            that are not those of Cityscapes, by default classes.json beside gtFine/; `void_classes` are for these.
 
     Raises:
         FileNotFoundError: there is no gtFine, no such split or no map in it, or an image is missing.
+        ValueError: `train_ids` or `void_classes` do not fit the classes, or these are neither Cityscapes' nor given.
     """
-    root, split = _root_and_split(Path(path), split)
+    root, split = _root_and_split(path, options.split)
     folder = root / "gtFine" / split
-    files = sorted(folder.glob(f"*/*{INSTANCES_ENDING}"))
+    files = sorted([*folder.glob(f"*{INSTANCES_ENDING}"), *folder.glob(f"*/*{INSTANCES_ENDING}")])
     if not files:
+        there = [each.name for each in sorted((root / "gtFine").iterdir()) if each.is_dir()]
         raise FileNotFoundError(
-            f"{folder}: no CITY/*{INSTANCES_ENDING} here; unpack gtFine_trainvaltest.zip, or name another split "
-            "(DIR/gtFine/train)"
+            f"{folder}: no *{INSTANCES_ENDING} here, nor in folders of cities; unpack gtFine_trainvaltest.zip, or name "
+            f"another split ({', '.join(f'--split {each}' for each in there) or 'there is none'})"
         )
-    categories = CITYSCAPES_TRAIN_IDS if train_ids else CITYSCAPES
     images = root / "leftImg8bit" / split
-    return ListedDataset(folder, categories, [_entry(file, images, categories) for file in files])
+    images = images if images.is_dir() else root / "imgsFine" / "leftImg8bit" / split
+    own = _own_classes(root, options)
+    if own is not None:
+        read = partial(own_cityscapes_map, classes=own, options=options)
+        return ListedDataset(folder, own.categories, [_entry(file, folder, images, read) for file in files])
+    categories = CITYSCAPES_TRAIN_IDS if options.train_ids else CITYSCAPES
+    read = partial(cityscapes_map, categories=categories)
+    return ListedDataset(folder, categories, [_entry(file, folder, images, read) for file in files])
+
+
+def _own_classes(root: Path, options: FormatOptions) -> ClassesFile | None:
+    """Classes that are not those of Cityscapes. Raises ValueError for options that do not fit."""
+    given = options.classes or (root / CLASSES_FILE if (root / CLASSES_FILE).is_file() else None)
+    if given is not None:
+        if options.train_ids:
+            raise ValueError(f"--train-ids: {given} has classes of its own, which have no train ids; leave it out")
+        return read_classes(given, root)
+    if options.void_classes:
+        raise ValueError("--void-classes: which classes of Cityscapes are void is laid down; leave it out")
+    known = {name for _, name, _, _ in CLASSES}
+    for file in (root / name for name in COLOR_FILES if (root / name).is_file()):
+        names = {line.split(maxsplit=3)[3].strip() for line in file.read_text().splitlines() if len(line.split()) > 3}
+        if names and not names & known:
+            raise ValueError(
+                f"{file}: its classes are not those of Cityscapes, and it does not say which are things; give "
+                "--classes FILE, a JSON with COCO `categories` (id, name, isthing), or put it here as classes.json"
+            )
+    return None
+
+
+def own_cityscapes_map(path: Path, classes: ClassesFile, options: FormatOptions = DEFAULT_OPTIONS) -> PanopticMap:
+    """The map of one *_instanceIds.png of other classes, of which 0 and 255 are void unless declared.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or damaged, or a class is not declared.
+    """
+
+    def class_of(value: int) -> tuple[Category, bool] | None:
+        if value < OFFSET:
+            return class_or_void(classes, value, 0, path, options)
+        found = class_or_void(classes, value // OFFSET, 1, path, options)
+        return found and (found[0], False)
+
+    return map_of_keys(read_labels(path), class_of, str(path), keep=True)
 
 
 def cityscapes_map(path: Path, categories: Categories = CITYSCAPES) -> PanopticMap:
@@ -93,6 +153,11 @@ def cityscapes_map(path: Path, categories: Categories = CITYSCAPES) -> PanopticM
 
     def class_of(value: int) -> tuple[Category, bool] | None:
         label = value if value < OFFSET else value // OFFSET
+        if value >= OFFSET and label in WITHOUT_INSTANCES:
+            raise ValueError(
+                f"{path}: value {value} is an instance of class {label}, which has none in Cityscapes; for classes of "
+                "your own give --classes FILE, a JSON with COCO `categories` (id, name, isthing)"
+            )
         if label in IGNORED_LABELS:
             return None
         if label not in by_label:
@@ -113,19 +178,28 @@ def _root_and_split(path: Path, split: str | None) -> tuple[Path, str]:
     raise FileNotFoundError(f"{path}: there is no gtFine/ here; give the folder with gtFine/ and leftImg8bit/")
 
 
-def _entry(file: Path, images: Path, categories: Categories) -> Entry:
+def _entry(file: Path, folder: Path, images: Path, read: Callable[[Path], PanopticMap]) -> Entry:
     identity = file.name.removesuffix(INSTANCES_ENDING)
-    image = images / file.parent.name / f"{identity}{IMAGE_ENDING}" if images.is_dir() else None
+    image = images / file.parent.relative_to(folder) / f"{identity}{IMAGE_ENDING}" if images.is_dir() else None
     if image is not None and not image.is_file():
         raise FileNotFoundError(f"{image}: no such image, but {file} has its map; unpack leftImg8bit again")
-    return Entry(identity, f"{identity}{IMAGE_ENDING}", image, partial(cityscapes_map, file, categories))
+    return Entry(identity, f"{identity}{IMAGE_ENDING}", image, partial(read, file))
+
+
+def _suggest_cityscapes(path: Path) -> str | None:
+    """FROM and options for `unipan data convert`, if this has a folder gtFine with a split."""
+    if not (path / "gtFine").is_dir():
+        return None
+    splits = sorted(each.name for each in (path / "gtFine").iterdir() if each.is_dir())
+    return f"cityscapes:{path}" + f" --split {splits[0]}" * ("val" not in splits) if splits else None
 
 
 FORMAT = Format(
     "cityscapes",
     "`gtFine/SPLIT/CITY/*_gtFine_instanceIds.png` and `leftImg8bit/`, as unpacked. Recognised by its `gtFine/`. "
-    "`--split` (val), `--train-ids`",
-    read=lambda path, options: cityscapes_split(path, options.split, options.train_ids),
+    "`--split` (val), `--train-ids`. `--classes` for own classes in this layout (CVAT), cities or not",
+    read=open_cityscapes,
     recognises=is_cityscapes,
-    uses=frozenset({"split", "train_ids"}),
+    uses=frozenset({"split", "train_ids", "classes", "void_classes"}),
+    suggest=_suggest_cityscapes,
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, FormatOptions
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, load_json, path_inside
 
@@ -47,24 +48,29 @@ class ClassesFile:
         return self.categories[index]
 
 
-def class_or_void(classes: ClassesFile, number: int, instance: int, path: Path) -> tuple[Category, bool] | None:
+def class_or_void(
+    classes: ClassesFile, number: int, instance: int, path: Path, options: FormatOptions = DEFAULT_OPTIONS
+) -> tuple[Category, bool] | None:
     """The class of a pixel and whether it is a crowd, which instance 0 of a thing class is; None for void.
 
-    Classes 0 and 255 are void unless they are declared.
+    Classes 0 and 255 are void unless they are declared, and those of `options.void_classes` always. With
+    `options.crowds` "things", instance 0 is an object like any other.
 
     Raises:
         ValueError: any other class that is not declared.
     """
+    if number in options.void_classes:
+        return None
     index = classes.categories.index_of_id.get(number)
     if index is None:
         if number in (0, VOID_8_BIT):
             return None
         raise ValueError(
-            f"{path}: class {number} is not in {classes.source}; declare it there, or paint it void "
-            f"(semantic-masks: --void-classes {number})"
+            f"{path}: class {number} is not in {classes.source}; declare it there, or say that it is void "
+            f"(--void-classes {number})"
         )
     category = classes.categories[index]
-    return category, category.isthing and instance == 0
+    return category, category.isthing and instance == 0 and options.crowds == "keep"
 
 
 def read_classes(given: Path | None, folder: Path) -> ClassesFile:

@@ -73,15 +73,19 @@ class CocoPanoptic(ListedDataset):
         raise_first(parsed.findings, TOLERATED)
         categories = Categories.from_coco(parsed.categories, str(json_file))
         by_id = {category.id: category for category in categories}
+        names = {category.id: category.name for category in categories}
         entries = []
         for image_id, image in parsed.images.items():
-            rows, findings = parse_segments(parsed.annotations[image_id], by_id, json_file)
+            rows, findings = parse_segments(parsed.annotations[image_id], by_id, json_file, names)
             raise_first(findings)
             png = path_inside(panoptic, parsed.annotations[image_id]["file_name"], json_file)
             path = None if images is None else path_inside(images, image["file_name"], json_file)
             for needed in (png,) if path is None else (path, png):
                 if not needed.is_file():
-                    raise FileNotFoundError(f"{needed}: no such file, but image {image_id!r} of {json_file} needs it")
+                    foreign = "\\" in f"{image['file_name']}{parsed.annotations[image_id]['file_name']}"
+                    hint = "; its name is that of another computer: `unipan data check --fix` mends it" * foreign
+                    text = f"{needed}: no such file, but image {image_id!r} of {json_file} needs it{hint}"
+                    raise FileNotFoundError(text)
             read = partial(_read_coco_map, png, image, rows, by_id, json_file)
             entries.append(Entry(image_id, image["file_name"], path, read))
         self._fill(json_file, categories, entries)
@@ -212,5 +216,5 @@ FORMAT = Format(
     read=_read_coco_panoptic,
     write=lambda folder, categories, _: PanopticWriter(folder, categories),
     stores_images=True,
-    uses=frozenset({"images", "panoptic"}),
+    uses=frozenset({"images", "panoptic", "as_things"}),
 )

@@ -20,7 +20,11 @@ Boxes = Literal["leave-out", "paint"]
 """What an object becomes of which only a box is known: nothing (it is counted), or all pixels of the box."""
 
 Crowds = Literal["keep", "things"]
-"""What `iscrowd` means: a crowd, or nothing."""
+"""What `iscrowd`, or instance 0 of a thing class, means: a crowd, or an object like any other."""
+
+BelowDivisor = Literal["refuse", "class", "void"]
+"""What a value below the divisor of a 16-bit PNG is where there is no class 0: an error if there is a class of that
+number, the class of that number, or void."""
 
 Strays = Literal["refuse", "leave-out"]
 """What becomes of an instance that lies on no thing class: an error, or nothing (it is counted)."""
@@ -42,10 +46,12 @@ class FormatOptions:
         train_ids: for Cityscapes, train ids in place of label ids.
         background: the name of the stuff class that all void pixels get.
         as_stuff: names of classes that are stuff, for formats that do not say which are.
+        as_things: names of classes that are things, whatever a file says of them.
         boxes: for formats with boxes.
         class_maps: folder of pictures of class ids, which with boxes make objects.
-        crowds: for COCO instances.
+        crowds: for COCO instances, and for pictures of classes and instances.
         void_classes: class numbers of label pictures that are void.
+        below_divisor: for 16-bit PNGs.
         strays: for semantic masks.
         thing: the name of the one thing class of label images.
     """
@@ -67,6 +73,8 @@ class FormatOptions:
     void_classes: tuple[int, ...] = ()
     strays: Strays = "refuse"
     thing: str | None = None
+    as_things: tuple[str, ...] = ()
+    below_divisor: BelowDivisor = "refuse"
 
     def also_stuff(self, name: str) -> "FormatOptions":
         """The same with one more class of stuff."""

@@ -10,7 +10,9 @@ from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, read_clas
 from unipan.datasets.formats.format import Format
 from unipan.datasets.formats.label_picture import read_ids
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_files
-from unipan.panoptic.coco_json import Row, float_or_nan, load_json
+from unipan.panoptic.categories import Category
+from unipan.panoptic.coco_json import Row, float_or_nan, load_json, whole
+from unipan.panoptic.coco_parser import says_crowd
 from unipan.panoptic.images import is_tensor
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 
@@ -52,13 +54,14 @@ def huggingface_map(
         segmentation: (H, W) tensor, array or nested list of segment ids. -1 is void, and so is 0 unless a segment has
             id 0: MaskFormer and its successors count from 1 over a background of 0, EoMT counts from 0 over -1. If
             there is a segment 0, all ids are increased by one.
-        segments_info: `id`, `label_id` (or `category_id`), and optionally `score`.
+        segments_info: `id`, `label_id` (or `category_id`), and optionally `score`. Stuff that was fused is listed once
+            for each query, with one id and one label: it is one segment, with the best of its scores.
         classes: see `read_classes`.
         contiguous: see `huggingface`.
         source: what error messages call the map.
 
     Raises:
-        ValueError: an id without a segment, an unknown class, or no map at all.
+        ValueError: an id without a segment or with two classes, an unknown class, or no map at all.
     """
     ids = _array(segmentation, source)
     if ids.ndim != 2 or ids.size == 0 or ids.dtype.kind not in "uif" or (ids != ids.astype(np.int64)).any():
@@ -66,25 +69,31 @@ def huggingface_map(
             f"{source}: `segmentation` must be H x W whole numbers, found {ids.dtype} of shape {ids.shape}"
         )
     ids = ids.astype(np.int64)
-    rows = [row for row in segments_info if isinstance(row, dict) and isinstance(row.get("id"), int)]
-    if len(rows) != len(segments_info) or len({row["id"] for row in rows}) != len(rows):
-        raise ValueError(f"{source}: every segment of `segments_info` needs an integer `id` of its own")
-    shift = int(any(row["id"] == 0 for row in rows))
-    segments, scores = {}, {}
+    rows = [row for row in segments_info if isinstance(row, dict) and whole(row.get("id")) is not None]
+    if len(rows) != len(segments_info):
+        raise ValueError(f"{source}: every segment of `segments_info` needs an `id`, a whole number")
+    shift = int(any(whole(row["id"]) == 0 for row in rows))
+    segments: dict[int, Category] = {}
+    scores: dict[int, float] = {}
+    crowds = set()
     for row in rows:
-        key, label = row["id"] + shift, row.get("label_id", row.get("category_id"))
-        segments[key] = classes.category(label, contiguous, f"{source}: segment {row['id']}")
+        key, where = int(whole(row["id"]) or 0) + shift, f"{source}: segment {row['id']}"
+        label = row.get("label_id", row.get("category_id"))
+        number = whole(label)
+        category = classes.category(label if number is None else number, contiguous, where)
+        if segments.setdefault(key, category) != category:
+            raise ValueError(f"{where}: it is listed as {segments[key].name!r} and as {category.name!r}; list it once")
         if row.get("score") is not None:
-            scores[key] = float_or_nan(row["score"])
-            if np.isnan(scores[key]):
-                raise ValueError(
-                    f"{source}: segment {row['id']}: its `score` is {row['score']!r}; write a number or leave it out"
-                )
+            score = float_or_nan(row["score"])
+            if np.isnan(score):
+                raise ValueError(f"{where}: its `score` is {row['score']!r}; write a number or leave it out")
+            scores[key] = max(score, scores.get(key, score))
+        if says_crowd(row.get("iscrowd")):
+            crowds.add(key)
     ids = np.where(ids < 0, 0, ids + shift)
     # Some post-processors still list a segment whose pixels were all taken by a later one.
     present = set(np.unique(ids).tolist())
     segments = {key: category for key, category in segments.items() if key in present}
-    crowds = {row["id"] + shift for row in rows if row.get("iscrowd")}
     return panoptic_map(ids, segments, scores, crowds, source)
 
 
@@ -119,5 +128,5 @@ FORMAT = Format(
     "huggingface",
     "per image a `NAME.json` of `segments_info` and `segmentation` (inline, or `NAME.npy`, or `NAME.png`)",
     read=lambda path, options: huggingface(path, options.classes, options.images, options.contiguous),
-    uses=frozenset({"classes", "images", "contiguous"}),
+    uses=frozenset({"classes", "images", "contiguous", "as_things"}),
 )

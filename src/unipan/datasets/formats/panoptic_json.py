@@ -88,5 +88,5 @@ FORMAT = Format(
         path, options.classes, options.images, options.panoptic, options.contiguous
     ),
     aliases=("mmdet", "id-png"),
-    uses=frozenset({"classes", "images", "panoptic", "contiguous"}),
+    uses=frozenset({"classes", "images", "panoptic", "contiguous", "as_things"}),
 )

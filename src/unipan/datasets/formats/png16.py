@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void, read_classes
-from unipan.datasets.formats.format import Format
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
+from unipan.datasets.formats.picture_folder import suggest_pictures
 from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint, write_png
 from unipan.files import write_json
 from unipan.panoptic.categories import Categories, Category
@@ -18,34 +19,64 @@ DIVISOR = 1000
 VOID_16_BIT = 65535
 
 
-def png16(
-    folder: Path | str, classes: Path | None = None, images: Path | None = None, divisor: int | None = None
-) -> ListedDataset:
+def png16(folder: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDataset:
     """Open `folder/panoptic/*.png`, or `folder/*.png`.
 
-    Instance 0 of a thing class is a crowd. Void is 65535, and classes 0 and 255 where they are not declared.
+    Instance 0 of a thing class is a crowd, unless `crowds` says that instances count from 0. Void is 65535, classes 0
+    and 255 where they are not declared, and `void_classes`. A value below the divisor is an instance of class 0; where
+    there is no class 0 but a class of that number, `below_divisor` says which is meant (VIPSeg and Cityscapes write
+    classes without instances so).
 
     Args:
         folder: of the dataset.
-        classes: a JSON with `categories`; by default `folder/classes.json`.
-        images: folder of the images; by default `folder/images`, if there is one.
-        divisor: by default that of the classes file, or else 1000.
+        options: `classes` is a JSON with `categories`, by default `folder/classes.json`; `images` the folder of the
+            images, by default `folder/images`, if there is one; `divisor` by default that of the classes file, or else
+            1000.
 
     Raises:
         FileNotFoundError, ValueError: no classes, no pictures, or (when a map is read) an undeclared class.
     """
-    found = read_classes(classes, Path(folder))
-    read = partial(png16_map, classes=found, divisor=divisor or found.divisor or DIVISOR)
-    return list_label_pictures(Path(folder), "panoptic", found, images, read)
+    found = read_classes(options.classes, Path(folder))
+    read = partial(png16_map, classes=found, divisor=options.divisor or found.divisor or DIVISOR, options=options)
+    return list_label_pictures(Path(folder), "panoptic", found, options.images, read)
 
 
-def png16_map(path: Path, classes: ClassesFile, divisor: int = DIVISOR) -> PanopticMap:
+def png16_map(
+    path: Path, classes: ClassesFile, divisor: int = DIVISOR, options: FormatOptions = DEFAULT_OPTIONS
+) -> PanopticMap:
     """The map of one picture; see `png16`."""
 
     def class_of(value: int) -> tuple[Category, bool] | None:
-        return None if value == VOID_16_BIT else class_or_void(classes, value // divisor, value % divisor, path)
+        if value == VOID_16_BIT:
+            return None
+        number, instance = _class_and_instance(value, divisor, classes, options, path)
+        return class_or_void(classes, number, instance, path, options)
 
     return map_of_keys(read_labels(path), class_of, str(path))
+
+
+def _class_and_instance(
+    value: int, divisor: int, classes: ClassesFile, options: FormatOptions, path: Path
+) -> tuple[int, int]:
+    """The two numbers in a value. Raises ValueError where it can be read in two ways."""
+    number, instance = divmod(value, divisor)
+    known = classes.categories.index_of_id
+    if options.below_divisor == "class":
+        if number == 0:
+            return value, 0
+        # With a divisor of 100, 117 is a class where class 1 has no instances, as VIPSeg's stuff has none.
+        if value in known:
+            if number in known and classes.categories[known[number]].isthing:
+                raise ValueError(
+                    f"{path}: {value} is a class, and instance {instance} of class {number}; number the classes anew"
+                )
+            return value, 0
+    elif number == 0 and instance and 0 not in known and value in known and options.below_divisor == "refuse":
+        raise ValueError(
+            f"{path}: {value} is below the divisor {divisor}, and there is no class 0; --below-divisor class if it is "
+            f"the class {classes.categories[known[value]].name!r} without an instance, --below-divisor void if not"
+        )
+    return number, instance
 
 
 class Png16Writer:
@@ -82,10 +113,12 @@ class Png16Writer:
 
 FORMAT = Format(
     "png16",
-    "`panoptic/*.png`, 16 bits: category id * divisor + instance. `--divisor` (1000, or what `classes.json` says)",
-    read=lambda path, options: png16(path, options.classes, options.images, options.divisor),
+    "`panoptic/*.png`, 16 bits: category id * divisor + instance. `--divisor` (1000, or what `classes.json` says), "
+    "`--below-divisor`, `--crowds`, `--void-classes`",
+    read=png16,
     write=lambda folder, categories, options: Png16Writer(folder, categories, options.divisor or DIVISOR),
     stores_images=True,
-    uses=frozenset({"classes", "images", "divisor"}),
+    uses=frozenset({"classes", "images", "divisor", "void_classes", "crowds", "below_divisor"}),
     writes_with=frozenset({"divisor"}),
+    suggest=lambda path: suggest_pictures("png16", path),
 )

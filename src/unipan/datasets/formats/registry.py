@@ -22,6 +22,7 @@ from unipan.datasets.formats import (
 )
 from unipan.datasets.formats.background import with_background
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset
+from unipan.datasets.formats.thing_classes import with_things
 
 FORMATS: tuple[Format, ...] = (
     coco_panoptic.FORMAT,
@@ -105,6 +106,8 @@ def open_dataset(
         raise ValueError(f"{given}: the format {found.name} cannot be read; choose one of {', '.join(formats)}")
     _require_used(options, found, target)
     data = found.read(path, options)
+    if options.as_things:
+        data = with_things(data, options.as_things, path)
     if options.background is None or "background" in found.uses:
         return data
     return with_background(data, options.background, path)

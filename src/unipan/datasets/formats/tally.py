@@ -8,6 +8,9 @@ from unipan.panoptic.maps import VOID_ID, PanopticMap
 MUCH_VOID = 0.5
 """Share of void pixels from which an image is remarked on."""
 
+CROWDS_READ_BY = "coco-instances, png16, two-channel"
+"""The formats in which `iscrowd` or instance 0 may mean an object."""
+
 _NAMED = 3  # images or classes that a warning names
 
 
@@ -15,16 +18,17 @@ class Tally:
     """Counts of segments and pixels.
 
     Attributes:
-        images, pixels, void: their numbers.
+        images, pixels, void, crowd_pixels: their numbers.
         things, stuff, crowds: class name -> number of segments.
     """
 
     def __init__(self, categories: Categories) -> None:
         self.categories = categories
-        self.images = self.pixels = self.void = 0
+        self.images = self.pixels = self.void = self.crowd_pixels = 0
         self.things, self.stuff, self.crowds = Counter[str](), Counter[str](), Counter[str]()
         self._mostly_void: list[str] = []
         self._empty: list[str] = []
+        self._groups = self._crowded = 0  # a class of things in an image; those with a crowd
 
     def add(self, name: str, panoptic: PanopticMap) -> None:
         """Count one image."""
@@ -33,6 +37,9 @@ class Tally:
         for segment in panoptic:
             kind = self.crowds if segment.iscrowd else self.things if segment.isthing else self.stuff
             kind[segment.category.name] += 1
+        self.crowd_pixels += sum(segment.area for segment in panoptic if segment.iscrowd)
+        self._groups += len({segment.category.id for segment in panoptic if segment.isthing})
+        self._crowded += len({segment.category.id for segment in panoptic if segment.iscrowd})
         if not len(panoptic):
             self._empty.append(name)
         elif void > MUCH_VOID * panoptic.ids.size:
@@ -50,7 +57,13 @@ class Tally:
         if alone:
             found.append(
                 f"every segment of {_few_names(alone)} is a crowd, which no network learns and PQ does not count; if "
-                "they are objects, `coco-instances:` with --crowds things reads them so"
+                f"they are objects, --crowds things reads them so ({CROWDS_READ_BY})"
+            )
+        if self.things and self._crowded == self._groups:
+            share = 100 * self.crowd_pixels / self.pixels
+            found.append(
+                f"in every image each class of things has a crowd, {self.crowd_pixels} pixels in all ({share:.1f} %); "
+                "if instances count from 0 in these files, as in Mapillary Vistas, --crowds things reads 0 as an object"
             )
         if not self.things:
             found.append("no thing is left in any image; training needs some")

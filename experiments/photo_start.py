@@ -1,0 +1,198 @@
+"""Where should `finetune` start on photographs: from drawn scenes, or from ImageNet features under warm heads?
+
+`photos` is trained on scenes as well, on top of the fixed EfficientNet-Lite0 of a package; `imagenet` has the same
+features under fresh heads. All get the same time: `--iterations` are those of `scenes`, and the others get as many
+steps as take as long (a step of each is timed by turns before the first training). `bundle` makes a trained run the
+bundled checkpoint `photos`, without the weights that the package carries.
+
+    unipan train scenes --backbone.network tf_efficientnet_lite0 --backbone.weights imagenet --backbone.fixed --out RUN
+    python experiments/photo_start.py bundle RUN
+    python experiments/photo_start.py run ../shared/data/nuclei --photographs 10 --iterations 60 --seeds 0 1 2
+    python experiments/photo_start.py table
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unipan.checkpoint import load_checkpoint, save_checkpoint
+from unipan.config import Config
+from unipan.datasets.panoptic_data import PanopticData, Subset
+from unipan.datasets.sources import open_photos, use_window
+from unipan.datasets.statistics import thing_statistics
+from unipan.evaluation.hierarchical_bootstrap import SeededQuality
+from unipan.files import write_json
+from unipan.models.network import PanopticNetwork
+from unipan.presets import finetune
+from unipan.reproduction.experiment import score, train_once
+from unipan.reproduction.records import ExperimentRecord, load_records
+from unipan.reproduction.request import ExperimentData
+from unipan.training.launch import launch
+from unipan.training.run_folder import RunRecord
+from unipan.training.session import build, fit_to_data, with_init
+from unipan.training.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "experiments" / "results" / "photo_start"
+STARTS = ("scenes", "photos", "imagenet")
+LITE0 = "tf_efficientnet_lite0"
+ROUNDS = 3
+"""How often the steps are timed by turns."""
+
+
+def bundle(run: Path, out: Path) -> None:
+    """Write the checkpoint `photos` in 16 bits; its metrics are the training's."""
+    loaded = load_checkpoint(run / "last.safetensors")
+    save_checkpoint(
+        out / "photos.safetensors",
+        loaded.network.state_dict(),
+        loaded.config,
+        loaded.categories,
+        {"training": loaded.metrics},
+        half=True,
+        packaged=True,
+    )
+
+
+def config_of(start: str, train: PanopticData) -> tuple[Config, str | None]:
+    """`finetune` from one of `STARTS`, fitted to the data, and the checkpoint to take the weights from."""
+    config = finetune()
+    if start == "imagenet":
+        config = replace(config, backbone=replace(config.backbone, network=LITE0))
+    config, init = with_init(config, start)
+    use_window(train, config.data)
+    return fit_to_data(config, thing_statistics(train, config.data, stride=config.decoder.stride)), init
+
+
+def fresh(config: Config, init: str | None, train: PanopticData) -> PanopticNetwork:
+    """The network before its first step."""
+    torch.manual_seed(config.train.seed)
+    return build(config, train.categories, init)[0]
+
+
+def step_costs(data: ExperimentData, starts: list[str], folder: Path) -> dict[str, float]:
+    """Median seconds of a step of each start, timed by turns; kept for the other seeds."""
+    path = folder / "seconds.json"
+    found: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    if set(starts) <= set(found):
+        return found
+    trainers = {}
+    for start in starts:
+        config, init = config_of(start, data.train)
+        record = RunRecord(folder / f"timed-{start}", quiet=True)
+        trainers[start] = Trainer(
+            launch("cpu"), config, data.train, data.tuning, record, fresh(config, init, data.train)
+        )
+    times: dict[str, list[float]] = {start: [] for start in starts}
+    for _ in range(ROUNDS):
+        for start, trainer in trainers.items():
+            times[start].append(trainer.seconds_per_step())
+    found = {start: float(np.median(each)) for start, each in times.items()}
+    write_json(path, found)
+    return found
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train what is missing, by turns, and leave a record of each."""
+    photos, test = open_photos(str(args.data / "train")), open_photos(str(args.data / "val"))
+    chosen = range(len(photos))
+    if args.photographs:
+        chosen = np.linspace(0, len(photos) - 1, args.photographs).astype(int).tolist()
+    train = Subset(photos, chosen)
+    if args.score:
+        test = Subset(test, np.linspace(0, len(test) - 1, min(args.score, len(test))).astype(int).tolist())
+    data = ExperimentData(args.data.name, train, train, test)
+    place, records = (folder / f"{args.data.name}-{len(train)}" for folder in (args.runs, RECORDS))
+    finished = {(each.model, each.seed, each.extra["like"]) for each in load_records(records)}
+    seconds = step_costs(data, args.starts, place)
+    for seed in args.seeds:
+        for start in args.starts:
+            steps = round(args.iterations * seconds["scenes"] / seconds[start])
+            if (start, seed, args.iterations) in finished:
+                continue
+            config, init = config_of(start, train)
+            config = replace(
+                config, train=replace(config.train, seed=seed, iterations=steps, validations=1, validation_images=4)
+            )
+            folder = place / f"{start}-s{seed}-i{steps}"
+            trainer = train_once(config, data, folder, partial(fresh, config, init, train), "cpu")
+            extra = {"photographs": len(train), "seconds": seconds, "like": args.iterations}
+            replace(score(start, trainer, data, print), extra=extra).save(records)
+
+
+def table() -> str:
+    """PQ of each start, and its difference from `scenes` over the same seeds, paired."""
+    found: dict[tuple[str, int, int], dict[str, dict[int, ExperimentRecord]]] = {}
+    for record in (each for folder in sorted(RECORDS.iterdir()) for each in load_records(folder)):
+        key = record.data, record.extra["photographs"], record.extra["like"]
+        found.setdefault(key, {}).setdefault(record.model, {})[record.seed] = record
+    heads = ["data", "photographs", "start", "steps", "P per seed", "P", "heuristic", "AP box", "mIoU of V"]
+    lines = [f"| {' | '.join([*heads, 'P minus that of scenes'])} |", "|---" * 10 + "|"]
+    for (name, photographs, _), starts in sorted(found.items()):
+        for start in STARTS:
+            records = starts.get(start, {})
+            if records:
+                lines.append(f"| {name} | {photographs} | {start} | {_cells(records, starts.get('scenes', {}))} |")
+    return "\n".join(lines)
+
+
+def _cells(records: dict[int, ExperimentRecord], scenes: dict[int, ExperimentRecord]) -> str:
+    """The cells of one row after its start."""
+    each = [records[seed] for seed in sorted(records)]
+    quality = _quality(each, "affinity")
+    common = sorted(records.keys() & scenes.keys()) if each[0].model != "scenes" else []
+    difference = ""
+    if common:
+        ours, theirs = (_quality([side[seed] for seed in common], "affinity") for side in (records, scenes))
+        if (found := ours.minus(theirs)) is not None:
+            value, low, high = (100 * part for part in (found.value, found.low, found.high))
+            difference = f"{value:+.1f} ({low:.1f}, {high:.1f})"
+    values = [
+        f"{each[0].iterations}",
+        ", ".join(f"{100 * one[0]:.1f}" for one in quality.each["All"]),
+        f"{100 * quality.mean('All'):.1f}",
+        f"{100 * _quality(each, 'heuristic').mean('All'):.1f}",
+        f"{100 * np.mean([(one.ap or {}).get('box') or 0 for one in each]):.1f}",
+        f"{100 * np.mean([one.semantic['mean'] for one in each]):.1f}",
+        difference,
+    ]
+    return " | ".join(values)
+
+
+def _quality(records: list[ExperimentRecord], fusion: str) -> SeededQuality:
+    return SeededQuality.of(np.stack([each.counts(fusion) for each in records]), records[0].classes)
+
+
+def main() -> None:
+    """`bundle`, `run` or `table`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(dest="step", required=True)
+    bundling = steps.add_parser("bundle")
+    bundling.add_argument("run", type=Path)
+    bundling.add_argument("--out", type=Path, default=ROOT / "src" / "unipan" / "checkpoints")
+    running = steps.add_parser("run")
+    running.add_argument("data", type=Path, help="a folder with train/ and val/")
+    running.add_argument("--photographs", type=int, default=0, help="train on so many only, evenly spread")
+    running.add_argument("--score", type=int, default=0, help="score so many images of val only, evenly spread")
+    running.add_argument("--iterations", type=int, default=60, help="of the start `scenes`")
+    running.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    running.add_argument("--seeds", type=int, nargs="+", default=[0])
+    running.add_argument("--runs", type=Path, default=Path("runs/photo_start"))
+    steps.add_parser("table")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.step == "bundle":
+        bundle(args.run, args.out)
+    elif args.step == "run":
+        run(args)
+    else:
+        print(table())
+
+
+if __name__ == "__main__":
+    main()
