@@ -34,9 +34,8 @@ def predict(
         checkpoint: see `options.NetworkChoice`.
         images: photographs, or folders of them (with their subfolders).
         out: output folder, made if missing.
-        like: take image ids (by file name) and categories (by name) from this ground truth, so that
-            `unipan pq GT.json DIR/panoptic.json` can compare. For a submission to COCO: image_info_test-dev2017.json;
-            only the images that it lists are segmented.
+        like: take image ids (by file name) and categories (by name) from this ground truth, so that `unipan pq` can
+            compare. For a submission to COCO image_info_test-dev2017.json: only images that it lists are segmented.
         fusion: see `options.FusionChoice`.
         device: see `options.Device`.
         runtime: see `options.RuntimeChoice`.
@@ -63,9 +62,8 @@ def predict(
     from unipan.prediction.run import run_prediction
     from unipan.runtimes import open_network
 
-    segmenter = open_network(checkpoint, device, runtime)
     tracked = track(plan.jobs, "segmenting", console=Console(stderr=True), transient=True)
-    path, failed = run_prediction(plan, segmenter, tracked, fusion, trim_stuff, _warn)
+    path, failed = run_prediction(plan, open_network(checkpoint, device, runtime), tracked, fusion, trim_stuff, _warn)
     count = len(plan.jobs) - failed
     tell(f"{path}: {count} image{'s' * (count != 1)}" + f", {failed} left out" * bool(failed))
     if submission is None:

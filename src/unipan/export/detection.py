@@ -48,7 +48,7 @@ def find(
     box, score, label = box[big], score[big], label[big]
     keep = suppress(box, score, label, roi.nms_thresh)[: roi.detections_per_img]
     box, score, label = box[keep], score[keep], label[keep]
-    return Detections(box, score, label, mask_logits(detector, features, box, label))
+    return Detections(box, score, label, mask_logits_of(detector, features, box, label))
 
 
 def propose(
@@ -74,7 +74,7 @@ def propose(
     return clipped[suppress(clipped, chances, groups, rpn.nms_thresh)[: rpn.post_nms_top_n()]]
 
 
-def mask_logits(
+def mask_logits_of(
     detector: DetectionHead, features: dict[str, Tensor], boxes: Float[Tensor, "D 4"], classes: Int[Tensor, " D"]
 ) -> Float[Tensor, "D m m"] | None:
     """The mask of each box's class; None without a mask head."""

@@ -144,9 +144,9 @@ def export_folder(
         place = Path(name)
         (place / DENSE_FILE).write_bytes(graphs.dense.SerializeToString())
         (place / HEAD_FILE).write_bytes(graphs.head.SerializeToString())
-        write_json(place / MODEL_FILE, _described(graphs, None))
+        write_json(place / MODEL_FILE, _description(graphs, None))
         parity = graphs.compared(place, data, chosen, step)
-        write_json(place / MODEL_FILE, _described(graphs, parity), indent=1)
+        write_json(place / MODEL_FILE, _description(graphs, parity), indent=1)
         start()
         for file in reversed(EXPORT_FILES):  # the JSON last: without it a folder is no export
             write_atomically(out / file, (place / file).read_bytes(), durable=True)
@@ -199,7 +199,7 @@ def _leave_weights_out(graph: ModelProto, stored: Collection[str]) -> list[str]:
     return names
 
 
-def _described(graphs: Graphs, parity: Parity | None) -> dict[str, Any]:
+def _description(graphs: Graphs, parity: Parity | None) -> dict[str, Any]:
     """The content of `model.json`."""
     import onnx
     import onnxruntime

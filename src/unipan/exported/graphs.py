@@ -82,7 +82,7 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
         for path in files:
             if not path.is_file():
                 raise FileNotFoundError(f"{folder}: there is no {path.name}; give a folder of `unipan export --out`")
-        described = _described(files[0], remedy)
+        described = _read_description(files[0], remedy)
         network, weights = _described_network(described, files[0], remedy), {}
     else:
         checkpoint = checkpoint_path(source)
@@ -92,7 +92,7 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
                 f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with `unipan "
                 f"export {source} --beside`, or pip install 'unipan[torch]'"
             )
-        described = _described(files[0], remedy)
+        described = _read_description(files[0], remedy)
         if described["network"] != network_digest(checkpoint):
             raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
         arrays, names = read_arrays(checkpoint), described.get("weights", [])
@@ -106,7 +106,7 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
     return GraphPair(sessions[0], sessions[1], *network, float(described["temperature"]), (red, green, blue))
 
 
-def _described(path: Path, remedy: str) -> dict[str, Any]:
+def _read_description(path: Path, remedy: str) -> dict[str, Any]:
     """The description of an export."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())

@@ -14,7 +14,7 @@ from unipan.arrays import Float, Float32
 from unipan.config import Config, check_fusion
 from unipan.numpy_fusion.array_fusions import argmax_map, heuristic_map, upsnet_map
 from unipan.numpy_fusion.psi import Found
-from unipan.numpy_fusion.sampling import Between, lead, resampled, sampled
+from unipan.numpy_fusion.sampling import Between, resampled, sampled, winners_lead
 from unipan.panoptic.categories import Categories
 from unipan.result import PanopticResult
 
@@ -139,7 +139,7 @@ class ExportedScene:
         else:
             channels = self.panoptic if fusion == "affinity" else self.potential
             made = argmax_map(channels, self.network_detections, self.categories, size, covered, self._logits)
-            margin = partial(lead, channels, *size, covered)
+            margin = partial(winners_lead, channels, *size, covered)
         return PanopticResult(made.ids, made.segments, self.image, self.name, margin)
 
     def _logits(self, channels: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ AT_ONCE = 4_000_000
 """Interpolated values that exist at once, whatever the image's size."""
 
 
-Covered = tuple[float, float] | None
+Covered = tuple[int | float, int | float] | None
 """Rows and columns of cells that the image covers, where they are not all: an image need not end with a cell."""
 
 
@@ -44,7 +44,7 @@ class Between:
         return cls(low, np.minimum(low + 1, cells - 1), (places - low).astype(np.float32))
 
     @classmethod
-    def resized(cls, cells: int, pixels: int, covered: float | None = None) -> "Between":
+    def resized(cls, cells: int, pixels: int, covered: int | float | None = None) -> "Between":
         """The pixels of a side that `cells` cells cover, or the first `covered` of them."""
         return cls.at((np.arange(pixels) + 0.5) * ((covered or cells) / pixels) - 0.5, cells)
 
@@ -144,7 +144,7 @@ def in_box(
     return sampled(mask, rows, columns)
 
 
-def lead(
+def winners_lead(
     channels: Float[np.ndarray, "K h w"], height: int, width: int, covered: Covered = None
 ) -> Float[np.ndarray, "H W"]:
     """The best minus the second best channel at every pixel (`fusion.margin.channel_margin`); infinite for one."""
