@@ -34,6 +34,7 @@ from unipan.exported.segmenter import ExportedSegmenter
 from unipan.files import checkpoint_path, write_atomically, write_json
 from unipan.inference import Segmenter
 from unipan.outputs import Outputs, signature
+from unipan.structures import IMAGENET_MEAN
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -103,7 +104,7 @@ class Graphs:
             "format": EXPORT_FORMAT,
             "network": network_digest(self.path),
             "temperature": float(network.temperature.detach()),
-            "fill": network.mean.flatten().tolist(),
+            "fill": list(IMAGENET_MEAN),  # as `collate` pads
         }
 
     def compared(self, place: Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object]) -> Parity:
