@@ -18,7 +18,13 @@ from unipan.files import bundled_checkpoints
 from unipan.inference import Segmenter
 from unipan.panoptic.categories import Categories
 
-WITHOUT_TORCH = "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision']))\n"
+WITHOUT_TORCH = """
+import sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *more: None if name in ("torch", "torchvision") else find(name, *more)
+"""
+"""Code after which neither is found, as where they are not installed."""
 
 
 @cache
