@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from unipan import __version__
-from unipan.checkpoint import packaged_digest
+from unipan.checkpoint import load_checkpoint, packaged_digest
 from unipan.checkpoint_header import network_digest, read_arrays
 from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData
@@ -87,9 +87,10 @@ class Graphs:
         """Those of a checkpoint, which say in their metadata of which network they are.
 
         Raises:
-            ValueError: see `Segmenter.load`.
+            ValueError: see `load_checkpoint`.
         """
-        segmenter = Segmenter.load(path)
+        found = load_checkpoint(path)  # as it was trained: the graphs take their weights by their names
+        segmenter = Segmenter(found.network, found.config, found.categories, found.metrics, torch.device("cpu"))
         made = cls(dense_graph(segmenter.network), head_graph(segmenter.network), segmenter, path)
         for graph in (made.dense, made.head):
             graph.producer_name, graph.producer_version = signature("export"), __version__  # in the first bytes
