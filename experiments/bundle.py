@@ -4,6 +4,7 @@
    comparison is fair; the whole grid is committed next to the checkpoint.
 2. Its fusions are scored on 200 scenes that neither the training nor the grid search has seen, and how well its
    affinities tell objects apart.
+3. Its graphs for onnxruntime, without weights, are made beside it (`unipan export NAME --beside`).
 
     python experiments/bundle.py runs/scenes --name scenes
     python experiments/bundle.py runs/scenes_mask_free --name scenes_mask_free
@@ -25,6 +26,7 @@ from unipan.config import Fusion, HeuristicConfig
 from unipan.datasets.scenes.generator import Scenes
 from unipan.evaluation.bootstrap import bootstrap_pq, paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.export.write import export_beside
 from unipan.fusion.heuristic import merge
 from unipan.inference import Segmenter
 
@@ -136,6 +138,7 @@ def main() -> None:
     save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, measured, half=True)
     (args.out / f"{args.name}.json").write_text(json.dumps(measured, indent=1) + "\n")
     print(json.dumps(measured, indent=1))
+    print(*export_beside(path, Scenes(TEST_SEEDS), range(20)).lines(), sep="\n")
 
 
 def write_grid(path: Path, grid: list[tuple[HeuristicConfig, dict[str, float]]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from unipan.analysis.evaluate import Evaluation, evaluate
-from unipan.checkpoint import read_header
+from unipan.checkpoint_header import read_header
 from unipan.config import Fusion, HeuristicConfig
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 from unipan.evaluation.bootstrap import paired_bootstrap_pq

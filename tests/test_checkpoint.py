@@ -11,14 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import CATEGORIES, eager, image_batch, tiny_config, tiny_network
 from unipan.build import build_network
-from unipan.checkpoint import (
-    Transfer,
-    config_from_dict,
-    load_checkpoint,
-    read_header,
-    save_checkpoint,
-    transfer,
-)
+from unipan.checkpoint import Transfer, load_checkpoint, save_checkpoint, transfer
+from unipan.checkpoint_header import config_from_dict, read_header
 from unipan.config import Config
 from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.models.network import PanopticNetwork

@@ -46,6 +46,9 @@ def test_the_python_examples_of_a_page_run(
 ) -> None:
     shutil.copytree(example, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
+    if any('"deployed' in code for _, code in blocks(page)):  # what the page's command has made; it takes half a minute
+        export = [sys.executable, "-m", "unipan", "export", "scenes", "--out", "deployed", "--data", "data"]
+        subprocess.run(export, check=True, capture_output=True)
     names: dict[str, Any] = {"__name__": "example"}
     for line, code in blocks(page):  # one after the other, as a reader would type them
         exec(compile("\n" * line + code, str(page), "exec"), names)

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 import unipan
-import unipan.inference
 from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint
 from unipan.config import Config, HeuristicConfig, InferenceConfig
+from unipan.datasets import pictures
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.png import decode_png
@@ -247,13 +247,13 @@ def test_a_picture_without_room_is_told_before_it_is_decoded(
     segmenter: Segmenter, image: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.fromarray(image).save(tmp_path / "large.png")
-    monkeypatch.setattr(unipan.inference, "read_image", lambda *_: pytest.fail("it was decoded"))
-    monkeypatch.setattr(unipan.inference, "available_memory", lambda: 1_000_000)
+    monkeypatch.setattr(pictures, "read_image", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(pictures, "available_memory", lambda: 1_000_000)
     with pytest.raises(ValueError, match=r"large\.png: 90 x 70 pixels take at least .* GiB to segment, and here are"):
         segmenter(tmp_path / "large.png")
     monkeypatch.undo()
     for free in (None, 2**40):
-        monkeypatch.setattr(unipan.inference, "available_memory", lambda free=free: free)
+        monkeypatch.setattr(pictures, "available_memory", lambda free=free: free)
         assert segmenter(tmp_path / "large.png").ids.shape == (70, 90)
 
 

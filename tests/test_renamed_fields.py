@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.tiny import tiny_config
-from unipan.checkpoint import config_from_dict, read_header
+from unipan.checkpoint_header import config_from_dict, read_header
 from unipan.config import Config
 from unipan.presets import preset
 from unipan.renamed_fields import RENAMED, RESTATED, flatten, nest, with_new_names, with_old_names

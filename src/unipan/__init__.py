@@ -6,6 +6,7 @@
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 
 __version__ = "0.2.0"  # pyproject.toml reads it here; to ask the installed package for it takes 10 ms
 
@@ -40,6 +41,12 @@ _HOMES = {
 }
 """The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
 
+_WITHOUT_TORCH = {
+    "Scene": ("unipan.exported.scene", "ExportedScene"),
+    "Segmenter": ("unipan.exported.segmenter", "ExportedSegmenter"),
+}
+"""What stands for a public name where torch is not installed."""
+
 __all__ = [
     "Categories",
     "FolderScores",
@@ -59,6 +66,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name in _WITHOUT_TORCH and find_spec("torch") is None:
+        home, stand_in = _WITHOUT_TORCH[name]
+        return getattr(import_module(home), stand_in)
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'unipan' has no attribute {name!r}")

@@ -2,24 +2,23 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from unipan.checkpoint_header import CHECKPOINT_FORMAT, read_header
 from unipan.config import Config
 from unipan.datasets.same_classes import same_classes
 from unipan.files import checkpoint_path, write_atomically
 from unipan.models.network import PanopticNetwork
 from unipan.models.pretrained import check_numbers, misfits
 from unipan.panoptic.categories import Categories
-from unipan.renamed_fields import flatten, nest, with_new_names
 
-CHECKPOINT_FORMAT = "unipan-1"
 PACKAGED_PART = "backbone.body."
 """The names of a network of timm below its FPN."""
 COUNTER = "num_batches_tracked"
@@ -80,56 +79,6 @@ def save_checkpoint(
     write_atomically(path, save(tensors, metadata=header), durable=True)
 
 
-def config_from_dict(values: Any, source: str = "config") -> Config:
-    """The Config that `dataclasses.asdict` (through JSON) was made from, by this version or one with other field names.
-
-    Raises:
-        ValueError: a field that this version does not know, or a value that it may not have.
-    """
-    if not isinstance(values, dict):
-        raise ValueError(f"{source}: a table of fields is needed, this is {type(values).__name__}")
-    config: Config = _from_dict(Config, nest(with_new_names(flatten(values))), source)
-    return config
-
-
-def _from_dict(kind: Any, values: Any, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise ValueError(f"{where}: a table of fields is needed, this is {type(values).__name__}")
-    types = get_type_hints(kind)
-    unknown = sorted(set(values) - set(types))
-    if unknown:
-        raise ValueError(f"{where}: this version of unipan does not know the field {unknown[0]!r}")
-    made = {}
-    for name, value in values.items():
-        if is_dataclass(types[name]):
-            made[name] = _from_dict(types[name], value, f"{where}.{name}")
-        else:
-            made[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**made)
-
-
-def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
-    """Config, categories and metrics of a checkpoint, without its weights.
-
-    Raises:
-        ValueError: the file is not a checkpoint of unipan.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-        if header.get("format") != CHECKPOINT_FORMAT:
-            raise ValueError(f"its format is {header.get('format', 'unknown')}, not {CHECKPOINT_FORMAT}")
-        config = config_from_dict(json.loads(header["config"]))
-        categories, metrics = json.loads(header["categories"]), json.loads(header["metrics"])
-        if not (isinstance(categories, list) and isinstance(metrics, dict)):
-            raise ValueError("its categories are no list, or its metrics no table")
-        return config, Categories.from_coco(categories), metrics
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        raise ValueError(
-            f"checkpoint {path}: cannot be opened ({error}); give a .safetensors file that `unipan train` wrote"
-        ) from error
-
-
 def claims_to_be_ours(path: Path) -> bool:
     """Whether a file has the header of some version's checkpoint, sound or not; weights of others have none."""
     try:
@@ -150,7 +99,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
     check_numbers(state, f"checkpoint {path}")
-    expected = _packaged_digest(path)
+    expected = packaged_digest(path)
     if expected is None:
         return state
     backbone = build_backbone(read_header(path)[0].backbone)
@@ -165,7 +114,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state | found
 
 
-def _packaged_digest(path: Path) -> str | None:
+def packaged_digest(path: Path) -> str | None:
     """The digest of the weights that a package carries; None if all are in the file."""
     with safe_open(path, "pt") as file:
         found: str | None = (file.metadata() or {}).get("packaged")
@@ -198,7 +147,7 @@ def check_sizes(path: Path, config: Config, categories: Categories) -> None:
     with safe_open(path, "pt") as file:
         names = file.keys()
         found = {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in names}
-    if _packaged_digest(path) is not None:
+    if packaged_digest(path) is not None:
         wanted = {name: shape for name, shape in wanted.items() if not name.startswith(PACKAGED_PART)}
     for name in wanted.keys() ^ found.keys():
         if name.endswith(COUNTER):  # a frozen batch norm has none, an unfrozen one may start at 0

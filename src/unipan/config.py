@@ -29,12 +29,17 @@ __all__ = [
     "LossConfig",
     "MatchingConfig",
     "PotentialConfig",
+    "Runtime",
     "TrainConfig",
     "UpsnetConfig",
     "check_fusion",
 ]
 
 Fusion = Literal["affinity", "potential", "heuristic", "upsnet"]
+Precision = Literal["32", "bf16"]
+"""Of a network's convolutions and matrix products at inference."""
+Runtime = Literal["auto", "torch", "onnx"]
+"""What runs a network; `auto` takes torch, the reference, where it is installed."""
 
 
 @dataclass(frozen=True)

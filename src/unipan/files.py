@@ -268,3 +268,13 @@ def checkpoint_path(source: str | Path) -> Path:
             "give a .safetensors file that `unipan train` wrote"
         )
     return path
+
+
+def network_path(source: str | Path) -> Path:
+    """The file that says which network it is: a checkpoint, or the description in the folder of an export.
+
+    Raises:
+        FileNotFoundError: see `checkpoint_path`.
+    """
+    described = Path(source) / "model.json"
+    return described if described.is_file() else checkpoint_path(source)

@@ -3,23 +3,24 @@
 The network runs once per image; every fusion, affinity map and picture is made from that one forward pass.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from unipan.checkpoint import load_checkpoint
-from unipan.config import Config, DataConfig, check_fusion
+from unipan.config import Config, Precision, check_fusion
 from unipan.datasets.formats.label_picture import image_size
-from unipan.datasets.same_classes import check_classes
-from unipan.datasets.transforms import collate, network_size, resize_image
+from unipan.datasets.pictures import IMAGE_BYTES, picture_of, require_room
+from unipan.datasets.same_classes import in_the_order_of
+from unipan.datasets.sizes import network_size
+from unipan.datasets.transforms import collate, resize_image
 from unipan.fusion import FUSIONS
 from unipan.fusion.argmax import Grid, upsample
 from unipan.fusion.edits import checked_detections, edited_output
@@ -28,7 +29,6 @@ from unipan.models.affinity import InstanceAffinity
 from unipan.models.network import PanopticNetwork, crop
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.images import as_rgb, read_image
-from unipan.processes import available_memory
 from unipan.result import PanopticResult
 from unipan.structures import Detections, Geometry, PanopticOutput
 
@@ -40,19 +40,12 @@ else:
     ImageLike = Any
 
 
-Precision = Literal["32", "bf16"]
-"""Of a network's convolutions and matrix products at inference."""
-
-IMAGE_BYTES = 30
-"""Of memory for each pixel of a picture: itself, its map and its overlay, at the worst moment (27 were measured)."""
 TILE_BYTES = 200
 """Of memory for each pixel of a tile and of what surrounds it, with the smallest preset."""
 REACH = 8
 """Of a thing in a large picture, in pixels (ours; measured in docs/predict.md)."""
 MOST_SCALE = 16
 LEAST_TILE = 64
-INPUT_BYTES = 200
-"""Of memory for each pixel that the network sees, with the smallest preset (213 were measured); others take more."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -221,10 +214,17 @@ class Segmenter:
 
         Batch norm is folded, and weights lie with their channels last in memory. This moves the last digits.
 
+        The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays in
+        the place of tensors.
+
         Raises:
             FileNotFoundError: neither a file nor a bundled name.
             ValueError: a file that is no checkpoint of ours, or a device that torch does not know or does not find.
         """
+        if Path(path).is_dir():
+            from unipan.exported.segmenter import ExportedSegmenter
+
+            return ExportedSegmenter.load(path, str(device))  # type: ignore[return-value]
         require_device(device)
         found = load_checkpoint(path, device)
         from unipan.models.folding import fold_batch_norm  # with torchvision, which takes seconds to import
@@ -279,13 +279,15 @@ class Segmenter:
         from unipan.tiled.network import run_tiled
 
         fusion = check_fusion(self.config, fusion or self.config.inference.fusion)
-        check_tiling(self, fusion, scale, side)
+        self.check_tiling(fusion, scale, side)
         data = replace(self.config.data, short_side=0)
         if isinstance(image, str | Path):
             height, width = image_size(Path(image), page)
             seen = min(side + 2 * halo_of(tileable(self.network)), round(scale * max(height, width))) ** 2
             require_room(Path(image), IMAGE_BYTES * height * width + TILE_BYTES * seen)
-        pixels, name = self._pixels(image, page)
+            pixels, name = read_image(Path(image), self.config.data.window, page), Path(image).name
+        else:
+            pixels, name = as_rgb(image), "image"
         height, width = (max(1, round(scale * each)) for each in pixels.shape[:2])
         size = network_size(height, width, data)
         output = run_tiled(
@@ -295,18 +297,28 @@ class Segmenter:
         found = output.decode()
         return PanopticResult(found.ids, found.segments, pixels, name, output.margin)
 
-    def _pixels(self, image: "ImageLike", page: int | None) -> tuple[UInt8[np.ndarray, "H W 3"], str]:
-        """RGB and the name."""
-        if isinstance(image, str | Path):
-            return read_image(Path(image), self.config.data.window, page), Path(image).name
-        return as_rgb(image), "image"
+    def check_tiling(self, fusion: str, scale: float, side: int) -> None:
+        """Raises ValueError for a checkpoint, a fusion or settings that `in_tiles` cannot do."""
+        from unipan.tiled.features import tileable
+
+        if fusion not in ("affinity", "potential"):
+            raise ValueError(f"tiles: the fusion {fusion} needs the whole picture; give --fusion affinity or potential")
+        if self.bf16:
+            raise ValueError("tiles: they are computed in 32 bits; leave --precision bf16 out")
+        if self.config.potential.void_channel:
+            raise ValueError("tiles: UPSNet's void channel (potential.void_channel) needs the whole picture")
+        if not 0 < scale <= MOST_SCALE:
+            raise ValueError(
+                f"tiles: a scale of {scale:g} is not in 0..{MOST_SCALE}; 1 is the picture's own resolution"
+            )
+        if side < LEAST_TILE or side % LEAST_TILE:
+            raise ValueError(f"tiles: a side of {side} pixels is no multiple of {LEAST_TILE}; try 1024")
+        tileable(self.network)
 
     @torch.no_grad()
     def scene(self, image: "ImageLike", page: int | None = None) -> Scene:
         """Run the network once and keep what it found, for several fusions and for affinities."""
-        if isinstance(image, str | Path):
-            check_room(Path(image), self.config.data, self.device, page)
-        pixels, name = self._pixels(image, page)
+        pixels, name = picture_of(image, self.config.data, self.device.type == "cpu", page)
         batch = collate([(resize_image(pixels, self.config.data), name)])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             output = self.network(batch.to(self.device))
@@ -323,57 +335,11 @@ class Segmenter:
         Raises:
             ValueError: the names of things or stuff differ; see `check_classes`.
         """
-        check_classes(self.categories, categories)
-        index = categories.index_of_name
-        return replace(self, categories=Categories(tuple(categories[index[own.name]] for own in self.categories)))
+        return replace(self, categories=in_the_order_of(self.categories, categories))
 
     def __repr__(self) -> str:
         things, stuff = len(self.categories.things), len(self.categories.stuff)
         return f"Segmenter({self.config.name}, {things} things + {stuff} stuff classes, on {self.device})"
-
-
-def check_room(path: Path, data: DataConfig, device: torch.device, page: int | None = None) -> None:
-    """Look, from a picture's header, whether there is memory to segment it.
-
-    Raises:
-        FileNotFoundError, ValueError: there is not, or it is no image (see `image_size`).
-    """
-    height, width = image_size(path, page)
-    needed = IMAGE_BYTES * height * width
-    if device.type == "cpu":
-        needed += INPUT_BYTES * math.prod(network_size(height, width, data))
-    require_room(path, needed)
-
-
-def require_room(path: Path, needed: int) -> None:
-    """Raises ValueError if a picture needs more bytes of memory than are free."""
-    free = available_memory()
-    if free is not None and needed > free:
-        height, width = image_size(path)
-        raise ValueError(
-            f"{path}: {width} x {height} pixels take at least {needed / 2**30:.1f} GiB to segment, and here are "
-            f"{free / 2**30:.1f} GiB free; segment it in tiles (`unipan predict --tiles`, smaller ones with "
-            "--tile-side), or cut it into several pictures"
-        )
-
-
-def check_tiling(segmenter: Segmenter, fusion: str, scale: float, side: int) -> None:
-    """Raises ValueError for a checkpoint, a fusion or settings that `Segmenter.in_tiles` cannot do."""
-    from unipan.tiled.features import tileable
-
-    if fusion not in ("affinity", "potential"):
-        raise ValueError(f"tiles: the fusion {fusion} needs the whole picture; give --fusion affinity or potential")
-    if segmenter.bf16:
-        raise ValueError("tiles: they are computed in 32 bits; leave out --precision bf16")
-    if segmenter.config.potential.void_channel:
-        raise ValueError("tiles: UPSNet's void channel (potential.void_channel) needs the whole picture")
-    if not 0 < scale <= MOST_SCALE:
-        raise ValueError(f"tiles: a scale of {scale:g} is not in 0..{MOST_SCALE}; 1 is the picture's own resolution")
-    if side < LEAST_TILE or side % LEAST_TILE:
-        raise ValueError(f"tiles: a side of {side} pixels is no multiple of {LEAST_TILE}; try 1024")
-    if segmenter.bf16:
-        raise ValueError("tiles: they are computed in 32 bits; leave --precision bf16 out")
-    tileable(segmenter.network)
 
 
 def require_device(device: str | torch.device, option: str = "device") -> None:

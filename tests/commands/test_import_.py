@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.interop import reference
-from unipan.checkpoint import read_header
+from unipan.checkpoint_header import read_header
 from unipan.cli import main
 
 

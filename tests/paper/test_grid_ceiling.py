@@ -16,7 +16,8 @@ from unipan.config import DataConfig
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
-from unipan.datasets.transforms import index_maps, network_size, target_of
+from unipan.datasets.sizes import network_size
+from unipan.datasets.transforms import index_maps, target_of
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.fusion.argmax import decode
 from unipan.models.criterion import panoptic_loss

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unipan.config import DataConfig
 from unipan.datasets.panoptic_data import PanopticData
-from unipan.datasets.transforms import index_maps, network_size
+from unipan.datasets.sizes import network_size
+from unipan.datasets.transforms import index_maps
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import PanopticScores
 from unipan.fusion.argmax import decode

@@ -6,12 +6,12 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
-from unipan.commands.options import CheckpointChoice, Device, Flag, JsonFile, Overwrite, entry
+from unipan.commands.options import Device, Flag, JsonFile, NetworkChoice, Overwrite, RuntimeChoice, entry
 from unipan.terminal import tell
 
 
 def draw_affinity(
-    checkpoint: CheckpointChoice,
+    checkpoint: NetworkChoice,
     image: Annotated[Positional[Path], arg(metavar="IMAGE")],
     /,
     *,
@@ -21,12 +21,13 @@ def draw_affinity(
     raw: Flag = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
+    runtime: RuntimeChoice = "auto",
     json_file: JsonFile = None,
 ) -> Outcome:
     """Draw the affinities of one pixel to all others: red attracts, blue repels, white is the average.
 
     Args:
-        checkpoint: see `options.CheckpointChoice`.
+        checkpoint: see `options.NetworkChoice`.
         image: a photograph.
         pixel: X and Y, counted from the upper left corner.
         out: the picture to write, a .png.
@@ -34,26 +35,27 @@ def draw_affinity(
         raw: as the head predicts them, without taking away what cannot tell one object from another (the means).
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
+        runtime: see `options.RuntimeChoice`.
         json_file: see `options.JsonFile`.
     """
-    from unipan.files import checkpoint_path, write_atomically
+    from unipan.files import network_path, write_atomically
     from unipan.outputs import Outputs, signature
     from unipan.panoptic.images import read_image
 
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
-    weights = checkpoint_path(checkpoint)
+    weights = network_path(checkpoint)
     outputs = Outputs("affinity", [weights, image], overwrite)
     outputs.claim(out, "--out")
     outputs.claim_optional(json_file, "--json")
     read_image(image, (0.0, 100.0))  # only to see that it can be read, before PyTorch is imported
     import numpy as np
 
-    from unipan.inference import open_segmenter
     from unipan.panoptic.png import png_of_rgb
+    from unipan.runtimes import open_network
     from unipan.visualization.heatmap import affinity_picture
 
-    scene = open_segmenter(checkpoint, device).scene(image)
+    scene = open_network(checkpoint, device, runtime).scene(image)
     values = scene.affinity(*pixel, raw=raw)
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(values), 0.995))

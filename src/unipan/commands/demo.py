@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from unipan.commands.json_output import Outcome
-from unipan.commands.options import JsonFile, Overwrite, entry
+from unipan.commands.options import JsonFile, Overwrite, RuntimeChoice, entry
 
 
 def demo(
@@ -11,6 +11,7 @@ def demo(
     count: int = 60,
     seed0: int = 2_000_000,
     overwrite: Overwrite = False,
+    runtime: RuntimeChoice = "auto",
     json_file: JsonFile = None,
 ) -> Outcome:
     """Segment freshly drawn street scenes with the bundled checkpoint: a table here, the pictures in OUT/index.html.
@@ -20,6 +21,7 @@ def demo(
         count: how many scenes to draw and score.
         seed0: seed of the first scene.
         overwrite: see `options.Overwrite`.
+        runtime: see `options.RuntimeChoice`.
         json_file: see `options.JsonFile`.
     """
     from unipan.outputs import Outputs
@@ -29,7 +31,7 @@ def demo(
     outputs.claim_optional(json_file, "--json")
     from unipan.demo.run import run_demo
 
-    page, qualities = run_demo(out, count, seed0)
+    page, qualities = run_demo(out, count, seed0, runtime=runtime)
     scores = {fusion: quality.compute().to_json() for fusion, quality in qualities.items()}
     return Outcome({"page": str(page), "scores": scores})
 

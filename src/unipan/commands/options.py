@@ -8,12 +8,16 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unipan.commands.json_output import Outcome, json_output, with_json_target
-from unipan.config import Fusion
+from unipan.config import Fusion, Runtime
 from unipan.outputs import signature
 
 CheckpointChoice = Annotated[
     Positional[str],
     arg(metavar="CHECKPOINT", help="A .safetensors file, or the name of a bundled one (`scenes`)."),
+]
+NetworkChoice = Annotated[
+    Positional[str],
+    arg(metavar="CHECKPOINT", help="A .safetensors file, a bundled name (`scenes`), or a folder of `unipan export`."),
 ]
 FusionChoice = Annotated[
     Fusion | None,
@@ -32,6 +36,10 @@ PrecisionChoice = Annotated[
         help="bf16 runs convolutions and matrix products in 16 bits: faster where the processor multiplies them "
         "natively (Intel AMX, AVX512_BF16, recent GPUs), and some pixels get another segment."
     ),
+]
+RuntimeChoice = Annotated[
+    Runtime,
+    arg(help="What runs the network: torch, the reference, or onnxruntime; auto takes torch if it is installed."),
 ]
 JsonFile = Annotated[
     Path | None,

@@ -8,13 +8,14 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
 from unipan.commands.options import (
-    CheckpointChoice,
     Device,
     Folder,
     FusionChoice,
     JsonFile,
+    NetworkChoice,
     Overwrite,
     PrecisionChoice,
+    RuntimeChoice,
     entry,
 )
 from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    checkpoint: CheckpointChoice,
+    checkpoint: NetworkChoice,
     images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
     /,
     *,
@@ -34,6 +35,7 @@ def predict(
     fusion: FusionChoice = None,
     device: Device = "auto",
     precision: PrecisionChoice = "32",
+    runtime: RuntimeChoice = "auto",
     submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
@@ -47,14 +49,14 @@ def predict(
     With --submission, DIR gets what a test server takes instead, and the archives to upload.
 
     Args:
-        checkpoint: see `options.CheckpointChoice`.
+        checkpoint: see `options.NetworkChoice`.
         images: photographs, videos, folders (with their subfolders), quoted patterns ('a/**/*.jpg'); - reads a list of
             them from standard input.
         out: output folder, made if missing.
-        like: take image ids (by file name) and categories (by name) from this ground truth, so that
-            `unipan pq GT.json DIR/panoptic.json` can compare. For a submission to COCO: image_info_test-dev2017.json;
-            only the images that it lists are segmented.
+        like: take image ids (by file name) and categories (by name) from this ground truth, so that `unipan pq` can
+            compare. For a submission to COCO image_info_test-dev2017.json: only images that it lists are segmented.
         fusion: see `options.FusionChoice`.
+        runtime: see `options.RuntimeChoice`.
         submission: write for this test server, with its ids, file names and archives.
         algorithm: the name in the files of a submission to COCO.
         trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
@@ -73,10 +75,10 @@ def predict(
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
     )  # fmt: skip
     from unipan.commands.progress import tracked
-    from unipan.inference import open_segmenter
     from unipan.prediction.run import run_prediction
+    from unipan.runtimes import open_network
 
-    segmenter = open_segmenter(checkpoint, device, precision)
+    segmenter = open_network(checkpoint, device, runtime, precision)
     jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
     done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
     return _outcome(done, None if submission else out / "index.html")

@@ -63,3 +63,13 @@ def check_classes(own: Categories, other: Categories) -> None:
                 f"classes: the checkpoint knows the {kind} {', '.join(mine)}; the data has {', '.join(theirs)}; "
                 "evaluate on data with the checkpoint's classes, or finetune on this data first"
             )
+
+
+def in_the_order_of(own: Categories, other: Categories) -> Categories:
+    """A dataset's classes, with their ids and colours, in the order of a network's.
+
+    Raises:
+        ValueError: see `check_classes`.
+    """
+    check_classes(own, other)
+    return Categories(tuple(other[other.index_of_name[each.name]] for each in own))

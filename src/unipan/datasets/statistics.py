@@ -6,7 +6,7 @@ import numpy as np
 
 from unipan.config import DataConfig
 from unipan.datasets.panoptic_data import PanopticData
-from unipan.datasets.transforms import scaled_size
+from unipan.datasets.sizes import scaled_size
 
 PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
 

@@ -8,14 +8,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from unipan.config import DataConfig
+from unipan.datasets.sizes import MULTIPLE, network_size, scaled_size, whole_size
 from unipan.ops.boxes import boxes_of
 from unipan.ops.masks import reduce_labels
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID, VOID_ID, PanopticMap, Sample
 from unipan.structures import IMAGENET_MEAN, ImageBatch, Target
-
-MULTIPLE = 32
-"""The coarsest stride of the network; the sides of its input are multiples of it."""
 
 # The ranges are SSD's (in detectron2's PointRend: brightness +-32 of 255, contrast and saturation 0.5 to 1.5, hue +-18
 # of 180). The operations are not SSD's but torchvision's, as in its own RandomPhotometricDistort:
@@ -25,33 +23,6 @@ MULTIPLE = 32
 #   grey.
 # - Saturation: SSD multiplies that of HSV. Ours blends each pixel with its own grey.
 SSD_BRIGHTNESS, SSD_CONTRAST, SSD_SATURATION, SSD_HUE = 32 / 255, 0.5, 0.5, 18 / 180
-
-
-def scaled_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
-    """Height and width after resizing the short side to `data.short_side` (0: no resizing), within `data.max_side`."""
-    if data.short_side == 0:
-        return height, width
-    factor = min(data.short_side / min(height, width), data.max_side / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
-
-
-def whole_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
-    """The nearest size at which the network sees the whole image without padding; unchanged if the recipe pads.
-
-    A network that has seen no padding in training takes the edge of the padding for a part of the scene.
-    """
-    if data.pad:
-        return height, width
-    return _nearest_multiple(height), _nearest_multiple(width)
-
-
-def network_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
-    """Height and width at which the network sees an image of this size; padding is not included."""
-    return whole_size(*scaled_size(height, width, data), data)
-
-
-def _nearest_multiple(side: int) -> int:
-    return max(1, (side + MULTIPLE // 2) // MULTIPLE) * MULTIPLE
 
 
 def resize_image(image: UInt8[np.ndarray, "H W 3"], data: DataConfig) -> Float[Tensor, "3 h w"]:

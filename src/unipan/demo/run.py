@@ -13,7 +13,8 @@ from rich.progress import track
 from rich.table import Table
 
 from unipan import __version__
-from unipan.config import Fusion
+from unipan.arrays import Float32
+from unipan.config import Fusion, Runtime
 from unipan.config_values import COUNT, RANGES
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
@@ -22,10 +23,9 @@ from unipan.evaluation.bootstrap import METRICS, Intervals, bootstrap_quality, p
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.files import require_file
-from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.result import PanopticResult
-from unipan.structures import Detections
+from unipan.runtimes import AnyDetections, AnyScene, AnySegmenter, open_network
 from unipan.terminal import printable
 from unipan.visualization.flat import resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
@@ -70,7 +70,7 @@ class DemoRun:
         seconds: for networks and fusions.
     """
 
-    segmenter: Segmenter
+    segmenter: AnySegmenter
     qualities: dict[Fusion, PanopticQuality]
     rows: list[ImageRow] = field(default_factory=list)
     best: tuple[int, ImageRow] | None = None
@@ -82,7 +82,8 @@ def run_demo(
     count: int = 60,
     seed0: int = 2_000_000,
     shown: int = 8,
-    segmenter: Segmenter | None = None,
+    segmenter: AnySegmenter | None = None,
+    runtime: Runtime = "auto",
 ) -> tuple[Path, dict[Fusion, PanopticQuality]]:
     """Segment `count` held-out scenes, print the scores of three fusions and write `out/index.html`.
 
@@ -92,6 +93,7 @@ def run_demo(
         seed0: the first seed; those from `datasets.scenes.generator.HELD_OUT` on were never used in training.
         shown: how many scenes are on the page.
         segmenter: by default the bundled checkpoint `scenes`; it needs masks.
+        runtime: of the bundled checkpoint.
 
     Returns:
         the page, and PQ of each fusion.
@@ -103,7 +105,7 @@ def run_demo(
         raise ValueError(f"demo: {count} scenes from seed {seed0} cannot be drawn; give --count from 1, --seed0 from 0")
     require_file(out / "index.html", "--out")
     console = Console()
-    segmenter = segmenter or Segmenter.load("scenes")
+    segmenter = segmenter or open_network("scenes", "cpu", runtime)
     run = DemoRun(segmenter, {fusion: PanopticQuality(segmenter.categories) for fusion in SHOWN_FUSIONS})
     scenes = Scenes(range(seed0, seed0 + count))
     # Without a terminal rich would show no bar, but print an empty line.
@@ -180,7 +182,7 @@ def _scores_note(run: DemoRun, seed0: int, count: int) -> str:
 
 
 def scene_row(
-    sample: Sample, scene: Scene, results: Mapping[Fusion, PanopticResult], matched: Mapping[Fusion, int]
+    sample: Sample, scene: AnyScene, results: Mapping[Fusion, PanopticResult], matched: Mapping[Fusion, int]
 ) -> ImageRow:
     """The eight pictures of one scene, with a sentence on the crossed pixel."""
     details = {}
@@ -195,7 +197,7 @@ def scene_row(
 
 
 def scene_pictures(
-    sample: Sample, scene: Scene, results: Mapping[Fusion, PanopticResult]
+    sample: Sample, scene: AnyScene, results: Mapping[Fusion, PanopticResult]
 ) -> dict[str, tuple[np.ndarray, str]]:
     """The pictures of a scene and what they show, by name and in their order on the page."""
     factor = max(1, round(SHOWN_WIDTH / sample.image.shape[1]))
@@ -206,7 +208,7 @@ def scene_pictures(
     # The few strongest pixels would leave the rest pale.
     limit = float(np.quantile(np.abs(affinity), 0.995))
     size = image.shape[:2]
-    boxes = mark(_draw_detections(image, scene.detections, scene, factor), *place)
+    boxes = mark(_draw_detections(image, scene, factor), *place)
     truth = overlay(image, resize_map(sample.truth, size), segment_colors(sample.truth))
     maps = {
         name: (overlay(image, resize_map(results[fusion], size), colors_like(results[fusion], sample.truth)), "")
@@ -233,28 +235,34 @@ def _changes(sample: Sample, results: Mapping[Fusion, PanopticResult], image: np
     return change_picture(image, before, after), detail
 
 
-def _draw_detections(image: np.ndarray, found: Detections, scene: Scene, factor: int) -> np.ndarray:
+def _draw_detections(image: np.ndarray, scene: AnyScene, factor: int) -> np.ndarray:
+    found = scene.detections
     categories = [scene.categories[index] for index in found.classes.tolist()]
     labels = [f"{c.name} {score:.2f}" for c, score in zip(categories, found.scores.tolist(), strict=True)]
     colors = [instance_color(category.color, 0) for category in categories]
-    return draw_boxes(image, found.boxes.cpu().numpy() * factor, labels, colors)
+    return draw_boxes(image, _box_array(found) * factor, labels, colors)
 
 
-def pixel_to_mark(truth: PanopticMap, found: Detections) -> tuple[int, int, str]:
+def _box_array(found: AnyDetections) -> Float32[np.ndarray, "D 4"]:
+    return np.array(found.boxes.tolist(), np.float32).reshape(-1, 4)
+
+
+def pixel_to_mark(truth: PanopticMap, found: AnyDetections) -> tuple[int, int, str]:
     """The pixel to mark: x, y, and a sentence that says why.
 
     The first choice is the thing with most pixels outside its own predicted box, then the one with most pixels under
     other boxes, then the largest one; within that region it is the pixel farthest from the edge.
     """
     things = [segment for segment in truth if segment.isthing]
+    boxes = _box_array(found)
     height, width = truth.ids.shape
     if not things:
         return width // 2, height // 2, "There is no object here; the cross is in the middle."
-    cover = np.array([box_mask(box, truth.ids.shape) for box in found.boxes.tolist()], bool)
+    cover = np.array([box_mask(box, truth.ids.shape) for box in boxes.tolist()], bool)
     whole = [truth.ids == segment.id for segment in things]
     outside, shared = ([np.zeros_like(mask) for mask in whole] for _ in range(2))
     for place, segment in enumerate(things):
-        own = own_box(segment, found.boxes.cpu().numpy())
+        own = own_box(segment, boxes)
         if own is not None:
             outside[place] = whole[place] & ~cover[own]
             shared[place] = whole[place] & np.delete(cover, own, axis=0).any(axis=0)

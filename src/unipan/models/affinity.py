@@ -159,8 +159,8 @@ class InstanceAffinity(nn.Module):
 
     def covered(self, queries: Float[Tensor, "C _ _"], height: int, width: int) -> Float[Tensor, "C a b"]:
         """The cells of Q that cells of Psi's grid are interpolated from; what else there is, is padding."""
-        double = 2 * self.upsampling
-        a, b = (-((self.upsampling + 1 - 2 * count) // double) + 1 for count in (height, width))
+        once, double = self.upsampling, 2 * self.upsampling  # ONNX divides towards zero, so nothing negative is divided
+        a, b = ((2 * count + once - 2) // double + 1 for count in (height, width))
         return queries[:, :a, :b]
 
     def _down(self, psi: Float[Tensor, "K h w"], cells: torch.Size) -> Float[Tensor, "K a b"]:

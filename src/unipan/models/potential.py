@@ -81,5 +81,6 @@ class DynamicPotential(nn.Module):
         Without detections no box lets anything through, and there is no thing channel (UPSNet then has one of
         constant -10, which can hardly win).
         """
-        let_through = v_k.amax(0) if len(v_k) else torch.zeros_like(v[0])
-        return (v[: self.num_things].amax(0) - let_through)[None]
+        nothing = v.new_full((1, *v.shape[1:]), -torch.inf)
+        let_through = torch.cat([v_k, nothing]).amax(0)  # without a branch, which an exported graph could not have
+        return (v[: self.num_things].amax(0) - let_through.masked_fill(let_through == -torch.inf, 0))[None]

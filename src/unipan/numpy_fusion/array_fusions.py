@@ -4,7 +4,7 @@
 image, then stuff, then void), L classes (things first), h w the grid of V, H W the image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,17 +12,23 @@ from unipan.arrays import Bool, Float, Int64
 from unipan.config import HeuristicConfig, UpsnetConfig
 from unipan.numpy_fusion.painting import Window, channel_map, numbered_map, paint_stuff, paint_things, voted_map
 from unipan.numpy_fusion.psi import Found, sigmoid, softmax
-from unipan.numpy_fusion.sampling import Between, in_box, pixels_inside, resampled, sampled, winners
+from unipan.numpy_fusion.sampling import Between, Covered, in_box, pixels_inside, resampled, sampled, winners
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap
 
 
 def argmax_map(
-    channels: Float[np.ndarray, "K h w"], found: Found, categories: Categories, size: tuple[int, int]
+    channels: Float[np.ndarray, "K h w"],
+    found: Found,
+    categories: Categories,
+    size: tuple[int, int],
+    covered: Covered = None,
+    logits: Callable[[np.ndarray], np.ndarray] = lambda channels: channels,
 ) -> PanopticMap:
-    """The argmax of Psi or P at the image's size (`fusion.argmax.decode`)."""
-    confidence = resampled(softmax(channels).max(0), *size)
-    return channel_map(winners(channels, *size), confidence, found.classes.tolist(), found.scores.tolist(), categories)
+    """The argmax of Psi or P at the image's size (`fusion.argmax.decode`); `logits` is what the loss made of P."""
+    confidence = resampled(softmax(logits(channels)).max(0), *size, covered)
+    best = winners(channels, *size, covered)
+    return channel_map(best, confidence, found.classes.tolist(), found.scores.tolist(), categories)
 
 
 def heuristic_map(
@@ -31,12 +37,15 @@ def heuristic_map(
     categories: Categories,
     limits: HeuristicConfig,
     size: tuple[int, int],
+    covered: Covered = None,
 ) -> PanopticMap:
     """Panoptic FPN's merging (`fusion.heuristic.merge`); boxes in pixels of the image."""
     ids = np.full(size, VOID_ID, np.int32)
     painted = paint_things(ids, _masks_by_score(found, categories, limits, size), limits.overlap_threshold)
-    confidence = resampled(softmax(semantic).max(0), *size)
-    painted += paint_stuff(ids, winners(semantic, *size), confidence, categories, limits.min_stuff_area * ids.size)
+    confidence = resampled(softmax(semantic).max(0), *size, covered)
+    painted += paint_stuff(
+        ids, winners(semantic, *size, covered), confidence, categories, limits.min_stuff_area * ids.size
+    )
     return numbered_map(ids, painted)
 
 
@@ -68,17 +77,18 @@ def upsnet_map(
     limits: UpsnetConfig,
     min_stuff_area: float,
     size: tuple[int, int],
+    covered: Covered = None,
 ) -> PanopticMap:
     """UPSNet's fusion (`fusion.upsnet.prune_and_vote`); boxes in pixels of the image, `min_stuff_area` its share."""
     kept = found[_pruned(found, limits, size)]
     best, won = np.full(size, -np.inf, np.float32), np.zeros(size, np.int64)
-    for index, channel in enumerate(_void_channels(semantic, kept, len(categories.things), size)):
+    for index, channel in enumerate(_void_channels(semantic, kept, len(categories.things), size, covered)):
         won[channel > best] = index
         best = np.maximum(best, channel)
     return voted_map(
         won,
-        winners(semantic, *size),
-        resampled(softmax(semantic).max(0), *size),
+        winners(semantic, *size, covered),
+        resampled(softmax(semantic).max(0), *size, covered),
         kept.classes,
         kept.scores.tolist(),
         categories,
@@ -119,12 +129,12 @@ def suppressed(boxes: Float[np.ndarray, "D 4"], scores: Float[np.ndarray, " D"],
 
 
 def _void_channels(
-    semantic: Float[np.ndarray, "L h w"], found: Found, num_things: int, size: tuple[int, int]
+    semantic: Float[np.ndarray, "L h w"], found: Found, num_things: int, size: tuple[int, int], covered: Covered
 ) -> Iterator[Float[np.ndarray, "H W"]]:
     """The channels of Psi, variant A with void, at the image's size, one at a time (`fusion.upsnet.channels`)."""
     assert found.masks is not None
     let_through = np.full(size, -np.inf if len(found) else 0.0, np.float32)
-    rows, columns = (Between.resized(*sides) for sides in zip(semantic.shape[1:], size, strict=True))
+    rows, columns = map(Between.resized, semantic.shape[1:], size, covered or semantic.shape[1:])
     for mask, box, label in zip(found.masks, found.boxes, found.classes, strict=True):
         window, m_k = image_window(mask, box, size, found.whole)
         v_k = np.zeros(size, np.float32)
@@ -133,6 +143,6 @@ def _void_channels(
         v_k[window] += m_k
         yield v_k
     for stuff in semantic[num_things:]:
-        yield resampled(stuff, *size)
+        yield resampled(stuff, *size, covered)
     if num_things:
-        yield np.maximum.reduce([resampled(thing, *size) for thing in semantic[:num_things]]) - let_through
+        yield np.maximum.reduce([resampled(thing, *size, covered) for thing in semantic[:num_things]]) - let_through

@@ -16,6 +16,10 @@ AT_ONCE = 4_000_000
 """Interpolated values that exist at once, whatever the image's size."""
 
 
+Covered = tuple[int | float, int | float] | None
+"""Rows and columns of cells that the image covers, where they are not all: an image need not end with a cell."""
+
+
 @dataclass(frozen=True)
 class Between:
     """Where points lie between the cells of one axis.
@@ -40,9 +44,9 @@ class Between:
         return cls(low, np.minimum(low + 1, cells - 1), (places - low).astype(np.float32))
 
     @classmethod
-    def resized(cls, cells: int, pixels: int) -> "Between":
-        """The pixels of a side that `cells` cells cover."""
-        return cls.at((np.arange(pixels) + 0.5) * (cells / pixels) - 0.5, cells)
+    def resized(cls, cells: int, pixels: int, covered: int | float | None = None) -> "Between":
+        """The pixels of a side that `cells` cells cover, or the first `covered` of them."""
+        return cls.at((np.arange(pixels) + 0.5) * ((covered or cells) / pixels) - 0.5, cells)
 
 
 def sampled(values: Float[np.ndarray, "*k h w"], rows: Between, columns: Between) -> Float[np.ndarray, "*k a b"]:
@@ -52,23 +56,34 @@ def sampled(values: Float[np.ndarray, "*k h w"], rows: Between, columns: Between
     return np.asarray(tall[..., columns.low] * (1 - columns.weight) + tall[..., columns.high] * columns.weight)
 
 
-def resampled(values: Float[np.ndarray, "*k h w"], height: int, width: int) -> Float[np.ndarray, "*k H W"]:
+def resampled(
+    values: Float[np.ndarray, "*k h w"], height: int, width: int, covered: Covered = None
+) -> Float[np.ndarray, "*k H W"]:
     """Maps at another size; the same array if it is theirs."""
-    if values.shape[-2:] == (height, width):
+    rows, columns = values.shape[-2:]
+    if (rows, columns) == (height, width) and covered in (None, (rows, columns)):
         return values
-    return sampled(values, Between.resized(values.shape[-2], height), Between.resized(values.shape[-1], width))
+    return sampled(values, *_both_axes((rows, columns), (height, width), covered))
 
 
-def winners(channels: Float[np.ndarray, "K h w"], height: int, width: int) -> Int64[np.ndarray, "H W"]:
+def _both_axes(cells: tuple[int, int], size: tuple[int, int], covered: Covered) -> tuple[Between, Between]:
+    rows, columns = map(Between.resized, cells, size, covered or cells)
+    return rows, columns
+
+
+def winners(
+    channels: Float[np.ndarray, "K h w"], height: int, width: int, covered: Covered = None
+) -> Int64[np.ndarray, "H W"]:
     """The argmax over the channels, upsampled bilinearly, without ever holding K x H x W values.
 
     As in `fusion.argmax`: what wins in all four cells around a pixel wins there too, so only the other pixels are
     interpolated.
     """
     best = np.asarray(channels.argmax(0))
-    if best.shape == (height, width):
+    cells = channels.shape[1], channels.shape[2]
+    if cells == (height, width) and covered in (None, cells):
         return best
-    rows, columns = (Between.resized(*sides) for sides in zip(best.shape, (height, width), strict=True))
+    rows, columns = _both_axes(cells, (height, width), covered)
     upper, lower = best[rows.low], best[rows.high]
     result: Int64[np.ndarray, "H W"] = upper[:, columns.low]
     agree = (upper == lower)[:, columns.low] & (result == upper[:, columns.high]) & (result == lower[:, columns.high])
@@ -127,3 +142,19 @@ def in_box(
         for (start, end, span), cells in zip(ends, mask.shape, strict=True)
     )
     return sampled(mask, rows, columns)
+
+
+def winners_lead(
+    channels: Float[np.ndarray, "K h w"], height: int, width: int, covered: Covered = None
+) -> Float[np.ndarray, "H W"]:
+    """The best minus the second best channel at every pixel (`fusion.margin.channel_margin`); infinite for one."""
+    found = np.full((height, width), np.inf, np.float32)
+    if len(channels) < 2:
+        return found
+    rows, columns = _both_axes((channels.shape[1], channels.shape[2]), (height, width), covered)
+    step = max(AT_ONCE // (len(channels) * width), 1)
+    for start in range(0, height, step):
+        span = slice(start, start + step)
+        second, best = np.partition(sampled(channels, rows[span], columns), -2, axis=0)[-2:]
+        found[span] = best - second
+    return found

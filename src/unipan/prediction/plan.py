@@ -90,7 +90,7 @@ def plan_prediction(
         jobs, categories = plan_submission(server, images, like, warn), None
         names = submission_files(server, jobs, like, algorithm)
     outputs = Outputs(
-        "predict", [files.checkpoint_path(checkpoint), like, *images, *(job.path for job in jobs)], overwrite
+        "predict", [files.network_path(checkpoint), like, *images, *(job.path for job in jobs)], overwrite
     )
     outputs.claim_folder(out, "--out", names)
     outputs.claim_optional(json_file, "--json")

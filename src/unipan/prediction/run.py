@@ -15,7 +15,6 @@ from unipan.config import check_fusion
 from unipan.datasets.formats.format import DatasetWriter
 from unipan.evaluation.trimming import trim_stuff
 from unipan.folder_lock import folder_lock
-from unipan.inference import Segmenter, check_tiling
 from unipan.prediction.images import ImageJob
 from unipan.prediction.journal import Journal, parents_of, run_identity
 from unipan.prediction.plan import PredictionPlan
@@ -23,6 +22,7 @@ from unipan.prediction.results import ListedImage, ResultFolder
 from unipan.prediction.submission import map_file, open_writer
 from unipan.processes import short_of_memory
 from unipan.result import PanopticResult
+from unipan.runtimes import AnySegmenter
 from unipan.stopping import StoppedBySignal, StopSignals
 
 
@@ -52,7 +52,7 @@ class Prediction:
 
 def run_prediction(
     plan: PredictionPlan,
-    segmenter: Segmenter,
+    segmenter: AnySegmenter,
     jobs: Iterable[ImageJob],
     fusion: str | None,
     trim: int,
@@ -81,7 +81,7 @@ def run_prediction(
     if plan.options.margin and fusion not in ("affinity", "potential"):
         raise ValueError(f"--margin: the fusion {fusion} is no argmax; give --fusion affinity or potential")
     if plan.pictures.tiles:
-        check_tiling(segmenter, fusion, plan.pictures.scale, plan.pictures.tile_side)
+        segmenter.check_tiling(fusion, plan.pictures.scale, plan.pictures.tile_side)
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
     with folder_lock(plan.out, "--out"):
@@ -106,10 +106,10 @@ def run_prediction(
             raise
 
 
-def open_journal(plan: PredictionPlan, segmenter: Segmenter, fusion: str, trim: int) -> Journal:
+def open_journal(plan: PredictionPlan, segmenter: AnySegmenter, fusion: str, trim: int) -> Journal:
     """The journal of a plan; everything that decides its results besides the images is in its first line."""
     run = run_identity(
-        files.checkpoint_path(plan.checkpoint),
+        files.network_path(plan.checkpoint),
         fusion=fusion,
         trim=trim,
         bf16=segmenter.bf16,
@@ -128,7 +128,7 @@ class ImageLoop:
     def __init__(
         self,
         plan: PredictionPlan,
-        segmenter: Segmenter,
+        segmenter: AnySegmenter,
         writer: DatasetWriter,
         results: ResultFolder | None,
         journal: Journal,

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from unipan.datasets.transforms import MULTIPLE
+from unipan.datasets.sizes import MULTIPLE
 from unipan.models.backbone import ResNetFPN
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unipan.config import Config, DataConfig, TrainConfig
-from unipan.datasets.transforms import MULTIPLE, scaled_size
+from unipan.datasets.sizes import MULTIPLE, scaled_size
 from unipan.models.criterion import Criterion
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork, crop

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from unipan.checkpoint import config_from_dict
+from unipan.checkpoint_header import config_from_dict
 from unipan.config import Config
 from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
 from unipan.models.pretrained import read_torch_file

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unipan.build import build_network, require_both_kinds
-from unipan.checkpoint import Transfer, claims_to_be_ours, read_header, transfer
+from unipan.checkpoint import Transfer, claims_to_be_ours, transfer
+from unipan.checkpoint_header import read_header
 from unipan.config import Config, DetectionConfig
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import is_scenes, open_training, use_window

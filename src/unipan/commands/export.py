@@ -1,0 +1,63 @@
+"""`unipan export CHECKPOINT --out DIR`."""
+
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from unipan.commands.options import CheckpointChoice, Flag, OptionalFolder, Overwrite, entry
+from unipan.terminal import tell
+
+
+def export(
+    checkpoint: CheckpointChoice,
+    /,
+    *,
+    out: OptionalFolder = None,
+    beside: Flag = False,
+    data: Annotated[str, arg(metavar="DATA")] = "scenes",
+    limit: Annotated[int, arg(metavar="N")] = 20,
+    format: Literal["onnx"] = "onnx",
+    overwrite: Overwrite = False,
+) -> None:
+    """Make graphs of a network that run without PyTorch: DIR/dense.onnx, DIR/head.onnx and DIR/model.json.
+
+    Before anything is written, the graphs segment images beside PyTorch; if more than 0.1 % of the pixels, or 0.05 PQ,
+    differ, nothing is.
+
+    Args:
+        checkpoint: see `options.CheckpointChoice`.
+        out: folder of the export, made if missing.
+        beside: write the graphs without weights beside CHECKPOINT, which has them, so that its name alone is enough.
+        data: images to compare on, see `unipan evaluate --help`; best photographs like yours.
+        limit: compare on the first N images; 0 takes all.
+        format: of the graphs.
+        overwrite: see `options.Overwrite`.
+    """
+    from unipan.commands.progress import progress_bar
+    from unipan.datasets.sources import open_data, paths_read
+    from unipan.exported.graphs import EXPORT_FILES, files_beside
+    from unipan.files import checkpoint_path
+    from unipan.outputs import Outputs
+
+    if (out is None) != beside:
+        raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
+    path = checkpoint_path(checkpoint)
+    outputs = Outputs("export", [path, *paths_read(data)], overwrite)
+    if out is None:
+        outputs.claim_all(files_beside(path), "--beside")
+    else:
+        outputs.claim_folder(out, "--out", EXPORT_FILES)
+    images, note = open_data(data)
+    chosen = range(min(limit, len(images)) if limit > 0 else len(images))
+    note += f", the first {len(chosen)}" if len(chosen) < len(images) else ""
+    from unipan.export.write import require_exporter, write_export
+
+    require_exporter(format)
+    with progress_bar("comparing with torch", len(chosen)) as step:
+        parity = write_export(path, out, outputs, images, chosen, step)
+    tell(f"{out or ', '.join(map(str, files_beside(path)))}: {checkpoint}, compared with torch on {note}")
+    for line in parity.lines():
+        tell(line)
+
+
+main = entry(export, "export")

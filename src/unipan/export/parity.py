@@ -1,0 +1,151 @@
+"""Whether an exported network does what the network does, on images: the gate that every export passes.
+
+Legend: H W the image.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from unipan.datasets.panoptic_data import PanopticData
+from unipan.datasets.same_classes import check_classes
+from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.exported.segmenter import ExportedSegmenter
+from unipan.inference import Segmenter
+from unipan.panoptic.maps import PanopticMap
+
+MOST_PIXELS = 0.001
+"""Share of all pixels that may belong to another segment."""
+MOST_PQ = 0.0005
+"""Difference of PQ, as a fraction, that is allowed."""
+
+
+@dataclass
+class Parity:
+    """How two runs of one network compare.
+
+    Attributes:
+        pixels: of all images.
+        differing: those of them whose segment differs.
+        worst: the largest share of differing pixels of an image, and its name.
+        largest: difference of P; infinite where the number of detections differs.
+        quality: PQ of torch and of onnxruntime; None where the data has other classes.
+    """
+
+    pixels: int = 0
+    differing: int = 0
+    worst: tuple[float, str] = (0.0, "")
+    largest: float = 0.0
+    images: int = 0
+    quality: tuple[PanopticQuality, PanopticQuality] | None = field(default=None, repr=False)
+
+    @property
+    def share(self) -> float:
+        """Of pixels whose segment differs."""
+        return self.differing / max(self.pixels, 1)
+
+    @property
+    def pq(self) -> tuple[float, float] | None:
+        """Of torch and of onnxruntime, as fractions."""
+        if self.quality is None:
+            return None
+        one, other = (each.compute()["All"] for each in self.quality)
+        return None if one is None or other is None else (one.pq, other.pq)
+
+    def to_json(self) -> dict[str, Any]:
+        """For `model.json`."""
+        return {
+            "images": self.images,
+            "pixels_differing": self.share,
+            "worst_image": {"name": self.worst[1], "pixels_differing": self.worst[0]},
+            "largest_difference_of_p": self.largest if np.isfinite(self.largest) else None,
+            "pq": None if self.pq is None else {"torch": self.pq[0], "onnxruntime": self.pq[1]},
+        }
+
+    def lines(self) -> list[str]:
+        """What a person is told."""
+        told = [
+            f"{self.images} images, {self.differing} of {self.pixels} pixels ({self.share:.4%}) in another segment "
+            "than with torch" + (f", most in {self.worst[1]} ({self.worst[0]:.4%})" if self.differing else ""),
+            f"largest difference of P: {self.largest:.2g}"
+            + ("" if np.isfinite(self.largest) else ", that is, an image has another number of detections"),
+        ]
+        if self.pq is not None:
+            told.append(f"PQ {100 * self.pq[0]:.2f} with torch, {100 * self.pq[1]:.2f} with onnxruntime")
+        return told
+
+    def require(self) -> None:
+        """The gate.
+
+        Raises:
+            ValueError: too many pixels or too much PQ differ.
+        """
+        if self.share > MOST_PIXELS:
+            raise ValueError(
+                f"export: the graphs give {self.share:.2%} of the pixels another segment than torch does (at most "
+                f"{MOST_PIXELS:.1%} are allowed), most in {self.worst[1]} ({self.worst[0]:.2%}); nothing was written"
+            )
+        if self.pq is not None and abs(self.pq[0] - self.pq[1]) > MOST_PQ:
+            raise ValueError(
+                f"export: PQ is {100 * self.pq[0]:.2f} with torch and {100 * self.pq[1]:.2f} with the graphs (a "
+                f"difference of {100 * MOST_PQ:.2f} is allowed); nothing was written"
+            )
+
+
+def compare(
+    reference: Segmenter,
+    exported: ExportedSegmenter,
+    data: PanopticData,
+    chosen: Iterable[int],
+    step: Callable[[], object] = lambda: None,
+) -> Parity:
+    """Run both on images.
+
+    Args:
+        reference: the network on torch.
+        exported: the same on onnxruntime.
+        data: images with their truth; PQ is measured if its classes are the network's.
+        chosen: which of them.
+        step: called after each.
+    """
+    found = Parity()
+    try:
+        check_classes(reference.categories, data.categories)
+        reference, exported = (each.with_categories(data.categories) for each in (reference, exported))  # type: ignore[assignment]
+        found.quality = PanopticQuality(data.categories), PanopticQuality(data.categories)
+    except ValueError:
+        pass  # photographs of other classes: the maps are compared alone
+    for index in chosen:
+        sample = data[index]
+        scenes = reference.scene(sample.image), exported.scene(sample.image)
+        maps = [scene.result() for scene in scenes]
+        count = differing_pixels(*maps)
+        found.pixels += maps[0].ids.size
+        found.differing += count
+        found.images += 1
+        found.worst = max(found.worst, (count / maps[0].ids.size, sample.name))
+        one, other = scenes[0].panoptic.cpu().numpy(), scenes[1].panoptic
+        same = one.shape == other.shape
+        found.largest = max(found.largest, float(np.abs(one - other).max(initial=0.0)) if same else np.inf)
+        for quality, made in zip(found.quality or (), maps, strict=bool(found.quality)):
+            quality.update(sample.truth, made, sample.name)
+        step()
+    return found
+
+
+def differing_pixels(one: PanopticMap, other: PanopticMap) -> int:
+    """Pixels of two maps that lie in different segments, whatever the segments' numbers are.
+
+    Two segments are the same if each shares more pixels with the other than with any third, and their classes agree.
+    """
+    places, counts = np.unique(np.stack([one.ids.ravel(), other.ids.ravel()]), axis=1, return_counts=True)
+    classes = [{0: None} | {segment.id: segment.category.id for segment in each} for each in (one, other)]
+    best: list[dict[int, int]] = [{}, {}]
+    order = np.argsort(-counts, kind="stable")
+    for pair in places[:, order].T.tolist():
+        for side in (0, 1):
+            best[side].setdefault(pair[side], pair[1 - side])
+    same = [best[0][a] == b and best[1][b] == a and classes[0][a] == classes[1][b] for a, b in places.T.tolist()]
+    return int(counts[~np.array(same, bool)].sum())

@@ -1,0 +1,102 @@
+"""The two graphs as modules: an image to the cues, and the cues to Psi and P. All layers are the network's own.
+
+Legend: D detections, L classes (things first), C affinity channels, K channels of Psi and P, H W the padded image,
+h w the grid of V, a b that of Q.
+"""
+
+import copy
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from unipan.export.detection import find
+from unipan.models.affinity import InstanceAffinity
+from unipan.models.detection.head import DetectionHead
+from unipan.models.network import PanopticNetwork
+from unipan.structures import Detections
+
+
+class DenseGraph(nn.Module):
+    """From an image to V, phi0(Q), phi1(Q) and the detections (Sec. 3.1 to 3.3, and the convolutions of 3.4.2)."""
+
+    def __init__(self, network: PanopticNetwork) -> None:
+        super().__init__()
+        if not isinstance(network.detection, DetectionHead):
+            raise ValueError("export: the detector of this network is not unipan's; export the head alone")
+        self.network, self.detection = network, network.detection
+
+    def forward(self, pixels: Float[Tensor, "1 3 H W"], size: Int[Tensor, " 2"]) -> dict[str, Tensor]:
+        """Outputs by name, without batch axis; what the network lacks is left out.
+
+        Args:
+            pixels: RGB in 0..1, padded at the bottom and right to multiples of 32 with the mean colour.
+            size: height and width of what is no padding.
+        """
+        network = self.network
+        features = network.backbone((pixels - network.mean) / network.std)
+        outputs = {"semantic": network.semantic(features)[0]}
+        if network.affinity is not None:
+            queries = network.affinity.extract(features)[0]
+            for name, phi in zip(("phi0", "phi1"), network.affinity.project(queries), strict=True):
+                outputs[name] = phi.view(-1, *queries.shape[1:])
+        found = find(self.detection, features, pixels, size)
+        outputs |= {"boxes": found.boxes, "scores": found.scores, "classes": found.classes}
+        return outputs if found.masks is None else outputs | {"masks": found.masks}
+
+
+class HeadGraph(nn.Module):
+    """From the cues to Psi and P (Sec. 3.4), for any number of detections; it has no weights.
+
+    Psi is there as well because the fusion `potential` decodes it.
+    """
+
+    def __init__(self, network: PanopticNetwork) -> None:
+        super().__init__()
+        self.potential = network.potential
+        self.affinity = None if network.affinity is None else GivenProjections.of(network.affinity)
+
+    def forward(
+        self,
+        semantic: Float[Tensor, "L h w"],
+        boxes: Float[Tensor, "D 4"],
+        scores: Float[Tensor, " D"],
+        classes: Int[Tensor, " D"],
+        masks: Float[Tensor, "D m m"] | None = None,
+        phi0: Float[Tensor, "C a b"] | None = None,
+        phi1: Float[Tensor, "C a b"] | None = None,
+    ) -> dict[str, Tensor]:
+        """`potential` and, with the affinity head, `panoptic`; V and both phi without the cells of the padding."""
+        psi = self.potential(semantic, Detections(boxes, scores, classes, masks))
+        if self.affinity is None or phi0 is None or phi1 is None:
+            return {"potential": psi}
+        return {"potential": psi, "panoptic": self.affinity(psi, torch.cat([phi0, phi1]))}
+
+
+class GivenProjections(InstanceAffinity):
+    """The affinity head where phi0(Q) and phi1(Q), one upon the other, are given in the place of Q."""
+
+    @classmethod
+    def of(cls, head: InstanceAffinity) -> "GivenProjections":
+        """A head with the same normalisation and grid, without weights."""
+        given = copy.copy(head)
+        given._modules = {}
+        given.__class__ = cls
+        given.linear = False
+        return given  # type: ignore[return-value]
+
+    def covered(self, queries: Float[Tensor, "both _ _"], height: int, width: int) -> Float[Tensor, "both a b"]:
+        """All that is given. On a coarser grid whether a cell is there to be cut off is a branch, which cannot be
+        exported."""
+        return queries if self.upsampling > 1 else super().covered(queries, height, width)
+
+    def project(
+        self,
+        queries: Float[Tensor, "both a b"],
+        origin: tuple[int, int] = (0, 0),  # noqa: ARG002  what is given knows its place
+    ) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
+        """The two halves; a softmax over all cells becomes one over these."""
+        q0, q1 = queries.flatten(1).chunk(2)
+        if self.normalise == "softmax":
+            q1 = q1 / (q1.sum(1, keepdim=True) * self.upsampling**2)
+        return q0, q1

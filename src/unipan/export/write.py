@@ -1,0 +1,238 @@
+"""`unipan export`: makes the graphs of a checkpoint, compares them with it, and only then writes them."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torchvision
+
+from unipan import __version__
+from unipan.checkpoint import load_checkpoint, packaged_digest
+from unipan.checkpoint_header import network_digest, read_arrays
+from unipan.config import Config
+from unipan.datasets.panoptic_data import PanopticData
+from unipan.datasets.sizes import MULTIPLE
+from unipan.export.convert import OPSET, dense_graph, head_graph
+from unipan.export.parity import Parity, compare
+from unipan.exported.graphs import (
+    DENSE_FILE,
+    EXPORT_FILES,
+    EXPORT_FORMAT,
+    HEAD_FILE,
+    MODEL_FILE,
+    NETWORK_KEY,
+    WEIGHT_PREFIX,
+    files_beside,
+    open_graphs,
+)
+from unipan.exported.segmenter import ExportedSegmenter
+from unipan.files import checkpoint_path, write_atomically, write_json
+from unipan.inference import Segmenter
+from unipan.outputs import Outputs, signature
+from unipan.structures import IMAGENET_MEAN
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+else:
+    ModelProto = Any
+
+
+NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
+"""The packages of each format."""
+
+
+def require_exporter(format: str) -> None:
+    """Raises ModuleNotFoundError where a package that the format needs is missing, before any work."""
+    for name in NEEDED[format]:
+        import_module(name)
+
+
+def write_export(
+    checkpoint: str | Path,
+    out: Path | None,
+    outputs: Outputs,
+    data: PanopticData,
+    chosen: Sequence[int],
+    step: Callable[[], object] = lambda: None,
+) -> Parity:
+    """`export_folder`, or `export_beside` where no folder is given; `outputs` has claimed the files."""
+    if out is None:
+        return export_beside(checkpoint, data, chosen, step)
+    return export_folder(checkpoint, out, data, chosen, step, lambda: outputs.start_folder(out, EXPORT_FILES))
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Two graphs and the network that they are of.
+
+    Attributes:
+        dense: from an image to the cues.
+        head: from the cues to Psi and P.
+        segmenter: the network.
+        path: its checkpoint.
+    """
+
+    dense: ModelProto
+    head: ModelProto
+    segmenter: Segmenter
+    path: Path
+
+    @classmethod
+    def of(cls, path: Path) -> "Graphs":
+        """Those of a checkpoint, which say in their metadata of which network they are.
+
+        Raises:
+            ValueError: see `load_checkpoint`.
+        """
+        found = load_checkpoint(path)  # as it was trained: the graphs take their weights by their names
+        segmenter = Segmenter(found.network, found.config, found.categories, found.metrics, torch.device("cpu"))
+        made = cls(dense_graph(segmenter.network), head_graph(segmenter.network), segmenter, path)
+        for graph in (made.dense, made.head):
+            graph.producer_name, graph.producer_version = signature("export"), __version__  # in the first bytes
+            graph.metadata_props.add(key=NETWORK_KEY, value=network_digest(path))
+        return made
+
+    def facts(self) -> dict[str, Any]:
+        """What a runtime needs to know besides config and classes."""
+        network = self.segmenter.network
+        return {
+            "generator": signature("export"),
+            "format": EXPORT_FORMAT,
+            "network": network_digest(self.path),
+            "temperature": float(network.temperature.detach()),
+            "fill": list(IMAGENET_MEAN),  # as `collate` pads
+        }
+
+    def compared(self, place: Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object]) -> Parity:
+        """How the files in a place compare with the network.
+
+        Raises:
+            ValueError: not well enough.
+        """
+        graphs = open_graphs(place, threads=torch.get_num_threads())
+        parity = compare(self.segmenter, ExportedSegmenter(graphs, graphs.categories), data, chosen, step)
+        parity.require()
+        return parity
+
+
+def export_folder(
+    checkpoint: str | Path,
+    out: Path,
+    data: PanopticData,
+    chosen: Sequence[int],
+    step: Callable[[], object] = lambda: None,
+    start: Callable[[], object] = lambda: None,
+) -> Parity:
+    """Write `model.json`, `dense.onnx` and `head.onnx`, which need nothing else.
+
+    Args:
+        checkpoint: a file or a bundled name.
+        out: folder, made if missing; its files are claimed already.
+        data: images for the comparison with torch.
+        chosen: which of them.
+        step: called after each.
+        start: called before the first file is written.
+
+    Raises:
+        ValueError: the graphs do not do what the network does; nothing is written.
+    """
+    graphs = Graphs.of(checkpoint_path(checkpoint))
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        (place / DENSE_FILE).write_bytes(graphs.dense.SerializeToString())
+        (place / HEAD_FILE).write_bytes(graphs.head.SerializeToString())
+        write_json(place / MODEL_FILE, _description(graphs, None))
+        parity = graphs.compared(place, data, chosen, step)
+        write_json(place / MODEL_FILE, _description(graphs, parity), indent=1)
+        start()
+        for file in reversed(EXPORT_FILES):  # the JSON last: without it a folder is no export
+            write_atomically(out / file, (place / file).read_bytes(), durable=True)
+    return parity
+
+
+def export_beside(
+    checkpoint: str | Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object] = lambda: None
+) -> Parity:
+    """Write the two graphs without weights beside the checkpoint, which has them.
+
+    Args:
+        checkpoint, data, chosen, step: see `export_folder`.
+
+    Raises:
+        ValueError: as there; also a checkpoint whose backbone lies in a package.
+    """
+    path = checkpoint_path(checkpoint)
+    if packaged_digest(path) is not None:
+        raise ValueError(
+            f"export: the backbone of {checkpoint} lies in a package and not in its file; give --out DIR in the place "
+            "of --beside"
+        )
+    graphs = Graphs.of(path)
+    weights = _leave_weights_out(graphs.dense, read_arrays(path))
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / path.name
+        shutil.copyfile(path, copy)
+        model, dense, head = files_beside(copy)
+        write_json(model, graphs.facts() | {"weights": weights})
+        dense.write_bytes(graphs.dense.SerializeToString())
+        head.write_bytes(graphs.head.SerializeToString())
+        parity = graphs.compared(copy, data, chosen, step)
+        for made, final in zip(reversed(files_beside(copy)), reversed(files_beside(path)), strict=True):
+            write_atomically(final, made.read_bytes())
+    return parity
+
+
+def _leave_weights_out(graph: ModelProto, stored: Collection[str]) -> list[str]:
+    """Turn the weights of a graph into references, which a session fills; their names."""
+    from onnx import TensorProto
+
+    names = []
+    for weight in graph.graph.initializer:
+        if weight.name.removeprefix(WEIGHT_PREFIX) in stored:
+            names.append(weight.name)
+            weight.ClearField("raw_data")
+            weight.data_location = TensorProto.EXTERNAL
+            weight.external_data.add(key="location", value="checkpoint")
+    return names
+
+
+def _description(graphs: Graphs, parity: Parity | None) -> dict[str, Any]:
+    """The content of `model.json`."""
+    import onnx
+    import onnxruntime
+
+    config, network = graphs.segmenter.config, graphs.segmenter.network
+    return graphs.facts() | {
+        "checkpoint": graphs.path.name,
+        "made_with": {
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "opset": OPSET,
+        },
+        "input": _input_facts(config)
+        | {"mean": network.mean.flatten().tolist(), "std": network.std.flatten().tolist()},
+        "thresholds": {"inference.score_threshold": config.inference.score_threshold} | asdict(config.heuristic),
+        "parity": None if parity is None else parity.to_json(),
+        "metrics": graphs.segmenter.metrics,
+        "categories": graphs.segmenter.categories.to_coco(),
+        "config": asdict(config),
+    }
+
+
+def _input_facts(config: Config) -> dict[str, Any]:
+    return {
+        "pixels": "RGB in 0..1, (1, 3, H, W); the graph normalises by mean and std, and padding has the colour mean",
+        "size": "height and width of what is no padding",
+        "multiple": MULTIPLE,
+        "short_side": config.data.short_side,
+        "max_side": config.data.max_side,
+        "pad": config.data.pad,
+        "stride": config.decoder.stride,
+    }

@@ -1,0 +1,1 @@
+"""Exported networks on onnxruntime: the same results as `unipan.inference`, without torch."""

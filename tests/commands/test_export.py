@@ -1,0 +1,128 @@
+"""`unipan export` writes a folder that predict, affinity and Segmenter take, or nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import unipan
+from tests.exported.test_segmenter import WITHOUT_TORCH
+from unipan.cli import main
+from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
+from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
+from unipan.export.parity import Parity, differing_pixels
+from unipan.exported.graphs import EXPORT_FILES
+from unipan.exported.segmenter import ExportedSegmenter
+from unipan.inference import Segmenter
+from unipan.outputs import MANIFEST
+from unipan.panoptic.png import decode_png
+
+pytestmark = pytest.mark.usefixtures("no_type_checks")
+SEEDS = range(4_000_010, 4_000_012)
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("street") / "data"
+    write_coco_panoptic(folder, list(Scenes(SEEDS)), SCENE_CATEGORIES)
+    return folder
+
+
+def test_from_a_checkpoint_to_the_same_maps(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "deployed"
+    assert main(["export", "scenes", "--out", str(out), "--data", str(street)]) == 0
+    said = capsys.readouterr().out
+    assert "2 images, 0 of 65536 pixels" in said
+    assert {path.name for path in out.iterdir()} == {*EXPORT_FILES, MANIFEST}
+    told = json.loads((out / "model.json").read_text())
+    assert told["parity"]["pixels_differing"] == 0
+    assert told["parity"]["pq"]["torch"] == told["parity"]["pq"]["onnxruntime"] > 0.7
+    assert told["fill"] == [0.485, 0.456, 0.406]
+    opened, reference = unipan.Segmenter.load(out), Segmenter.load("scenes")
+    assert isinstance(opened, ExportedSegmenter)
+    image = Scenes(SEEDS)[0].image
+    assert differing_pixels(opened(image), reference(image)) == 0
+    pictures = sorted((street / "images").iterdir())
+    assert main(["predict", str(out), *map(str, pictures), "--out", str(tmp_path / "pred")]) == 0
+    assert main(["affinity", str(out), str(pictures[0]), "--pixel", "3", "4", "--out", str(tmp_path / "a.png")]) == 0
+    ids = decode_png(tmp_path / "pred" / "panoptic" / f"{pictures[0].stem}.png")
+    assert np.array_equal(ids, reference(image).ids)
+    capsys.readouterr()
+    assert main(["predict", str(out), *map(str, pictures), "--out", str(tmp_path / "p"), "--runtime", "torch"]) == 1
+    assert "is an export, which onnxruntime runs; give the checkpoint itself" in capsys.readouterr().err
+    assert main(["evaluate", str(out), str(street)]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_a_network_that_comes_out_otherwise_is_not_written(
+    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import unipan.export.write as module
+
+    monkeypatch.setattr(module, "compare", lambda *_: Parity(pixels=1000, differing=2, worst=(0.002, "a.png")))
+    assert main(["export", "scenes", "--out", str(tmp_path / "out"), "--data", str(street)]) == 1
+    assert "0.20% of the pixels" in (said := capsys.readouterr().err)
+    assert "nothing was written" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["scenes"], "give --out DIR for a folder that needs nothing else, or --beside; one of them"),
+        (["scenes", "--out", "o", "--beside"], "one of them"),
+        (["missing.safetensors", "--out", "o"], "there is no such file"),
+        (["scenes", "--out", "o", "--data", "missing"], "missing"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *arguments]) == 1
+    said = capsys.readouterr().err.strip()
+    assert words in said
+    assert "\n" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predict_affinity_and_demo_run_without_torch(street: Path, tmp_path: Path) -> None:
+    picture = str(sorted((street / "images").iterdir())[0])
+    lines = [
+        ["predict", "scenes", picture, "--out", str(tmp_path / "p"), "--fusion", "heuristic"],
+        ["affinity", "scenes", picture, "--pixel", "9", "9", "--out", str(tmp_path / "a.png")],
+        ["demo", "--count", "2", "--out", str(tmp_path / "demo")],
+    ]
+    code = WITHOUT_TORCH + "from unipan.cli import main\nassert [main(line) for line in " + f"{lines!r}] == [0, 0, 0]"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert (tmp_path / "p" / "index.html").is_file()
+    assert (tmp_path / "a.png").is_file()
+    assert (tmp_path / "demo" / "index.html").is_file()
+
+
+def test_what_needs_torch_says_so(tmp_path: Path) -> None:
+    code = WITHOUT_TORCH + "from unipan.cli import main\nsys.exit(main(sys.argv[1:]))"
+    for arguments in (
+        ["predict", "scenes", "a.png", "--out", "o", "--runtime", "torch"],
+        ["evaluate", "scenes"],
+        ["export", "scenes", "--out", "o"],
+    ):
+        (tmp_path / "a.png").write_bytes(unipan_picture())
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert 'this needs torch: pip install "unipan[' in done.stderr
+
+
+def unipan_picture() -> bytes:
+    import cv2
+
+    return cv2.imencode(".png", np.zeros((32, 32, 3), np.uint8))[1].tobytes()

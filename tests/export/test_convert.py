@@ -1,0 +1,141 @@
+"""Converted graphs in onnxruntime give what the modules give: every variant, 0, 1 and 100 detections, four sizes."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from torch import Tensor
+
+from tests.export.test_detection import network_of
+from tests.export.test_wrappers import configured
+from tests.tiny import T, image_batch, random_detections
+from unipan.export.convert import dense_graph, head_graph
+from unipan.export.wrappers import DenseGraph, HeadGraph
+from unipan.models.network import PanopticNetwork
+
+pytestmark = pytest.mark.usefixtures("no_type_checks")
+"""The shapes of what torch.export traces are symbols, which jaxtyping would compare, and so fix."""
+
+HEADS: dict[str, dict[str, object]] = {
+    "B with masks": {},
+    "A with masks and void, gelu": {
+        "potential.variant": "A",
+        "potential.void_channel": True,
+        "affinity.activation": "gelu",
+        "affinity.normalise": "none",
+    },
+    "C without masks, rope on a finer grid": {
+        "potential.variant": "C",
+        "detection.masks": False,
+        "decoder.stride": 2,
+        "affinity.rope": 1,
+    },
+    "C with masks, softmax, d = 1": {
+        "potential.variant": "C",
+        "decoder.stride": 1,
+        "affinity.normalise": "softmax",
+        "affinity.activation": "elu",
+    },
+}
+DENSE: dict[str, dict[str, object]] = {
+    "plain, masks, rope": {"decoder.stride": 2, "affinity.rope": 1},
+    "deformable, no masks": {
+        "decoder.deformable": True,
+        "detection.masks": False,
+        "detection.roi_aligned": True,
+        "detection.exact_anchors": True,
+        "affinity.positional_encoding": 2,
+    },
+}
+SIZES = [(64, 96), (96, 64), (32, 32), (128, 224)]
+
+
+def session(graph: object) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])  # type: ignore[attr-defined]
+
+
+def run(opened: ort.InferenceSession, given: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    wanted = {each.name: given[each.name].numpy() for each in opened.get_inputs()}
+    return dict(zip([each.name for each in opened.get_outputs()], opened.run(None, wanted), strict=True))
+
+
+@cache
+def head_of(name: str) -> tuple[PanopticNetwork, ort.InferenceSession]:
+    network = network_of(configured(HEADS[name]))
+    return network, session(head_graph(network))
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("size", [(64, 96), (61, 83), (4, 8), (130, 258)])
+@pytest.mark.parametrize("count", [0, 1, 2, 100])
+def test_the_head(name: str, size: tuple[int, int], count: int) -> None:
+    network, opened = head_of(name)
+    stride = network.potential.stride
+    generator = torch.Generator().manual_seed(count)
+    height, width = (-(-side // stride) for side in size)
+    a, b = (-(-side // 4) for side in size)
+    found = random_detections(count, masks=network.detection.mask_pool is not None)  # type: ignore[union-attr]
+    cues = {
+        "semantic": torch.randn(T + 2, height, width, generator=generator),
+        "boxes": found.boxes,
+        "scores": found.scores,
+        "classes": found.classes,
+        **({} if found.masks is None else {"masks": found.masks}),
+        **{name: torch.rand(8, a, b, generator=generator) for name in ("phi0", "phi1")},
+    }
+    with torch.no_grad():
+        expected = HeadGraph(network)(**cues)
+    made = run(opened, cues)
+    assert made.keys() == expected.keys()
+    for each, value in expected.items():
+        assert made[each].shape == tuple(value.shape)
+        scale = max(float(value.abs().max()), 1.0) if value.numel() else 1.0
+        np.testing.assert_allclose(made[each], value.numpy(), atol=2e-5 * scale, err_msg=each)
+
+
+@cache
+def dense_of(name: str) -> tuple[PanopticNetwork, ort.InferenceSession]:
+    network = network_of(configured(DENSE[name]))
+    return network, session(dense_graph(network))
+
+
+@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("padding", [(0, 0), (9, 20)])
+def test_the_dense_part(name: str, size: tuple[int, int], padding: tuple[int, int]) -> None:
+    network, opened = dense_of(name)
+    pixels = image_batch(1, seed=sum(size), size=size).pixels
+    real = torch.tensor([size[0] - padding[0], size[1] - padding[1]])
+    with torch.no_grad():
+        expected = DenseGraph(network)(pixels, real)
+    made = run(opened, {"pixels": pixels, "size": real})
+    assert made.keys() == expected.keys()
+    assert len(expected["boxes"]) > 0
+    for each in ("semantic", "phi0", "phi1"):
+        scale = max(float(expected[each].abs().max()), 1.0)
+        np.testing.assert_allclose(made[each], expected[each].numpy(), atol=1e-4 * scale, err_msg=each)
+    # Scores of an untrained network tie within rounding: the boxes are the same, perhaps in another order.
+    order = np.lexsort(made["boxes"].round(2).T), np.lexsort(expected["boxes"].numpy().round(2).T)
+    for each in ("boxes", "scores", "classes", *(["masks"] if "masks" in expected else [])):
+        np.testing.assert_allclose(made[each][order[0]], expected[each].numpy()[order[1]], atol=2e-3, err_msg=each)
+
+
+def test_nothing_is_found_where_nothing_is_certain() -> None:
+    config = configured(DENSE["plain, masks, rope"])
+    network = network_of(replace(config, detection=replace(config.detection, score_threshold=0.99)))
+    opened = session(dense_graph(network))
+    made = run(opened, {"pixels": image_batch(1).pixels, "size": torch.tensor([64, 96])})
+    assert made["boxes"].shape == (0, 4)
+    assert made["masks"].shape == (0, 28, 28)
+    assert np.isfinite(made["semantic"]).all()
+
+
+def test_a_graph_names_no_file_of_the_machine_that_made_it() -> None:
+    graph = head_graph(network_of(configured({})))
+    assert b".py" not in graph.SerializeToString()
+    assert {each.version for each in graph.opset_import} == {20}

@@ -1,0 +1,81 @@
+"""Graphs that do not belong to their network, or are no graphs, are refused in one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from unipan.checkpoint_header import network_digest
+from unipan.exported.graphs import files_beside, open_graphs
+from unipan.files import CHECKPOINTS, bundled_checkpoints, checkpoint_path
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    """A copy of the bundled checkpoint and its graphs."""
+    path = checkpoint_path("scenes")
+    for file in (path, *files_beside(path)):
+        shutil.copyfile(file, tmp_path / file.name)
+    return tmp_path / path.name
+
+
+def test_every_bundled_checkpoint_has_its_own_graphs() -> None:
+    """They were made from these very weights: `unipan export NAME --beside` makes them again."""
+    assert bundled_checkpoints()
+    for name in bundled_checkpoints():
+        model, dense, head = files_beside(checkpoint_path(name))
+        told = json.loads(model.read_text())
+        assert told["network"] == network_digest(checkpoint_path(name)), name
+        assert told["network"].encode() in dense.read_bytes()
+        assert told["network"].encode() in head.read_bytes()
+        assert dense.stat().st_size + head.stat().st_size < 400_000, "there are no weights in them"
+    assert sum(path.stat().st_size for path in CHECKPOINTS.iterdir()) < 20_000_000
+
+
+def test_graphs_of_other_weights_are_refused(beside: Path) -> None:
+    open_graphs(beside, threads=1)
+    with safe_open(beside, "np") as file:
+        header = file.metadata()
+    weights = load_file(beside)
+    weights["temperature"] = np.asarray(weights["temperature"] + 1)
+    save_file(weights, beside, metadata=header)
+    with pytest.raises(ValueError, match=r"graphs of other weights than scenes\.safetensors; make its graphs again"):
+        open_graphs(beside)
+
+
+def test_metrics_may_change(beside: Path) -> None:
+    with safe_open(beside, "np") as file:
+        header = file.metadata() | {"metrics": '{"pq": 1}'}
+    save_file(load_file(beside), beside, metadata=header)
+    assert open_graphs(beside, threads=1).metrics == {"pq": 1}
+
+
+def test_a_missing_graph_is_named(beside: Path) -> None:
+    files_beside(beside)[1].unlink()
+    with pytest.raises(FileNotFoundError, match=r"needs scenes\.dense\.onnx beside it.*unipan export .* --beside"):
+        open_graphs(beside)
+
+
+def test_a_graph_of_another_network_or_none_is_named(beside: Path) -> None:
+    model, dense, head = files_beside(beside)
+    dense.write_bytes(head.read_bytes())
+    with pytest.raises(ValueError, match=r"scenes\.dense\.onnx"):
+        open_graphs(beside)
+    dense.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"scenes\.dense\.onnx: onnxruntime cannot open it"):
+        open_graphs(beside)
+    for content, said in (("{}", "its format is unknown"), ("[", "Expecting"), ('{"format": "unipan-onnx-1"}', "")):
+        model.write_text(content)
+        with pytest.raises(ValueError, match=rf"scenes\.onnx\.json: cannot be read \(.*{said}"):
+            open_graphs(beside)
+
+
+def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no model\.json"):
+        open_graphs(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        open_graphs(tmp_path / "missing.safetensors")
