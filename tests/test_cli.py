@@ -152,7 +152,7 @@ def test_an_error_is_one_sentence(
 
 
 def test_the_command_line_survives_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Segmenter, "load", stop)

@@ -13,6 +13,7 @@ from tests.training.test_trainer import rows_of, trainer_of
 from unipan.analysis.evaluate import evaluate
 from unipan.analysis.oracles import OWN, SWAPS, oracle_swaps
 from unipan.build import build_network
+from unipan.checkpoint import load_checkpoint
 from unipan.config import Config
 from unipan.inference import Segmenter
 from unipan.models.semantic_sum import SummingDecoder
@@ -136,7 +137,8 @@ def test_a_run_and_its_checkpoint(baseline: str, tmp_path: Path) -> None:
     assert "potential" not in row
     segmenter = Segmenter.load(tmp_path / "last.safetensors")
     assert segmenter.config == config
-    assert list(segmenter.network.state_dict()) == list(trainer.network.state_dict())
+    stored = load_checkpoint(tmp_path / "last.safetensors").network
+    assert list(stored.state_dict()) == list(trainer.network.state_dict())
     # `best` is chosen by the experiment's own fusion.
     scored = evaluate(segmenter, Drawn([2, 3], 50), [config.inference.fusion, "potential"])
     own, psi = (scored.quality[fusion].compute()["All"] for fusion in (config.inference.fusion, "potential"))

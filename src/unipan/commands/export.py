@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from unipan.commands.options import CheckpointChoice, Flag, OptionalFolder, Overwrite, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import CheckpointChoice, Flag, JsonFile, OptionalFolder, Overwrite, entry
 from unipan.terminal import tell
 
 
@@ -18,7 +19,8 @@ def export(
     limit: Annotated[int, arg(metavar="N")] = 20,
     format: Literal["onnx"] = "onnx",
     overwrite: Overwrite = False,
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Make graphs of a network that run without PyTorch: DIR/dense.onnx, DIR/head.onnx and DIR/model.json.
 
     Before anything is written, the graphs segment images beside PyTorch; if more than 0.1 % of the pixels, or 0.05 PQ,
@@ -32,6 +34,7 @@ def export(
         limit: compare on the first N images; 0 takes all.
         format: of the graphs.
         overwrite: see `options.Overwrite`.
+        json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.datasets.sources import open_data, paths_read
@@ -47,6 +50,7 @@ def export(
         outputs.claim_all(files_beside(path), "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
+    outputs.claim_optional(json_file, "--json")
     images, note = open_data(data)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
     note += f", the first {len(chosen)}" if len(chosen) < len(images) else ""
@@ -55,9 +59,11 @@ def export(
     require_exporter(format)
     with progress_bar("comparing with torch", len(chosen)) as step:
         parity = write_export(path, out, outputs, images, chosen, step)
-    tell(f"{out or ', '.join(map(str, files_beside(path)))}: {checkpoint}, compared with torch on {note}")
+    written = [str(each) for each in (files_beside(path) if out is None else [out])]
+    tell(f"{', '.join(written)}: {checkpoint}, compared with torch on {note}")
     for line in parity.lines():
         tell(line)
+    return Outcome({"written": written, "compared": parity.to_json()})
 
 
 main = entry(export, "export")
