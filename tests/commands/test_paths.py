@@ -29,6 +29,8 @@ MISSING = [  # demo and scenes read nothing: there a folder that cannot be made 
     "predict scenes IMAGE --submission coco --like NOWHERE --out OUT",
     "affinity NOWHERE IMAGE --pixel 1 1 --out OUT.png",
     "affinity scenes NOWHERE --pixel 1 1 --out OUT.png",
+    "export NOWHERE --out OUT",
+    "export scenes --data NOWHERE --out OUT",
     "serve NOWHERE",
     "serve scenes --images NOWHERE --port 0",
     "figures NOWHERE --out OUT",
@@ -55,7 +57,7 @@ from unipan.cli import main
 
 class Barred:
     def find_spec(self, name, path=None, target=None):
-        if name in {"torch", "torchvision", "lightning_fabric", "safetensors"}:
+        if name in {"torch", "torchvision", "lightning_fabric", "onnx", "onnxruntime"}:
             raise ModuleNotFoundError(name, name=name)  # ends in "this needs torch: pip install"
 
 

@@ -41,9 +41,7 @@ def test_detections_are_those_of_the_head(masks: bool, aligned: bool, size: tupl
     assert torch.equal(found.classes, expected.classes)
     assert (found.masks is None) == (expected.masks is None)
     if found.masks is not None:
-        torch.testing.assert_close(
-            found.masks, expected.masks, rtol=1e-3, atol=1e-4
-        )  # logits
+        torch.testing.assert_close(found.masks, expected.masks, rtol=1e-3, atol=1e-4)  # logits
     assert float(found.boxes[:, 2:].amax(0).sum() if len(found) else 0) <= sum(size)
 
 

@@ -70,7 +70,7 @@ def test_what_tiles_cannot_do_is_said_before_anything_is_written(
 def test_a_picture_that_is_too_large_is_told_of_tiles(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unipan.inference.available_memory", lambda: 1000)
+    monkeypatch.setattr("unipan.datasets.pictures.available_memory", lambda: 1000)
     assert main([*command, str(tmp_path / "out")]) == 1
     assert "--tiles" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "out"), "--tiles"]) == 1

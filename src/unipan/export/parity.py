@@ -16,7 +16,7 @@ from unipan.exported.segmenter import ExportedSegmenter
 from unipan.inference import Segmenter
 from unipan.panoptic.maps import PanopticMap
 
-MOST_PIXELS = 0.001
+MOST_DIFFERING = 0.001
 """Share of all pixels that may belong to another segment."""
 MOST_PQ = 0.0005
 """Difference of PQ, as a fraction, that is allowed."""
@@ -82,10 +82,10 @@ class Parity:
         Raises:
             ValueError: too many pixels or too much PQ differ.
         """
-        if self.share > MOST_PIXELS:
+        if self.share > MOST_DIFFERING:
             raise ValueError(
                 f"export: the graphs give {self.share:.2%} of the pixels another segment than torch does (at most "
-                f"{MOST_PIXELS:.1%} are allowed), most in {self.worst[1]} ({self.worst[0]:.2%}); nothing was written"
+                f"{MOST_DIFFERING:.1%} are allowed), most in {self.worst[1]} ({self.worst[0]:.2%}); nothing was written"
             )
         if self.pq is not None and abs(self.pq[0] - self.pq[1]) > MOST_PQ:
             raise ValueError(

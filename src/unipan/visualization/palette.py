@@ -33,7 +33,7 @@ def quiet(color: Color) -> Color:
     """A colour of less saturation and middling lightness: a page full of pure colours cannot be looked at.
 
     >>> quiet((0, 255, 0))
-    (71, 179, 71)
+    (73, 182, 73)
     """
     hue, lightness, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in color))
     lightness, saturation = min(max(lightness, 0.3), 0.72), min(saturation, 0.43)
