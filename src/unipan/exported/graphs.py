@@ -81,7 +81,10 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
         files, remedy = tuple(folder / name for name in EXPORT_FILES), "export the checkpoint again"
         for path in files:
             if not path.is_file():
-                raise FileNotFoundError(f"{folder}: there is no {path.name}; give a folder of `unipan export --out`")
+                raise FileNotFoundError(
+                    f"checkpoint {folder}: a folder without {path.name}; give a .safetensors file, or the folder of "
+                    "`unipan export --out`"
+                )
         described = _read_description(files[0], remedy)
         network, weights = _described_network(described, files[0], remedy), {}
     else:
