@@ -190,6 +190,10 @@ def test_a_result_can_be_looked_at_saved_and_exported(scene: Scene, tmp_path: Pa
     assert saved is not None
     assert np.array_equal(saved[:, :, ::-1], result.overlay())
     result.save_ids(tmp_path / "ids.png")
+    with pytest.raises(ValueError, match=r"save_ids: .*ids\.jpg does not end in \.png"):
+        result.save_ids(tmp_path / "ids.jpg")
+    with pytest.raises(ValueError, match=r"save_labels: .* \.tif or \.tiff"):
+        result.save_labels(tmp_path / "labels.png")
     assert np.array_equal(decode_png(tmp_path / "ids.png"), result.ids)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(result.png_bytes())))[:, :, 0], result.ids % 256)
     with pytest.raises(ValueError, match=r"'\.xyz'; use a name that ends in \.png"):

@@ -262,6 +262,11 @@ def checkpoint_path(source: str | Path) -> Path:
     if str(source) in bundled:
         return CHECKPOINTS / f"{source}.safetensors"
     path = Path(source)
+    if (path / "model.json").is_file():
+        raise FileNotFoundError(
+            f"checkpoint {source}: this is an export, which predict and affinity run; this verb needs the "
+            ".safetensors file that it was made from"
+        )
     if not path.is_file():
         raise FileNotFoundError(
             f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled) or 'none'}; "

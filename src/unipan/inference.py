@@ -6,7 +6,7 @@ The network runs once per image; every fusion, affinity map and picture is made 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -255,7 +255,7 @@ class Segmenter:
         page: int | None = None,
         scale: float = 1.0,
         side: int = 1024,
-        reach: int | None = REACH,
+        reach: int | Literal["everywhere"] | None = REACH,
     ) -> PanopticResult:
         """Segment one image at its own resolution, tile by tile; tiles do not show in the result.
 
@@ -268,8 +268,8 @@ class Segmenter:
             page: see `__call__`.
             scale: of the image, before the network sees it.
             side: pixels of a tile, a multiple of 64; memory grows with its square.
-            reach: pixels (of the scaled image) around its box in which a thing may win; None is everywhere, as Eq. 4
-                has it: this is the result of the whole image.
+            reach: pixels (of the scaled image) around its box in which a thing may win; None or "everywhere" is
+                everywhere, as Eq. 4 has it: this is the result of the whole image.
 
         Raises:
             FileNotFoundError, ValueError: see `__call__`; also a checkpoint that cannot be cut into tiles.
@@ -291,8 +291,8 @@ class Segmenter:
         height, width = (max(1, round(scale * each)) for each in pixels.shape[:2])
         size = network_size(height, width, data)
         output = run_tiled(
-            self.network, pixels, size, config=self.config, categories=self.categories, side=side, reach=reach,
-            affinities=fusion == "affinity",
+            self.network, pixels, size, config=self.config, categories=self.categories, side=side,
+            reach=None if reach == "everywhere" else reach, affinities=fusion == "affinity",
         )  # fmt: skip
         found = output.decode()
         return PanopticResult(found.ids, found.segments, pixels, name, output.margin)

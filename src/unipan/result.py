@@ -66,7 +66,8 @@ class PanopticResult(PanopticMap):
         return encode_png(self.ids)
 
     def save_ids(self, path: str | Path) -> None:
-        """Write `png_bytes`."""
+        """Write `png_bytes`; the name ends in .png."""
+        _require_suffix("save_ids", path, ".png")
         write_atomically(Path(path), self.png_bytes())
 
     @cached_property
@@ -113,7 +114,8 @@ class PanopticResult(PanopticMap):
         return to_geojson(self, self.name)
 
     def save_labels(self, path: str | Path) -> None:
-        """Write the ids as a 16-bit label TIFF for Fiji, napari and QuPath, see `label_tiff`."""
+        """Write the ids as a 16-bit label TIFF for Fiji, napari and QuPath, see `label_tiff`; to a .tif or .tiff."""
+        _require_suffix("save_labels", path, ".tif", ".tiff")
         write_atomically(Path(path), label_tiff(self, self.name))
 
     def to_coco(self, image_id: int | str = 1) -> dict[str, Any]:
@@ -135,3 +137,8 @@ class PanopticResult(PanopticMap):
         counts = Counter(segment.category.name for segment in self.segments)
         names = ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.items())
         return f"PanopticResult({self.name}, {width} x {height}, {len(self)} segments: {names or 'none'})"
+
+
+def _require_suffix(method: str, path: str | Path, *suffixes: str) -> None:
+    if Path(path).suffix.lower() not in suffixes:
+        raise ValueError(f"{method}: {path} does not end in {' or '.join(suffixes)}, which this file is")

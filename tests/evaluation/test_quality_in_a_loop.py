@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -136,3 +138,10 @@ def test_photographs(name: str, shared_data: Path, tmp_path: Path) -> None:
     assert main(["pq", str(truth_json), str(moved_json), *folder]) == 0
     found = json.loads((tmp_path / "s.json").read_text())
     assert json.loads(json.dumps(metric.to_json()))["strict"] == found["strict"]
+
+
+def test_rows_of_categories_are_told_how_to_become_categories() -> None:
+    """In a process of its own: here types are checked before anything runs."""
+    code = "import unipan; unipan.PanopticQuality([{'id': 7, 'name': 'car', 'isthing': 1}])"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "TypeError: PanopticQuality: list instead of Categories; unipan.Categories.from_coco" in done.stderr

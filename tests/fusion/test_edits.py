@@ -145,3 +145,13 @@ def test_what_is_no_detection_is_refused(
 def test_a_scene_without_its_network_says_so(scene: Scene) -> None:
     with pytest.raises(ValueError, match=r"make it by Segmenter\.scene"):
         replace(scene, network=None).edit([], [], [])
+
+
+def test_what_is_not_a_number_is_told_in_our_words(scene: Scene) -> None:
+    boxes, scores, classes = parts(scene.detections)
+    with pytest.raises(ValueError, match="edit: boxes must be rows of four"):
+        scene.edit(np.zeros((6, 3))[:1], [0.5], [0])
+    with pytest.raises(ValueError, match="edit: classes must be"):
+        scene.edit(boxes[:1], scores[:1], ["car"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="whole numbers"):
+        scene.edit(boxes[:1], scores[:1], classes[:1] + 0.5)

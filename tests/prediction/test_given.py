@@ -95,3 +95,10 @@ def test_a_plain_geotiff_is_segmented_with_a_note_and_another_is_left_out_by_nam
     assert f"note: {plain} is a GeoTIFF; its coordinates are not read" in said.err
     assert f"{heights} is left out: {heights}: of GeoTIFFs only plain pictures are read" in said.err
     assert f"1 image, 1 left out: {heights}" in said.out
+
+
+def test_a_pattern_leaves_out_what_unipan_wrote(folder: Path) -> None:
+    assert main(["scenes", "--count", "1", "--seed", "4000000", "--out", "drawn"]) == 0
+    assert names(given_paths(["drawn/**/*.png"])) == ["drawn/images/scene_4000000.png"]
+    with pytest.raises(ValueError, match=r"drawn/panoptic/\*\.png: unipan wrote all files"):
+        given_paths(["drawn/panoptic/*.png"])

@@ -1,6 +1,8 @@
 """Videos: each frame is an image, in its order; the overlays are a video again."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -89,3 +91,17 @@ def test_an_interrupted_video_is_as_it_was(tmp_path: Path) -> None:
         write_video(path, pictures(), 10.0)
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_broken_video_is_left_out_by_name(tmp_path: Path) -> None:
+    """In a process of its own, because OpenCV asks once how much it shall say itself."""
+    (tmp_path / "broken.mp4").write_text("no video")
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((64, 64, 3), 90, np.uint8))
+    given = [str(tmp_path / name) for name in ("broken.mp4", "a.png")]
+    command = [sys.executable, "-m", "unipan", "predict", "scenes", *given, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "broken.mp4 is left out" in done.stderr
+    assert "moov" not in done.stderr
+    found = json.loads((tmp_path / "out" / "panoptic.json").read_text())
+    assert [image["file_name"] for image in found["images"]] == ["a.png"]

@@ -37,11 +37,13 @@ def export(
         json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import progress_bar
+    from unipan.config_values import AMOUNT, check_value
     from unipan.datasets.sources import open_data, paths_read
     from unipan.exported.graphs import EXPORT_FILES, files_beside
     from unipan.files import checkpoint_path
     from unipan.outputs import Outputs
 
+    check_value("--limit", limit, int, AMOUNT)
     if (out is None) != beside:
         raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
     path = checkpoint_path(checkpoint)

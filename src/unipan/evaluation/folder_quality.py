@@ -243,7 +243,10 @@ def _missing(folders: PanopticFolders) -> Iterator[Problem]:
     """Images without a prediction, and without a truth."""
     if folders.unpredicted:
         names = folders.unpredicted
-        other = f" (it has predictions for {_ids_of(folders.surplus)}, unknown to the truth)" if folders.surplus else ""
+        other = ""
+        if folders.surplus:
+            other = f" (it has predictions for {_ids_of(folders.surplus)}, unknown to the truth"
+            other += "; `unipan predict --like` takes the truth's ids)"
         yield Problem(f"{folders.prediction.source}: no prediction for {_some(names)}{other}", True, len(names))
     if folders.unannotated:
         names = folders.unannotated

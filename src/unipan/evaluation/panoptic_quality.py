@@ -118,6 +118,13 @@ class PanopticQuality:
     refusals: dict[str, str] = field(default_factory=dict)
     _computed: dict[int, PanopticScores] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.categories, Categories):
+            raise TypeError(
+                f"PanopticQuality: {type(self.categories).__name__} instead of Categories; "
+                "unipan.Categories.from_coco(rows) makes them of COCO's rows"
+            )
+
     def update(self, truth: GivenMap, prediction: GivenMap, name: str | None = None) -> Matches:
         """Count one image.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -66,8 +66,10 @@ def checked_detections(
     Raises:
         ValueError: a number of each is not given, or a row is not what it should be; which and why.
     """
-    box = np.array(boxes, np.float32).reshape(-1, 4)  # a copy: torch takes no reversed views
-    score, label = np.array(scores, np.float32).reshape(-1), np.array(classes, np.int64).reshape(-1)
+    box, score, label = _numbers("boxes", boxes, 4), _numbers("scores", scores, 1), _numbers("classes", classes, 1)
+    if (label % 1 != 0).any():
+        raise ValueError("edit: classes are whole numbers, indices of the thing classes")
+    score, label = score.reshape(-1), label.reshape(-1).astype(np.int64)
     if not len(box) == len(score) == len(label):
         raise ValueError(f"edit: {len(box)} boxes, {len(score)} scores and {len(label)} classes; give as many of each")
     height, width = geometry.image_size
@@ -82,6 +84,15 @@ def checked_detections(
             raise ValueError(f"edit: the class of box {row} is {label[row]}; the {things} things count from 0")
     placed = geometry.to_input(torch.from_numpy(box)).to(like)
     return Detections(placed, torch.from_numpy(score).to(like), torch.from_numpy(label).to(like.device))
+
+
+def _numbers(name: str, values: ArrayLike, columns: int) -> Float32[np.ndarray, "D columns"]:
+    """A copy (torch takes no reversed views) with so many columns. Raises ValueError for anything else."""
+    try:
+        return np.array(values, np.float32).reshape(-1, columns)
+    except (ValueError, TypeError) as error:
+        shape = "rows of four numbers, x0 y0 x1 y1" if columns == 4 else "a number for each box"
+        raise ValueError(f"edit: {name} must be {shape}; these are not ({str(error)[:80]})") from error
 
 
 def _with_masks(

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
 
+from unipan.outputs import ResultFolders
+
 STANDARD_INPUT = "-"
 
 
@@ -15,7 +17,7 @@ def given_paths(given: Iterable[str], lines: Iterable[str] = ()) -> list[Path]:
         lines: a path or a pattern each, as of standard input; read where `-` asks for them.
 
     Raises:
-        ValueError: an address, or a pattern or a list without files.
+        ValueError: an address, or a pattern or a list without files. What unipan wrote matches no pattern.
     """
     found: list[Path] = []
     for word in given:
@@ -37,6 +39,10 @@ def _paths_of(word: str) -> Iterator[Path]:
         matches = sorted(glob(word, recursive=True))  # noqa: PTH207  a pattern may be absolute
         if not matches:
             raise ValueError(f"{word}: no file matches this pattern")
-        yield from map(Path, matches)
+        results = ResultFolders()
+        ours = [path for path in map(Path, matches) if results.author(path) is not None]
+        if len(ours) == len(matches):
+            raise ValueError(f"{word}: unipan wrote all files that match this pattern; give the photographs")
+        yield from (path for path in map(Path, matches) if path not in ours)
     else:
         yield Path(word)

@@ -36,17 +36,23 @@ class VideoFrame:
 
 @dataclass(frozen=True)
 class ImageJob:
-    """One image to segment: its path, its name and id in the JSON, and which page or frame of the file it is."""
+    """One image to segment: its path, its name and id in the JSON, and which page or frame of the file it is.
+
+    A video without a frame is one image, and `broken` says why it cannot be segmented.
+    """
 
     path: Path
     name: str
     image_id: int | str
     page: int | None = None
     frame: VideoFrame | None = None
+    broken: str | None = None
 
     @property
     def picture(self) -> Path | np.ndarray:
         """What is segmented: the file, or the pixels of a video's frame (ValueError where they cannot be read)."""
+        if self.broken is not None:
+            raise ValueError(self.broken)
         return self.path if self.frame is None else self.frame.video.frame(self.frame.number)
 
     @property
@@ -95,7 +101,10 @@ def plan_images(
 
 def _frames(clip: Path, first: int) -> list[ImageJob]:
     """The frames of a video, numbered from `first` on."""
-    video = Video(clip)
+    try:
+        video = Video(clip)
+    except ValueError as error:
+        return [ImageJob(clip, f"{clip.stem}.png", first, broken=str(error))]
     return [
         ImageJob(clip, f"{clip.stem}/{number + 1:06d}.png", first + number, frame=VideoFrame(video, number))
         for number in range(video.count)

@@ -193,9 +193,8 @@ class ImageLoop:
         if not tiles.tiles:
             one = () if job.page is None else (job.page,)
             return self.segmenter(job.picture, fusion, *one)
-        reach = None if tiles.reach == "everywhere" else tiles.reach
         return self.segmenter.in_tiles(
-            job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=reach
+            job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach
         )
 
     def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:

@@ -1,5 +1,6 @@
 """Frames of video files, read one after the other, and overlays as a video again. OpenCV does both, without sound."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Video:
             ValueError: no frame can be read.
         """
         require_regular(path)
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it prints on its own what is wrong with a file
         self.path = path
         capture = cv2.VideoCapture(str(path))
         rate = float(capture.get(cv2.CAP_PROP_FPS))
