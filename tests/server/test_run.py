@@ -32,6 +32,7 @@ from unipan.server.uploads import Limits
         (["--out", "{tmp}/photos/a.png"], "a.png is a file"),
         (["--port", "70000"], "--port 70000"),
         (["--port", "{taken}"], "--port {taken}: cannot be opened on 127.0.0.1"),
+        (["--host", "192.0.2.1"], "--host 192.0.2.1: this machine has no such address"),
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
         (["--megapixels", "0"], "--megapixels 0"),
         (["--megabytes", "nan"], "--megabytes nan"),

@@ -1,5 +1,6 @@
 """What is looked at before seconds go into loading the network: images, dataset, limits, and the port."""
 
+import errno
 import os
 import socket
 from dataclasses import dataclass, field
@@ -115,6 +116,8 @@ def open_port(host: str, port: int) -> socket.socket:
         listener.listen(CONNECTIONS)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise OSError(f"--host {host}: this machine has no such address; give one of its own") from error
         raise OSError(
             f"--port {port}: cannot be opened on {host} ({error.strerror}); --port 0 takes a free one"
         ) from error
