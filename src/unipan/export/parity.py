@@ -67,7 +67,7 @@ class Parity:
     def lines(self) -> list[str]:
         """What a person is told."""
         told = [
-            f"{self.images} image{'s' * (self.images != 1)}, {self.differing} of {self.pixels} pixels ({self.share:.4%}) in another segment "
+            f"{self.images} images, {self.differing} of {self.pixels} pixels ({self.share:.4%}) in another segment "
             "than with torch" + (f", most in {self.worst[1]} ({self.worst[0]:.4%})" if self.differing else ""),
             f"largest difference of P: {self.largest:.2g}"
             + ("" if np.isfinite(self.largest) else ", that is, an image has another number of detections"),
