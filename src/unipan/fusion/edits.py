@@ -66,7 +66,11 @@ def checked_detections(
     Raises:
         ValueError: a number of each is not given, or a row is not what it should be; which and why.
     """
-    box, score, label = _numbers("boxes", boxes, 4), _numbers("scores", scores, 1), _numbers("classes", classes, 1)
+    box, score, label = (
+        _rows_of_numbers("boxes", boxes, 4),
+        _rows_of_numbers("scores", scores, 1),
+        _rows_of_numbers("classes", classes, 1),
+    )
     if (label % 1 != 0).any():
         raise ValueError("edit: classes are whole numbers, indices of the thing classes")
     score, label = score.reshape(-1), label.reshape(-1).astype(np.int64)
@@ -86,7 +90,7 @@ def checked_detections(
     return Detections(placed, torch.from_numpy(score).to(like), torch.from_numpy(label).to(like.device))
 
 
-def _numbers(name: str, values: ArrayLike, columns: int) -> Float32[np.ndarray, "D columns"]:
+def _rows_of_numbers(name: str, values: ArrayLike, columns: int) -> Float32[np.ndarray, "D columns"]:
     """A copy (torch takes no reversed views) with so many columns. Raises ValueError for anything else."""
     try:
         return np.array(values, np.float32).reshape(-1, columns)
