@@ -68,13 +68,15 @@ def processor() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("order", ["as written", "cheap"])
+@pytest.mark.parametrize("order", ["as written", "cheap", "cheap, RoIAlign by rows"])
 def test_twenty_seeded_steps_have_the_losses_of_version_0_1(
     order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if order == "as written":
         monkeypatch.setattr(InstanceAffinity, "linear", property(lambda _: False, lambda *_: None), raising=False)
         monkeypatch.setattr(criterion, "upsampled_cross_entropy", upsampled_first)
+    by_rows = order == "cheap, RoIAlign by rows"
+    if not by_rows:
         monkeypatch.setattr(pooling, "samples_by_rows", lambda _: False)
     written = json.loads(FILE.read_text())
     found = seeded_losses(tmp_path)
@@ -83,9 +85,12 @@ def test_twenty_seeded_steps_have_the_losses_of_version_0_1(
     for step, (terms, expected) in enumerate(zip(found, written["losses"], strict=True)):
         for name, value in terms.items():
             wanted = float.fromhex(expected[name])
-            # Rounding errors grow from step to step, because weights follow from losses. Once they decide which of two
-            # boxes is kept (by 1e-6 of a score, RoIAlign by rows does so in step 10), the losses differ visibly.
-            near = pytest.approx(wanted, rel=0.05 if step > CHAOS else 1e-3, abs=1e-3 if step > CHAOS else 1e-6)
+            # Rounding errors grow from step to step, because weights follow from losses. By rows they decide in step 10
+            # which of two boxes is kept (by 1e-6 of a score), and the losses differ visibly from there on.
+            near = pytest.approx(wanted, rel=0.02, abs=1e-3)
+            if by_rows:
+                early = step <= CHAOS
+                near = pytest.approx(wanted, rel=1e-3 if early else 0.05, abs=1e-6 if early else 1e-3)
             assert value == (wanted if exact else near), f"step {step}, {name}"
 
 
