@@ -105,7 +105,5 @@ def test_400_detections_at_256_x_512_train_in_little_memory(masks: bool, announc
     used = int(done.stdout)
     kind = "with" if masks else "without"
     announce(f"Psi and P of 400 detections {kind} masks at 256 x 512, d = 4, and back: {used / MIB:.0f} MiB")
-    one = (
-        COUNT * ROWS * COLUMNS * 4
-    )  # Psi once: 12.5 MiB; the n x n matrix would take 256 MiB, twice in backward
+    one = COUNT * ROWS * COLUMNS * 4  # Psi once: 12.5 MiB; the n x n matrix would take 256 MiB, twice in backward
     assert used < 20 * one  # the allocator rounds up; 250 is still below one n x n matrix
