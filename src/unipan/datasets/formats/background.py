@@ -1,14 +1,12 @@
 """A background for formats in which void is void: every void pixel becomes one stuff class."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from unipan.datasets.formats.class_names import with_roles
 from unipan.datasets.formats.format import FormatOptions, PanopticDataset
-from unipan.datasets.formats.left_out import LeftOut
-from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
+from unipan.datasets.formats.listed_dataset import ListedDataset, with_other_maps
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 
@@ -24,14 +22,7 @@ def with_background(data: PanopticDataset, name: str, source: Path) -> ListedDat
         raise ValueError(f"--background {name}: {source} has things of this name; give another")
     categories = with_roles(data.categories, FormatOptions(background=name), source)
     background = categories[categories.index_of_name[name]]
-    entries = []
-    for index, (key, file) in enumerate(zip(data.image_ids, data.file_names, strict=True)):
-        try:
-            path = data.image_path(index)
-        except ValueError:
-            path = None
-        entries.append(Entry(key, file, path, partial(_filled_map, data, index, background)))
-    return ListedDataset(source, categories, entries, getattr(data, "left_out", LeftOut()))
+    return with_other_maps(data, source, categories, lambda index: _filled_map(data, index, background))
 
 
 def _filled_map(data: PanopticDataset, index: int, background: Category) -> PanopticMap:

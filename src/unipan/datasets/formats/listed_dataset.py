@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from unipan.datasets.formats.classes import ClassesFile, listed_name
+from unipan.datasets.formats.format import PanopticDataset
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories
@@ -197,6 +198,20 @@ def _once(files: list[Path]) -> list[Path]:
         if other is not path:
             raise ValueError(f"{path}: {other.name} is there too; keep the one that holds the labels")
     return files
+
+
+def with_other_maps(
+    data: PanopticDataset, source: Path, categories: Categories, read: Callable[[int], PanopticMap]
+) -> ListedDataset:
+    """The images of a dataset with other classes; `read` gives the map of an image by its index."""
+    entries = []
+    for index, (key, file) in enumerate(zip(data.image_ids, data.file_names, strict=True)):
+        try:
+            path = data.image_path(index)
+        except ValueError:
+            path = None
+        entries.append(Entry(key, file, path, partial(read, index)))
+    return ListedDataset(source, categories, entries, getattr(data, "left_out", LeftOut()))
 
 
 def list_label_pictures(

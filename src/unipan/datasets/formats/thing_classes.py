@@ -1,13 +1,11 @@
 """`--as-things`: classes that a file calls stuff, as things. Tools that know no difference write `isthing` 0."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from unipan.datasets.formats.class_names import spell_names
 from unipan.datasets.formats.format import PanopticDataset
-from unipan.datasets.formats.left_out import LeftOut
-from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
+from unipan.datasets.formats.listed_dataset import ListedDataset, with_other_maps
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
 
@@ -24,14 +22,7 @@ def with_things(data: PanopticDataset, names: tuple[str, ...], source: Path) -> 
         raise ValueError(f"--as-things {unknown[0]}: {source} has no such class; it has {names_known}")
     changed = {each.id: replace(each, isthing=True) for each in data.categories if each.name in names}
     categories = Categories.of(changed.get(each.id, each) for each in data.categories)
-    entries = []
-    for index, (key, file) in enumerate(zip(data.image_ids, data.file_names, strict=True)):
-        try:
-            path = data.image_path(index)
-        except ValueError:
-            path = None
-        entries.append(Entry(key, file, path, partial(_changed_map, data, index, changed)))
-    return ListedDataset(source, categories, entries, getattr(data, "left_out", LeftOut()))
+    return with_other_maps(data, source, categories, lambda index: _changed_map(data, index, changed))
 
 
 def _changed_map(data: PanopticDataset, index: int, changed: dict[int, Category]) -> PanopticMap:
