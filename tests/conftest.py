@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import config, install_import_hook
 
 install_import_hook("unipan", "beartype.beartype")
 
 torch.set_num_threads(1)
+
+# The same examples every time, so that a failure is about the change at hand; HYPOTHESIS_PROFILE=new looks for others.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("new", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -73,11 +73,12 @@ def run_case(case: Case, world: Path, scratch: Path) -> Outcome:
     prepare(case, world, folder)
     before = snapshot(folder)
     out, err, made = (scratch / name for name in ("out", "err", "made"))
+    resident = _has("VmRSS")  # not its peak: what this process had once and gave back would hide a flood
     child = os.fork()
     if not child:
         _be_the_child(case, folder, out, err, made)
     status, usage = _wait(child)
-    memory = max(0, usage.ru_maxrss - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024
+    memory = max(0, usage.ru_maxrss - resident) // 1024
     said, complained = (path.read_text(errors="replace") for path in (out, err))
     kind = _kind(case, status, said, complained)
     result = made.read_text() if made.exists() else ""
@@ -91,6 +92,13 @@ def run_case(case: Case, world: Path, scratch: Path) -> Outcome:
         path.unlink(missing_ok=True)
     shutil.rmtree(folder)
     return Outcome(kind, status, result, said + complained, tuple(faults), usage.ru_utime + usage.ru_stime, memory)
+
+
+def _has(field: str) -> int:
+    """KiB that this process has now (proc_pid_status(5), Linux)."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1])
 
 
 def _wait(child: int) -> tuple[int | None, resource.struct_rusage]:
@@ -118,8 +126,8 @@ def _be_the_child(case: Case, folder: Path, out: Path, err: Path, made: Path) ->
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", ResourceWarning)
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        resource.setrlimit(resource.RLIMIT_DATA, (most + (6 << 30), most + (6 << 30)))  # a flood ends in an error
+        most = (_has("VmData") << 10) + (6 << 30)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # a flood ends in an error
         if case.mortal:
             obey_permissions()
         os.chdir(folder)
