@@ -110,8 +110,7 @@ class Target:
         instances: for each pixel the row of its thing in `boxes`, else VOID.
         semantic: for each pixel its class index, else VOID.
         seed: of the sampling of anchors and proposals, so that it does not depend on the other images of the batch;
-        None
-            uses torch's global generator.
+            None uses torch's global generator.
     """
 
     boxes: Float[Tensor, "N 4"]

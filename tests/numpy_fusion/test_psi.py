@@ -29,6 +29,12 @@ def test_the_potential_is_that_of_the_network(seed: int, variant: str, masks: st
     np.testing.assert_allclose(potential_of(v, found, T, variant, void), expected, atol=2e-5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("count", "masks"), [(0, "none"), (3, "box")])
+def test_detections_are_printed_in_one_line_as_those_of_the_network(count: int, masks: str) -> None:
+    found = drawn_input(1, count, masks)[1]
+    assert str(found) == str(to_detections(found, CPU)).replace("Detections", "Found")
+
+
 @pytest.mark.parametrize("size", [(24, 32), (12, 16), (7, 9)])
 def test_the_affinity_is_the_head_with_the_identity_for_phi(size: tuple[int, int]) -> None:
     v, found = drawn_input(1, 4, "box")

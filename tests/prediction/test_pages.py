@@ -10,9 +10,11 @@ from PIL import Image
 from tests.test_inference import segmenter_of, tiny
 from unipan.checkpoint import save_checkpoint
 from unipan.cli import main
+from unipan.panoptic.images import read_image
 from unipan.panoptic.png import decode_png
 from unipan.prediction.images import plan_images
 from unipan.prediction.pages import page_numbers
+from unipan.prediction.plan import animations_note
 from unipan.presets import scenes
 
 
@@ -76,6 +78,30 @@ def test_predict_segments_the_pages_that_are_named(tmp_path: Path, capsys: pytes
     assert np.array_equal(segmenter(tmp_path / "s.tif", page=2).ids, segmenter(pages[1]).ids)
     with pytest.raises(ValueError, match="no page 4"):
         segmenter(tmp_path / "s.tif", page=4)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_frames_of_an_animation_are_pages(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    frames = [Image.new("RGB", (40, 30), (80 * number, 0, 0)) for number in range(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    jobs, _ = plan_images([tmp_path], None, "all")
+    assert [(job.name, job.page) for job in jobs] == [(f"a_page{number}{suffix}", number) for number in (1, 2, 3)]
+    for page in (2, 1, 3):
+        assert abs(int(read_image(path, page=page)[0, 0, 0]) - 80 * (page - 1)) < 3  # a palette's colours are near
+    assert np.array_equal(read_image(path), read_image(path, page=1))
+    [job], _ = plan_images([tmp_path], None)
+    said = animations_note([job])
+    assert job.page is None
+    assert said is None if suffix == ".png" else said is not None and str(path) in said and "--pages" in said
+    assert animations_note(jobs) is None
+
+
+def test_a_picture_of_one_frame_is_no_animation(tmp_path: Path) -> None:
+    for name in ("a.gif", "b.webp"):
+        Image.new("RGB", (9, 8)).save(tmp_path / name)
+    (tmp_path / "c.gif").write_bytes(b"no image")
+    assert animations_note(plan_images([tmp_path], None)[0]) is None
 
 
 def test_a_volume_in_tiles_has_pages_too(tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ class Found:
         masks = None if self.masks is None else self.masks[keep]
         return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], classes=self.classes[keep], masks=masks)
 
+    def __repr__(self) -> str:
+        best = f", scores {self.scores.min():.2f} to {self.scores.max():.2f}" if len(self) else ""
+        masks = "without masks" if self.masks is None else f"masks {self.masks.shape[1]} x {self.masks.shape[2]}"
+        return f"Found({len(self)}{best}, {masks})"
+
 
 def potential_of(
     semantic: Float[np.ndarray, "L h w"], found: Found, num_things: int, variant: PsiVariant, void: bool = False

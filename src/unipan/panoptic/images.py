@@ -17,6 +17,7 @@ Percentiles = tuple[float, float]
 """Percentiles of the pixels of an image that become black and white."""
 
 
+_ANIMATED = ("GIF", "PNG", "WEBP")  # a second frame of a JPEG is a preview, or the other eye's
 WHOLE_RANGE: Percentiles = (0.0, 0.0)
 """In the place of percentiles: black and white are 0 and 65535, whatever the image holds."""
 
@@ -30,10 +31,10 @@ def read_image(
         path: the image.
         window: for images of more than 8 bits a channel, which are stretched linearly between these percentiles of all
             their pixels. `WHOLE_RANGE` takes that of 16 bits, and refuses what has no known range.
-        page: of a TIFF of several pages, from 1 on.
+        page: of a TIFF of several pages, or the frame of an animation, from 1 on.
 
-    Grey, palette, CMYK and 16-bit images are converted, transparency is composited over white, and only the first
-    frame of an animation is read. A TIFF of several pages is refused without `page`: which of them is the image?
+    Grey, palette, CMYK and 16-bit images are converted, transparency is composited over white, and without `page` only
+    the first frame of an animation is read. A TIFF of several pages is refused then: which of them is the image?
 
     Raises:
         FileNotFoundError: no such file.
@@ -58,7 +59,7 @@ def read_image(
 
 
 def page_count(path: Path) -> int:
-    """How many pages a TIFF has; 1 for other formats.
+    """How many pages a TIFF has, or frames an animation (GIF, PNG, WebP); 1 for other images.
 
     Raises:
         FileNotFoundError, ValueError: see `read_image`.
@@ -82,8 +83,17 @@ def go_to_page(image: Image.Image, path: Path, page: int | None) -> None:
         image.seek(page - 1)
 
 
+def is_animation(path: Path) -> bool:
+    """Whether a file is a GIF, PNG or WebP of several frames; False of what cannot be read."""
+    try:
+        with told_of_damage(path), open_image(path) as image:
+            return image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+    except (ValueError, OSError):
+        return False
+
+
 def _pages(image: Image.Image) -> int:
-    return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    return getattr(image, "n_frames", 1) if image.format in ("TIFF", *_ANIMATED) else 1
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -137,7 +147,7 @@ def stretched(pixels: np.ndarray, window: Percentiles, source: str = "image") ->
 
 def require_one_page(image: Image.Image, path: Path) -> None:
     """Raises ValueError for a TIFF of several pages: a stack, a series, or channels."""
-    pages = _pages(image)
+    pages = _pages(image) if image.format == "TIFF" else 1
     if pages > 1:
         raise ValueError(
             f"{path}: it has {pages} pages, and one is an image; `unipan predict --pages` takes them one by one, and "

@@ -34,7 +34,8 @@ class PictureOptions:
     """Which pictures files hold, and how they are segmented: as a whole or in tiles."""
 
     pages: Annotated[str | None, arg(metavar="PAGES", help_behavior_hint="")] = None
-    """The pages of TIFF stacks are pictures, too: all, or those of these numbers from 1 on: 3, 2-5, 1,4,7-9."""
+    """The pages of TIFF stacks and the frames of animations are pictures, too: all, or those of these numbers, from
+    1 on: 3, 2-5, 1,4,7-9."""
     tiles: Wanted = False
     """Segment each picture at its own resolution, in tiles that are computed one by one and do not show;
     without it, pictures are resized to the size of the training. More things may be found, the larger the picture."""

@@ -1,4 +1,4 @@
-"""The pages of TIFF stacks, one image each. No torch.
+"""The pages of TIFF stacks and the frames of animations, one image each. No torch.
 
 A stack may be a series, slices of a volume, or the channels of one image, and no file says which. So pages are
 segmented only where the user says so.

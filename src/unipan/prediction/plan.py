@@ -9,6 +9,7 @@ from unipan import files
 from unipan.outputs import Outputs
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.image_files import is_geotiff
+from unipan.panoptic.images import is_animation
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
 from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_tiles
@@ -98,6 +99,8 @@ def plan_prediction(
         warn(sentence)
     if (georeferenced := next((job.path for job in jobs if _is_geotiff(job.path)), None)) is not None:
         warn(f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels")
+    if sentence := animations_note(jobs):
+        warn(sentence)
     if options.csv and not shapes_are_measured():
         warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
     return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
@@ -105,6 +108,19 @@ def plan_prediction(
 
 def _is_geotiff(path: Path) -> bool:
     return path.suffix.lower() in (".tif", ".tiff") and is_geotiff(path)
+
+
+def animations_note(jobs: Sequence[ImageJob]) -> str | None:
+    """What to say where an animation gives its first frame; for APNGs all PNGs would have to be opened."""
+    found = [
+        job.path
+        for job in jobs
+        if job.page is None and job.path.suffix.lower() in (".gif", ".webp") and is_animation(job.path)
+    ]
+    if not found:
+        return None
+    more = f" and {len(found) - 1} more" * (len(found) > 1)
+    return f"note: {found[0]}{more}: of an animation the first frame is segmented; --pages all takes every frame"
 
 
 def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:
