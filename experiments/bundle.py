@@ -4,10 +4,12 @@
    comparison is fair; the whole grid is committed next to the checkpoint.
 2. Its fusions are scored on 200 scenes that neither the training nor the grid search has seen, and how well its
    affinities tell objects apart.
-3. Its graphs for onnxruntime, without weights, are made beside it (`unipan export NAME --beside`).
+3. Its graphs for onnxruntime, without weights, are made beside it (`unipan export NAME --beside`). A checkpoint without
+   its backbone, which a package carries, has none.
 
     python experiments/bundle.py runs/scenes --name scenes
     python experiments/bundle.py runs/scenes_mask_free --name scenes_mask_free
+    python experiments/bundle.py runs/photos --name photos
 """
 
 import argparse
@@ -16,6 +18,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -122,7 +125,9 @@ def main() -> None:
             write_grid(args.out / f"{args.name}.heuristic.csv", grid)
         shutil.copy(args.run / "log.csv", args.out / f"{args.name}.log.csv")
     config = replace(loaded.config, heuristic=best)
-    save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, {}, half=True)
+    write = partial(save_checkpoint, path, loaded.network.state_dict(), config, loaded.categories)
+    packaged = config.backbone.fixed
+    write({}, half=True, packaged=packaged)
     # Score the file that is shipped, with its 16-bit weights.
     fusions: tuple[Fusion, ...] = ("affinity", "potential", *(["heuristic"] if config.detection.masks else []))
     found = evaluate(Segmenter.load(path), Scenes(TEST_SEEDS), fusions, detections=AP_DETECTIONS)
@@ -135,10 +140,11 @@ def main() -> None:
         ),
         "training": training,
     } | report(found)
-    save_checkpoint(path, loaded.network.state_dict(), config, loaded.categories, measured, half=True)
+    write(measured, half=True, packaged=packaged)
     (args.out / f"{args.name}.json").write_text(json.dumps(measured, indent=1) + "\n")
     print(json.dumps(measured, indent=1))
-    print(*export_beside(path, Scenes(TEST_SEEDS), range(20)).lines(), sep="\n")
+    if not packaged:
+        print(*export_beside(path, Scenes(TEST_SEEDS), range(20)).lines(), sep="\n")
 
 
 def write_grid(path: Path, grid: list[tuple[HeuristicConfig, dict[str, float]]]) -> None:

@@ -2,11 +2,11 @@
 
 `photos` is trained on scenes as well, on top of the fixed EfficientNet-Lite0 of a package; `imagenet` has the same
 features under fresh heads. All get the same time: `--iterations` are those of `scenes`, and the others get as many
-steps as take as long (a step of each is timed by turns before the first training). `bundle` makes a trained run the
+steps as take as long (a step of each is timed by turns before the first training). `bundle.py` makes a trained run the
 bundled checkpoint `photos`, without the weights that the package carries.
 
     unipan train scenes --backbone.network tf_efficientnet_lite0 --backbone.weights imagenet --backbone.fixed --out RUN
-    python experiments/photo_start.py bundle RUN
+    python experiments/bundle.py RUN --name photos
     python experiments/photo_start.py run ../shared/data/nuclei --photographs 10 --iterations 60 --seeds 0 1 2
     python experiments/photo_start.py table
 """
@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.sources import open_photos, use_window
@@ -43,20 +42,6 @@ STARTS = ("scenes", "photos", "imagenet")
 LITE0 = "tf_efficientnet_lite0"
 ROUNDS = 3
 """How often the steps are timed by turns."""
-
-
-def bundle(run: Path, out: Path) -> None:
-    """Write the checkpoint `photos` in 16 bits; its metrics are the training's."""
-    loaded = load_checkpoint(run / "last.safetensors")
-    save_checkpoint(
-        out / "photos.safetensors",
-        loaded.network.state_dict(),
-        loaded.config,
-        loaded.categories,
-        {"training": loaded.metrics},
-        half=True,
-        packaged=True,
-    )
 
 
 def config_of(start: str, train: PanopticData) -> tuple[Config, str | None]:
@@ -106,7 +91,8 @@ def run(args: argparse.Namespace) -> None:
     train = Subset(photos, chosen)
     if args.score:
         test = Subset(test, np.linspace(0, len(test) - 1, min(args.score, len(test))).astype(int).tolist())
-    data = ExperimentData(args.data.name, train, train, test)
+    tuning = Subset(train, np.linspace(0, len(train) - 1, min(args.tuning, len(train))).astype(int).tolist())
+    data = ExperimentData(args.data.name, train, tuning, test)
     place, records = (folder / f"{args.data.name}-{len(train)}" for folder in (args.runs, RECORDS))
     finished = {(each.model, each.seed, each.extra["like"]) for each in load_records(records)}
     seconds = step_costs(data, args.starts, place)
@@ -121,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
             )
             folder = place / f"{start}-s{seed}-i{steps}"
             trainer = train_once(config, data, folder, partial(fresh, config, init, train), "cpu")
-            extra = {"photographs": len(train), "seconds": seconds, "like": args.iterations}
+            extra = {"photographs": len(train), "tuned_on": len(tuning), "seconds": seconds, "like": args.iterations}
             replace(score(start, trainer, data, print), extra=extra).save(records)
 
 
@@ -169,16 +155,14 @@ def _quality(records: list[ExperimentRecord], fusion: str) -> SeededQuality:
 
 
 def main() -> None:
-    """`bundle`, `run` or `table`."""
+    """`run` or `table`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     steps = parser.add_subparsers(dest="step", required=True)
-    bundling = steps.add_parser("bundle")
-    bundling.add_argument("run", type=Path)
-    bundling.add_argument("--out", type=Path, default=ROOT / "src" / "unipan" / "checkpoints")
     running = steps.add_parser("run")
     running.add_argument("data", type=Path, help="a folder with train/ and val/")
     running.add_argument("--photographs", type=int, default=0, help="train on so many only, evenly spread")
     running.add_argument("--score", type=int, default=0, help="score so many images of val only, evenly spread")
+    running.add_argument("--tuning", type=int, default=24, help="tune the thresholds of heuristic fusion on so many")
     running.add_argument("--iterations", type=int, default=60, help="of the start `scenes`")
     running.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     running.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -186,9 +170,7 @@ def main() -> None:
     steps.add_parser("table")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.step == "bundle":
-        bundle(args.run, args.out)
-    elif args.step == "run":
+    if args.step == "run":
         run(args)
     else:
         print(table())

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers 5.14.0 with torch 2.13.0, Python 3.11.
+# transformers 5.14.0 with torch 2.14.1 and torchvision 0.29.1, Python 3.11.
 # Guess: `post_process_panoptic_segmentation` gives an int32 map of segment ids and one entry of `segments_info` for each id.
 # Seen: where `label_ids_to_fuse` joins several queries into one segment, the segment is listed once for each query, with
 # the same id; whatever makes a COCO JSON of the list, or sums over it, has the segment twice. And where no query is left,
@@ -12,7 +12,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv env
-env/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 numpy==2.4.6 transformers==5.14.0
+env/bin/pip install --quiet --disable-pip-version-check torch==2.14.1 torchvision==0.29.1 numpy==2.4.6 transformers==5.14.0
 env/bin/python -W ignore - <<'PY'
 from types import SimpleNamespace
 
