@@ -13,7 +13,6 @@ segments may differ.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
+from unipan.processes import peak_memory
 from unipan.tiled.network import larger_limits, limit_factor, run_tiled
 from unipan.tiled.windows import CellWindow, windows
 
@@ -202,7 +202,7 @@ def measure(way: str, checkpoint: str, image: np.ndarray, out: Path) -> None:
     start = time.process_time()
     found = WAYS[way](segmenter, image)
     seconds = time.process_time() - start
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    resident = peak_memory()
     np.save(out, found.ids)
     rows = [{**segment.to_coco(), "score": 1} for segment in found]
     told = {"seconds": seconds, "memory": peak[0] - before, "resident": resident, "rows": rows}

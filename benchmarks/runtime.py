@@ -38,8 +38,10 @@ SEED = 4_000_000
 PICTURES = (".jpg", ".jpeg", ".png")
 FIRST_RESULT = """
 import sys
+from unipan.processes import peak_memory
 from unipan.runtimes import open_network
-print(len(open_network("scenes", "cpu", sys.argv[1])(sys.argv[2])))
+open_network("scenes", "cpu", sys.argv[1])(sys.argv[2])
+print(peak_memory())
 """
 
 
@@ -47,14 +49,15 @@ def first_result(runtime: str, picture: Path) -> tuple[float, float, float]:
     """Processor seconds, seconds and peak megabytes of a process that segments one picture."""
     start = time.perf_counter()
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", FIRST_RESULT, runtime, str(picture)], env=environment, stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
+    command = [sys.executable, "-c", FIRST_RESULT, runtime, str(picture)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        peak = process.stdout.read()  # told by itself: Linux's wait4 would add what this process has
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         raise SystemExit(f"the process on {runtime} failed")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return used.ru_utime + used.ru_stime, time.perf_counter() - start, used.ru_maxrss * unit / 1e6
+    return used.ru_utime + used.ru_stime, time.perf_counter() - start, int(peak) / 1e6
 
 
 def processor_milliseconds(step: Callable[[], object]) -> float:

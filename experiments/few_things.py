@@ -1,4 +1,4 @@
-"""Few things on much background, few photographs, few steps: what makes things appear sooner?
+"""Few photographs, few steps, few things on much background: what makes things appear sooner?
 
 Every variant fine-tunes on the same photographs with the same seeds; a third, two thirds and all of the steps later it
 is scored on the same validation images. A log per training is kept.
@@ -26,7 +26,7 @@ from unipan.reproduction.experiment import train_once
 from unipan.reproduction.request import ExperimentData
 
 RESULTS = Path(__file__).resolve().parents[1] / "experiments" / "results" / "few_things"
-SHORT_SIDE, VALIDATIONS = 512, 3
+VALIDATIONS = 3
 
 
 def lovasz_v(config: Config) -> Config:
@@ -39,12 +39,19 @@ def around_things(config: Config) -> Config:
     return replace(config, data=replace(config.data, crop_around_things=0.5))
 
 
+def faster(config: Config) -> Config:
+    """Three times the learning rate."""
+    return replace(config, train=replace(config.train, lr=3 * config.train.lr))
+
+
 VARIANTS: dict[str, tuple[str, Callable[[Config], Config]]] = {
     "finetune": ("scenes", lambda config: config),
     "lovasz-v": ("scenes", lovasz_v),
     "around-things": ("scenes", around_things),
     "both": ("scenes", lambda config: lovasz_v(around_things(config))),
+    "faster": ("scenes", faster),
     "photos": ("photos", lambda config: config),
+    "photos-faster": ("photos", faster),
     "photos-both": ("photos", lambda config: lovasz_v(around_things(config))),
 }
 """From which checkpoint, and what is changed."""
@@ -62,7 +69,10 @@ def run(args: argparse.Namespace) -> None:
                 continue
             start, change = VARIANTS[name]
             config, init = config_of(start, train)
-            config = replace(change(config), data=replace(change(config).data, short_side=SHORT_SIDE, max_side=1024))
+            config = change(config)
+            if args.short_side:
+                sides = {"short_side": args.short_side, "max_side": 2 * args.short_side}
+                config = replace(config, data=replace(config.data, **sides))
             scored = {"validations": VALIDATIONS, "validation_images": args.score}
             plan = replace(config.train, seed=seed, iterations=args.iterations, **scored)
             folder = args.runs / kept.stem
@@ -102,6 +112,7 @@ def main() -> None:
     running = steps.add_parser("run")
     running.add_argument("data", type=Path, help="a folder with train/ and val/")
     running.add_argument("--photographs", type=int, default=40, help="evenly spread over train/")
+    running.add_argument("--short-side", type=int, default=512, help="of the images, in pixels; 0 as in `finetune`")
     running.add_argument("--iterations", type=int, default=60)
     running.add_argument("--score", type=int, default=20, help="validation images")
     running.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))

@@ -87,8 +87,17 @@ def test_peak_memory_is_in_bytes() -> None:
     assert peak_memory() == pytest.approx(int(peak) * 1024, rel=0.05)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone counts what a process had before")
+def test_the_peak_is_not_that_of_the_process_that_began_this_one() -> None:
+    held = bytearray(b"x") * (300 << 20)
+    code = "from unipan.processes import peak_memory; print(peak_memory())"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert len(held) > int(found) > 2**20
+
+
 def test_no_peak_memory_where_python_has_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    monkeypatch.setattr(Path, "read_text", lambda _: "")
     assert peak_memory() is None
 
 
