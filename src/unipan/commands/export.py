@@ -21,7 +21,8 @@ def export(
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Make graphs of a network that run without PyTorch: DIR/dense.onnx, DIR/head.onnx and DIR/model.json.
+    """Make graphs of a network that run without PyTorch: DIR/dense.onnx, DIR/head.onnx, DIR/masks.onnx (for networks
+    with a mask head) and DIR/model.json.
 
     Before anything is written, the graphs segment images beside PyTorch; if more than 0.1 % of the pixels, or 0.05 PQ,
     differ, nothing is.
@@ -39,7 +40,7 @@ def export(
     from unipan.commands.progress import progress_bar
     from unipan.config_values import AMOUNT, check_value
     from unipan.datasets.sources import open_data, paths_read
-    from unipan.exported.graphs import EXPORT_FILES, files_beside
+    from unipan.exported.graphs import EXPORT_FILES, files_beside, has_masks
     from unipan.files import checkpoint_path
     from unipan.outputs import Outputs
 
@@ -47,9 +48,10 @@ def export(
     if (out is None) != beside:
         raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
     path = checkpoint_path(checkpoint)
+    beside_it = files_beside(path, has_masks(path))
     outputs = Outputs("export", [path, *paths_read(data)], overwrite)
     if out is None:
-        outputs.claim_all(files_beside(path), "--beside")
+        outputs.claim_all(beside_it, "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
     outputs.claim_optional(json_file, "--json")
@@ -61,7 +63,7 @@ def export(
     require_exporter(format)
     with progress_bar("comparing with torch", len(chosen)) as step:
         parity = write_export(path, out, outputs, images, chosen, step)
-    written = [str(each) for each in (files_beside(path) if out is None else [out])]
+    written = [str(each) for each in (beside_it if out is None else [out])]
     tell(f"{', '.join(written)}: {checkpoint}, compared with torch on {note}")
     for line in parity.lines():
         tell(line)
