@@ -42,11 +42,14 @@ def export(
     from unipan.datasets.sources import open_data, paths_read
     from unipan.exported.graphs import EXPORT_FILES, files_beside, has_masks
     from unipan.files import checkpoint_path
+    from unipan.hub_download import require_own_place
     from unipan.outputs import Outputs
 
     check_value("--limit", limit, int, AMOUNT)
     if (out is None) != beside:
         raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
+    if beside:
+        require_own_place(checkpoint, "--beside")
     path = checkpoint_path(checkpoint)
     beside_it = files_beside(path, has_masks(path))
     outputs = Outputs("export", [path, *paths_read(data)], overwrite)

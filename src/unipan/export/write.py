@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +12,8 @@ import torch
 import torchvision
 
 from unipan import __version__
-from unipan.checkpoint import load_checkpoint, packaged_digest
-from unipan.checkpoint_header import network_digest, read_arrays
+from unipan.checkpoint import load_checkpoint
+from unipan.checkpoint_header import network_digest, packaged_digest, read_arrays
 from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sizes import MULTIPLE
@@ -119,7 +119,7 @@ class Graphs:
             "fill": list(IMAGENET_MEAN),  # as `collate` pads
         }
 
-    def compared(self, place: Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object]) -> Parity:
+    def compared(self, place: Path, data: PanopticData, chosen: Iterable[int], step: Callable[[], object]) -> Parity:
         """How the files in a place compare with the network.
 
         Raises:
@@ -170,7 +170,7 @@ def export_folder(
 
 
 def export_beside(
-    checkpoint: str | Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object] = lambda: None
+    checkpoint: str | Path, data: PanopticData, chosen: Iterable[int], step: Callable[[], object] = lambda: None
 ) -> Parity:
     """Write the graphs without weights beside the checkpoint, which has them.
 

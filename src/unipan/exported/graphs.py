@@ -16,6 +16,7 @@ import numpy as np
 from unipan.checkpoint_header import config_from_dict, network_digest, read_arrays, read_header
 from unipan.config import Config
 from unipan.files import checkpoint_path
+from unipan.hub_download import HUB_PREFIX, is_on_hub
 from unipan.panoptic.categories import Categories
 
 if TYPE_CHECKING:
@@ -105,16 +106,20 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
         network, arrays = _described_network(described, files[0], remedy), {}
     else:
         checkpoint = checkpoint_path(source)
-        files, remedy = list(files_beside(checkpoint, True)), f"make its graphs again: unipan export {source} --beside"
+        files, making = list(files_beside(checkpoint, True)), f"`unipan export {source} --beside`"
+        if is_on_hub(source):
+            making = f"`unipan push CHECKPOINT {source} --onnx`".replace(HUB_PREFIX, "")
+        remedy = f"make its graphs again: {making}"
         if missing := [path.name for path in files[:3] if not path.is_file()]:
             raise FileNotFoundError(
-                f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with `unipan "
-                f"export {source} --beside`, or pip install 'unipan[torch]'"
+                f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with {making}, "
+                "or pip install 'unipan[torch]'"
             )
+        network = read_header(checkpoint)
         described = _read_description(files[0], remedy)
         if described["network"] != network_digest(checkpoint):
             raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
-        network, arrays = read_header(checkpoint), read_arrays(checkpoint)
+        arrays = read_arrays(checkpoint)
     _require_providers(providers)
 
     def opened(path: Path, key: str = "") -> InferenceSession:
