@@ -89,11 +89,11 @@ def hub_call(what: str) -> Generator[None, None, None]:
             raise
         sentence = f'{what}: the Hugging Face Hub needs huggingface_hub: pip install "unipan[hub]"'
         raise ModuleNotFoundError(sentence) from error
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub import utils as hub
 
-    hidden = not sys.stderr.isatty() and not are_progress_bars_disabled()
+    hidden = not sys.stderr.isatty() and not hub.are_progress_bars_disabled()  # type: ignore[attr-defined]
     if hidden:
-        disable_progress_bars()
+        hub.disable_progress_bars()  # type: ignore[attr-defined]
     try:
         yield
     except errors.HfHubHTTPError as error:
@@ -111,7 +111,7 @@ def hub_call(what: str) -> Generator[None, None, None]:
         raise OSError(f"{what}: the Hub cannot be reached ({type(error).__name__}); connect and try again") from error
     finally:
         if hidden:
-            enable_progress_bars()
+            hub.enable_progress_bars()  # type: ignore[attr-defined]
 
 
 def _refusal(error: Any) -> tuple[type[OSError], str]:

@@ -32,7 +32,7 @@ MISSING = [  # demo and scenes read nothing: there a folder that cannot be made 
     "export NOWHERE --out OUT",
     "export scenes --data NOWHERE --out OUT",
     "push NOWHERE owner/name",
-    "push scenes owner/name --data NOWHERE",
+    "push scenes owner/name --onnx --data NOWHERE",
     "serve NOWHERE",
     "serve scenes --images NOWHERE --port 0",
     "figures NOWHERE --out OUT",

@@ -68,8 +68,8 @@ def test_there_and_back_over_http(tmp_path: Path) -> None:
             tmp_path, **given,
         )  # fmt: skip
         assert again[0] == other[0] == 0, again[2] + other[2]
-        assert "README.md: kept, because it was edited" in again[1]
-        assert "model.dense.onnx: removed, of other weights" in again[1]
+        assert "README.md of the repository was edited and is kept" in again[2]
+        assert "model.dense.onnx of the repository belonged to other weights and was removed" in again[2]
         assert set(streets.files) == {".gitattributes", HUB_CHECKPOINT, "README.md"}
         assert "Edited by hand" not in streets.files["README.md"].decode()
         assert "to run without torch it needs model.onnx.json" in fetched[2]

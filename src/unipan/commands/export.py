@@ -21,8 +21,7 @@ def export(
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Make graphs of a network that run without PyTorch: DIR/dense.onnx, DIR/head.onnx, DIR/masks.onnx (for networks
-    with a mask head) and DIR/model.json.
+    """Make graphs of a network that run without PyTorch, in DIR: dense.onnx, head.onnx, masks.onnx and model.json.
 
     Before anything is written, the graphs segment images beside PyTorch; if more than 0.1 % of the pixels, or 0.05 PQ,
     differ, nothing is.
@@ -39,8 +38,8 @@ def export(
     """
     from unipan.commands.progress import progress_bar
     from unipan.config_values import AMOUNT, check_value
-    from unipan.datasets.sources import open_data, paths_read
-    from unipan.exported.graphs import EXPORT_FILES, files_beside, has_masks
+    from unipan.datasets.sources import open_first, paths_read
+    from unipan.exported.graphs import EXPORT_FILES, own_files_beside
     from unipan.files import checkpoint_path
     from unipan.hub_download import require_own_place
     from unipan.outputs import Outputs
@@ -51,16 +50,14 @@ def export(
     if beside:
         require_own_place(checkpoint, "--beside")
     path = checkpoint_path(checkpoint)
-    beside_it = files_beside(path, has_masks(path))
+    beside_it = own_files_beside(path)
     outputs = Outputs("export", [path, *paths_read(data)], overwrite)
     if out is None:
         outputs.claim_all(beside_it, "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
     outputs.claim_optional(json_file, "--json")
-    images, note = open_data(data)
-    chosen = range(min(limit, len(images)) if limit > 0 else len(images))
-    note += f", the first {len(chosen)}" if len(chosen) < len(images) else ""
+    images, chosen, note = open_first(data, limit)
     from unipan.export.write import require_exporter, write_export
 
     require_exporter(format)

@@ -81,6 +81,11 @@ def has_masks(checkpoint: Path) -> bool:
     return read_header(checkpoint)[0].detection.masks
 
 
+def own_files_beside(checkpoint: Path) -> tuple[Path, ...]:
+    """`files_beside` for the network that the checkpoint has. Raises ValueError as `read_header`."""
+    return files_beside(checkpoint, has_masks(checkpoint))
+
+
 def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int = 0) -> ExportedGraphs:
     """The graphs of an export folder, of a bundled name, or beside a .safetensors file.
 

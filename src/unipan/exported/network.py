@@ -66,8 +66,9 @@ def find_panoptic(
     }
     wanted = {each.name: np.ascontiguousarray(given[each.name]) for each in graphs.head.get_inputs()}
     names = [each.name for each in graphs.head.get_outputs()]
-    made = dict(zip(names, graphs.head.run(None, wanted), strict=True))
-    return made["potential"], made.get("panoptic", made["potential"])
+    made: dict[str, np.ndarray] = dict(zip(names, graphs.head.run(None, wanted), strict=True))
+    potential = made["potential"]
+    return potential, made.get("panoptic", potential)
 
 
 def find_features(

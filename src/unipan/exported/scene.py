@@ -17,7 +17,7 @@ from unipan.exported.graphs import ExportedGraphs
 from unipan.exported.network import Q_STRIDE, Cues, find_features, find_masks, find_panoptic
 from unipan.exported.pixels import network_input
 from unipan.numpy_fusion.array_fusions import argmax_map, heuristic_map, upsnet_map
-from unipan.numpy_fusion.given_boxes import checked_boxes, joined, known_boxes
+from unipan.numpy_fusion.given_boxes import checked_boxes, joined_found, known_boxes
 from unipan.numpy_fusion.psi import Found
 from unipan.numpy_fusion.sampling import Between, resampled, sampled, winners_lead
 from unipan.panoptic.categories import Categories
@@ -150,7 +150,7 @@ class ExportedScene:
         potential, panoptic = find_panoptic(self.graphs, self.cues, found)
         old = self.cues.found
         rest = old[old.scores < np.float32(self.config.inference.score_threshold)]
-        cues = replace(self.cues, found=joined(found, rest))
+        cues = replace(self.cues, found=joined_found(found, rest))
         return replace(self, cues=cues, potential=potential, panoptic=panoptic, network_detections=found)
 
     def _with_masks(self, given: Found) -> Found:

@@ -71,7 +71,7 @@ def known_boxes(
     return same.any(1), same.argmax(1)
 
 
-def joined(first: Found, second: Found) -> Found:
+def joined_found(first: Found, second: Found) -> Found:
     """The detections of both, in this order."""
     masks = None if first.masks is None or second.masks is None else np.concatenate([first.masks, second.masks])
     return Found(

@@ -72,7 +72,7 @@ def _sections(
     )
     yield "## Classes"
     yield _table(("class", "kind"), [(each.name, "thing" if each.isthing else "stuff") for each in categories])
-    rows = list(_leaves(metrics))
+    rows = list(_leaf_rows(metrics))
     if rows:
         yield "## Scores\n\nWhat was measured when the checkpoint was saved, as it says itself."
         yield _table(("measure", "value"), rows[:MOST_ROWS])
@@ -103,19 +103,19 @@ def shown_config(config: Config) -> dict[str, Any]:
     return values
 
 
-def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def _leaf_rows(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """Each number or word of nested tables, with the names that lead to it."""
     for key, value in values.items():
         name = f"{above}, {key}" if above else str(key)
         if isinstance(value, Mapping):
-            yield from _leaves(value, name)
+            yield from _leaf_rows(value, name)
         elif isinstance(value, list | tuple):
-            yield name, ", ".join(_value(each) for each in value)
+            yield name, ", ".join(_shown_value(each) for each in value)
         else:
-            yield name, _value(value)
+            yield name, _shown_value(value)
 
 
-def _value(value: object) -> str:
+def _shown_value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -3,15 +3,17 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from unipan.checkpoint_header import network_digest, packaged_digest, read_arrays, read_header
-from unipan.exported.graphs import files_beside, has_masks
+from unipan.datasets.panoptic_data import PanopticData
+from unipan.exported.graphs import files_beside, own_files_beside
 from unipan.files import folder_atomically
 from unipan.hub_download import HUB_CHECKPOINT
 from unipan.publishing.card import CARD, model_card
@@ -25,13 +27,13 @@ class Upload:
         repository: owner/name.
         files: on this machine, by their names in the repository.
         card: the text of README.md.
-        named_path: a path of this machine that stands in the checkpoint's config; None without one.
+        notes: what whoever sends it should know.
     """
 
     repository: str
     files: Mapping[str, Path]
     card: str
-    named_path: str | None
+    notes: list[str]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -39,13 +41,28 @@ class Upload:
         return {name: path.stat().st_size for name, path in self.files.items()} | {CARD: len(self.card.encode())}
 
 
-def require_graphs_possible(checkpoint: str, path: Path) -> None:
-    """Raises ValueError where graphs cannot lie beside a checkpoint, before any work."""
+def graph_maker(checkpoint: str, path: Path, data: PanopticData, chosen: Iterable[int]) -> Callable[[Path], object]:
+    """What makes the graphs beside a checkpoint, after comparing them with torch.
+
+    Args:
+        checkpoint: as the user calls it.
+        path: of the checkpoint.
+        data: images to compare on.
+        chosen: which of them.
+
+    Raises:
+        ValueError: graphs cannot lie beside this checkpoint.
+        ModuleNotFoundError: the extra `export` is missing.
+    """
     if packaged_digest(path) is not None:
         raise ValueError(
             f"push --onnx: the backbone of {checkpoint} lies in a package and not in its file, so that graphs beside "
             "it would have no weights; leave out --onnx"
         )
+    from unipan.export.write import export_beside, require_exporter  # with torch
+
+    require_exporter("onnx")
+    return partial(export_beside, data=data, chosen=chosen)
 
 
 @contextmanager
@@ -70,11 +87,13 @@ def gathered(path: Path, repository: str, export: Callable[[Path], object] | Non
             export(copy)
             path = copy
         graphs = _graphs_beside(path)
-        names = [each.name for each in files_beside(Path(HUB_CHECKPOINT), has_masks(path))][: len(graphs)]
+        names = [each.name for each in files_beside(Path(HUB_CHECKPOINT), masks=True)][: len(graphs)]
         files = {HUB_CHECKPOINT: path} | dict(zip(names, graphs, strict=True))
         card = model_card(repository, config, categories, metrics, graphs=bool(graphs), packaged=packaged)
         weights = config.backbone.weights
-        yield Upload(repository, files, card, weights if "/" in weights or "\\" in weights else None)
+        named = "/" in weights or "\\" in weights
+        notes = [f"the config in the checkpoint names {weights}, for all to read"] if named else []
+        yield Upload(repository, files, card, notes)
 
 
 def _graphs_beside(path: Path) -> list[Path]:
@@ -83,7 +102,7 @@ def _graphs_beside(path: Path) -> list[Path]:
     Raises:
         ValueError: some are missing, they are of other weights, or they cannot be read.
     """
-    files = files_beside(path, has_masks(path))
+    files = own_files_beside(path)
     if not files[0].is_file():
         return []
     remedy = "make them again (`unipan export CHECKPOINT --beside`), or remove them"

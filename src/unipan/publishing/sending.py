@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unipan.files import require_new_folder
 from unipan.hub_download import HUB_GRAPHS, hub_call
 from unipan.publishing.card import CARD, is_ours
 from unipan.publishing.gathering import Upload
@@ -27,9 +28,25 @@ class Pushed:
     kept_card: bool
     url: str
 
+    @property
+    def notes(self) -> list[str]:
+        """What is otherwise than expected."""
+        card = ["README.md of the repository was edited and is kept; --overwrite replaces it"] * self.kept_card
+        return [f"{name} of the repository belonged to other weights and was removed" for name in self.removed] + card
 
-def require_token() -> None:
-    """Raises ValueError where this machine is not logged in to the Hub, before any work."""
+
+def require_place(dry_run: Path | None) -> None:
+    """Look whether an upload will have a place, before any work.
+
+    Args:
+        dry_run: a new folder; None is the Hub.
+
+    Raises:
+        ValueError: this machine is not logged in to the Hub, or the folder cannot be made.
+    """
+    if dry_run is not None:
+        require_new_folder(dry_run, "--dry-run")
+        return
     with hub_call("push"):
         from huggingface_hub import get_token
 
@@ -73,7 +90,7 @@ def send(upload: Upload, private: bool, overwrite: bool) -> Pushed:
         if not kept_card:
             contents[CARD] = upload.card.encode()
         removed = sorted((there & set(HUB_GRAPHS)) - set(upload.files))
-        operations = [
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
             *(CommitOperationAdd(name, content) for name, content in contents.items()),
             *(CommitOperationDelete(name) for name in removed),
         ]
