@@ -42,8 +42,8 @@ EXTRAS = {
 }
 """The packages that each extra of pyproject.toml adds."""
 
-TRAINING = ("train", "reproduce")
-"""The verbs that need the extra `train`, whichever of its packages is missed first."""
+NEEDED_EXTRAS = {"train": "train", "reproduce": "train", "serve": "serve", "export": "export"}
+"""The verbs that need an extra with all that it brings, whichever of its packages is missed first."""
 
 HELP = f"""\
 usage: unipan VERB [options]
@@ -72,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
-    extra = "train" if verb in TRAINING else "serve" if verb == "serve" else None
-    return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, extra)
+    return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, NEEDED_EXTRAS.get(verb))
 
 
 def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: str | None = None) -> int:

@@ -68,7 +68,8 @@ def downloaded(source: str) -> Path:
     path = folder / HUB_CHECKPOINT
     if not path.is_file():
         raise FileNotFoundError(
-            f"checkpoint {source}: this repository has no {HUB_CHECKPOINT}; `unipan push` makes one that has"
+            f"checkpoint {source}: this repository, or its copy in the cache, has no {HUB_CHECKPOINT}; `unipan push` "
+            "makes one that has"
         )
     return path
 

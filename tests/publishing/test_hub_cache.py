@@ -90,7 +90,7 @@ def test_what_is_no_checkpoint_of_ours_is_refused_as_any_file(tmp_path: Path) ->
         [f"predict hf:owner/{name} street.png --out o" for name in ("pickled", "empty", "mixed")], tmp_path, **OFFLINE
     )
     for (code, _, said), word in zip(
-        found, ("cannot be opened", "has no model.safetensors", "dense.onnx"), strict=True
+        found, ("cannot be opened", "has no model.safetensors; `unipan push`", "dense.onnx"), strict=True
     ):
         assert (code, said.count("\n")) == (1, 1)
         assert word in said

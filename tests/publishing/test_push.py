@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,12 @@ import pytest
 from tests.exported.test_segmenter import drawn
 from tests.publishing.fake_hub import TOKEN, FakeRepository, fake_hub
 from tests.publishing.lines import run_lines
+from tests.tiny import CATEGORIES, tiny_config, tiny_network
+from unipan.checkpoint import save_checkpoint
 from unipan.checkpoint_header import read_header
 from unipan.cli import main
 from unipan.exported.graphs import files_beside
+from unipan.exported.segmenter import ExportedSegmenter
 from unipan.files import checkpoint_path
 from unipan.hub_download import HUB_CHECKPOINT, HUB_GRAPHS
 from unipan.publishing.card import is_ours, model_card
@@ -85,7 +89,7 @@ def test_there_and_back_over_http(tmp_path: Path) -> None:
         )  # fmt: skip
         words = [
             "the token does not allow this", "no such repository, or it is private", "no such branch, tag or commit",
-            "has no model.safetensors", "the Hub cannot be reached, and the cache has no complete copy",
+            "has no model.safetensors; `unipan push`", "the Hub cannot be reached, and the cache has no complete copy",
             "gives access on request", "no name of a repository", "no name of a repository", "is no revision",
         ]  # fmt: skip
         for (code, _, said), word in zip(wrong, words, strict=True):
@@ -136,6 +140,45 @@ def test_graphs_that_do_not_belong_are_not_sent(tmp_path: Path, capsys: pytest.C
     dense.unlink()
     assert main(line) == 1
     assert "scenes.onnx.json without scenes.dense.onnx" in capsys.readouterr().err
+    assert not (tmp_path / "dry").exists()
+
+
+@pytest.mark.usefixtures("no_type_checks")
+def test_graphs_are_made_on_request_and_nothing_beside_the_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    mine = Path(shutil.copyfile(checkpoint_path("scenes"), tmp_path / "mine" / "best.safetensors"))
+    line = ["push", str(mine), "owner/name", "--dry-run", str(tmp_path / "dry")]
+    assert main([*line, "--data", "scenes"]) == 1
+    assert "goes with --onnx" in capsys.readouterr().err
+    assert main([*line, "--onnx", "--limit", "1"]) == 0
+    assert {path.name for path in (tmp_path / "dry").iterdir()} == SENT
+    assert [path.name for path in mine.parent.iterdir()] == ["best.safetensors"]
+    opened = ExportedSegmenter.load(tmp_path / "dry" / HUB_CHECKPOINT, threads=1)
+    assert len(opened.scene(drawn()).edit([[1, 2, 60, 70]], [0.9], [0]).detections) == 1
+
+
+def test_a_path_of_this_machine_is_told_and_not_in_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config()
+    config = replace(config, backbone=replace(config.backbone, weights="/home/me/secret/r50.pth"))
+    path = tmp_path / "mine.safetensors"
+    save_checkpoint(path, tiny_network().state_dict(), config, CATEGORIES, {"pq": 0.5})
+    assert main(["push", str(path), "owner/name", "--dry-run", str(tmp_path / "dry")]) == 0
+    assert "names /home/me/secret/r50.pth, for all to read" in capsys.readouterr().err
+    card = (tmp_path / "dry" / "README.md").read_text()
+    assert "secret" not in card
+    assert "r50.pth" in card
+    assert {path.name for path in (tmp_path / "dry").iterdir()} == {HUB_CHECKPOINT, "README.md"}
+
+
+def test_weights_that_are_no_numbers_are_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = tiny_network().state_dict()
+    state["temperature"] = state["temperature"] * float("nan")
+    save_checkpoint(tmp_path / "nan.safetensors", state, tiny_config(), CATEGORIES, {})
+    line = ["push", str(tmp_path / "nan.safetensors"), "owner/name", "--dry-run", str(tmp_path / "dry")]
+    assert main(line) == 1
+    assert "temperature holds NaN" in capsys.readouterr().err
     assert not (tmp_path / "dry").exists()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def graph_maker(checkpoint: str, path: Path, data: PanopticData, chosen: Iterabl
             f"push --onnx: the backbone of {checkpoint} lies in a package and not in its file, so that graphs beside "
             "it would have no weights; leave out --onnx"
         )
-    from unipan.export.write import export_beside, require_exporter  # with torch
+    import_module("onnxscript")  # of the extra `export`, which brings torch: where both are missing it is named
+    from unipan.export.write import export_beside, require_exporter
 
     require_exporter("onnx")
     return partial(export_beside, data=data, chosen=chosen)
