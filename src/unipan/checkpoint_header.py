@@ -66,6 +66,13 @@ def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
         ) from error
 
 
+def packaged_digest(path: Path) -> str | None:
+    """The digest of the weights that a package carries; None if all are in the file."""
+    with safe_open(path, "np") as file:
+        found: str | None = (file.metadata() or {}).get("packaged")
+    return found
+
+
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The weights of a checkpoint as arrays, floating-point ones in 32 bits."""
     with safe_open(path, "np") as file:

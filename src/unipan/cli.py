@@ -23,6 +23,7 @@ VERBS = {
     "figures": "the paper's Figures 1, 6, 7, I, J and K of a checkpoint, chosen by measure",
     "data": "check, convert and show datasets, COCO panoptic and others",
     "export": "make graphs of a checkpoint that run without PyTorch (ONNX)",
+    "push": "send a checkpoint to the Hugging Face Hub, with a model card",
     "import": "make a checkpoint of detectron2's Panoptic FPN or torchvision's Mask R-CNN",
     "scenes": "draw street scenes with exact truth as a COCO panoptic dataset",
     "reproduce": "train and print the paper's tables at the size of your data, next to the paper's rows",
@@ -37,11 +38,12 @@ EXTRAS = {
     "measure": ("scikit_image", "tifffile"),
     "serve": ("starlette", "uvicorn"),
     "export": ("onnx", "onnxscript"),
+    "hub": ("huggingface_hub",),
 }
 """The packages that each extra of pyproject.toml adds."""
 
-TRAINING = ("train", "reproduce")
-"""The verbs that need the extra `train`, whichever of its packages is missed first."""
+NEEDED_EXTRAS = {"train": "train", "reproduce": "train", "serve": "serve", "export": "export"}
+"""The verbs that need an extra with all that it brings, whichever of its packages is missed first."""
 
 HELP = f"""\
 usage: unipan VERB [options]
@@ -51,9 +53,9 @@ Unifying Training and Inference for Panoptic Segmentation (Li, Qi, Torr, CVPR 20
 verbs:
 {"".join(f"  {verb:<10}{text}{chr(10)}" for verb, text in VERBS.items())}
 `unipan VERB --help` lists a verb's options. A CHECKPOINT is a .safetensors file, the name of a bundled one (`scenes`),
-or, for predict and affinity, a folder of `unipan export`. DATA is `scenes`, `scenes:FIRST-LAST` (seeds of the built-in
-generator), or a folder in COCO panoptic format: images/, panoptic/ and panoptic.json; or a Cityscapes folder (gtFine/,
-leftImg8bit/); or FORMAT:PATH with a format of `unipan data convert`.
+hf:OWNER/NAME on the Hugging Face Hub, or, for predict and affinity, a folder of `unipan export`. DATA is `scenes`,
+`scenes:FIRST-LAST` (seeds of the built-in generator), or a folder in COCO panoptic format: images/, panoptic/ and
+panoptic.json; or a Cityscapes folder (gtFine/, leftImg8bit/); or FORMAT:PATH with a format of `unipan data convert`.
 """
 
 
@@ -70,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
-    extra = "train" if verb in TRAINING else "serve" if verb == "serve" else None
-    return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, extra)
+    return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, NEEDED_EXTRAS.get(verb))
 
 
 def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: str | None = None) -> int:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from unipan.hub_download import downloaded, is_on_hub
+
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 """The folder of those that the package carries."""
 _OURS = ".unipan-"
@@ -145,9 +147,7 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
         ValueError: something is there already (an empty folder may be); `option` is what gave the path.
         OSError: it cannot be made, in one sentence.
     """
-    require_folder(path, option)
-    if path.is_dir() and any(path.iterdir()):
-        raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
+    require_new_folder(path, option)
     full = path.absolute()
     temporary = temporary_name(full)
     remove_leftovers(full.parent)
@@ -207,6 +207,13 @@ def require_folder(path: Path, option: str) -> None:
         raise ValueError(f"{option} {path}: nothing may be written to {place}; give another folder")
 
 
+def require_new_folder(path: Path, option: str) -> None:
+    """The same for a folder that is written as a whole; an empty one may be there."""
+    require_folder(path, option)
+    if path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
+
+
 def require_regular(path: Path) -> None:
     """Look whether a file is there that can be read more than once and has an end.
 
@@ -253,11 +260,14 @@ def bundled_checkpoints() -> list[str]:
 
 
 def checkpoint_path(source: str | Path) -> Path:
-    """The file of a bundled name or a path.
+    """The file of a bundled name, of a repository of the Hugging Face Hub (`hf:owner/name`), or of a path.
 
     Raises:
-        FileNotFoundError: it is neither.
+        FileNotFoundError: it is none of them.
+        ValueError, OSError, ModuleNotFoundError: see `hub_download.downloaded`.
     """
+    if is_on_hub(source):
+        return downloaded(str(source))
     bundled = bundled_checkpoints()
     if str(source) in bundled:
         return CHECKPOINTS / f"{source}.safetensors"

@@ -45,6 +45,8 @@ def test_from_a_checkpoint_to_the_same_maps(street: Path, tmp_path: Path, capsys
     assert isinstance(opened, ExportedSegmenter)
     image = Scenes(SEEDS)[0].image
     assert differing_pixels(opened(image), reference(image)) == 0
+    edited = [segmenter.scene(image).edit([[9, 9, 90, 80]], [0.9], [1]).result() for segmenter in (opened, reference)]
+    assert differing_pixels(*edited) == 0
     pictures = sorted((street / "images").iterdir())
     assert main(["predict", str(out), *map(str, pictures), "--out", str(tmp_path / "pred")]) == 0
     assert main(["affinity", str(out), str(pictures[0]), "--pixel", "3", "4", "--out", str(tmp_path / "a.png")]) == 0
@@ -105,6 +107,15 @@ def test_predict_affinity_and_demo_run_without_torch(street: Path, tmp_path: Pat
     assert (tmp_path / "p" / "index.html").is_file()
     assert (tmp_path / "a.png").is_file()
     assert (tmp_path / "demo" / "index.html").is_file()
+
+
+def test_a_second_export_into_the_same_folder_leaves_no_graph_of_the_first(street: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deployed"
+    for name in ("scenes", "scenes_mask_free"):
+        assert main(["export", name, "--out", str(out), "--data", str(street), "--limit", "1"]) == 0
+    assert {path.name for path in out.iterdir()} == {*EXPORT_FILES[:3], MANIFEST}
+    scene = unipan.Segmenter.load(out).scene(Scenes(SEEDS)[0].image)
+    assert len(scene.edit([[9, 9, 90, 80]], [0.9], [1]).detections) == 1
 
 
 def test_what_needs_torch_says_so(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ MISSING = [  # demo and scenes read nothing: there a folder that cannot be made 
     "affinity scenes NOWHERE --pixel 1 1 --out OUT.png",
     "export NOWHERE --out OUT",
     "export scenes --data NOWHERE --out OUT",
+    "push NOWHERE owner/name",
+    "push scenes owner/name --onnx --data NOWHERE",
     "serve NOWHERE",
     "serve scenes --images NOWHERE --port 0",
     "figures NOWHERE --out OUT",

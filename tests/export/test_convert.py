@@ -12,9 +12,10 @@ from torch import Tensor
 from tests.export.test_detection import network_of
 from tests.export.test_wrappers import configured
 from tests.tiny import T, image_batch, random_detections
-from unipan.export.convert import dense_graph, head_graph
-from unipan.export.wrappers import DenseGraph, HeadGraph
+from unipan.export.convert import dense_graph, head_graph, mask_graph
+from unipan.export.wrappers import DenseGraph, HeadGraph, MaskGraph
 from unipan.models.network import PanopticNetwork
+from unipan.models.parts import LEVELS
 
 pytestmark = pytest.mark.usefixtures("no_type_checks")
 """The shapes of what torch.export traces are symbols, which jaxtyping would compare, and so fix."""
@@ -49,6 +50,10 @@ DENSE: dict[str, dict[str, object]] = {
         "detection.exact_anchors": True,
         "affinity.positional_encoding": 2,
     },
+}
+MASKS: dict[str, dict[str, object]] = {
+    "RoIAlign of torchvision": {},
+    "aligned, boxes of every level": {"detection.roi_aligned": True, "detection.roi_canonical": 24},
 }
 SIZES = [(64, 96), (96, 64), (32, 32), (128, 224)]
 
@@ -123,6 +128,33 @@ def test_the_dense_part(name: str, size: tuple[int, int], padding: tuple[int, in
     order = np.lexsort(made["boxes"].round(2).T), np.lexsort(expected["boxes"].numpy().round(2).T)
     for each in ("boxes", "scores", "classes", *(["masks"] if "masks" in expected else [])):
         np.testing.assert_allclose(made[each][order[0]], expected[each].numpy()[order[1]], atol=2e-3, err_msg=each)
+
+
+@cache
+def masks_of(name: str) -> tuple[PanopticNetwork, ort.InferenceSession]:
+    network = network_of(configured(MASKS[name]))
+    return network, session(mask_graph(network))
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [0, 1, 2, 100])
+def test_the_masks_of_any_boxes(name: str, size: tuple[int, int], count: int) -> None:
+    network, opened = masks_of(name)
+    with torch.no_grad():
+        levels = network.backbone(image_batch(1, seed=count, size=size).pixels)
+        found = random_detections(count, seed=count)
+        given = {each: levels[each] for each in LEVELS} | {"boxes": found.boxes, "classes": found.classes}
+        expected = MaskGraph(network)(**given)["masks"]
+        [reference] = network.detection.masks(levels, [found.boxes], [found.classes])
+    made = run(opened, given)["masks"]
+    assert made.shape == tuple(expected.shape) == (count, 28, 28)
+    np.testing.assert_allclose(made, expected.numpy(), atol=1e-4)
+    np.testing.assert_allclose(made, reference.numpy(), atol=1e-4)
+
+
+def test_a_network_without_masks_has_no_graph_for_them() -> None:
+    assert mask_graph(network_of(configured(DENSE["deformable, no masks"]))) is None
 
 
 def test_nothing_is_found_where_nothing_is_certain() -> None:

@@ -37,6 +37,12 @@ def test_a_few_pixels_pass_and_more_do_not() -> None:
         Parity(pixels=10_000, differing=11, worst=(0.002, "a.png")).require()
 
 
+def test_edited_scenes_pass_the_gate_too() -> None:
+    Parity(pixels=10_000, edited=10, worst_edited=(0.001, "a.png")).require()
+    with pytest.raises(ValueError, match=r"after edits .* 0\.11% of the pixels.*most in a\.png"):
+        Parity(pixels=10_000, edited=11, worst_edited=(0.002, "a.png")).require()
+
+
 def test_pq_may_not_change() -> None:
     truth = halves(1, 2)
     one, other = PanopticQuality(CATEGORIES), PanopticQuality(CATEGORIES)

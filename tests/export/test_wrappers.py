@@ -10,6 +10,7 @@ from tests.export.test_detection import network_of
 from tests.tiny import HEIGHT, WIDTH, eager, image_batch, tiny_config
 from unipan.config import Config
 from unipan.export.wrappers import DenseGraph, HeadGraph
+from unipan.models.parts import LEVELS
 
 SETTINGS: dict[str, dict[str, object]] = {
     "the paper's": {"affinity.activation": "gelu"},
@@ -45,7 +46,8 @@ def test_the_two_graphs_are_the_network(name: str) -> None:
     with torch.no_grad():
         expected = network(batch)
         cues = DenseGraph(network)(batch.pixels, torch.tensor([HEIGHT, WIDTH]))
-        made = HeadGraph(network)(**cues)
+        assert (LEVELS[0] in cues) == ("masks" in cues)
+        made = HeadGraph(network)(**{name: cue for name, cue in cues.items() if name not in LEVELS})
     torch.testing.assert_close(cues["semantic"], expected.semantic[0])
     assert ("panoptic" in made) == (network.affinity is not None)
     torch.testing.assert_close(made["potential"], expected.potentials[0], atol=1e-5, rtol=1e-5)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from unipan.checkpoint_header import network_digest
-from unipan.exported.graphs import files_beside, open_graphs
+from unipan.exported.graphs import files_beside, has_masks, open_graphs
 from unipan.files import CHECKPOINTS, bundled_checkpoints, checkpoint_path
 
 
@@ -18,7 +18,7 @@ from unipan.files import CHECKPOINTS, bundled_checkpoints, checkpoint_path
 def beside(tmp_path: Path) -> Path:
     """A copy of the bundled checkpoint and its graphs."""
     path = checkpoint_path("scenes")
-    for file in (path, *files_beside(path)):
+    for file in (path, *files_beside(path, masks=True)):
         shutil.copyfile(file, tmp_path / file.name)
     return tmp_path / path.name
 
@@ -27,12 +27,12 @@ def test_every_bundled_checkpoint_has_its_own_graphs() -> None:
     """They were made from these very weights: `unipan export NAME --beside` makes them again."""
     assert bundled_checkpoints()
     for name in bundled_checkpoints():
-        model, dense, head = files_beside(checkpoint_path(name))
+        model, *graphs = files_beside(checkpoint_path(name), has_masks(checkpoint_path(name)))
         told = json.loads(model.read_text())
         assert told["network"] == network_digest(checkpoint_path(name)), name
-        assert told["network"].encode() in dense.read_bytes()
-        assert told["network"].encode() in head.read_bytes()
-        assert dense.stat().st_size + head.stat().st_size < 400_000, "there are no weights in them"
+        assert told["masks"] == (len(graphs) == 3)
+        assert all(told["network"].encode() in graph.read_bytes() for graph in graphs)
+        assert sum(graph.stat().st_size for graph in graphs) < 400_000, "there are no weights in them"
     assert sum(path.stat().st_size for path in CHECKPOINTS.iterdir()) < 20_000_000
 
 
@@ -55,13 +55,13 @@ def test_metrics_may_change(beside: Path) -> None:
 
 
 def test_a_missing_graph_is_named(beside: Path) -> None:
-    files_beside(beside)[1].unlink()
+    files_beside(beside, masks=True)[1].unlink()
     with pytest.raises(FileNotFoundError, match=r"needs scenes\.dense\.onnx beside it.*unipan export .* --beside"):
         open_graphs(beside)
 
 
 def test_a_graph_of_another_network_or_none_is_named(beside: Path) -> None:
-    model, dense, head = files_beside(beside)
+    model, dense, head, _ = files_beside(beside, masks=True)
     dense.write_bytes(head.read_bytes())
     with pytest.raises(ValueError, match=r"scenes\.dense\.onnx"):
         open_graphs(beside)

@@ -21,7 +21,7 @@ def export(
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Make graphs of a network that run without PyTorch: DIR/dense.onnx, DIR/head.onnx and DIR/model.json.
+    """Make graphs of a network that run without PyTorch, in DIR: dense.onnx, head.onnx, masks.onnx and model.json.
 
     Before anything is written, the graphs segment images beside PyTorch; if more than 0.1 % of the pixels, or 0.05 PQ,
     differ, nothing is.
@@ -38,30 +38,32 @@ def export(
     """
     from unipan.commands.progress import progress_bar
     from unipan.config_values import AMOUNT, check_value
-    from unipan.datasets.sources import open_data, paths_read
-    from unipan.exported.graphs import EXPORT_FILES, files_beside
+    from unipan.datasets.sources import open_first, paths_read
+    from unipan.exported.graphs import EXPORT_FILES, own_files_beside
     from unipan.files import checkpoint_path
+    from unipan.hub_download import require_own_place
     from unipan.outputs import Outputs
 
     check_value("--limit", limit, int, AMOUNT)
     if (out is None) != beside:
         raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
+    if beside:
+        require_own_place(checkpoint, "--beside")
     path = checkpoint_path(checkpoint)
+    beside_it = own_files_beside(path)
     outputs = Outputs("export", [path, *paths_read(data)], overwrite)
     if out is None:
-        outputs.claim_all(files_beside(path), "--beside")
+        outputs.claim_all(beside_it, "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
     outputs.claim_optional(json_file, "--json")
-    images, note = open_data(data)
-    chosen = range(min(limit, len(images)) if limit > 0 else len(images))
-    note += f", the first {len(chosen)}" if len(chosen) < len(images) else ""
+    images, chosen, note = open_first(data, limit)
     from unipan.export.write import require_exporter, write_export
 
     require_exporter(format)
     with progress_bar("comparing with torch", len(chosen)) as step:
         parity = write_export(path, out, outputs, images, chosen, step)
-    written = [str(each) for each in (files_beside(path) if out is None else [out])]
+    written = [str(each) for each in (beside_it if out is None else [out])]
     tell(f"{', '.join(written)}: {checkpoint}, compared with torch on {note}")
     for line in parity.lines():
         tell(line)

@@ -13,11 +13,18 @@ from unipan.outputs import signature
 
 CheckpointChoice = Annotated[
     Positional[str],
-    arg(metavar="CHECKPOINT", help="A .safetensors file, or the name of a bundled one (`scenes`)."),
+    arg(
+        metavar="CHECKPOINT",
+        help="A .safetensors file, a bundled name (`scenes`), or hf:OWNER/NAME on the Hugging Face Hub.",
+    ),
 ]
 NetworkChoice = Annotated[
     Positional[str],
-    arg(metavar="CHECKPOINT", help="A .safetensors file, a bundled name (`scenes`), or a folder of `unipan export`."),
+    arg(
+        metavar="CHECKPOINT",
+        help="A .safetensors file, a bundled name (`scenes`), hf:OWNER/NAME on the Hugging Face Hub, or a folder of "
+        "`unipan export`.",
+    ),
 ]
 FusionChoice = Annotated[
     Fusion | None,

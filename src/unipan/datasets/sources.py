@@ -101,6 +101,14 @@ def open_data(source: str) -> tuple[PanopticData, str]:
     return data, f"{len(data)} images of {spell_source(data, source)}"
 
 
+def open_first(source: str, limit: int) -> tuple[PanopticData, range, str]:
+    """`open_data` with the first `limit` images chosen (0 takes all), and a sentence that says so."""
+    data, note = open_data(source)
+    if 0 < limit < len(data):
+        return data, range(limit), f"{note}, the first {limit}"
+    return data, range(len(data)), note
+
+
 def open_photos(source: str, split: str | None = None) -> PanopticData:
     """A dataset with photographs: a folder in COCO panoptic format or of Cityscapes, or `FORMAT:PATH`.
 

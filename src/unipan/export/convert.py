@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from unipan.datasets.sizes import MULTIPLE
-from unipan.export.wrappers import DenseGraph, HeadGraph
+from unipan.export.wrappers import DenseGraph, HeadGraph, MaskGraph
+from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
-from unipan.models.parts import P2_STRIDE
+from unipan.models.parts import LEVELS, P2_STRIDE
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -65,6 +66,22 @@ def head_graph(network: PanopticNetwork) -> ModelProto:
             arguments[name] = torch.randn(channels, *(side // P2_STRIDE + more for side in EXAMPLE))
             dynamic[name] = {1: Dim.AUTO, 2: Dim.AUTO}
     return _converted(HeadGraph(network), arguments, dynamic)
+
+
+def mask_graph(network: PanopticNetwork) -> ModelProto | None:
+    """`masks.onnx`: from the backbone's levels and boxes to masks; None without a mask head."""
+    detector = network.detection
+    if not isinstance(detector, DetectionHead) or detector.mask_pool is None:
+        return None
+    with torch.no_grad():
+        levels = network.backbone(torch.rand(1, 3, *EXAMPLE, generator=torch.Generator().manual_seed(0)))
+    arguments = {name: levels[name] for name in LEVELS}
+    dynamic: dict[str, Any] = {name: {2: Dim.AUTO, 3: Dim.AUTO} for name in LEVELS}
+    arguments["boxes"] = torch.tensor([[4.0, 4.0, 40.0, 60.0]]).repeat(3, 1)  # two or more, as in `head_graph`
+    arguments["classes"] = torch.arange(3) % network.potential.num_things
+    many = Dim("boxes", min=0, max=2**16)
+    dynamic |= {"boxes": {0: many}, "classes": {0: many}}
+    return _converted(MaskGraph(network), arguments, dynamic)
 
 
 def _converted(module: nn.Module, arguments: dict[str, Tensor], dynamic: dict[str, Any]) -> ModelProto:

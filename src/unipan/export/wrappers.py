@@ -1,7 +1,7 @@
-"""The two graphs as modules: an image to the cues, and the cues to Psi and P. All layers are the network's own.
+"""The graphs as modules: an image to the cues, the cues to Psi and P, boxes to masks. All layers are the network's own.
 
 Legend: D detections, L classes (things first), C affinity channels, K channels of Psi and P, H W the padded image,
-h w the grid of V, a b that of Q.
+h w the grid of V, a b that of Q, m cells of a mask.
 """
 
 import copy
@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unipan.export.detection import find
+from unipan.export.detection import find, mask_logits_of
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
+from unipan.models.parts import LEVELS
 from unipan.structures import Detections
 
 
@@ -29,6 +30,9 @@ class DenseGraph(nn.Module):
     def forward(self, pixels: Float[Tensor, "1 3 H W"], size: Int[Tensor, " 2"]) -> dict[str, Tensor]:
         """Outputs by name, without batch axis; what the network lacks is left out.
 
+        A network with a mask head also gives the backbone's levels p2 to p5, as they are, with their batch axis: they
+        are what `MaskGraph` takes.
+
         Args:
             pixels: RGB in 0..1, padded at the bottom and right to multiples of 32 with the mean colour.
             size: height and width of what is no padding.
@@ -42,7 +46,33 @@ class DenseGraph(nn.Module):
                 outputs[name] = phi.view(-1, *queries.shape[1:])
         found = find(self.detection, features, pixels, size)
         outputs |= {"boxes": found.boxes, "scores": found.scores, "classes": found.classes}
-        return outputs if found.masks is None else outputs | {"masks": found.masks}
+        if found.masks is None:
+            return outputs
+        return outputs | {"masks": found.masks} | {name: features[name] for name in LEVELS}
+
+
+class MaskGraph(nn.Module):
+    """From the backbone's levels and any boxes to their masks (Sec. 3.3), for scenes whose boxes are edited."""
+
+    def __init__(self, network: PanopticNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        p2: Float[Tensor, "1 I _ _"],
+        p3: Float[Tensor, "1 I _ _"],
+        p4: Float[Tensor, "1 I _ _"],
+        p5: Float[Tensor, "1 I _ _"],
+        boxes: Float[Tensor, "D 4"],
+        classes: Int[Tensor, " D"],
+    ) -> dict[str, Float[Tensor, "D m m"]]:
+        """`masks`: logits of each box's class; boxes are in pixels of the padded image."""
+        levels = dict(zip(LEVELS, (p2, p3, p4, p5), strict=True))
+        assert isinstance(self.network.detection, DetectionHead)
+        masks = mask_logits_of(self.network.detection, levels, boxes, classes)
+        assert masks is not None
+        return {"masks": masks}
 
 
 class HeadGraph(nn.Module):

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,18 +12,19 @@ import torch
 import torchvision
 
 from unipan import __version__
-from unipan.checkpoint import load_checkpoint, packaged_digest
-from unipan.checkpoint_header import network_digest, read_arrays
+from unipan.checkpoint import load_checkpoint
+from unipan.checkpoint_header import network_digest, packaged_digest, read_arrays
 from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sizes import MULTIPLE
-from unipan.export.convert import OPSET, dense_graph, head_graph
+from unipan.export.convert import OPSET, dense_graph, head_graph, mask_graph
 from unipan.export.parity import Parity, compare
 from unipan.exported.graphs import (
     DENSE_FILE,
     EXPORT_FILES,
     EXPORT_FORMAT,
     HEAD_FILE,
+    MASKS_FILE,
     MODEL_FILE,
     NETWORK_KEY,
     WEIGHT_PREFIX,
@@ -63,22 +64,24 @@ def write_export(
     """`export_folder`, or `export_beside` where no folder is given; `outputs` has claimed the files."""
     if out is None:
         return export_beside(checkpoint, data, chosen, step)
-    return export_folder(checkpoint, out, data, chosen, step, lambda: outputs.start_folder(out, EXPORT_FILES))
+    return export_folder(checkpoint, out, data, chosen, step, lambda names: outputs.start_folder(out, names))
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """Two graphs and the network that they are of.
+    """The graphs of a network, and the network.
 
     Attributes:
         dense: from an image to the cues.
         head: from the cues to Psi and P.
+        masks: from the backbone's levels and boxes to masks; None without a mask head.
         segmenter: the network.
         path: its checkpoint.
     """
 
     dense: ModelProto
     head: ModelProto
+    masks: ModelProto | None
     segmenter: Segmenter
     path: Path
 
@@ -91,11 +94,18 @@ class Graphs:
         """
         found = load_checkpoint(path)  # as it was trained: the graphs take their weights by their names
         segmenter = Segmenter(found.network, found.config, found.categories, found.metrics, torch.device("cpu"))
-        made = cls(dense_graph(segmenter.network), head_graph(segmenter.network), segmenter, path)
-        for graph in (made.dense, made.head):
+        network = segmenter.network
+        made = cls(dense_graph(network), head_graph(network), mask_graph(network), segmenter, path)
+        for graph in made.by_file.values():
             graph.producer_name, graph.producer_version = signature("export"), __version__  # in the first bytes
             graph.metadata_props.add(key=NETWORK_KEY, value=network_digest(path))
         return made
+
+    @property
+    def by_file(self) -> dict[str, ModelProto]:
+        """Each graph under the name of its file in the folder of an export."""
+        both = {DENSE_FILE: self.dense, HEAD_FILE: self.head}
+        return both if self.masks is None else both | {MASKS_FILE: self.masks}
 
     def facts(self) -> dict[str, Any]:
         """What a runtime needs to know besides config and classes."""
@@ -104,11 +114,12 @@ class Graphs:
             "generator": signature("export"),
             "format": EXPORT_FORMAT,
             "network": network_digest(self.path),
+            "masks": self.masks is not None,
             "temperature": float(network.temperature.detach()),
             "fill": list(IMAGENET_MEAN),  # as `collate` pads
         }
 
-    def compared(self, place: Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object]) -> Parity:
+    def compared(self, place: Path, data: PanopticData, chosen: Iterable[int], step: Callable[[], object]) -> Parity:
         """How the files in a place compare with the network.
 
         Raises:
@@ -126,9 +137,9 @@ def export_folder(
     data: PanopticData,
     chosen: Sequence[int],
     step: Callable[[], object] = lambda: None,
-    start: Callable[[], object] = lambda: None,
+    start: Callable[[Sequence[str]], object] = lambda _: None,
 ) -> Parity:
-    """Write `model.json`, `dense.onnx` and `head.onnx`, which need nothing else.
+    """Write the graphs and `model.json`, which need nothing else.
 
     Args:
         checkpoint: a file or a bundled name.
@@ -136,29 +147,32 @@ def export_folder(
         data: images for the comparison with torch.
         chosen: which of them.
         step: called after each.
-        start: called before the first file is written.
+        start: called with the names of the files before the first is written.
 
     Raises:
         ValueError: the graphs do not do what the network does; nothing is written.
     """
     graphs = Graphs.of(checkpoint_path(checkpoint))
+    files = [*graphs.by_file, MODEL_FILE]  # the JSON last: without it a folder is no export
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        (place / DENSE_FILE).write_bytes(graphs.dense.SerializeToString())
-        (place / HEAD_FILE).write_bytes(graphs.head.SerializeToString())
+        for file, graph in graphs.by_file.items():
+            (place / file).write_bytes(graph.SerializeToString())
         write_json(place / MODEL_FILE, _description(graphs, None))
         parity = graphs.compared(place, data, chosen, step)
         write_json(place / MODEL_FILE, _description(graphs, parity), indent=1)
-        start()
-        for file in reversed(EXPORT_FILES):  # the JSON last: without it a folder is no export
+        start(files)
+        for file in files:
             write_atomically(out / file, (place / file).read_bytes(), durable=True)
+    for file in set(EXPORT_FILES) - set(files):
+        (out / file).unlink(missing_ok=True)  # of an earlier export into this folder, which was claimed
     return parity
 
 
 def export_beside(
-    checkpoint: str | Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object] = lambda: None
+    checkpoint: str | Path, data: PanopticData, chosen: Iterable[int], step: Callable[[], object] = lambda: None
 ) -> Parity:
-    """Write the two graphs without weights beside the checkpoint, which has them.
+    """Write the graphs without weights beside the checkpoint, which has them.
 
     Args:
         checkpoint, data, chosen, step: see `export_folder`.
@@ -173,17 +187,20 @@ def export_beside(
             "of --beside"
         )
     graphs = Graphs.of(path)
-    weights = _leave_weights_out(graphs.dense, read_arrays(path))
+    stored = read_arrays(path)
+    weights = {"weights": _leave_weights_out(graphs.dense, stored)}
+    if graphs.masks is not None:
+        weights["mask_weights"] = _leave_weights_out(graphs.masks, stored)
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / path.name
         shutil.copyfile(path, copy)
-        model, dense, head = files_beside(copy)
-        write_json(model, graphs.facts() | {"weights": weights})
-        dense.write_bytes(graphs.dense.SerializeToString())
-        head.write_bytes(graphs.head.SerializeToString())
+        model, *places = files_beside(copy, graphs.masks is not None)
+        write_json(model, graphs.facts() | weights)
+        for place, graph in zip(places, graphs.by_file.values(), strict=True):
+            place.write_bytes(graph.SerializeToString())
         parity = graphs.compared(copy, data, chosen, step)
-        for made, final in zip(reversed(files_beside(copy)), reversed(files_beside(path)), strict=True):
-            write_atomically(final, made.read_bytes())
+        for made in (*places, model):
+            write_atomically(path.with_name(made.name), made.read_bytes())
     return parity
 
 

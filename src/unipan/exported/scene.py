@@ -9,33 +9,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from unipan.arrays import Float, Float32
 from unipan.config import Config, check_fusion
+from unipan.exported.graphs import ExportedGraphs
+from unipan.exported.network import Q_STRIDE, Cues, find_features, find_masks, find_panoptic
+from unipan.exported.pixels import network_input
 from unipan.numpy_fusion.array_fusions import argmax_map, heuristic_map, upsnet_map
+from unipan.numpy_fusion.given_boxes import checked_boxes, joined_found, known_boxes
 from unipan.numpy_fusion.psi import Found
 from unipan.numpy_fusion.sampling import Between, resampled, sampled, winners_lead
 from unipan.panoptic.categories import Categories
 from unipan.result import PanopticResult
-
-Q_STRIDE = 4
-"""Pixels of the network's input per cell of Q."""
-
-
-@dataclass(frozen=True)
-class Cues:
-    """What `dense.onnx` says of one image, without the cells of the padding.
-
-    Attributes:
-        semantic: V before its softmax.
-        found: all detections, boxes in pixels of the network's input.
-        phi0, phi1: of Q; None without the affinity head.
-    """
-
-    semantic: Float[np.ndarray, "L h w"]
-    found: Found
-    phi0: Float[np.ndarray, "C a b"] | None
-    phi1: Float[np.ndarray, "C a b"] | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,8 +36,7 @@ class ExportedScene:
         panoptic: P on the same grid; Psi itself without the affinity head.
         network_detections: the detections that made Psi's first channels, boxes in pixels of the network's input.
         input_size: height and width at which the network saw the image.
-        temperature: the learned factor on P before a softmax.
-        config: of the network.
+        graphs: of the network, for `edit`.
         categories: its classes.
     """
 
@@ -62,9 +47,13 @@ class ExportedScene:
     panoptic: Float[np.ndarray, "K h w"]
     network_detections: Found
     input_size: tuple[int, int]
-    temperature: float
-    config: Config
+    graphs: ExportedGraphs
     categories: Categories
+
+    @property
+    def config(self) -> Config:
+        """Of the network."""
+        return self.graphs.config
 
     @property
     def size(self) -> tuple[int, int]:
@@ -142,10 +131,74 @@ class ExportedScene:
             margin = partial(winners_lead, channels, *size, covered)
         return PanopticResult(made.ids, made.segments, self.image, self.name, margin)
 
+    def edit(self, boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> "ExportedScene":
+        """The scene with other detections, as `Scene.edit` makes it: the head runs again, and the backbone does not.
+
+        Args:
+            boxes: (D, 4), x0 y0 x1 y1 in pixels of the image; what lies beyond it is cut off.
+            scores: (D,), 0..1.
+            classes: (D,), indices of thing classes, 0..T-1.
+
+        Raises:
+            ValueError: values or numbers of rows that make no detections; also a box that needs a mask, where the
+                export has no graph that makes them.
+        """
+        given = checked_boxes(boxes, scores, classes, self.size, len(self.categories.things))
+        (height, width), (rows, columns) = self.size, self.input_size
+        scale = np.array([columns / width, rows / height] * 2, np.float32)
+        found = self._with_masks(replace(given, boxes=given.boxes * scale))
+        potential, panoptic = find_panoptic(self.graphs, self.cues, found)
+        old = self.cues.found
+        rest = old[old.scores < np.float32(self.config.inference.score_threshold)]
+        cues = replace(self.cues, found=joined_found(found, rest))
+        return replace(self, cues=cues, potential=potential, panoptic=panoptic, network_detections=found)
+
+    def _with_masks(self, given: Found) -> Found:
+        """The given detections with masks, if the network has them: a known box keeps its own, others get new ones."""
+        old = self.network_detections
+        if old.masks is None:
+            return given
+        kept, row = known_boxes(given.boxes, given.classes, old.boxes, old.classes)
+        boxes = given.boxes.copy()
+        boxes[kept] = old.boxes[row[kept]]
+        masks = np.empty((len(given), *old.masks.shape[1:]), np.float32)
+        masks[kept] = old.masks[row[kept]]
+        if not kept.all():
+            masks[~kept] = find_masks(self.graphs, self.features, boxes[~kept], given.classes[~kept])
+        return replace(given, boxes=boxes, masks=masks)
+
+    @cached_property
+    def features(self) -> dict[str, np.ndarray]:
+        """The backbone's levels, from which `edit` makes masks. They are large, so they are found when first needed.
+
+        Raises:
+            ValueError: the export has none, because it was made by a version of unipan that could not edit.
+        """
+        if self.graphs.open_masks is None:
+            raise ValueError(
+                "edit: this export was made before scenes could be edited, so that it has no graph for the masks of "
+                f"other boxes (masks.onnx); {self.graphs.remedy}"
+            )
+        return find_features(self.graphs, *network_input(self.image, self.config.data, self.graphs.fill))
+
+    def prepare(self) -> None:
+        """Find now what the first `edit` of a box would wait for: `features`, in a network with masks."""
+        if self.network_detections.masks is not None:
+            _ = self.features
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds: the image, what the network found and, once they are there, the features."""
+        cues, found = self.cues, (self.cues.found, self.network_detections)
+        arrays = [self.image, cues.semantic, cues.phi0, cues.phi1, self.potential, self.panoptic]
+        arrays += [each.masks for each in found]
+        arrays += self.__dict__.get("features", {}).values()
+        return sum(int(each.nbytes) for each in arrays if each is not None)
+
     def _logits(self, channels: np.ndarray) -> np.ndarray:
         """What the loss makes of P before its softmax (`models.criterion.scaled`)."""
         values = np.log(channels + np.float32(1e-6)) if self.config.affinity.loss == "log" else channels
-        return np.asarray(np.float32(self.temperature) * values)
+        return np.asarray(np.float32(self.graphs.temperature) * values)
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -155,8 +208,3 @@ class ExportedScene:
 def _in_cells(fine: np.ndarray, upsampling: int) -> np.ndarray:
     """The centres of Psi's cells in cells of Q, 0 at the first centre."""
     return np.asarray((fine + 0.5) / upsampling - 0.5)
-
-
-def covered_cells(side: int, upsampling: int) -> int:
-    """The cells of Q that so many cells of Psi are interpolated from (`InstanceAffinity`); the others are padding."""
-    return (2 * side + upsampling - 2) // (2 * upsampling) + 1

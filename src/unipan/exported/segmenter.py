@@ -15,9 +15,10 @@ from unipan.arrays import Float, Int64
 from unipan.config import Config
 from unipan.datasets.pictures import picture_of
 from unipan.datasets.same_classes import in_the_order_of
-from unipan.exported.graphs import CPU, GraphPair, open_graphs
+from unipan.exported.graphs import CPU, ExportedGraphs, open_graphs
+from unipan.exported.network import Cues, find_cues, find_panoptic
 from unipan.exported.pixels import network_input
-from unipan.exported.scene import Q_STRIDE, Cues, ExportedScene, covered_cells
+from unipan.exported.scene import ExportedScene
 from unipan.numpy_fusion.psi import Found
 from unipan.panoptic.categories import Categories
 from unipan.result import PanopticResult
@@ -40,7 +41,7 @@ class ExportedSegmenter:
         bf16: never, see `unipan.Segmenter`.
     """
 
-    graphs: GraphPair
+    graphs: ExportedGraphs
     categories: Categories
     bf16: ClassVar[bool] = False
 
@@ -97,10 +98,8 @@ class ExportedSegmenter:
         pixels, name = picture_of(image, self.config.data, page=page)
         inputs, size = network_input(pixels, self.config.data, self.graphs.fill)
         cues, kept, psi, panoptic = self.run_network(inputs, size)
-        input_size, temperature = (int(size[0]), int(size[1])), self.graphs.temperature
-        return ExportedScene(
-            pixels, name, cues, psi, panoptic, kept, input_size, temperature, self.config, self.categories
-        )
+        input_size = int(size[0]), int(size[1])
+        return ExportedScene(pixels, name, cues, psi, panoptic, kept, input_size, self.graphs, self.categories)
 
     def run_network(
         self, pixels: Float[np.ndarray, "1 3 H W"], size: Int64[np.ndarray, " 2"]
@@ -111,35 +110,9 @@ class ExportedSegmenter:
             pixels: RGB in 0..1, padded to multiples of 32; see `network_input`.
             size: height and width of what is no padding.
         """
-        cues = self._cues(pixels, size)
+        cues = find_cues(self.graphs, pixels, size)
         kept = cues.found[cues.found.scores >= np.float32(self.config.inference.score_threshold)]
-        made = self._head(cues, kept)
-        return cues, kept, made["potential"], made.get("panoptic", made["potential"])
-
-    def _cues(self, pixels: np.ndarray, size: np.ndarray) -> Cues:
-        """What the network says of one image."""
-        dense = self.graphs.dense
-        names = [each.name for each in dense.get_outputs()]
-        made = dict(zip(names, dense.run(None, {"pixels": pixels, "size": size}), strict=True))
-        stride = self.config.decoder.stride
-        height, width = (-(-int(side) // stride) for side in size)
-        a, b = (covered_cells(side, Q_STRIDE // stride) for side in (height, width))
-        phi0, phi1 = (made[name][:, :a, :b] if name in made else None for name in ("phi0", "phi1"))
-        found = Found(made["boxes"], made["scores"], made["classes"].astype(np.int64), made.get("masks"), whole=False)
-        return Cues(made["semantic"][:, :height, :width], found, phi0, phi1)
-
-    def _head(self, cues: Cues, found: Found) -> dict[str, np.ndarray]:
-        """Psi, and P where the network has the affinity head."""
-        head = self.graphs.head
-        given: dict[str, Any] = {
-            "semantic": cues.semantic,
-            "boxes": found.boxes,
-            "scores": found.scores,
-            "classes": found.classes,
-        }
-        given |= {"masks": found.masks, "phi0": cues.phi0, "phi1": cues.phi1}
-        wanted = {each.name: np.ascontiguousarray(given[each.name]) for each in head.get_inputs()}
-        return dict(zip([each.name for each in head.get_outputs()], head.run(None, wanted), strict=True))
+        return cues, kept, *find_panoptic(self.graphs, cues, kept)
 
     def with_categories(self, categories: Categories) -> "ExportedSegmenter":
         """The same network with a dataset's classes, matched by name: their ids and colours in the network's order.

@@ -6,18 +6,16 @@ Legend: D detections, E of them the given ones, K = D + S channels of one image 
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from unipan.models.network import PanopticNetwork
+from unipan.numpy_fusion.given_boxes import checked_boxes, known_boxes
 from unipan.panoptic.categories import Categories
 from unipan.structures import Detections, Geometry, PanopticOutput
 
-SAME_PLACE = 0.01
-"""Pixels of the network's input: boxes that differ by less are the same one, brought to the image and back."""
 CERTAIN = 20.0
 """The logit of a mask that covers its whole box."""
 
@@ -64,39 +62,12 @@ def checked_detections(
         like: has the device and the type of the detections' numbers.
 
     Raises:
-        ValueError: a number of each is not given, or a row is not what it should be; which and why.
+        ValueError: see `checked_boxes`.
     """
-    box, score, label = (
-        _rows_of_numbers("boxes", boxes, 4),
-        _rows_of_numbers("scores", scores, 1),
-        _rows_of_numbers("classes", classes, 1),
-    )
-    if (label % 1 != 0).any():
-        raise ValueError("edit: classes are whole numbers, indices of the thing classes")
-    score, label = score.reshape(-1), label.reshape(-1).astype(np.int64)
-    if not len(box) == len(score) == len(label):
-        raise ValueError(f"edit: {len(box)} boxes, {len(score)} scores and {len(label)} classes; give as many of each")
-    height, width = geometry.image_size
-    box = np.clip(box, 0, np.array([width, height, width, height], np.float32))  # a NaN stays one
-    things = len(categories.things)
-    for row, (x0, y0, x1, y1) in enumerate(box.tolist()):
-        if not (x0 < x1 and y0 < y1):
-            raise ValueError(f"edit: box {row} has no area inside the image, which is {width} x {height}")
-        if not 0 <= score[row] <= 1:
-            raise ValueError(f"edit: the score of box {row} is {score[row]}; scores lie in 0..1")
-        if not 0 <= label[row] < things:
-            raise ValueError(f"edit: the class of box {row} is {label[row]}; the {things} things count from 0")
-    placed = geometry.to_input(torch.from_numpy(box)).to(like)
-    return Detections(placed, torch.from_numpy(score).to(like), torch.from_numpy(label).to(like.device))
-
-
-def _rows_of_numbers(name: str, values: ArrayLike, columns: int) -> Float32[np.ndarray, "D columns"]:
-    """A copy (torch takes no reversed views) with so many columns. Raises ValueError for anything else."""
-    try:
-        return np.array(values, np.float32).reshape(-1, columns)
-    except (ValueError, TypeError) as error:
-        shape = "rows of four numbers, x0 y0 x1 y1" if columns == 4 else "a number for each box"
-        raise ValueError(f"edit: {name} must be {shape}; these are not ({str(error)[:80]})") from error
+    found = checked_boxes(boxes, scores, classes, geometry.image_size, len(categories.things))
+    placed = geometry.to_input(torch.from_numpy(found.boxes)).to(like)
+    score, label = torch.from_numpy(found.scores), torch.from_numpy(found.classes)
+    return Detections(placed, score.to(like), label.to(like.device))
 
 
 def _with_masks(
@@ -120,11 +91,11 @@ def _with_masks(
 
 def _known(given: Detections, old: Detections) -> tuple[Bool[Tensor, " E"], Int[Tensor, " E"]]:
     """Which of the given boxes the old detections have too, with their class, and in which row."""
-    if not len(old) or not len(given):
-        return torch.zeros_like(given.classes, dtype=torch.bool), torch.zeros_like(given.classes)
-    same = (given.boxes[:, None] - old.boxes[None]).abs().amax(2) < SAME_PLACE
-    same &= given.classes[:, None] == old.classes[None]
-    return same.any(1), same.to(torch.uint8).argmax(1)
+    boxes, classes, others, labels = (
+        each.cpu().numpy() for each in (given.boxes.float(), given.classes, old.boxes.float(), old.classes)
+    )
+    kept, row = known_boxes(boxes, classes, others, labels)
+    return torch.from_numpy(kept).to(given.boxes.device), torch.from_numpy(row).to(given.boxes.device)
 
 
 def _joined(first: Detections, second: Detections) -> Detections:

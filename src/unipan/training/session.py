@@ -17,6 +17,7 @@ from unipan.datasets.sources import is_scenes, open_training, use_window
 from unipan.datasets.statistics import ThingStatistics, thing_statistics
 from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.folder_lock import folder_lock
+from unipan.hub_download import is_on_hub
 from unipan.models.network import PanopticNetwork
 from unipan.models.pretrained import check_width
 from unipan.models.timm_weights import has_package
@@ -276,7 +277,9 @@ def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
         init = start_of_finetune()
     if init == "none":
         return replace(config, backbone=replace(config.backbone, weights="none", frozen=False)), None
-    if init not in (None, "imagenet") and (init in bundled_checkpoints() or _is_checkpoint(checkpoint_path(init))):
+    if init not in (None, "imagenet") and (
+        init in bundled_checkpoints() or is_on_hub(init) or _is_checkpoint(checkpoint_path(init))
+    ):
         return with_backbone_of(config, init) if finetunes else config, init
     if init is not None:
         # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).
