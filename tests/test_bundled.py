@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from unipan.analysis.evaluate import Evaluation, evaluate
-from unipan.checkpoint_header import read_header
+from unipan.checkpoint import PACKAGED_PART
+from unipan.checkpoint_header import packaged_digest, read_arrays, read_header
 from unipan.config import Fusion, HeuristicConfig
 from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
 from unipan.evaluation.bootstrap import paired_bootstrap_pq
@@ -25,6 +26,7 @@ FUSIONS: dict[str, tuple[Fusion, ...]] = {
     "scenes_mask_free": ("affinity", "potential"),
 }
 MEGABYTES = 1e6
+FEW = 16
 
 
 def committed(name: str) -> dict[str, Any]:
@@ -110,3 +112,21 @@ def test_the_training_log_lies_beside_it(name: str) -> None:
     config, _, metrics = read_header(checkpoint_path(name))
     assert int(rows[-1]["iteration"]) == config.train.iterations == metrics["training"]["iteration"]
     assert float(rows[-1]["pq"]) > 0.7
+
+
+def test_the_start_for_photographs_has_heads_alone_and_knows_scenes() -> None:
+    """Its backbone comes from a package; `finetune` starts from it where that is installed."""
+    path = checkpoint_path("photos")
+    assert path.stat().st_size <= 4 * MEGABYTES
+    assert packaged_digest(path) is not None
+    assert not [key for key in read_arrays(path) if key.startswith(PACKAGED_PART)], "no foreign weights"
+    config, categories, metrics = read_header(path)
+    assert (config.backbone.network, config.backbone.fixed) == ("tf_efficientnet_lite0", True)
+    assert categories == SCENE_CATEGORIES
+    assert metrics["pq"] == committed("photos")["pq"]
+    first, _ = committed("photos")["test_seeds"]
+    found = evaluate(Segmenter.load("photos"), Scenes(range(first, first + FEW)), ("affinity",)).quality["affinity"]
+    scores = found.compute()["All"]
+    assert scores is not None
+    # Of the first scenes alone: what was measured with these weights, and not the figure of all 200.
+    assert 100 * scores.pq == pytest.approx(committed("photos")["pq_of_the_first"][str(FEW)], abs=0.5)
