@@ -22,7 +22,7 @@ from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, Resul
 from unipan.terminal import tell
 
 if TYPE_CHECKING:
-    from unipan.prediction.run import Prediction
+    from unipan.prediction.loop import Prediction
 
 
 def predict(
@@ -74,13 +74,14 @@ def predict(
         checkpoint, given_paths(images, sys.stdin), out=out, like=like, server=submission, algorithm=algorithm,
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
     )  # fmt: skip
-    from unipan.commands.progress import tracked
+    from unipan.commands.progress import progress_of
+    from unipan.prediction.loop import threads_of_one
     from unipan.prediction.run import run_prediction
     from unipan.runtimes import open_network
 
-    segmenter = open_network(checkpoint, device, runtime, precision)
-    jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
-    done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
+    segmenter = open_network(checkpoint, device, runtime, precision, threads_of_one(plan))
+    with progress_of("segmenting", len(plan.jobs), "images/s") as advance:
+        done = run_prediction(plan, segmenter, fusion, trim_stuff, _warn, advance)
     return _outcome(done, None if submission else out / "index.html")
 
 

@@ -12,7 +12,7 @@ from unipan.panoptic.image_files import is_geotiff
 from unipan.panoptic.images import is_animation
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
-from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_tiles
+from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_overlays, check_pictures
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -77,7 +77,8 @@ def plan_prediction(
     Raises:
         FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
     """
-    check_tiles(pictures)
+    check_pictures(pictures)
+    check_overlays(options)
     if server is not None and options != NOTHING_MORE:
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     if server is not None and pictures.pages is not None:
