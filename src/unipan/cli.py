@@ -37,6 +37,7 @@ EXTRAS = {
     "measure": ("scikit_image", "tifffile"),
     "serve": ("starlette", "uvicorn"),
     "export": ("onnx", "onnxscript"),
+    "ray": ("ray", "pyarrow", "fsspec"),
 }
 """The packages that each extra of pyproject.toml adds."""
 

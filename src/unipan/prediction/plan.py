@@ -11,7 +11,16 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.image_files import is_geotiff
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
-from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_tiles
+from unipan.prediction.options import (
+    HERE,
+    NOTHING_MORE,
+    ClusterOptions,
+    PictureOptions,
+    ResultOptions,
+    check_cluster,
+    check_tiles,
+)
+from unipan.prediction.parquet import ParquetRows, is_remote, plan_remote
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -35,6 +44,7 @@ class PredictionPlan:
         categories: of the ground truth that gives names and ids, if there is one.
         outputs: which has claimed all files.
         names: of these files.
+        rows: the Parquet files that hold the pictures, if that is where they are.
     """
 
     checkpoint: str
@@ -48,11 +58,12 @@ class PredictionPlan:
     categories: Categories | None
     outputs: Outputs
     names: Sequence[str]
+    rows: ParquetRows | None = None
 
 
 def plan_prediction(
     checkpoint: str,
-    images: Sequence[Path],
+    images: Sequence[Path | str],
     *,
     out: Path,
     like: Path | None,
@@ -63,35 +74,45 @@ def plan_prediction(
     overwrite: bool,
     warn: Callable[[str], None],
     json_file: Path | None = None,
+    cluster: ClusterOptions = HERE,
 ) -> PredictionPlan:
     """Find the images and claim the outputs; nothing is made yet.
 
     Args:
         checkpoint, out, like, server, algorithm, options, pictures: see `PredictionPlan`.
-        images: files and folders.
+        images: files and folders; for a cluster also addresses.
         overwrite: whether files that unipan did not write may be replaced.
         warn: gets sentences that do not end the run.
         json_file: what `--json` writes, if it is a file.
+        cluster: whether there is one, and what it reads.
 
     Raises:
-        FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
+        FileNotFoundError, ValueError: see `plan_images`, `plan_remote`, `plan_submission` and `Outputs`.
     """
     check_tiles(pictures)
+    check_cluster(cluster, out)
     if server is not None and options != NOTHING_MORE:
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     if server is not None and pictures.pages is not None:
         raise ValueError("--submission: the images of a test server have one page; leave out --pages")
+    rows, remote = None, cluster.ray is not None and is_remote(images)
+    if remote and (server is not None or pictures.pages is not None):
+        raise ValueError(
+            "--ray: --submission and --pages take files and folders of this machine, no tables or addresses"
+        )
+    paths = [path for path in images if isinstance(path, Path)]
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
     if server is None:
-        jobs, categories = plan_images(images, like, pictures.pages)
+        if remote:
+            jobs, categories, rows = plan_remote(images, like, cluster)
+        else:
+            jobs, categories = plan_images(paths, like, pictures.pages)
         names = result_files(jobs, options)
     else:
-        jobs, categories = plan_submission(server, images, like, warn), None
+        jobs, categories = plan_submission(server, paths, like, warn), None
         names = submission_files(server, jobs, like, algorithm)
-    outputs = Outputs(
-        "predict", [files.network_path(checkpoint), like, *images, *(job.path for job in jobs)], overwrite
-    )
+    outputs = Outputs("predict", [files.network_path(checkpoint), like, *paths, *(job.path for job in jobs)], overwrite)
     outputs.claim_folder(out, "--out", names)
     outputs.claim_optional(json_file, "--json")
     if sentence := drawings_note(checkpoint, jobs):
@@ -100,7 +121,9 @@ def plan_prediction(
         warn(f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels")
     if options.csv and not shapes_are_measured():
         warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
-    return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
+    return PredictionPlan(
+        checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names, rows
+    )
 
 
 def _is_geotiff(path: Path) -> bool:

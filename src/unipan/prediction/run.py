@@ -46,7 +46,7 @@ class Prediction:
             "panoptic": str(self.path),
             "page": None if page is None else str(page),
             "images": list(self.images),
-            "left_out": [{"file": str(job.path), "name": job.name, "reason": reason} for job, reason in self.left_out],
+            "left_out": [{"file": job.source, "name": job.name, "reason": reason} for job, reason in self.left_out],
         }
 
 
@@ -57,6 +57,7 @@ def run_prediction(
     fusion: str | None,
     trim: int,
     warn: Callable[[str], None],
+    elsewhere: "Elsewhere | None" = None,
 ) -> Prediction:
     """Do what was planned, or what an earlier run has left of it.
 
@@ -67,6 +68,7 @@ def run_prediction(
         fusion: by default the checkpoint's.
         trim: stuff segments of fewer pixels become void.
         warn: gets a sentence for each image that cannot be segmented.
+        elsewhere: has images segmented by other processes first; by default this one does it.
 
     Returns:
         what was written, and what was left out.
@@ -98,9 +100,9 @@ def run_prediction(
             warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
         loop = ImageLoop(plan, segmenter, writer, results, journal, warn)
         try:
-            return loop.run(jobs, fusion, trim)
+            return loop.run(jobs if elsewhere is None else elsewhere(loop, jobs), fusion, trim)
         except ValueError:
-            if not loop.done:
+            if not loop.kept:
                 journal.close()
                 plan.outputs.withdraw_folder(plan.out, plan.names)
             raise
@@ -122,6 +124,10 @@ def open_journal(plan: PredictionPlan, segmenter: AnySegmenter, fusion: str, tri
     return Journal(plan.out, run, segmenter.categories)
 
 
+Elsewhere = Callable[["ImageLoop", Iterable[ImageJob]], Iterable[ImageJob]]
+"""Gives images in their order, each as soon as the loop's journal knows that another process has finished it."""
+
+
 class ImageLoop:
     """The loop over the images of one plan, with what it writes to."""
 
@@ -138,6 +144,12 @@ class ImageLoop:
         self.plan, self.segmenter, self.writer = plan, segmenter, writer
         self.results, self.journal, self.warn = results, journal, warn
         self.done, self.images, self.left_out = 0, list[dict[str, Any]](), list[tuple[ImageJob, str]]()
+        self.ahead = 0
+
+    @property
+    def kept(self) -> int:
+        """How many images are done: those listed, and those that others have finished ahead of their turn."""
+        return self.done + self.ahead
 
     def run(self, jobs: Iterable[ImageJob], fusion: str, trim: int) -> Prediction:
         """All images; see `run_prediction`."""
@@ -145,7 +157,7 @@ class ImageLoop:
             with StopSignals():
                 for job in jobs:
                     if not self._take_over(job):
-                        self._make(job, fusion, trim)
+                        self.make(job, fusion, trim)
                 return self._close()
         except KeyboardInterrupt as stop:
             words = str(stop) or "interrupted"
@@ -164,9 +176,14 @@ class ImageLoop:
         self._count(job, len(found.panoptic))
         return True
 
-    def _make(self, job: ImageJob, fusion: str, trim: int) -> None:
+    def make(self, job: ImageJob, fusion: str, trim: int) -> None:
+        """Segment one image and write what belongs to it, or leave it out.
+
+        Raises:
+            OSError: a result cannot be written.
+        """
         if not self.journal.begin(job):
-            self._leave_out(job, "two runs in a row were killed at it; most likely memory ran out, so try --tiles")
+            self.leave_out(job, "two runs in a row were killed at it; most likely memory ran out, so try --tiles")
             return
         margin = None
         try:
@@ -174,14 +191,14 @@ class ImageLoop:
             if self.plan.options.margin:
                 margin = result.margin
         except (ValueError, OSError) as error:
-            self._leave_out(job, str(error))
+            self.leave_out(job, str(error))
             self.journal.leave_out(job)
             return
         except Exception as error:  # OpenCV's and torch's have types of their own
             if short_of_memory(error):
-                self._leave_out(job, "there is too little memory for a picture of this size; try --tiles")
+                self.leave_out(job, "there is too little memory for a picture of this size; try --tiles")
             elif isinstance(error, RuntimeError):  # one picture's failure never ends a batch
-                self._leave_out(job, " ".join(str(error).split())[:400])
+                self.leave_out(job, " ".join(str(error).split())[:400])
             else:
                 raise
             self.journal.leave_out(job)
@@ -212,12 +229,13 @@ class ImageLoop:
     def _count(self, job: ImageJob, segments: int) -> None:
         self.done += 1
         png = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
-        self.images.append({"file": str(job.path), "id": job.image_id, "png": png, "segments": segments})
+        self.images.append({"file": job.source, "id": job.image_id, "png": png, "segments": segments})
 
-    def _leave_out(self, job: ImageJob, reason: str) -> None:
+    def leave_out(self, job: ImageJob, reason: str) -> None:
+        """Say that an image is not in the result, and why."""
         self.left_out.append((job, reason))
         page = "" if job.page is None else f", page {job.page},"
-        self.warn(f"{job.path}{page} is left out: {reason}")
+        self.warn(f"{job.source}{page} is left out: {reason}")
 
     def _close(self) -> Prediction:
         if not self.done:
@@ -232,4 +250,4 @@ class ImageLoop:
 
     def _how_to_go_on(self) -> str:
         total = len(self.plan.jobs)
-        return f"{self.done} of {total} images are done and kept in {self.plan.out}; the same command makes the others"
+        return f"{self.kept} of {total} images are done and kept in {self.plan.out}; the same command makes the others"

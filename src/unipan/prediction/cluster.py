@@ -1,0 +1,222 @@
+"""`unipan predict --ray`: the images of a plan are segmented by the processes of a Ray cluster.
+
+This process plans, lists and writes what is of all images; workers (`ImageWorker`) write what is of one. Ray keeps no
+order, so every report carries its image's name, and images are handed on in the order of the plan.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from unipan.config import Precision, Runtime
+from unipan.outputs import Outputs
+from unipan.prediction.images import ImageJob
+from unipan.prediction.options import LOCAL, ClusterOptions
+from unipan.prediction.plan import PredictionPlan
+from unipan.prediction.remote import RemoteImage, open_store
+from unipan.prediction.run import Elsewhere, ImageLoop
+from unipan.prediction.worker import REPORT, ImageWorker, Order, rows_of_jobs
+
+BATCH = 8
+"""Images that a worker gets at once: few, so that those of a lost worker are soon made again."""
+SPREAD = 4
+"""Batches for each worker, at least, so that none waits long for the last one."""
+ADDRESS = "RAY_ADDRESS"
+"""Ray's own variable of the environment."""
+
+
+@contextmanager
+def segmented_by(
+    plan: PredictionPlan,
+    cluster: ClusterOptions,
+    device: str,
+    runtime: Runtime,
+    precision: Precision,
+    fusion: str | None,
+    trim: int,
+) -> Iterator[tuple[str, Elsewhere | None]]:
+    """Who segments the images of a plan: this process, or those of a cluster, which is joined, or begun and ended.
+
+    Args:
+        plan: what to segment.
+        cluster: whether there is one.
+        device, runtime, precision, fusion, trim: see `open_network` and `run_prediction`.
+
+    Yields:
+        the device of this process's network, and what `run_prediction` takes as `elsewhere`.
+
+    Raises:
+        ModuleNotFoundError: Ray is missing.
+        ValueError: there is no cluster at the address, or no GPU in it for --device cuda.
+    """
+    if cluster.ray is None:
+        yield device, None
+        return
+    with _joined(cluster.ray) as resources:
+        gpus = int(resources.get("GPU", 0))
+        there, on_gpu = _device_there(device, runtime, gpus)
+        count = cluster.ray_workers or (gpus if on_gpu else int(resources.get("CPU", 1))) or 1
+        order = Order(
+            replace(plan, jobs=(), names=(), outputs=Outputs("predict")),
+            {}, {}, there, runtime, precision, fusion, trim, str(Path.cwd()),
+        )  # fmt: skip
+
+        def elsewhere(loop: ImageLoop, jobs: Iterable[ImageJob]) -> Iterator[ImageJob]:
+            return _in_order(loop, jobs, lambda todo: _reports(loop, order, todo, count, on_gpu))
+
+        yield "cpu" if on_gpu else there, elsewhere
+
+
+def _device_there(device: str, runtime: Runtime, gpus: int) -> tuple[str, bool]:
+    """The device of a worker, and whether that is a GPU that Ray has to give to it."""
+    if device.startswith("cuda:"):
+        raise ValueError(f"--device {device}: Ray chooses the GPU of each process; give cuda")
+    if device == "cuda" and not gpus:
+        raise ValueError("--device cuda: this Ray cluster has no GPU; give cpu, or the address of another cluster")
+    if device == "cuda" or (device == "auto" and gpus and runtime != "onnx"):
+        return "cuda", True
+    return ("cpu" if device == "auto" else device), False
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[dict[str, float]]:
+    """Join a cluster, or begin one on this machine; gives what it has. One that this process is in already stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of its own ways of doing things
+    import ray
+    import ray.data
+
+    if ray.is_initialized():
+        yield ray.cluster_resources()
+        return
+    address = address or os.environ.get(ADDRESS) or LOCAL
+    # Ray puts its own in the place of the handler of SIGTERM, which ends the process with status 15.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        more: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+        with _silent():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"--ray {address}: there is no Ray cluster to join ({words}); start one (`ray start`)"
+        ) from error
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    try:
+        yield ray.cluster_resources()
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Ray's library for C++ greets on the standard error of the process; what goes wrong is raised besides."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def _in_order(
+    loop: ImageLoop,
+    jobs: Iterable[ImageJob],
+    begin: Callable[[Sequence[ImageJob]], Generator[dict[str, Any], None, None]],
+) -> Iterator[ImageJob]:
+    """The images in their order, each as soon as it is done; those that were left out are told to the loop."""
+    left_out: dict[str, str] = {}
+    todo = {job.name: job for job in loop.plan.jobs if loop.journal.line_of(job) is None}
+    loop.ahead = len(loop.plan.jobs) - len(todo)
+    try:
+        with closing(begin(list(todo.values()))) as reports:
+            for job in jobs:
+                while job.name in todo and (report := next(reports, None)) is not None:
+                    _check(report, loop)
+                    del todo[report["name"]]
+                    if "done" in report:
+                        loop.journal.adopt(report["done"])
+                        loop.ahead += 1
+                    else:
+                        left_out[report["name"]] = report["left_out"]
+                if job.name in todo:
+                    left_out[job.name] = "no process has given a result of it; the same command tries again"
+                if job.name in left_out:
+                    loop.leave_out(job, left_out.pop(job.name))
+                    continue
+                loop.ahead -= 1
+                yield job
+    except BaseException:
+        with suppress(OSError):
+            loop.journal.gather()
+            loop.ahead = sum(loop.journal.line_of(job) is not None for job in loop.plan.jobs) - loop.done
+        raise
+
+
+def _check(report: dict[str, Any], loop: ImageLoop) -> None:
+    """Raises ValueError or OSError for a worker that can do nothing; the second says what is done."""
+    if "stop" in report:
+        words = f"--ray: {report['stop']} (said by a process on {report['worker']})"
+        raise OSError(words) if loop.kept else ValueError(words)
+
+
+def _reports(
+    loop: ImageLoop, order: Order, todo: Sequence[ImageJob], count: int, on_gpu: bool
+) -> Generator[dict[str, Any], None, None]:
+    """Have images segmented; gives the reports in whatever order they come.
+
+    Raises:
+        OSError: Ray has given up.
+    """
+    if not todo:
+        return
+    import ray
+    import ray.data
+    from ray.exceptions import RayError
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    rows = {job.image_id: job for job in todo if isinstance(job, RemoteImage)} if order.plan.rows else {}
+    done = _images(order.plan, todo, count).map_batches(
+        ImageWorker,
+        fn_constructor_args=(replace(order, rows=rows, run=loop.journal.run),),
+        batch_size=BATCH,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count, initial_size=count),
+        num_cpus=1,
+        num_gpus=1 if on_gpu else None,
+    )
+    try:
+        for row in done.iter_rows():
+            yield json.loads(row[REPORT])
+    except RayError as error:
+        words = " ".join(str(error).split())[:300]
+        raise OSError(f"--ray: Ray has ended the work ({type(error).__name__}: {words})") from error
+
+
+def _images(plan: PredictionPlan, todo: Sequence[ImageJob], count: int) -> Any:
+    """What the workers get, as a dataset of Ray."""
+    import ray.data
+
+    if plan.rows is None:
+        blocks = max(-(-len(todo) // BATCH), min(len(todo), SPREAD * count))
+        return ray.data.from_items(rows_of_jobs(todo), override_num_blocks=blocks)
+    rows = plan.rows
+    read = ray.data.read_parquet(
+        list(rows.files), filesystem=open_store(rows.store)[0], columns=[rows.id_column, rows.image_column],
+        num_cpus=0,  # or it would wait for the workers, which take every core, and they for it
+    )  # fmt: skip
+    return read.repartition(target_num_rows_per_block=BATCH)
