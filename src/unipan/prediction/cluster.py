@@ -20,7 +20,7 @@ from unipan.outputs import Outputs
 from unipan.prediction.images import ImageJob
 from unipan.prediction.options import LOCAL, ClusterOptions
 from unipan.prediction.plan import PredictionPlan
-from unipan.prediction.remote import RemoteImage, open_store
+from unipan.prediction.remote import RemoteImage
 from unipan.prediction.run import Elsewhere, ImageLoop
 from unipan.prediction.worker import REPORT, ImageWorker, Order, rows_of_jobs
 
@@ -65,7 +65,7 @@ def segmented_by(
         count = cluster.ray_workers or (gpus if on_gpu else int(resources.get("CPU", 1))) or 1
         order = Order(
             replace(plan, jobs=(), names=(), outputs=Outputs("predict")),
-            {}, {}, there, runtime, precision, fusion, trim, str(Path.cwd()),
+            {}, there, runtime, precision, fusion, trim, str(Path.cwd()),
         )  # fmt: skip
 
         def elsewhere(loop: ImageLoop, jobs: Iterable[ImageJob]) -> Iterator[ImageJob]:
@@ -188,11 +188,11 @@ def _reports(
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    context.target_max_block_size = 1  # reports come with their batch, not when a whole part is done
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    rows = {job.image_id: job for job in todo if isinstance(job, RemoteImage)} if order.plan.rows else {}
-    done = _images(order.plan, todo, count).map_batches(
+    done = ray.data.from_items(rows_of_jobs(todo), override_num_blocks=_blocks(todo, count)).map_batches(
         ImageWorker,
-        fn_constructor_args=(replace(order, rows=rows, run=loop.journal.run),),
+        fn_constructor_args=(replace(order, run=loop.journal.run),),
         batch_size=BATCH,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count, initial_size=count),
@@ -207,16 +207,9 @@ def _reports(
         raise OSError(f"--ray: Ray has ended the work ({type(error).__name__}: {words})") from error
 
 
-def _images(plan: PredictionPlan, todo: Sequence[ImageJob], count: int) -> Any:
-    """What the workers get, as a dataset of Ray."""
-    import ray.data
-
-    if plan.rows is None:
-        blocks = max(-(-len(todo) // BATCH), min(len(todo), SPREAD * count))
-        return ray.data.from_items(rows_of_jobs(todo), override_num_blocks=blocks)
-    rows = plan.rows
-    read = ray.data.read_parquet(
-        list(rows.files), filesystem=open_store(rows.store)[0], columns=[rows.id_column, rows.image_column],
-        num_cpus=0,  # or it would wait for the workers, which take every core, and they for it
-    )  # fmt: skip
-    return read.repartition(target_num_rows_per_block=BATCH)
+def _blocks(todo: Sequence[ImageJob], count: int) -> int:
+    """Into how many parts the images are cut, each for one worker."""
+    apart = min(len(todo), SPREAD * count)
+    # Rows of a table lie together in the file: each part begins with looking for its first one.
+    together = isinstance(todo[0], RemoteImage) and todo[0].row is not None
+    return apart if together else max(apart, -(-len(todo) // BATCH))

@@ -1,7 +1,7 @@
 """Rows of Parquet files as images, for `predict --ray`: each has an id, and its picture or where that is. No torch."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,28 +12,13 @@ from unipan.prediction.remote import (
     PARQUET,
     Place,
     RemoteImage,
+    Row,
     find_places,
     image_at,
     is_picture,
     open_store,
     split_address,
 )
-
-
-@dataclass(frozen=True)
-class ParquetRows:
-    """Parquet files whose rows hold the pictures themselves.
-
-    Attributes:
-        store: theirs, see `open_store`.
-        files: their paths there.
-        image_column, id_column: the columns that are read.
-    """
-
-    store: str
-    files: tuple[str, ...]
-    image_column: str
-    id_column: str
 
 
 def is_remote(given: Sequence[Path | str]) -> bool:
@@ -58,7 +43,7 @@ def _is_remote(given: Path | str) -> bool:
 
 def plan_remote(
     given: Sequence[Path | str], like: Path | None, options: ClusterOptions
-) -> tuple[list[ImageJob], Categories | None, ParquetRows | None]:
+) -> tuple[list[ImageJob], Categories | None]:
     """The images at addresses, numbered from 1 or with the ids and names of a ground truth; or rows with their own ids.
 
     Args:
@@ -67,7 +52,7 @@ def plan_remote(
         options: the columns of Parquet files.
 
     Returns:
-        the jobs, the ground truth's categories, and the Parquet files if the pictures are in them.
+        the jobs, and the ground truth's categories if there is one.
 
     Raises:
         FileNotFoundError, ValueError: nothing is there, stores that cannot be opened, a broken Parquet file or column.
@@ -79,9 +64,8 @@ def plan_remote(
         raise ValueError("--ray: Parquet files and pictures are different jobs; run once for each")
     categories, entries = (None, {}) if like is None else read_like(like)
     jobs: list[ImageJob]
-    rows = None
     if tables:
-        jobs, rows = _jobs_of_rows(tables, options.image_column, options.id_column)
+        jobs = _jobs_of_rows(tables, options.image_column, options.id_column)
         if like is not None:
             jobs = [_named_like(job, entries, like) for job in jobs]
     else:
@@ -91,37 +75,32 @@ def plan_remote(
             known = jobs_like([(job.path, job.name) for job in images], entries, like)
             jobs = [replace(job, name=own.name, image_id=own.image_id) for job, own in zip(images, known, strict=True)]
     check_names(jobs)
-    return jobs, categories, rows
+    return jobs, categories
 
 
-def _jobs_of_rows(
-    tables: Sequence[Place], image_column: str, id_column: str
-) -> tuple[list[ImageJob], ParquetRows | None]:
-    """The images of all rows; the second is None if the rows say where they are."""
+def _jobs_of_rows(tables: Sequence[Place], image_column: str, id_column: str) -> list[ImageJob]:
+    """The images of all rows."""
     jobs: list[ImageJob] = []
     first: dict[int | str, str] = {}
-    kinds = {(_holds_pictures(table, image_column, id_column), table.store) for table in tables}
-    if len(kinds) > 1:
-        raise ValueError(
-            f"{tables[0].address}: the Parquet files are of several kinds (`{image_column}` has bytes or paths), or in "
-            "several stores; run once for each"
-        )
-    inside = next(iter(kinds))[0]
     for table in tables:
-        for row in _read_rows(table, [id_column] if inside else [id_column, image_column]):
-            key = row[id_column]
-            if not isinstance(key, int | str) or isinstance(key, bool):
-                raise ValueError(
-                    f"{table.address}: `{id_column}` has {key!r}, and an id is a whole number or text; give --id-column"
-                )
-            if key in first:
-                raise ValueError(f"{table.address}: the id {key!r} is there twice, first in {first[key]}")
-            first[key] = table.address
-            jobs.append(_image_in(table, key) if inside else _image_named(table, key, row[image_column]))
+        inside = _holds_pictures(table, image_column, id_column)
+        for group, rows in enumerate(_read_groups(table, [id_column] if inside else [id_column, image_column])):
+            for index, row in enumerate(rows):
+                key = row[id_column]
+                if not isinstance(key, int | str) or isinstance(key, bool):
+                    raise ValueError(
+                        f"{table.address}: `{id_column}` has {key!r}, and an id is a whole number or text; give "
+                        "--id-column"
+                    )
+                if key in first:
+                    raise ValueError(f"{table.address}: the id {key!r} is there twice, first in {first[key]}")
+                first[key] = table.address
+                where = None if inside else row[image_column]
+                held = _image_in(table, key, Row(image_column, group, index))
+                jobs.append(_image_named(table, key, where) if where else held)
     if not jobs:
         raise ValueError(f"{tables[0].address}: there are no rows; give a Parquet file that has some")
-    files = tuple(table.inner for table in tables)
-    return jobs, ParquetRows(tables[0].store, files, image_column, id_column) if inside else None
+    return jobs
 
 
 def _holds_pictures(table: Place, image_column: str, id_column: str) -> bool:
@@ -142,9 +121,14 @@ def _holds_pictures(table: Place, image_column: str, id_column: str) -> bool:
     return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind))
 
 
-def _read_rows(table: Place, columns: list[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = _with_file(table, lambda file: file.read(columns=columns).to_pylist())
-    return rows
+def _read_groups(table: Place, columns: list[str]) -> list[list[dict[str, Any]]]:
+    """Some columns of each row group."""
+
+    def read(file: Any) -> list[list[dict[str, Any]]]:
+        return [file.read_row_group(group, columns=columns).to_pylist() for group in range(file.num_row_groups)]
+
+    found: list[list[dict[str, Any]]] = _with_file(table, read)
+    return found
 
 
 def _with_file(table: Place, use: Callable[[Any], Any]) -> Any:
@@ -158,17 +142,15 @@ def _with_file(table: Place, use: Callable[[Any], Any]) -> Any:
         raise ValueError(f"{table.address}: not a readable Parquet file ({words})") from error
 
 
-def _image_in(table: Place, key: int | str) -> RemoteImage:
+def _image_in(table: Place, key: int | str, row: Row) -> RemoteImage:
     """An image that a row holds."""
     name = str(key) if is_picture(str(key)) else f"{key}.png"
     found = RemoteImage(table.path, name, key, store=table.store, stamp=table.stamp)
-    return replace(found, address=f"{table.address}, row {key}")
+    return replace(found, address=f"{table.address}, row {key}", inner=table.inner, row=row)
 
 
-def _image_named(table: Place, key: int | str, where: str | None) -> ImageJob:
+def _image_named(table: Place, key: int | str, where: str) -> ImageJob:
     """An image that a row names: by an address, or by a path, which begins at the folder of the Parquet file."""
-    if not where:
-        return _image_in(table, key)  # which will be left out, as there is no picture in this row
     if "://" in where:
         store, inner = split_address(where)
         return RemoteImage(Path(where), PurePosixPath(where).name, key, address=where, store=store, inner=inner)

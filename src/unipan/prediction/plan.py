@@ -20,7 +20,7 @@ from unipan.prediction.options import (
     check_cluster,
     check_tiles,
 )
-from unipan.prediction.parquet import ParquetRows, is_remote, plan_remote
+from unipan.prediction.parquet import is_remote, plan_remote
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -44,7 +44,6 @@ class PredictionPlan:
         categories: of the ground truth that gives names and ids, if there is one.
         outputs: which has claimed all files.
         names: of these files.
-        rows: the Parquet files that hold the pictures, if that is where they are.
     """
 
     checkpoint: str
@@ -58,7 +57,6 @@ class PredictionPlan:
     categories: Categories | None
     outputs: Outputs
     names: Sequence[str]
-    rows: ParquetRows | None = None
 
 
 def plan_prediction(
@@ -95,7 +93,7 @@ def plan_prediction(
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     if server is not None and pictures.pages is not None:
         raise ValueError("--submission: the images of a test server have one page; leave out --pages")
-    rows, remote = None, cluster.ray is not None and is_remote(images)
+    remote = cluster.ray is not None and is_remote(images)
     if remote and (server is not None or pictures.pages is not None):
         raise ValueError(
             "--ray: --submission and --pages take files and folders of this machine, no tables or addresses"
@@ -105,7 +103,7 @@ def plan_prediction(
         files.require_folder(folder, "--out")
     if server is None:
         if remote:
-            jobs, categories, rows = plan_remote(images, like, cluster)
+            jobs, categories = plan_remote(images, like, cluster)
         else:
             jobs, categories = plan_images(paths, like, pictures.pages)
         names = result_files(jobs, options)
@@ -121,9 +119,7 @@ def plan_prediction(
         warn(f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels")
     if options.csv and not shapes_are_measured():
         warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
-    return PredictionPlan(
-        checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names, rows
-    )
+    return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
 
 
 def _is_geotiff(path: Path) -> bool:
@@ -138,7 +134,7 @@ def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:
     if not others:
         return None
     return (
-        f"note: the bundled checkpoint {checkpoint} was trained on drawn street scenes, and {others[0].path} is none "
+        f"note: the bundled checkpoint {checkpoint} was trained on drawn street scenes, and {others[0].source} is none "
         "of `unipan scenes`: on photographs its results mean little; train on yours (`unipan train finetune`), or use "
         "public weights (`unipan import`)"
     )

@@ -1,4 +1,4 @@
-"""Images that are no files of this machine, for `predict --ray`: those of object stores. No torch.
+"""Images that are no files of this machine, for `predict --ray`: in object stores, or rows of tables. No torch.
 
 They are read by pyarrow, and through it by fsspec where pyarrow does not know the kind of store.
 """
@@ -18,6 +18,16 @@ from unipan.prediction.images import SUFFIXES, ImageJob
 PARQUET = ".parquet"
 WEB = ("http", "https", "ftp")
 """What cannot be asked for a list of images."""
+_ROWS = 8  # that are in memory at once: each may be a large picture
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a Parquet file: the column that has the picture, its row group, and its place there."""
+
+    column: str
+    group: int
+    index: int
 
 
 @dataclass(frozen=True)
@@ -27,9 +37,9 @@ class RemoteImage(ImageJob):
     Attributes:
         address: where it is, for people.
         store: the address of its store, for `open_store`.
-        inner: its path there; empty if it is a row of a table.
+        inner: its path there, or that of the Parquet file that holds it.
         stamp: numbers that differ where the pixels may.
-        encoded: the bytes of its row.
+        row: which one it is, if it is a row of a Parquet file.
         local: the file that it becomes.
     """
 
@@ -37,7 +47,7 @@ class RemoteImage(ImageJob):
     store: str = ""
     inner: str = ""
     stamp: tuple[int, ...] = ()
-    encoded: bytes | None = None
+    row: Row | None = None
     local: Path | None = None
 
     @property
@@ -54,21 +64,47 @@ class RemoteImage(ImageJob):
     def picture(self) -> Path:
         """Fetches it. Raises ValueError if that fails."""
         assert self.local is not None, "a remote image is read inside `fetched`"
-        self.local.write_bytes(self._read() if self.encoded is None else self.encoded)
+        self.local.write_bytes(self._read())
         return self.local
 
-    def with_bytes(self, encoded: bytes | None) -> "RemoteImage":
-        """The same with what its row holds, if it holds something."""
-        return replace(self, encoded=encoded or None)
-
     def _read(self) -> bytes:
-        if not self.inner:
-            raise ValueError(f"{self.address}: there is no picture in this row")
         try:
+            if self.row is not None:
+                return _reader_of(self.store, self.inner, self.row.column, self.row.group).value(self.row.index)
             with open_store(self.store)[0].open_input_file(self.inner) as file:
                 return bytes(file.read())
         except Exception as error:  # each kind of store has errors of its own
             raise ValueError(f"{self.address}: it cannot be fetched ({_words(error)})") from error
+
+
+class _RowReader:
+    """The values of one column in one row group, read forwards, as the frames of a video."""
+
+    def __init__(self, store: str, inner: str, column: str, group: int) -> None:
+        from pyarrow.parquet import ParquetFile
+
+        self._file = ParquetFile(open_store(store)[0].open_input_file(inner))
+        self._column, self._group = column, group
+        self._batches: Iterator[Any] = iter(())
+        self._start, self._values = 0, list[Any]()
+
+    def value(self, index: int) -> bytes:
+        if index < self._start or not self._values:
+            self._batches = self._file.iter_batches(_ROWS, row_groups=[self._group], columns=[self._column])
+            self._start, self._values = 0, []
+        while index >= self._start + len(self._values):
+            self._start += len(self._values)
+            self._values = next(self._batches).column(0).to_pylist()
+        found = self._values[index - self._start]
+        encoded = found["bytes"] if isinstance(found, dict) else found  # Hugging Face's have bytes and a path
+        if not encoded:
+            raise ValueError("this row is empty")
+        return bytes(encoded)
+
+
+@lru_cache(maxsize=1)
+def _reader_of(store: str, inner: str, column: str, group: int) -> _RowReader:
+    return _RowReader(store, inner, column, group)
 
 
 @contextmanager
@@ -79,7 +115,7 @@ def fetched(job: ImageJob) -> Iterator[tuple[ImageJob, Callable[[str], str]]]:
         yield job, str
         return
     with TemporaryDirectory(prefix="unipan-") as folder:
-        local = Path(folder) / PurePosixPath(job.inner or job.name).name
+        local = Path(folder) / PurePosixPath(job.name if job.row is not None else job.inner).name
         yield replace(job, local=local), lambda words: words.replace(str(local), job.address)
 
 

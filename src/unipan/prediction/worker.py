@@ -8,7 +8,7 @@ import json
 import os
 import pickle
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from unipan.config import Precision, Runtime
 from unipan.prediction.images import ImageJob
 from unipan.prediction.journal import JOURNAL, Journal
 from unipan.prediction.plan import PredictionPlan
-from unipan.prediction.remote import RemoteImage, fetched
+from unipan.prediction.remote import fetched
 from unipan.prediction.results import ResultFolder
 from unipan.prediction.run import ImageLoop
 from unipan.prediction.submission import open_writer
@@ -26,7 +26,7 @@ from unipan.processes import short_of_memory
 from unipan.runtimes import open_network
 
 JOB, REPORT = "job", "report"
-"""The column of what a worker gets, unless it gets rows of a Parquet file, and of what it gives."""
+"""The columns of what a worker gets and gives."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Order:
 
     Attributes:
         plan: without its images.
-        rows: the images of a Parquet file, by id; those that are not in here are done.
         run: of the journal.
         device, runtime, precision: of the network.
         fusion: None is the checkpoint's own.
@@ -45,7 +44,6 @@ class Order:
     """
 
     plan: PredictionPlan
-    rows: Mapping[int | str, RemoteImage]
     run: dict[str, Any]
     device: str
     runtime: Runtime
@@ -71,13 +69,9 @@ class ImageWorker:
 
     def __call__(self, batch: Any) -> dict[str, list[str]]:
         """Segment the images of an Arrow table."""
-        reports = [report for row in batch.to_pylist() if (report := self._report(row)) is not None]
-        return {REPORT: [json.dumps(report) for report in reports]}
+        return {REPORT: [json.dumps(self._report(pickle.loads(each))) for each in batch[JOB].to_pylist()]}
 
-    def _report(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        job = self._job_of(row)
-        if job is None:
-            return None
+    def _report(self, job: ImageJob) -> dict[str, Any]:
         try:
             loop = self._loop = self._loop or self._open()
             with fetched(job) as (image, in_words):
@@ -95,15 +89,6 @@ class ImageWorker:
             if not short_of_memory(error):
                 raise
             return {"stop": "there is too little memory for the network", "worker": socket.gethostname()}
-
-    def _job_of(self, row: Mapping[str, Any]) -> ImageJob | None:
-        """The image of a row; None if it is done."""
-        if self._order.plan.rows is None:
-            job: ImageJob = pickle.loads(row[JOB])
-            return job
-        found = self._order.rows.get(row[self._order.plan.rows.id_column])
-        value = row[self._order.plan.rows.image_column]
-        return None if found is None else found.with_bytes(value["bytes"] if isinstance(value, dict) else value)
 
     def _open(self) -> ImageLoop:
         """Load the network, and open a shard of the journal."""
