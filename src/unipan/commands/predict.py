@@ -22,7 +22,7 @@ from unipan.prediction.options import HERE, NOTHING_MORE, WHOLE, ClusterOptions,
 from unipan.terminal import tell
 
 if TYPE_CHECKING:
-    from unipan.prediction.run import Prediction
+    from unipan.prediction.loop import Prediction
 
 
 def predict(
@@ -78,15 +78,16 @@ def predict(
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
         cluster=cluster,
     )  # fmt: skip
-    from unipan.commands.progress import tracked
+    from unipan.commands.progress import progress_of
     from unipan.prediction.cluster import segmented_by
+    from unipan.prediction.loop import threads_of_one
     from unipan.prediction.run import run_prediction
     from unipan.runtimes import open_network
 
-    jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
     with segmented_by(plan, cluster, device, runtime, precision, fusion, trim_stuff) as (place, elsewhere):
-        segmenter = open_network(checkpoint, place, runtime, precision)
-        done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn, elsewhere)
+        segmenter = open_network(checkpoint, place, runtime, precision, threads_of_one(plan))
+        with progress_of("segmenting", len(plan.jobs), "images/s") as advance:
+            done = run_prediction(plan, segmenter, fusion, trim_stuff, _warn, advance, elsewhere)
     return _outcome(done, None if submission else out / "index.html")
 
 

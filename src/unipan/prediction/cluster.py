@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +18,11 @@ from typing import Any
 from unipan.config import Precision, Runtime
 from unipan.outputs import Outputs
 from unipan.prediction.images import ImageJob
+from unipan.prediction.loop import Elsewhere, ImageLoop
+from unipan.prediction.making import FailedImage
 from unipan.prediction.options import LOCAL, ClusterOptions
 from unipan.prediction.plan import PredictionPlan
 from unipan.prediction.remote import RemoteImage
-from unipan.prediction.run import Elsewhere, ImageLoop
 from unipan.prediction.worker import REPORT, ImageWorker, Order, rows_of_jobs
 
 BATCH = 8
@@ -68,8 +69,8 @@ def segmented_by(
             {}, there, runtime, precision, fusion, trim, str(Path.cwd()),
         )  # fmt: skip
 
-        def elsewhere(loop: ImageLoop, jobs: Iterable[ImageJob]) -> Iterator[ImageJob]:
-            return _in_order(loop, jobs, lambda todo: _reports(loop, order, todo, count, on_gpu))
+        def elsewhere(loop: ImageLoop) -> Generator[ImageJob, None, None]:
+            return _in_order(loop, lambda todo: _reports(loop, order, todo, count, on_gpu))
 
         yield "cpu" if on_gpu else there, elsewhere
 
@@ -131,18 +132,16 @@ def _silent() -> Iterator[None]:
         os.close(nothing)
 
 
-def _in_order(
-    loop: ImageLoop,
-    jobs: Iterable[ImageJob],
-    begin: Callable[[Sequence[ImageJob]], Generator[dict[str, Any], None, None]],
-) -> Iterator[ImageJob]:
-    """The images in their order, each as soon as it is done; those that were left out are told to the loop."""
-    left_out: dict[str, str] = {}
+Reports = Generator[dict[str, Any], None, None]
+
+
+def _in_order(loop: ImageLoop, begin: Callable[[Sequence[ImageJob]], Reports]) -> Generator[ImageJob, None, None]:
+    """The images of the plan in their order, each as soon as the loop can know what became of it."""
     todo = {job.name: job for job in loop.plan.jobs if loop.journal.line_of(job) is None}
     loop.ahead = len(loop.plan.jobs) - len(todo)
     try:
         with closing(begin(list(todo.values()))) as reports:
-            for job in jobs:
+            for job in loop.plan.jobs:
                 while job.name in todo and (report := next(reports, None)) is not None:
                     _check(report, loop)
                     del todo[report["name"]]
@@ -150,18 +149,15 @@ def _in_order(
                         loop.journal.adopt(report["done"])
                         loop.ahead += 1
                     else:
-                        left_out[report["name"]] = report["left_out"]
+                        loop.failed[report["name"]] = FailedImage(report["left_out"], begun=False)
                 if job.name in todo:
-                    left_out[job.name] = "no process has given a result of it; the same command tries again"
-                if job.name in left_out:
-                    loop.leave_out(job, left_out.pop(job.name))
-                    continue
-                loop.ahead -= 1
+                    reason = "no process has told what became of it; the same command tries again"
+                    loop.failed[job.name] = FailedImage(reason, begun=False)
+                loop.ahead -= job.name not in loop.failed
                 yield job
-    except BaseException:
+    except BaseException:  # also GeneratorExit, where the loop itself has ended
         with suppress(OSError):
             loop.journal.gather()
-            loop.ahead = sum(loop.journal.line_of(job) is not None for job in loop.plan.jobs) - loop.done
         raise
 
 

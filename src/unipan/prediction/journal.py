@@ -6,6 +6,7 @@ Processes of a cluster each write a shard of it, since no two may append to one 
 
 import hashlib
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Journal:
         self._done: dict[str, dict[str, Any]] = {}
         self._begun: Counter[str] = Counter()
         self._files: dict[str, int] = {}
+        self._lock = threading.Lock()
         self.run = json.loads(json.dumps(run))
         self.replaced = False
         self._read()
@@ -121,12 +123,13 @@ class Journal:
         self._files |= line["files"]
         return FinishedImage(PanopticMap(decode_png(self.folder / line["map"]), segments), line["page"])
 
-    def begin(self, job: ImageJob) -> bool:
-        """Note that an image is begun; False if it has ended too many runs."""
-        if self._begun[job.name] >= BEGUN:
-            return False
+    def ended_runs(self, job: ImageJob) -> int:
+        """How many earlier runs in a row were killed while this image was begun, perhaps beside others."""
+        return self._begun[job.name]
+
+    def begin(self, job: ImageJob) -> None:
+        """Note that an image is begun; threads may do this."""
         self._append({"begin": job.name})
-        return True
 
     def leave_out(self, job: ImageJob) -> None:
         """Note that a begun image has not ended the run."""
@@ -181,7 +184,7 @@ class Journal:
     def _append(self, content: dict[str, Any]) -> None:
         self.require_place()
         try:
-            with self._path.open("ab", buffering=0) as file:
+            with self._lock, self._path.open("ab", buffering=0) as file:
                 file.write(_line(content).encode())
         except OSError as error:
             raise OSError(f"{self._path}: cannot be written ({error.strerror}); make room") from error

@@ -27,6 +27,11 @@ class ResultOptions:
     """Also DIR/margin/*.npy and *.png: by how much the best channel of P leads the second one, so low is unsure."""
     no_labels: Annotated[bool, FlagCreatePairsOff, arg(name="no-labels")] = False
     """Overlays without names, scores and legend, at the size of the image."""
+    overlay_format: Annotated[Literal["png", "jpg"] | None, arg(help_behavior_hint="")] = None
+    """Of overlays. JPEG takes a quarter of the room and less time; by default images of more than 2 megapixels have it,
+    and others PNG."""
+    no_overlays: Annotated[bool, FlagCreatePairsOff, arg(name="no-overlays")] = False
+    """No overlays, and of videos none of these either; index.html shows its small pictures alone."""
 
 
 NOTHING_MORE = ResultOptions()
@@ -48,6 +53,9 @@ class PictureOptions:
     reach: Annotated[int | Literal["everywhere"], arg(metavar="PIXELS|everywhere")] = 8
     """With --tiles: how far from its box a thing may win pixels. `everywhere` is the paper's rule, with the result of
     the whole picture; in pictures much larger than those of the training it is slow and usually worse."""
+    at_once: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """How many pictures are segmented at once, each on one core; by default one for each core, 8 at most. With 1,
+    pictures follow each other, and each has all cores."""
 
 
 LOCAL = "local"
@@ -108,9 +116,17 @@ def check_cluster(cluster: ClusterOptions, out: Path) -> None:
         raise ValueError(f"--out {out}: results go to a folder that all machines share, not to an address")
 
 
-def check_tiles(pictures: PictureOptions) -> None:
-    """Raises ValueError for settings of tiles without tiles, or a negative reach."""
+def check_overlays(options: ResultOptions) -> None:
+    """Raises ValueError where overlays are described and not wanted."""
+    if options.no_overlays and (options.no_labels or options.overlay_format):
+        raise ValueError("--no-overlays: there are none then; leave out --no-labels and --overlay-format")
+
+
+def check_pictures(pictures: PictureOptions) -> None:
+    """Raises ValueError for settings of tiles without tiles, a negative reach, or no picture at once."""
+    if pictures.at_once is not None and pictures.at_once < 1:
+        raise ValueError(f"--at-once {pictures.at_once}: give 1 or more")
     if pictures.reach != "everywhere" and pictures.reach < 0:
         raise ValueError(f"--reach {pictures.reach}: give a number of pixels from 0 on, or `everywhere`")
-    if not pictures.tiles and pictures != replace(WHOLE, pages=pictures.pages):
+    if not pictures.tiles and pictures != replace(WHOLE, pages=pictures.pages, at_once=pictures.at_once):
         raise ValueError("--scale, --tile-side and --reach are settings of --tiles; add it")

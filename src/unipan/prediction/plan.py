@@ -18,7 +18,8 @@ from unipan.prediction.options import (
     PictureOptions,
     ResultOptions,
     check_cluster,
-    check_tiles,
+    check_overlays,
+    check_pictures,
 )
 from unipan.prediction.parquet import is_remote, plan_remote
 from unipan.prediction.results import result_files
@@ -87,7 +88,8 @@ def plan_prediction(
     Raises:
         FileNotFoundError, ValueError: see `plan_images`, `plan_remote`, `plan_submission` and `Outputs`.
     """
-    check_tiles(pictures)
+    check_pictures(pictures)
+    check_overlays(options)
     check_cluster(cluster, out)
     if server is not None and options != NOTHING_MORE:
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")

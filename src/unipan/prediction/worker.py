@@ -17,10 +17,11 @@ from unipan import __version__
 from unipan.config import Precision, Runtime
 from unipan.prediction.images import ImageJob
 from unipan.prediction.journal import JOURNAL, Journal
+from unipan.prediction.loop import ImageLoop
+from unipan.prediction.making import ImageMaker
 from unipan.prediction.plan import PredictionPlan
 from unipan.prediction.remote import fetched
 from unipan.prediction.results import ResultFolder
-from unipan.prediction.run import ImageLoop
 from unipan.prediction.submission import open_writer
 from unipan.processes import short_of_memory
 from unipan.runtimes import open_network
@@ -65,7 +66,6 @@ class ImageWorker:
         """Nothing is loaded yet; by default `shard` is the name that Ray gives to this process."""
         self._order, self._shard = order, shard
         self._loop: ImageLoop | None = None
-        self._fusion = ""
 
     def __call__(self, batch: Any) -> dict[str, list[str]]:
         """Segment the images of an Arrow table."""
@@ -76,7 +76,7 @@ class ImageWorker:
             loop = self._loop = self._loop or self._open()
             with fetched(job) as (image, in_words):
                 if loop.journal.line_of(image) is None:  # a worker that was killed gets its batch again
-                    loop.make(image, self._fusion, self._order.trim)
+                    loop.make_here(image)
                 line = loop.journal.line_of(image)
                 if line is not None:
                     return {"name": job.name, "done": line}
@@ -99,14 +99,15 @@ class ImageWorker:
             os.chdir(order.folder)
         if not (plan.out / JOURNAL).is_file():
             raise FileNotFoundError(f"--out {plan.out}: this folder is not here; give one that all machines share")
-        segmenter = open_network(plan.checkpoint, order.device, order.runtime, order.precision)
-        self._fusion = order.fusion or segmenter.config.inference.fusion
+        segmenter = open_network(plan.checkpoint, order.device, order.runtime, order.precision, threads=1)
         if plan.categories is not None:
             segmenter = segmenter.with_categories(plan.categories)
         writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
         results = None if plan.server else ResultFolder(plan.out, plan.options, segmenter.categories, "")
         journal = Journal(plan.out, order.run, segmenter.categories, self._shard or _name_by_ray())
-        return ImageLoop(plan, segmenter, writer, results, journal, lambda _: None)
+        fusion = order.fusion or segmenter.config.inference.fusion
+        maker = ImageMaker(plan, segmenter, results, journal, fusion, order.trim)
+        return ImageLoop(maker, writer, lambda _: None, lambda _done, _total: None)
 
 
 def rows_of_jobs(jobs: Sequence[ImageJob]) -> list[dict[str, bytes]]:
