@@ -79,15 +79,10 @@ def predict(
         cluster=cluster,
     )  # fmt: skip
     from unipan.commands.progress import progress_of
-    from unipan.prediction.cluster import segmented_by
-    from unipan.prediction.loop import threads_of_one
-    from unipan.prediction.run import run_prediction
-    from unipan.runtimes import open_network
+    from unipan.prediction.cluster import carry_out
 
-    with segmented_by(plan, cluster, device, runtime, precision, fusion, trim_stuff) as (place, elsewhere):
-        segmenter = open_network(checkpoint, place, runtime, precision, threads_of_one(plan))
-        with progress_of("segmenting", len(plan.jobs), "images/s") as advance:
-            done = run_prediction(plan, segmenter, fusion, trim_stuff, _warn, advance, elsewhere)
+    with progress_of("segmenting", len(plan.jobs), "images/s") as advance:
+        done = carry_out(plan, cluster, device, runtime, precision, fusion, trim_stuff, _warn, advance)
     return _outcome(done, None if submission else out / "index.html")
 
 

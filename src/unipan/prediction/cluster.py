@@ -18,14 +18,16 @@ from typing import Any
 from unipan.config import Precision, Runtime
 from unipan.outputs import Outputs
 from unipan.prediction.images import ImageJob
-from unipan.prediction.loop import Elsewhere, ImageLoop
+from unipan.prediction.loop import Elsewhere, ImageLoop, Prediction, threads_of_one
 from unipan.prediction.making import FailedImage
 from unipan.prediction.options import LOCAL, ClusterOptions
 from unipan.prediction.plan import PredictionPlan
 from unipan.prediction.remote import RemoteImage
+from unipan.prediction.run import run_prediction
 from unipan.prediction.worker import REPORT, ImageWorker, Order, rows_of_jobs
+from unipan.runtimes import open_network
 
-BATCH = 8
+ROWS_AT_ONCE = 8
 """Images that a worker gets at once: few, so that those of a lost worker are soon made again."""
 SPREAD = 4
 """Batches for each worker, at least, so that none waits long for the last one."""
@@ -33,8 +35,30 @@ ADDRESS = "RAY_ADDRESS"
 """Ray's own variable of the environment."""
 
 
+def carry_out(
+    plan: PredictionPlan,
+    cluster: ClusterOptions,
+    device: str,
+    runtime: Runtime,
+    precision: Precision,
+    fusion: str | None,
+    trim: int,
+    warn: Callable[[str], None],
+    advance: Callable[[int, int], None],
+) -> Prediction:
+    """Do what was planned, in this process or in those of a cluster; see `open_network` and `run_prediction`.
+
+    Raises:
+        ModuleNotFoundError: Ray is missing.
+        ValueError: there is no cluster at the address, or no GPU in it for --device cuda.
+    """
+    with _segmented_by(plan, cluster, device, runtime, precision, fusion, trim) as (place, elsewhere):
+        segmenter = open_network(plan.checkpoint, place, runtime, precision, threads_of_one(plan))
+        return run_prediction(plan, segmenter, fusion, trim, warn, advance, elsewhere)
+
+
 @contextmanager
-def segmented_by(
+def _segmented_by(
     plan: PredictionPlan,
     cluster: ClusterOptions,
     device: str,
@@ -43,24 +67,11 @@ def segmented_by(
     fusion: str | None,
     trim: int,
 ) -> Iterator[tuple[str, Elsewhere | None]]:
-    """Who segments the images of a plan: this process, or those of a cluster, which is joined, or begun and ended.
-
-    Args:
-        plan: what to segment.
-        cluster: whether there is one.
-        device, runtime, precision, fusion, trim: see `open_network` and `run_prediction`.
-
-    Yields:
-        the device of this process's network, and what `run_prediction` takes as `elsewhere`.
-
-    Raises:
-        ModuleNotFoundError: Ray is missing.
-        ValueError: there is no cluster at the address, or no GPU in it for --device cuda.
-    """
+    """The device of this process's network, and who makes the images if there is a cluster, which is joined or begun."""
     if cluster.ray is None:
         yield device, None
         return
-    with _joined(cluster.ray) as resources:
+    with _in_cluster(cluster.ray) as resources:
         gpus = int(resources.get("GPU", 0))
         there, on_gpu = _device_there(device, runtime, gpus)
         count = cluster.ray_workers or (gpus if on_gpu else int(resources.get("CPU", 1))) or 1
@@ -87,7 +98,7 @@ def _device_there(device: str, runtime: Runtime, gpus: int) -> tuple[str, bool]:
 
 
 @contextmanager
-def _joined(address: str) -> Iterator[dict[str, float]]:
+def _in_cluster(address: str) -> Iterator[dict[str, float]]:
     """Join a cluster, or begin one on this machine; gives what it has. One that this process is in already stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of its own ways of doing things
@@ -102,7 +113,7 @@ def _joined(address: str) -> Iterator[dict[str, float]]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         more: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
-        with _silent():
+        with _quietly():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
     except (ConnectionError, RuntimeError, ValueError) as error:
         words = " ".join(str(error).split())[:300]
@@ -119,7 +130,7 @@ def _joined(address: str) -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def _quietly() -> Iterator[None]:
     """Ray's library for C++ greets on the standard error of the process; what goes wrong is raised besides."""
     sys.stderr.flush()
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -189,7 +200,7 @@ def _reports(
     done = ray.data.from_items(rows_of_jobs(todo), override_num_blocks=_blocks(todo, count)).map_batches(
         ImageWorker,
         fn_constructor_args=(replace(order, run=loop.journal.run),),
-        batch_size=BATCH,
+        batch_size=ROWS_AT_ONCE,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count, initial_size=count),
         num_cpus=1,
@@ -208,4 +219,4 @@ def _blocks(todo: Sequence[ImageJob], count: int) -> int:
     apart = min(len(todo), SPREAD * count)
     # Rows of a table lie together in the file: each part begins with looking for its first one.
     together = isinstance(todo[0], RemoteImage) and todo[0].row is not None
-    return apart if together else max(apart, -(-len(todo) // BATCH))
+    return apart if together else max(apart, -(-len(todo) // ROWS_AT_ONCE))

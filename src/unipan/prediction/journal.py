@@ -99,6 +99,7 @@ class Journal:
         for name, count in list(self._begun.items()):
             if count:
                 self._append({"done": name})
+                self._begun[name] = 0
 
     def adopt(self, line: dict[str, Any]) -> None:
         """Know of an image that another process has finished, from its `line_of`; it stands in that one's shard."""

@@ -10,9 +10,9 @@ from unipan.prediction.images import ImageJob, check_names, jobs_like, read_like
 from unipan.prediction.options import ClusterOptions
 from unipan.prediction.remote import (
     PARQUET,
+    ParquetRow,
     Place,
     RemoteImage,
-    Row,
     find_places,
     image_at,
     is_picture,
@@ -96,7 +96,7 @@ def _jobs_of_rows(tables: Sequence[Place], image_column: str, id_column: str) ->
                     raise ValueError(f"{table.address}: the id {key!r} is there twice, first in {first[key]}")
                 first[key] = table.address
                 where = None if inside else row[image_column]
-                held = _image_in(table, key, Row(image_column, group, index))
+                held = _image_in(table, key, ParquetRow(image_column, group, index))
                 jobs.append(_image_named(table, key, where) if where else held)
     if not jobs:
         raise ValueError(f"{tables[0].address}: there are no rows; give a Parquet file that has some")
@@ -142,7 +142,7 @@ def _with_file(table: Place, use: Callable[[Any], Any]) -> Any:
         raise ValueError(f"{table.address}: not a readable Parquet file ({words})") from error
 
 
-def _image_in(table: Place, key: int | str, row: Row) -> RemoteImage:
+def _image_in(table: Place, key: int | str, row: ParquetRow) -> RemoteImage:
     """An image that a row holds."""
     name = str(key) if is_picture(str(key)) else f"{key}.png"
     found = RemoteImage(table.path, name, key, store=table.store, stamp=table.stamp)

@@ -22,7 +22,7 @@ _ROWS = 8  # that are in memory at once: each may be a large picture
 
 
 @dataclass(frozen=True)
-class Row:
+class ParquetRow:
     """A row of a Parquet file: the column that has the picture, its row group, and its place there."""
 
     column: str
@@ -47,7 +47,7 @@ class RemoteImage(ImageJob):
     store: str = ""
     inner: str = ""
     stamp: tuple[int, ...] = ()
-    row: Row | None = None
+    row: ParquetRow | None = None
     local: Path | None = None
 
     @property
@@ -74,7 +74,7 @@ class RemoteImage(ImageJob):
             with open_store(self.store)[0].open_input_file(self.inner) as file:
                 return bytes(file.read())
         except Exception as error:  # each kind of store has errors of its own
-            raise ValueError(f"{self.address}: it cannot be fetched ({_words(error)})") from error
+            raise ValueError(f"{self.address}: it cannot be fetched ({_reason_of(error)})") from error
 
 
 class _RowReader:
@@ -163,7 +163,7 @@ def open_store(store: str) -> tuple[Any, str]:
         try:
             other, base = url_to_fs(store)
         except (ImportError, ValueError, OSError) as error:
-            raise ValueError(f"{store}: this store cannot be opened ({_words(error)})") from error
+            raise ValueError(f"{store}: this store cannot be opened ({_reason_of(error)})") from error
         return PyFileSystem(FSSpecHandler(other)), str(base)
 
 
@@ -201,7 +201,7 @@ def find_places(given: Path | str) -> list[Place]:
         if there.type == FileType.Directory:
             below = open_store(store)[0].get_file_info(FileSelector(inner, recursive=True))
     except Exception as error:  # each kind of store has errors of its own
-        raise ValueError(f"{shown}: it cannot be looked at ({_words(error)})") from error
+        raise ValueError(f"{shown}: it cannot be looked at ({_reason_of(error)})") from error
     if there.type == FileType.NotFound:
         raise FileNotFoundError(f"{shown}: there is no such file or folder")
     if there.type == FileType.File:
@@ -233,5 +233,5 @@ def _stamp_of(found: Any) -> tuple[int, ...]:
     return (int(found.size or 0), int(found.mtime_ns or 0))
 
 
-def _words(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
