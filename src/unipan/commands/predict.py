@@ -82,7 +82,7 @@ def predict(
     from unipan.prediction.cluster import carry_out
 
     with progress_of("segmenting", len(plan.jobs), "images/s") as advance:
-        done = carry_out(plan, cluster, device, runtime, precision, fusion, trim_stuff, _warn, advance)
+        done = carry_out(plan, cluster, device, runtime, precision, fusion, trim_stuff, warn=_warn, advance=advance)
     return _outcome(done, None if submission else out / "index.html")
 
 

@@ -43,6 +43,7 @@ def carry_out(
     precision: Precision,
     fusion: str | None,
     trim: int,
+    *,
     warn: Callable[[str], None],
     advance: Callable[[int, int], None],
 ) -> Prediction:
@@ -67,7 +68,7 @@ def _segmented_by(
     fusion: str | None,
     trim: int,
 ) -> Iterator[tuple[str, Elsewhere | None]]:
-    """The device of this process's network, and who makes the images if there is a cluster, which is joined or begun."""
+    """The device of this process's network, and who makes the images if there is a cluster, which is joined now."""
     if cluster.ray is None:
         yield device, None
         return

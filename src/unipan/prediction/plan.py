@@ -95,23 +95,18 @@ def plan_prediction(
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     if server is not None and pictures.pages is not None:
         raise ValueError("--submission: the images of a test server have one page; leave out --pages")
-    remote = cluster.ray is not None and is_remote(images)
-    if remote and (server is not None or pictures.pages is not None):
-        raise ValueError(
-            "--ray: --submission and --pages take files and folders of this machine, no tables or addresses"
-        )
     paths = [path for path in images if isinstance(path, Path)]
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
-    if server is None:
-        if remote:
-            jobs, categories = plan_remote(images, like, cluster)
-        else:
-            jobs, categories = plan_images(paths, like, pictures.pages)
-        names = result_files(jobs, options)
+    if cluster.ray is not None and is_remote(images):
+        if server is not None or pictures.pages is not None:
+            raise ValueError("--ray: --submission and --pages take files and folders, no tables and no addresses")
+        jobs, categories = plan_remote(images, like, cluster)
+    elif server is None:
+        jobs, categories = plan_images(paths, like, pictures.pages)
     else:
         jobs, categories = plan_submission(server, paths, like, warn), None
-        names = submission_files(server, jobs, like, algorithm)
+    names = result_files(jobs, options) if server is None else submission_files(server, jobs, like, algorithm)
     outputs = Outputs("predict", [files.network_path(checkpoint), like, *paths, *(job.path for job in jobs)], overwrite)
     outputs.claim_folder(out, "--out", names)
     outputs.claim_optional(json_file, "--json")
