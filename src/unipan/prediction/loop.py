@@ -31,6 +31,7 @@ from unipan.prediction.plan import PredictionPlan
 from unipan.prediction.results import ListedImage
 from unipan.prediction.submission import map_file
 from unipan.processes import available_memory
+from unipan.runtimes import AnySegmenter
 from unipan.stopping import StoppedBySignal, StopSignals
 
 MOST_AT_ONCE = 8
@@ -80,6 +81,11 @@ def threads_of_one(plan: PredictionPlan) -> int:
     return int(images_at_once(plan) > 1)
 
 
+def runs_on_cpu(segmenter: AnySegmenter) -> bool:
+    """Whether a network runs on the processor; onnxruntime's do."""
+    return str(getattr(segmenter, "device", "cpu")) == "cpu"
+
+
 @dataclass(frozen=True)
 class BegunImages:
     """Images that a thread works on, or whose results wait for their turn.
@@ -123,7 +129,7 @@ class ImageLoop:
     def __post_init__(self) -> None:
         self.plan, self.journal = self.maker.plan, self.maker.journal
         self.at_once = images_at_once(self.plan)
-        self._on_cpu = str(getattr(self.maker.segmenter, "device", "cpu")) == "cpu"
+        self._on_cpu = runs_on_cpu(self.maker.segmenter)
         self._batch = 1 if self._on_cpu or self.plan.pictures.tiles else BATCH
         self._free = available_memory()
         self._begun: deque[BegunImages] = deque()
@@ -269,11 +275,11 @@ class ImageLoop:
 
     def _keep_running(self) -> None:
         """After a signal: what is not begun is not, and what is comes to its end."""
-        for begun in self._begun:
-            if not begun.outcomes.cancel():
-                for (job, _), outcome in zip(begun.images, begun.outcomes.result(), strict=True):
-                    if not isinstance(outcome, FailedImage):
-                        self._finish(job, outcome)
+        running = [begun for begun in self._begun if not begun.outcomes.cancel()]
+        for begun in running:
+            for (job, _), outcome in zip(begun.images, begun.outcomes.result(), strict=True):
+                if not isinstance(outcome, FailedImage):
+                    self._finish(job, outcome)
 
     def _finish(self, job: ImageJob, outcome: ImageOutcome) -> None:
         """List an image, and write its PNG if this run has made it."""
