@@ -39,6 +39,7 @@ EXTRAS = {
     "serve": ("starlette", "uvicorn"),
     "export": ("onnx", "onnxscript"),
     "hub": ("huggingface_hub",),
+    "ray": ("ray", "pyarrow", "fsspec"),
 }
 """The packages that each extra of pyproject.toml adds."""
 

@@ -1,6 +1,6 @@
 """What `unipan predict` was given, as paths: files, folders, quoted patterns, and a list on standard input."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -9,17 +9,18 @@ from unipan.outputs import ResultFolders
 STANDARD_INPUT = "-"
 
 
-def given_paths(given: Iterable[str], lines: Iterable[str] = ()) -> list[Path]:
+def given_paths(given: Iterable[str], lines: Iterable[str] = (), addresses: bool = False) -> Sequence[Path | str]:
     """The files and folders that words of a command line name.
 
     Args:
-        given: paths; patterns, of which `**` goes through subfolders; or `-` for `lines`.
+        given: paths; patterns, of which `**` goes through subfolders; addresses; or `-` for `lines`.
         lines: a path or a pattern each, as of standard input; read where `-` asks for them.
+        addresses: whether addresses are taken; they stay as they are.
 
     Raises:
         ValueError: an address, or a pattern or a list without files. What unipan wrote matches no pattern.
     """
-    found: list[Path] = []
+    found: list[Path | str] = []
     for word in given:
         if word == STANDARD_INPUT:
             listed = [line.rstrip("\r\n") for line in lines]
@@ -28,7 +29,8 @@ def given_paths(given: Iterable[str], lines: Iterable[str] = ()) -> list[Path]:
                 raise ValueError("-: standard input has no line; give a path in each, as `find . -name '*.jpg'` does")
         else:
             words = [word]
-        found += [path for each in words for path in _paths_of(each)]
+        for each in words:
+            found += [each] if addresses and "://" in each else _paths_of(each)
     return found
 
 

@@ -10,7 +10,7 @@ Whatever ends a run early, its finished images are kept, and the same command go
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,7 +66,7 @@ class Prediction:
             "panoptic": str(self.path),
             "page": None if page is None else str(page),
             "images": list(self.images),
-            "left_out": [{"file": str(job.path), "name": job.name, "reason": reason} for job, reason in self.left_out],
+            "left_out": [{"file": job.source, "name": job.name, "reason": reason} for job, reason in self.left_out],
         }
 
 
@@ -111,6 +111,8 @@ class ImageLoop:
         warn: gets a sentence for each image that cannot be segmented.
         advance: is called after each image, with how many are done and how many there are.
         done: how many images are finished.
+        ahead: how many others are that are not listed yet, because other processes have made them.
+        failed: what other processes could not make, by name, until it is listed.
         images, left_out: see `Prediction`.
     """
 
@@ -119,6 +121,8 @@ class ImageLoop:
     warn: Callable[[str], None]
     advance: Callable[[int, int], None]
     done: int = 0
+    ahead: int = 0
+    failed: dict[str, FailedImage] = field(default_factory=dict)
     images: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[tuple[ImageJob, str]] = field(default_factory=list)
 
@@ -132,6 +136,11 @@ class ImageLoop:
         self._group: list[ReadyImage] = []
         self._memory = 0  # of the group
         self._all_threads: int | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many images are finished, listed or not."""
+        return self.done + self.ahead
 
     def run(self, jobs: Iterable[ImageJob]) -> Prediction:
         """All images; see `run_prediction`."""
@@ -154,7 +163,7 @@ class ImageLoop:
         pool = ThreadPoolExecutor(self.at_once, "unipan predict")
         try:
             with torch_threads(None if alone else 1) as self._all_threads:
-                for job in jobs:
+                for job in _at_once(jobs, signals):
                     signals.check()
                     self._take(job, pool, signals)
                 self._submit(pool, signals)
@@ -168,13 +177,10 @@ class ImageLoop:
 
     def _take(self, job: ImageJob, pool: ThreadPoolExecutor, signals: StopSignals) -> None:
         """Begin an image, or make it here and now if it is to be alone."""
-        picture: Path | np.ndarray = job.path
         known = self._known(job)
-        if known is None:
-            try:
-                picture = job.picture  # frames of a video are read here, one after the other
-            except (ValueError, OSError) as error:
-                known = FailedImage(str(error))
+        picture = job.path if known is not None else _picture_of(job)
+        if isinstance(picture, FailedImage):
+            known, picture = picture, job.path
         if known is not None:
             self._submit(pool, signals)
             self._begun.append(BegunImages([(job, picture)], _completed(known)))
@@ -194,8 +200,22 @@ class ImageLoop:
         if not small or len(self._group) == self._batch:
             self._submit(pool, signals)
 
+    def make_here(self, job: ImageJob) -> None:
+        """Make one image in this thread, as a process of a cluster does.
+
+        Raises:
+            OSError: a result cannot be written.
+        """
+        outcome = self._known(job)
+        if outcome is None:
+            picture = _picture_of(job)
+            outcome = picture if isinstance(picture, FailedImage) else self.maker.make([(job, picture)])[0]
+        self._finish(job, outcome)
+
     def _known(self, job: ImageJob) -> ImageOutcome | None:
-        """What an earlier run has found out about an image."""
+        """What an earlier run, or another process, has found out about an image."""
+        if job.name in self.failed:
+            return self.failed.pop(job.name)
         finished = self.journal.find(job)
         if finished is None and self.journal.ended_runs(job) >= BEGUN:
             reason = "two runs in a row were killed at it; most likely memory ran out, so try --tiles"
@@ -283,12 +303,12 @@ class ImageLoop:
             page, files = (None, []) if written is None else (asdict(written), written.files)
             self.journal.finish(job, panoptic, png, files, page)
         self.done += 1
-        self.images.append({"file": str(job.path), "id": job.image_id, "png": png, "segments": len(panoptic)})
+        self.images.append({"file": job.source, "id": job.image_id, "png": png, "segments": len(panoptic)})
 
     def _leave_out(self, job: ImageJob, outcome: FailedImage) -> None:
         self.left_out.append((job, outcome.reason))
         page = "" if job.page is None else f", page {job.page},"
-        self.warn(f"{job.path}{page} is left out: {outcome.reason}")
+        self.warn(f"{job.source}{page} is left out: {outcome.reason}")
         if outcome.begun:
             self.journal.leave_out(job)
 
@@ -305,7 +325,30 @@ class ImageLoop:
 
     def _how_to_go_on(self) -> str:
         total = len(self.plan.jobs)
-        return f"{self.done} of {total} images are done and kept in {self.plan.out}; the same command makes the others"
+        return f"{self.kept} of {total} images are done and kept in {self.plan.out}; the same command makes the others"
+
+
+Elsewhere = Callable[[ImageLoop], Generator[ImageJob, None, None]]
+"""Gives all images in their order, each as soon as the loop's journal, or its `failed`, knows what became of it."""
+
+
+def _at_once(jobs: Iterable[ImageJob], signals: StopSignals) -> Iterator[ImageJob]:
+    """The images; a signal ends the wait for the next one."""
+    remaining = iter(jobs)
+    while True:
+        with signals.at_once():
+            job = next(remaining, None)
+        if job is None:
+            return
+        yield job
+
+
+def _picture_of(job: ImageJob) -> Path | np.ndarray | FailedImage:
+    """The picture of an image; frames of a video are read here, one after the other."""
+    try:
+        return job.picture
+    except (ValueError, OSError) as error:
+        return FailedImage(str(error))
 
 
 def _completed(outcome: ImageOutcome) -> "Future[list[ImageOutcome]]":

@@ -1,13 +1,14 @@
 """Carry out a prediction that was planned: open what it writes to, and withdraw it if nothing comes of it."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 
 from unipan import files
 from unipan.config import check_fusion
 from unipan.folder_lock import folder_lock
 from unipan.prediction.journal import Journal, parents_of, run_identity
-from unipan.prediction.loop import ImageLoop, Prediction
+from unipan.prediction.loop import Elsewhere, ImageLoop, Prediction
 from unipan.prediction.making import ImageMaker
 from unipan.prediction.plan import PredictionPlan
 from unipan.prediction.results import ResultFolder
@@ -22,6 +23,7 @@ def run_prediction(
     trim: int,
     warn: Callable[[str], None],
     advance: Callable[[int, int], None] = lambda _done, _total: None,
+    elsewhere: Elsewhere | None = None,
 ) -> Prediction:
     """Do what was planned, or what an earlier run has left of it.
 
@@ -32,6 +34,7 @@ def run_prediction(
         trim: stuff segments of fewer pixels become void.
         warn: gets a sentence for each image that cannot be segmented.
         advance: is called after each image, with how many are done and how many there are.
+        elsewhere: has other processes make the images; by default this one does.
 
     Returns:
         what was written, and what was left out.
@@ -63,9 +66,12 @@ def run_prediction(
             warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
         loop = ImageLoop(ImageMaker(plan, segmenter, results, journal, fusion, trim), writer, warn, advance)
         try:
-            return loop.run(plan.jobs)
+            if elsewhere is None:
+                return loop.run(plan.jobs)
+            with closing(elsewhere(loop)) as jobs:
+                return loop.run(jobs)
         except ValueError:
-            if not loop.done:
+            if not loop.kept:
                 journal.close()
                 plan.outputs.withdraw_folder(plan.out, plan.names)
             raise
