@@ -39,7 +39,7 @@ def export(
     from unipan.commands.progress import progress_bar
     from unipan.config_values import AMOUNT, check_value
     from unipan.datasets.sources import open_data, paths_read
-    from unipan.exported.graphs import EXPORT_FILES, files_beside
+    from unipan.exported.graphs import EXPORT_FILES, check_same_network, files_beside
     from unipan.files import checkpoint_path
     from unipan.outputs import Outputs
 
@@ -52,6 +52,8 @@ def export(
         outputs.claim_all(files_beside(path), "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
+        if not overwrite:
+            check_same_network(out, path)
     outputs.claim_optional(json_file, "--json")
     images, note = open_data(data)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))

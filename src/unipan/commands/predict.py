@@ -65,13 +65,14 @@ def predict(
         also: what else is written.
         overwrite: see `options.Overwrite`.
     """
-    from unipan.prediction.given import given_paths
+    from unipan.prediction.given import given_paths, path_lines
     from unipan.prediction.plan import plan_prediction
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
+    given = given_paths(images, path_lines(sys.stdin and sys.stdin.buffer.readline))
     plan = plan_prediction(
-        checkpoint, given_paths(images, sys.stdin), out=out, like=like, server=submission, algorithm=algorithm,
+        checkpoint, given, out=out, like=like, server=submission, algorithm=algorithm,
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
     )  # fmt: skip
     from unipan.commands.progress import tracked

@@ -64,6 +64,22 @@ def files_beside(checkpoint: Path) -> tuple[Path, Path, Path]:
     return model, dense, head
 
 
+def check_same_network(folder: Path, checkpoint: Path) -> None:
+    """Look, before a checkpoint is exported into a folder, whether the export of another network would be lost.
+
+    Raises:
+        ValueError: it would, or the checkpoint is damaged. A description that cannot be read is no export.
+    """
+    try:
+        there = json.loads((folder / MODEL_FILE).read_bytes())["network"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return
+    if there != network_digest(checkpoint):
+        raise ValueError(
+            f"--out {folder}: the export of another network is there; give another folder, or --overwrite to replace it"
+        )
+
+
 def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int = 0) -> GraphPair:
     """The graphs of an export folder, of a bundled name, or beside a .safetensors file.
 
