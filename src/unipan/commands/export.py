@@ -36,6 +36,7 @@ def export(
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.
     """
+    from unipan.checkpoint_header import read_header
     from unipan.commands.progress import progress_bar
     from unipan.config_values import AMOUNT, check_value
     from unipan.datasets.sources import open_data, paths_read
@@ -47,6 +48,7 @@ def export(
     if (out is None) != beside:
         raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
     path = checkpoint_path(checkpoint)
+    read_header(path)  # damage is told before the exporter is imported, which takes seconds
     outputs = Outputs("export", [path, *paths_read(data)], overwrite)
     if out is None:
         outputs.claim_all(files_beside(path), "--beside")

@@ -59,6 +59,8 @@ def json_output(arguments: Sequence[str]) -> Iterator[Callable[[dict[str, Any]],
         yield lambda _: None
     elif target == STANDARD_OUTPUT:
         out = sys.stdout
+        if out is None:
+            raise ValueError(f"{OPTION}: this process has no standard output; give {OPTION} FILE.json")
         with redirect_stdout(sys.stderr):
             yield lambda content: print(json.dumps(content, indent=1), file=out, flush=True)
     else:

@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
 
 from unipan.checkpoint_header import config_from_dict, network_digest, read_arrays, read_header
@@ -33,6 +34,7 @@ NETWORK_KEY = "unipan.network"
 WEIGHT_PREFIX = "network."
 """What the exporter puts in front of the names of weights."""
 CPU = ("CPUExecutionProvider",)
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -112,39 +114,69 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
                 f"export {source} --beside`, or pip install 'unipan[torch]'"
             )
         described = _read_description(files[0], remedy)
-        if described["network"] != network_digest(checkpoint):
+        if described.network != network_digest(checkpoint):
             raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
-        arrays, names = read_arrays(checkpoint), described.get("weights", [])
-        network, weights = read_header(checkpoint), {name: arrays[name.removeprefix(WEIGHT_PREFIX)] for name in names}
+        arrays, network = read_arrays(checkpoint), read_header(checkpoint)
+        if missing := [name for name in described.weights if name.removeprefix(WEIGHT_PREFIX) not in arrays]:
+            raise ValueError(f"{files[0]}: {checkpoint.name} has no weights called {missing[0]}; {remedy}")
+        weights = {name: arrays[name.removeprefix(WEIGHT_PREFIX)] for name in described.weights}
     _require_providers(providers)
-    sessions = [
-        _opened(path, own, described["network"], providers, threads, remedy)
+    dense, head = (
+        _opened(path, own, described.network, providers, threads, remedy)
         for path, own in zip(files[1:], (weights, {}), strict=True)
-    ]
-    red, green, blue = map(float, described["fill"])
-    return GraphPair(sessions[0], sessions[1], *network, float(described["temperature"]), (red, green, blue))
+    )
+    pair = GraphPair(dense, head, *network, described.temperature, described.fill)
+    if reason := _mismatch(pair):
+        raise ValueError(f"{files[0]}: it does not fit the graphs beside it, {reason}; {remedy}")
+    return pair
 
 
-def _read_description(path: Path, remedy: str) -> dict[str, Any]:
+class _Description(msgspec.Struct):
+    """What a runtime reads of the description of an export; there is more in it, for people."""
+
+    network: str
+    fill: tuple[_Share, _Share, _Share]
+    temperature: Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
+    weights: list[str] = []
+    categories: Any = None
+    config: Any = None
+    metrics: dict[str, Any] = {}
+
+
+def _read_description(path: Path, remedy: str) -> _Description:
     """The description of an export."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found = json.loads(path.read_bytes())
         if found.get("format") != EXPORT_FORMAT:
             raise ValueError(f"its format is {found.get('format', 'unknown')}, not {EXPORT_FORMAT}")
-        if not isinstance(found["network"], str) or len(found["fill"]) != 3 or not found["temperature"] > 0:
-            raise ValueError("its network, fill or temperature is none")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return msgspec.convert(found, _Description)
+    except (ValueError, AttributeError, RecursionError) as error:  # an AttributeError where it is no table
         raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
-    return found
 
 
-def _described_network(described: dict[str, Any], path: Path, remedy: str) -> tuple[Config, Categories, dict[str, Any]]:
+def _described_network(described: _Description, path: Path, remedy: str) -> tuple[Config, Categories, dict[str, Any]]:
     """Config, classes and metrics."""
     try:
-        classes = Categories.from_coco(described["categories"])
-        return config_from_dict(described["config"]), classes, described["metrics"]
+        classes = Categories.from_coco(described.categories)
+        return config_from_dict(described.config), classes, described.metrics
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
+
+
+def _mismatch(pair: GraphPair) -> str | None:
+    """Why two graphs are not those of a config and its classes, as far as their inputs and outputs tell."""
+    inputs, outputs = ({each.name for each in side} for side in (pair.dense.get_inputs(), pair.dense.get_outputs()))
+    if inputs != {"pixels", "size"} or not outputs >= {"semantic", "boxes", "scores", "classes"}:
+        return "of which the first makes no cues of an image"
+    made = {each.name for each in pair.head.get_outputs()}
+    if "potential" not in made or not {each.name for each in pair.head.get_inputs()} <= outputs:
+        return "of which the second makes no Psi of what the first one finds"
+    if pair.config.affinity.enabled != ("panoptic" in made):
+        return "which do not have the affinity head that it describes"
+    [semantic] = (each for each in pair.dense.get_outputs() if each.name == "semantic")
+    if isinstance(semantic.shape[0], int) and semantic.shape[0] != len(pair.categories):
+        return f"which know {semantic.shape[0]} classes and not {len(pair.categories)}"
+    return None
 
 
 def _require_providers(providers: Sequence[str]) -> None:

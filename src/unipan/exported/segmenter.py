@@ -110,10 +110,16 @@ class ExportedSegmenter:
         Args:
             pixels: RGB in 0..1, padded to multiples of 32; see `network_input`.
             size: height and width of what is no padding.
+
+        Raises:
+            ValueError: the graphs have another stride or other kinds of classes than their description.
         """
         cues = self._cues(pixels, size)
         kept = cues.found[cues.found.scores >= np.float32(self.config.inference.score_threshold)]
         made = self._head(cues, kept)
+        stuff = len(self.categories.stuff) + self.config.potential.void_channel
+        if len(made["potential"]) != len(kept) + stuff:
+            raise ValueError(_misdescribed(f"{stuff} stuff classes"))
         return cues, kept, made["potential"], made.get("panoptic", made["potential"])
 
     def _cues(self, pixels: np.ndarray, size: np.ndarray) -> Cues:
@@ -122,6 +128,8 @@ class ExportedSegmenter:
         names = [each.name for each in dense.get_outputs()]
         made = dict(zip(names, dense.run(None, {"pixels": pixels, "size": size}), strict=True))
         stride = self.config.decoder.stride
+        if made["semantic"].shape[1:] != tuple(side // stride for side in pixels.shape[2:]):
+            raise ValueError(_misdescribed(f"decoder.stride {stride}"))
         height, width = (-(-int(side) // stride) for side in size)
         a, b = (covered_cells(side, Q_STRIDE // stride) for side in (height, width))
         phi0, phi1 = (made[name][:, :a, :b] if name in made else None for name in ("phi0", "phi1"))
@@ -152,3 +160,7 @@ class ExportedSegmenter:
     def __repr__(self) -> str:
         things, stuff = len(self.categories.things), len(self.categories.stuff)
         return f"ExportedSegmenter({self.config.name}, {things} things + {stuff} stuff classes)"
+
+
+def _misdescribed(fact: str) -> str:
+    return f"export: its description says {fact}, and the graphs have others; export the checkpoint again"

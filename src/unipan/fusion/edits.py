@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float64, Int
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -71,13 +71,11 @@ def checked_detections(
         _rows_of_numbers("scores", scores, 1),
         _rows_of_numbers("classes", classes, 1),
     )
-    if (label % 1 != 0).any():
-        raise ValueError("edit: classes are whole numbers, indices of the thing classes")
-    score, label = score.reshape(-1), label.reshape(-1).astype(np.int64)
+    score, label = score.reshape(-1), label.reshape(-1)
     if not len(box) == len(score) == len(label):
         raise ValueError(f"edit: {len(box)} boxes, {len(score)} scores and {len(label)} classes; give as many of each")
     height, width = geometry.image_size
-    box = np.clip(box, 0, np.array([width, height, width, height], np.float32))  # a NaN stays one
+    box = np.clip(box, 0, np.array([width, height, width, height])).astype(np.float32)  # a NaN stays one
     things = len(categories.things)
     for row, (x0, y0, x1, y1) in enumerate(box.tolist()):
         if not (x0 < x1 and y0 < y1):
@@ -85,16 +83,19 @@ def checked_detections(
         if not 0 <= score[row] <= 1:
             raise ValueError(f"edit: the score of box {row} is {score[row]}; scores lie in 0..1")
         if not 0 <= label[row] < things:
-            raise ValueError(f"edit: the class of box {row} is {label[row]}; the {things} things count from 0")
+            raise ValueError(f"edit: the class of box {row} is {label[row]:g}; the {things} things count from 0")
+        if label[row] % 1:
+            raise ValueError(f"edit: the class of box {row} is {label[row]:g}; classes are whole numbers")
     placed = geometry.to_input(torch.from_numpy(box)).to(like)
-    return Detections(placed, torch.from_numpy(score).to(like), torch.from_numpy(label).to(like.device))
+    numbers = torch.from_numpy(label.astype(np.int64)).to(like.device)
+    return Detections(placed, torch.from_numpy(score).to(like), numbers)
 
 
-def _rows_of_numbers(name: str, values: ArrayLike, columns: int) -> Float32[np.ndarray, "D columns"]:
+def _rows_of_numbers(name: str, values: ArrayLike, columns: int) -> Float64[np.ndarray, "D columns"]:
     """A copy (torch takes no reversed views) with so many columns. Raises ValueError for anything else."""
     try:
-        return np.array(values, np.float32).reshape(-1, columns)
-    except (ValueError, TypeError) as error:
+        return np.array(values, np.float64).reshape(-1, columns)
+    except (ValueError, TypeError, OverflowError) as error:
         shape = "rows of four numbers, x0 y0 x1 y1" if columns == 4 else "a number for each box"
         raise ValueError(f"edit: {name} must be {shape}; these are not ({str(error)[:80]})") from error
 
