@@ -6,6 +6,7 @@ The network runs once per image; every fusion, affinity map and picture is made 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -283,6 +284,8 @@ class Segmenter:
 
         fusion = check_fusion(self.config, fusion or self.config.inference.fusion)
         self.check_tiling(fusion, scale, side)
+        if reach not in (None, "everywhere") and not (isinstance(reach, Integral) and reach >= 0):
+            raise ValueError(f"tiles: a reach of {reach!r} is neither a number of pixels from 0 on nor 'everywhere'")
         data = replace(self.config.data, short_side=0)
         if isinstance(image, str | Path):
             height, width = image_size(Path(image), page)
@@ -310,6 +313,8 @@ class Segmenter:
             raise ValueError("tiles: they are computed in 32 bits; leave --precision bf16 out")
         if self.config.potential.void_channel:
             raise ValueError("tiles: UPSNet's void channel (potential.void_channel) needs the whole picture")
+        if not (isinstance(scale, Real) and isinstance(side, Integral)):
+            raise ValueError(f"tiles: scale {scale!r} and side {side!r} are no number and no whole number; try 1, 1024")
         if not 0 < scale <= MOST_SCALE:
             raise ValueError(
                 f"tiles: a scale of {scale:g} is not in 0..{MOST_SCALE}; 1 is the picture's own resolution"

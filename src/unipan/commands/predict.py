@@ -67,14 +67,15 @@ def predict(
         cluster: where else it runs.
         overwrite: see `options.Overwrite`.
     """
-    from unipan.prediction.given import given_paths
+    from unipan.prediction.given import given_paths, path_lines
     from unipan.prediction.plan import plan_prediction
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
+    lines = path_lines(None if sys.stdin is None else sys.stdin.buffer.readline)
+    given = given_paths(images, lines, cluster.ray is not None)
     plan = plan_prediction(
-        checkpoint, given_paths(images, sys.stdin, cluster.ray is not None),
-        out=out, like=like, server=submission, algorithm=algorithm,
+        checkpoint, given, out=out, like=like, server=submission, algorithm=algorithm,
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
         cluster=cluster,
     )  # fmt: skip

@@ -39,9 +39,9 @@ def progress_of(
 ) -> Generator[Callable[[int, int], None], None, None]:
     """Give a function to call with what is done, of how much. `unit` is of the pace, as images/s; none without it.
 
-    Where standard error is no terminal nothing is shown, and rich is not imported.
+    Where standard error is no terminal, or is not there, nothing is shown, and rich is not imported.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     from rich.console import Console

@@ -1,7 +1,7 @@
 """Everything about a prediction that can be known before the network is loaded: images, outputs, and what to say."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,15 +111,21 @@ def plan_prediction(
     outputs = Outputs("predict", [files.network_path(checkpoint), like, *paths, *(job.path for job in jobs)], overwrite)
     outputs.claim_folder(out, "--out", names)
     outputs.claim_optional(json_file, "--json")
-    if sentence := drawings_note(checkpoint, jobs):
-        warn(sentence)
-    if (georeferenced := next((job.path for job in jobs if _is_geotiff(job.path)), None)) is not None:
-        warn(f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels")
-    if sentence := animations_note(jobs):
-        warn(sentence)
-    if options.csv and not shapes_are_measured():
-        warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
+    for note in _notes(checkpoint, jobs, options):
+        warn(note)
     return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
+
+
+def _notes(checkpoint: str, jobs: Sequence[ImageJob], options: ResultOptions) -> Iterator[str]:
+    """What is to be said before the first image."""
+    if sentence := drawings_note(checkpoint, jobs):
+        yield sentence
+    if (georeferenced := next((job.path for job in jobs if _is_geotiff(job.path)), None)) is not None:
+        yield f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels"
+    if sentence := animations_note(jobs):
+        yield sentence
+    if options.csv and not shapes_are_measured():
+        yield 'note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"'
 
 
 def _is_geotiff(path: Path) -> bool:
