@@ -70,7 +70,7 @@ def predict(
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
-    given = given_paths(images, path_lines(sys.stdin and sys.stdin.buffer.readline))
+    given = given_paths(images, path_lines(sys.stdin.buffer.readline if sys.stdin else None))
     plan = plan_prediction(
         checkpoint, given, out=out, like=like, server=submission, algorithm=algorithm,
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
