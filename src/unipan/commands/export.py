@@ -47,8 +47,7 @@ def export(
     check_value("--limit", limit, int, AMOUNT)
     if (out is None) != beside:
         raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
-    path = checkpoint_path(checkpoint)
-    read_header(path)  # damage is told before the exporter is imported, which takes seconds
+    read_header(path := checkpoint_path(checkpoint))  # the exporter takes seconds to import
     outputs = Outputs("export", [path, *paths_read(data)], overwrite)
     if out is None:
         outputs.claim_all(files_beside(path), "--beside")
@@ -59,7 +58,7 @@ def export(
     outputs.claim_optional(json_file, "--json")
     images, note = open_data(data)
     chosen = range(min(limit, len(images)) if limit > 0 else len(images))
-    note += f", the first {len(chosen)}" if len(chosen) < len(images) else ""
+    note += f", the first {len(chosen)}" * (len(chosen) < len(images))
     from unipan.export.write import require_exporter, write_export
 
     require_exporter(format)
