@@ -79,12 +79,13 @@ def test_a_graph_of_another_network_or_none_is_named(beside: Path) -> None:
     [
         *(("fill", value) for value in (None, "abc", ["a", "b", "c"], [None, 1, 2], [1e30, 0, 0], [0, 0])),
         *(("temperature", value) for value in (None, "x", 0, -1, 1e30, True)),
+        *(("mask_weights", value) for value in ("abc", ["network.gone"])),
         *(("weights", value) for value in (None, "abc", [1], ["network.gone"], {"a": 1})),
         ("network", 7),
     ],
 )
 def test_a_description_of_other_kinds_is_named(beside: Path, field: str, value: object) -> None:
-    model, _, _ = files_beside(beside)
+    model = files_beside(beside, masks=True)[0]
     model.write_text(json.dumps(json.loads(model.read_text()) | {field: value}))
     with pytest.raises(ValueError, match=r"scenes\.onnx\.json: .*make its graphs again"):
         open_graphs(beside)

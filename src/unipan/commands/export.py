@@ -67,8 +67,7 @@ def export(
         parity = write_export(path, out, outputs, images, chosen, step)
     written = [str(each) for each in (beside_it if out is None else [out])]
     tell(f"{', '.join(written)}: {checkpoint}, compared with torch on {note}")
-    for line in parity.lines():
-        tell(line)
+    tell(*parity.lines())
     return Outcome({"written": written, "compared": parity.to_json()})
 
 

@@ -81,7 +81,7 @@ def _of_segments(ids: np.ndarray, segments: Any, categories: Categories, source:
     crowds: set[int] = set()
     for key, row in _segment_rows(segments, source):
         given = next((row[name] for name in _CLASS if name in row), None)
-        number = _whole(given)
+        number = _number_of(given)
         if number is None or number not in by_id:
             raise ValueError(
                 f"{source}: segment {key} has category id {short(given)}, which is not one of the {len(categories)} "
@@ -112,14 +112,14 @@ def _segment_rows(segments: Any, source: str) -> Iterable[tuple[int, Mapping[str
         raise ValueError(f"{source}: segments are rows with `id` and `category_id`, not {short(segments)}")
     found: list[tuple[int, Mapping[str, Any]]] = []
     for row in rows:
-        number = _whole(row.get("id")) if isinstance(row, Mapping) else None
+        number = _number_of(row.get("id")) if isinstance(row, Mapping) else None
         if number is None:
             raise ValueError(f"{source}: a segment is a row with whole `id` and `category_id`, not {short(row)}")
         found.append((number, row))
     return found
 
 
-def _whole(value: Any) -> int | None:
+def _number_of(value: Any) -> int | None:
     """A whole number, which may be an array or a tensor of one; None for anything else."""
     try:
         return whole(value.item() if hasattr(value, "item") else value)
