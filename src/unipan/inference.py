@@ -339,7 +339,8 @@ class Segmenter:
         each = zip(images, pages or [None] * len(images), strict=True)
         pictures = [picture_of(image, data, on_cpu, page) for image, page in each]
         found: dict[int, Scene] = {}
-        for rows in rows_of_one_size([network_size(*pixels.shape[:2], data) for pixels, _ in pictures], BATCH_PIXELS):
+        sizes = [network_size(pixels.shape[0], pixels.shape[1], data) for pixels, _ in pictures]
+        for rows in rows_of_one_size(sizes, BATCH_PIXELS):
             batch = collate([(resize_image(pictures[row][0], data), pictures[row][1]) for row in rows])
             found |= dict(zip(rows, self._scenes_of(batch, [pictures[row][0] for row in rows]), strict=True))
         return [found[row] for row in range(len(images))]

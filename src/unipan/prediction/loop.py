@@ -40,7 +40,7 @@ AHEAD = 2
 """For each image at once, how many may be begun or wait for their turn in the order."""
 SMALL_PIXELS = 1 << 20
 """Of the network's input. On a CPU a larger one runs alone, with all threads: its operations are large enough."""
-MARGIN = 4
+MEMORY_FACTOR = 4
 """On what is estimated for the smallest network, as larger ones take more for each pixel."""
 BATCH = 8
 """Images that a GPU gets at once, if they have one size."""
@@ -232,7 +232,7 @@ class ImageLoop:
             return 0, True  # whoever reads it says what is wrong
         pixels = math.prod(network_size(height, width, self.maker.segmenter.config.data))
         memory = IMAGE_BYTES * height * width + INPUT_BYTES * pixels * self._on_cpu
-        return MARGIN * memory, pixels <= SMALL_PIXELS and not self.plan.pictures.tiles
+        return MEMORY_FACTOR * memory, pixels <= SMALL_PIXELS and not self.plan.pictures.tiles
 
     def _submit(self, pool: ThreadPoolExecutor, signals: StopSignals) -> None:
         """Give the group to a thread, as soon as there is room for it."""

@@ -28,7 +28,7 @@ class ResultOptions:
     no_labels: Annotated[bool, FlagCreatePairsOff, arg(name="no-labels")] = False
     """Overlays without names, scores and legend, at the size of the image."""
     overlay_format: Annotated[Literal["png", "jpg"] | None, arg(help_behavior_hint="")] = None
-    """Of overlays. JPEG takes a quarter of the room and less time; by default images of more than 2 megapixels have it,
+    """Of overlays. JPEG takes a fifth of the room and less time; by default images of more than 2 megapixels have it,
     and others PNG."""
     no_overlays: Annotated[bool, FlagCreatePairsOff, arg(name="no-overlays")] = False
     """No overlays, and of videos none of these either; index.html shows its small pictures alone."""
