@@ -1,6 +1,7 @@
 """Addresses and the rows of Parquet files as images: their ids, names and pixels. No Ray is needed for this."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,11 @@ def test_options_of_a_cluster_are_checked_first(
 def test_results_go_to_no_address(photos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "scenes", str(photos[0]), "--ray", "--out", "s3://bucket/out"]) == 1
     assert "--out s3:/bucket/out: results go to a folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed here")
+def test_without_ray_it_is_one_sentence(photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "scenes", str(photos[0]), "--ray", "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1] == 'unipan: this needs ray: pip install "unipan[ray]"'
+    assert not (tmp_path / "out").exists()
