@@ -5,10 +5,13 @@ kills, its weights must be the other's, bit for bit, and so must log.csv but for
 tests, and its state is saved in every iteration, so that many kills meet a file that is being written.
 
     PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/durability.py [--kills 50] [--iterations 8] [--workers 0]
+
+It stops after so many kills, or `--minutes`, whichever comes first, and lets the last run come to its end.
 """
 
 import argparse
 import csv
+import math
 import os
 import random
 import signal
@@ -92,6 +95,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("kills", 50), ("iterations", 8), ("workers", 0), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--minutes", type=float, default=math.inf)
     asked = parser.parse_args()
     base = tiny_config()
     schedule = replace(base.train, iterations=asked.iterations, ema_decay=0.9, num_workers=asked.workers)
@@ -103,7 +107,7 @@ def main() -> int:
         length = time.monotonic() - start
         print(f"uninterrupted: {asked.iterations} iterations in {length:.1f} s", flush=True)
         counts = Counter[str]({"failed": 0, "different": 0, "torn files": 0})
-        while counts["killed"] < asked.kills:
+        while counts["killed"] < asked.kills and time.monotonic() - start < 60 * asked.minutes:
             folder = Path(place) / f"run{counts['finished']}"
             child = begin(folder, config)
             time.sleep(moments.uniform(0, 1.3 * length))
@@ -125,7 +129,8 @@ def main() -> int:
         counts["finished"] += 1
         counts["different"] += not same(folder, whole)
         counts["temporary files left in finished runs"] = len(list(Path(place).rglob("*.tmp")))
-    print(", ".join(f"{name}: {count}" for name, count in counts.items()))
+    minutes = (time.monotonic() - start) / 60
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()) + f", in {minutes:.0f} minutes")
     return int(bool(counts["failed"] or counts["different"] or counts["torn files"]))
 
 

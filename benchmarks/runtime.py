@@ -4,10 +4,14 @@
    peak memory.
 2. The network alone on one image of 256 x 512, then image to panoptic map, alternating in one process.
 3. Pixels of scenes, and of photographs if a folder is given, that lie in the same segment.
+4. With `--before CHECKOUT`, `unipan predict` of many scenes by that checkout (`git worktree add --detach CHECKOUT
+   COMMIT`) and by this one, alternating, whole processes with their defaults: images a second between the first PNG and
+   the last, time on the clock, processor time and memory.
 
 Processor time is what other programs on the machine disturb least; every ratio is of medians over the rounds.
 
     python benchmarks/runtime.py
+    taskset -c 0,1 python benchmarks/runtime.py --only-batches --before ../before --images 200
     taskset -c 1 python benchmarks/runtime.py --photos coco20/images facades nuclei --json runtime.json
 """
 
@@ -35,6 +39,8 @@ from unipan.exported.segmenter import ExportedSegmenter
 from unipan.inference import Segmenter
 
 SEED = 4_000_000
+DRAWN = 50
+"""Different scenes of a batch; the others are copies."""
 PICTURES = (".jpg", ".jpeg", ".png")
 FIRST_RESULT = """
 import sys
@@ -140,6 +146,63 @@ def agreement(one: Segmenter, other: ExportedSegmenter, images: list[Any], what:
     return {"what": what, "images": len(images), "pixels": pixels, "alike": share, "worst": 1 - worst}
 
 
+def batch(checkout: Path, images: Path, out: Path, more: list[str]) -> dict[str, float]:
+    """One process of `unipan predict` by the code of a checkout."""
+    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+    command = [sys.executable, "-m", "unipan", "predict", "scenes", str(images), "--out", str(out), *more]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise SystemExit(f"predict of {checkout} failed")
+    written = sorted(path.stat().st_mtime for path in (out / "panoptic").iterdir())
+    pace = (len(written) - 1) / (written[-1] - written[0])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "s": seconds,
+        "processor s": used.ru_utime + used.ru_stime,
+        "images/s": pace,
+        "MB": used.ru_maxrss * unit / 1e6,
+    }
+
+
+def batches(before: Path, count: int, size: tuple[int, int], rounds: int, more: list[str]) -> dict[str, Any]:
+    """Both checkouts in turn, and in how many of the images' files they differ."""
+    here = Path(__file__).resolve().parents[1]
+    found: dict[str, list[dict[str, float]]] = {"before": [], "now": []}
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images"
+        images.mkdir()
+        drawn = Scenes(range(SEED, SEED + min(count, DRAWN)), size)
+        for number in range(count):
+            picture = np.ascontiguousarray(drawn[number % DRAWN].image[:, :, ::-1])
+            cv2.imwrite(str(images / f"scene_{number:07d}.png"), picture)
+        for number in range(rounds):
+            for name, checkout in (("before", before), ("now", here)):
+                given = more if name == "now" else []
+                found[name].append(batch(checkout, images, Path(folder) / f"{name}{number}", given))
+                print(f"  {size[0]} x {size[1]}, {name}: {found[name][-1]}", flush=True)
+        pairs = [
+            (path, Path(folder) / "now0" / path.relative_to(Path(folder) / "before0"))
+            for path in (Path(folder) / "before0").rglob("*.*")
+            if path.is_file() and path.parent.name in ("panoptic", "overlays", "thumbnails")
+        ]
+        differing = sum(not b.is_file() or a.read_bytes() != b.read_bytes() for a, b in pairs)
+    middle = {
+        name: {key: statistics.median(each[key] for each in rows) for key in rows[0]} for name, rows in found.items()
+    }
+    ratios = {key: middle["now"][key] / middle["before"][key] for key in middle["now"]}
+    told = ", ".join(
+        f"{key} {middle['before'][key]:.2f} -> {middle['now'][key]:.2f} ({ratios[key]:.2f})" for key in ratios
+    )
+    print(
+        f"predict of {count} scenes, {size[0]} x {size[1]}: {told}; {differing} of {len(pairs)} pictures differ",
+        flush=True,
+    )
+    return {"size": size, "images": count, "ratios": ratios, "pictures that differ": differing, **found}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,10 +211,27 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photographs")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--before", type=Path, help="a checkout of another commit, for whole batches")
+    parser.add_argument("--images", type=int, default=200, help="of a batch")
+    parser.add_argument("--only-batches", action="store_true")
+    parser.add_argument("--more", nargs="*", default=[], help="options of this checkout's predict, without their --")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    more = [f"--{word}" if not word.isdecimal() else word for word in args.more]
     torch.set_num_threads(args.threads)
     found: dict[str, Any] = {"threads": args.threads}
+    if args.before is not None:
+        sizes = ((128, 256), (256, 512))
+        found["batches"] = [batches(args.before, args.images, size, args.processes, more) for size in sizes]
+    if not args.only_batches:
+        found |= within(args)
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def within(args: argparse.Namespace) -> dict[str, Any]:
+    """torch and onnxruntime of this checkout."""
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "street.png"
         cv2.imwrite(str(picture), np.ascontiguousarray(Scenes(range(SEED, SEED + 1))[0].image[:, :, ::-1]))
@@ -164,8 +244,7 @@ def main() -> None:
         photographs = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
         photographs = [path for path in photographs if "panoptic" not in path.parts]
         found["agreement"].append(agreement(one, other, photographs, f"photographs of {folder.name}"))
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    return found
 
 
 if __name__ == "__main__":

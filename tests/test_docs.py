@@ -27,13 +27,14 @@ def blocks(page: Path) -> list[tuple[int, str]]:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that the examples use: a dataset data/, and predictions pred/ and other/ for it."""
+    """What the examples use: a dataset data/, predictions pred/ and other/ for it, and pred/ in two shards."""
     folder = tmp_path_factory.mktemp("example")
     samples = list(Scenes(range(4_000_000, 4_000_004)))
     write_coco_panoptic(folder / "data", samples, SCENE_CATEGORIES)
-    for name in ("pred", "other"):
+    parts = {"pred": samples, "other": samples, "shard0": samples[:2], "shard1": samples[2:]}
+    for name, part in parts.items():
         with PanopticWriter(folder / name, SCENE_CATEGORIES, scores=True) as writer:
-            for sample in samples:
+            for sample in part:
                 writer.add(sample.name, sample.image_id, sample.truth)
     return folder
 

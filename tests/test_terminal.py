@@ -2,6 +2,8 @@
 
 import ast
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from unipan.terminal import printable, tell
 from unipan.training.run_folder import RunRecord
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "unipan"
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 ODD = "a\x1b[31m\x07\r\x9b\u202egnp.\udcff\u2028"
 ODD_SHOWN = r"a\x1b[31m\x07\r\x9b\u202egnp.\udcff\u2028"
 
@@ -35,6 +38,33 @@ def test_an_encoding_without_a_letter_ends_nothing(monkeypatch: pytest.MonkeyPat
     tell("Straße")
     stream.seek(0)
     assert stream.read() == "Stra\\xdfe\n"
+
+
+@pytest.mark.parametrize(
+    ("streams", "code", "said"),
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        ("--json >&-", 1, "unipan: --json: this process has no standard output"),
+        pytest.param(">/dev/full", 1, "unipan: standard output cannot be written", marks=FULL),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_traceback(streams: str, code: int, said: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m unipan scenes --count 1 --out {tmp_path / 'out'} {streams}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == bool(said)
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    command = f"rmdir {here} && {sys.executable} -m unipan pq gt pred"
+    done = subprocess.run(command, shell=True, cwd=here, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "unipan: the folder where this was started is not there any more; change to another one\n"
 
 
 def test_nothing_else_prints() -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -50,7 +52,7 @@ def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
     Raises:
         ValueError: the file is not a checkpoint of unipan.
     """
-    try:
+    with _told_of_damage(path):
         with safe_open(path, "np") as file:
             header = file.metadata() or {}
         if header.get("format") != CHECKPOINT_FORMAT:
@@ -60,6 +62,13 @@ def read_header(path: Path) -> tuple[Config, Categories, dict[str, Any]]:
         if not (isinstance(categories, list) and isinstance(metrics, dict)):
             raise ValueError("its categories are no list, or its metrics no table")
         return config, Categories.from_coco(categories), metrics
+
+
+@contextmanager
+def _told_of_damage(path: Path) -> Generator[None]:
+    """Errors raised inside, while a checkpoint is read, become a ValueError that names it."""
+    try:
+        yield
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise ValueError(
             f"checkpoint {path}: cannot be opened ({error}); give a .safetensors file that `unipan train` wrote"
@@ -74,16 +83,20 @@ def packaged_digest(path: Path) -> str | None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The weights of a checkpoint as arrays, floating-point ones in 32 bits."""
-    with safe_open(path, "np") as file:
+    """The weights of a checkpoint as arrays, floating-point ones in 32 bits. Raises ValueError for a damaged file."""
+    with _told_of_damage(path), safe_open(path, "np") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
     return {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
 
 
 def network_digest(path: Path) -> str:
-    """SHA-256 of what decides the network of a checkpoint, its weights and its config; metrics do not."""
+    """SHA-256 of what decides the network of a checkpoint, its weights and its config; metrics do not.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     found = hashlib.sha256()
-    with safe_open(path, "np") as file:
+    with _told_of_damage(path), safe_open(path, "np") as file:
         found.update((file.metadata() or {})["config"].encode())
         for name in sorted(file.keys()):
             value = file.get_tensor(name)

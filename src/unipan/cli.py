@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from keyword import iskeyword
+from pathlib import Path
 
 from unipan.processes import short_of_memory
 from unipan.stopping import StoppedBySignal
@@ -39,6 +40,7 @@ EXTRAS = {
     "serve": ("starlette", "uvicorn"),
     "export": ("onnx", "onnxscript"),
     "hub": ("huggingface_hub",),
+    "ray": ("ray", "pyarrow", "fsspec"),
 }
 """The packages that each extra of pyproject.toml adds."""
 
@@ -71,8 +73,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
+    if (empty := nothing_given(rest)) is not None:
+        return complain(f"{empty}: nothing is given, an empty text; is a variable of the shell not set?", 2)
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return complain("the folder where this was started is not there any more; change to another one", 1)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
     return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, NEEDED_EXTRAS.get(verb))
+
+
+def nothing_given(arguments: Sequence[str]) -> str | None:
+    """Which argument is empty, or None; as a path it would be the folder where one happens to be."""
+    for position, word in enumerate(arguments):
+        if word.startswith("--") and word.endswith("=") and word.count("=") == 1:
+            return word.removesuffix("=")
+        if not word:
+            before = arguments[position - 1] if position else ""
+            return before if before.startswith("--") else f"argument {position + 1}"
+    return None
 
 
 def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: str | None = None) -> int:

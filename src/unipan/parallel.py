@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unipan.processes import end_with_parent, keep_freed_memory
@@ -60,6 +61,27 @@ def in_chunks(
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Generator[int | None, None, None]:
+    """Inside, PyTorch's operations have `count` threads each, also in threads that begin there; gives the count before.
+
+    None leaves them as they are. Where PyTorch was not imported nothing happens.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield None
+        return
+    before = torch.get_num_threads()
+    if count is None:
+        yield before
+        return
+    torch.set_num_threads(count)
+    try:
+        yield before
+    finally:
+        torch.set_num_threads(before)
 
 
 def _in_parallel(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,13 @@ class PanopticResult(PanopticMap):
     find_margin: Callable[[], Float32[np.ndarray, "H W"]] | None = None
 
     def overlay(self, alpha: float = 0.6, labels: bool = False) -> UInt8[np.ndarray, "_ _ 3"]:
-        """The segments as colours over the image, RGB; with labels as in `named_overlay`, which has its own `alpha`."""
+        """The segments as colours over the image, RGB; with labels as in `named_overlay`, which has its own `alpha`.
+
+        Raises:
+            ValueError: `alpha` does not lie in 0..1.
+        """
+        if not isinstance(alpha, Real) or not 0 <= alpha <= 1:
+            raise ValueError(f"overlay: alpha {alpha!r} is no share of colour, a number in 0..1")
         return named_overlay(self.image, self) if labels else overlay(self.image, self, alpha=alpha)
 
     def save(self, path: str | Path, labels: bool = False) -> None:
@@ -119,7 +126,13 @@ class PanopticResult(PanopticMap):
         write_atomically(Path(path), label_tiff(self, self.name))
 
     def to_coco(self, image_id: int | str = 1) -> dict[str, Any]:
-        """The image's entry in `annotations` of a COCO panoptic JSON; its PNG is `save_ids`'s."""
+        """The image's entry in `annotations` of a COCO panoptic JSON; its PNG is `save_ids`'s.
+
+        Raises:
+            ValueError: the id is neither a whole number nor a text.
+        """
+        if not isinstance(image_id, int | str) or isinstance(image_id, bool):
+            raise ValueError(f"to_coco: image_id {image_id!r} is neither a whole number nor a text")
         return {
             "image_id": image_id,
             "file_name": Path(self.name).with_suffix(".png").name,

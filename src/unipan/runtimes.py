@@ -21,7 +21,7 @@ else:
 
 
 def open_network(
-    source: str | Path, device: str = "auto", runtime: Runtime = "auto", precision: Precision = "32"
+    source: str | Path, device: str = "auto", runtime: Runtime = "auto", precision: Precision = "32", threads: int = 0
 ) -> AnySegmenter:
     """A network, ready for images.
 
@@ -30,6 +30,7 @@ def open_network(
         device: where torch runs it; onnxruntime takes the CPU.
         runtime: `auto` takes torch where it is installed, and onnxruntime for the folder of an export.
         precision: of torch; onnxruntime has 32 bits.
+        threads: of one operation of onnxruntime, which keeps them from here on; 0 takes all cores.
 
     Raises:
         FileNotFoundError, ValueError: see `Segmenter.load` and `ExportedSegmenter.load`; also an export for torch.
@@ -43,7 +44,7 @@ def open_network(
             raise ValueError(f"--precision {precision}: onnxruntime computes in 32 bits; leave it out")
         from unipan.exported.segmenter import ExportedSegmenter
 
-        return ExportedSegmenter.load(source, device)
+        return ExportedSegmenter.load(source, device, threads=threads)
     from unipan.inference import open_segmenter
 
     return open_segmenter(str(source), device, precision)

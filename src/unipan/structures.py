@@ -156,3 +156,16 @@ class PanopticOutput:
     temperature: Tensor
     labels: list[Int[Tensor, "_ _"]] | None = None
     detection_losses: dict[str, Tensor] = field(default_factory=dict)
+
+    def of_image(self, row: int) -> "PanopticOutput":
+        """What it holds of one image, as if it had been the only one; without labels and losses."""
+        rows = slice(row, row + 1)
+        return PanopticOutput(
+            self.semantic[rows],
+            None if self.queries is None else self.queries[rows],
+            self.detections[rows],
+            self.candidates[rows],
+            self.potentials[rows],
+            self.panoptic[rows],
+            self.temperature,
+        )

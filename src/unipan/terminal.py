@@ -33,11 +33,22 @@ def tell(*lines: str, error: bool = False) -> None:
     """Print lines to standard output, or to standard error.
 
     What the terminal's encoding lacks is written out too, so that a name never ends a run. In errors, which may quote
-    a file's content, the middle of a long word is left out.
+    a file's content, the middle of a long word is left out. A process may have been started without either stream.
+
+    Raises:
+        OSError: standard output cannot be written, in one sentence; a pipe whose reader has gone is a BrokenPipeError.
     """
     stream = sys.stderr if error else sys.stdout
+    if stream is None:
+        return
     encoding = stream.encoding or "utf-8"
-    for line in lines:
-        text = f"{printable(without_long_words(line) if error else line)}\n"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        for line in lines:
+            text = f"{printable(without_long_words(line) if error else line)}\n"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        if not error:
+            raise OSError(f"standard output cannot be written ({problem.strerror})") from problem

@@ -9,7 +9,8 @@ from tests.bad_input.of_training import TRAIN
 
 NUMBERS = ("-1", "0", "1.5", "nan", "inf", "x", "", str(10**30))
 PLACES = ("text.txt", "text.txt/deep", "gt", "/dev/null/x", "/proc/x/y", "n" * 300)
-"""A file of somebody, a file as a folder, a folder of somebody, places that cannot be, a name that is too long."""
+"""A file of somebody, a file as a folder, a folder of somebody, places that cannot be, a name that is too long.
+Those of `--json` are in `of_json.py`."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Verb:
 
 
 VERBS = (
-    Verb("pq gt pred", ("--trim-stuff", "--threads"), (), ("--json", "--csv", "--html")),
-    Verb("data check gt", (), (), ("--fix", "--json")),
+    Verb("pq gt pred", ("--trim-stuff", "--threads"), (), ("--csv", "--html")),
+    Verb("data check gt", (), (), ("--fix",)),
     Verb("data convert gt out", ("--limit",), ("--overlap", "--boxes", "--crowds", "--strays")),
     Verb("data convert png16:png16 out", ("--divisor",), uses=("png16", "text.txt")),
     Verb("data show gt --out out", ("--count",), (), ("--out",)),
@@ -46,7 +47,7 @@ VERBS = (
     ),
     Verb(
         "evaluate net.safetensors gt --limit 1", ("--detections", "--trim-stuff", "--limit"), ("--fusion", "--device"),
-        ("--json",), ("net.safetensors", "gt", "text.txt"), torch=True,
+        (), ("net.safetensors", "gt", "text.txt"), torch=True,
     ),
     Verb(
         "affinity net.safetensors photo.png --pixel 3 4 --out map.png", (), ("--device",), ("--out",),
@@ -133,7 +134,6 @@ SKIPPED = {
 LOST = {
     "pq gt pred --json gt/panoptic.json": "--json",
     "pq gt pred --json pred/panoptic.json --overwrite": "--json",
-    "pq gt pred --json scores --csv scores": "scores",
     "pq gt pred --csv gt/panoptic/scene_1000000.png": "--csv",
     "data check gt --fix gt": "--fix",
     "data check gt --fix gt/panoptic": "--fix",

@@ -209,22 +209,28 @@ def segmented(image: Any, fusion: Any = None) -> str:
     return f"{len(list(unipan.Segmenter.load('net.safetensors')(image, fusion)))} segments"
 
 
+def odd_images_of_arrays() -> dict[str, Any]:
+    return {
+        "None": None,
+        "a number": 3,
+        "a list": [[1, 2]],
+        "bytes": b"x",
+        "a missing path": Path("gone.png"),
+        "an empty text": "",
+        "floats": np.zeros((8, 8, 3)),
+        "grey": np.zeros((8, 8), np.uint8),
+        "four channels": np.zeros((8, 8, 4), np.uint8),
+        "channels first": np.zeros((3, 8, 8), np.uint8),
+        "no pixels": np.zeros((0, 8, 3), np.uint8),
+    }
+
+
 def odd_images() -> dict[str, Callable[[], Any]]:
     import torch
     from PIL import Image
 
     return {
-        "None": lambda: None,
-        "a number": lambda: 3,
-        "a list": lambda: [[1, 2]],
-        "bytes": lambda: b"x",
-        "a missing path": lambda: Path("gone.png"),
-        "an empty text": lambda: "",
-        "floats": lambda: np.zeros((8, 8, 3)),
-        "grey": lambda: np.zeros((8, 8), np.uint8),
-        "four channels": lambda: np.zeros((8, 8, 4), np.uint8),
-        "channels first": lambda: np.zeros((3, 8, 8), np.uint8),
-        "no pixels": lambda: np.zeros((0, 8, 3), np.uint8),
+        **{name: lambda value=value: value for name, value in odd_images_of_arrays().items()},
         "a tensor of NaN": lambda: torch.full((3, 8, 8), float("nan")),
         "a tensor of 255": lambda: torch.full((3, 8, 8), 255.0),
         "a batch": lambda: torch.zeros(1, 3, 8, 8),

@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -42,10 +42,12 @@ class Missing(MetaPathFinder):
 
 def import_everything(base: bool) -> None:
     """Before any case: a forked process imports nothing again."""
-    names = ["tyro", "cv2", "scipy.ndimage", "rich.progress", "PIL.Image", "jinja2", "kornia_rs", "yaml"]
+    names = ["tyro", "cv2", "scipy.ndimage", "rich.progress", "PIL.Image", "jinja2", "kornia_rs", "yaml", "onnxruntime"]
+    names += ["unipan.exported.segmenter", "safetensors"]
     if not base:
         names += ["torch", "torchvision", "safetensors.torch", "unipan.training.session", "unipan.training.launch"]
         names += ["unipan.training.trainer", "unipan.reproduction.run", "unipan.inference", "unipan.interop.detectron2"]
+        names += ["tests.server.clients", "uvicorn", "unipan.server.run"]
         names += [
             "unipan.analysis.evaluate",
             "unipan.analysis.oracles",
@@ -53,7 +55,10 @@ def import_everything(base: bool) -> None:
             "skimage.measure",
         ]
     names += [f"unipan.commands.{verb}" for verb in ("pq", "data", "data_check", "data_convert", "data_show", "scenes")]
-    names += [f"unipan.commands.{verb}" for verb in ("predict", "evaluate", "affinity", "train", "reproduce")]
+    names += [
+        f"unipan.commands.{verb}"
+        for verb in ("predict", "evaluate", "affinity", "train", "reproduce", "export", "serve")
+    ]
     for name in names:
         importlib.import_module(name)
     if not base:
@@ -75,12 +80,14 @@ def write_table(rows: Iterable[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def run(base: bool, only: str, part: int, parts: int) -> list[dict[str, Any]]:
-    """All cases, or those whose "door: name" a regular expression finds, or one of several parts of them."""
+def run(base: bool, only: str, part: int, parts: int) -> Iterator[dict[str, Any]]:
+    """What becomes, one after the other, of all cases, of those whose "door: name" a regular expression finds, or of
+    one of several parts of them."""
     os.environ.pop("UNIPAN_TRACEBACK", None)
     os.environ.update(COLUMNS="100", OMP_NUM_THREADS="1", NO_COLOR="1")
     if base:
         sys.meta_path.insert(0, Missing())
+        sys.modules["skimage"] = None  # type: ignore[assignment]  # it is looked for, too, and not found
     import_everything(base)
     from tests.bad_input.all_cases import all_cases
     from tests.bad_input.child import run_case
@@ -88,7 +95,6 @@ def run(base: bool, only: str, part: int, parts: int) -> list[dict[str, Any]]:
 
     cases = [case for case in all_cases(base) if re.search(only, f"{case.door}: {case.name}")]
     cases = cases[part::parts]
-    found = []
     with tempfile.TemporaryDirectory(prefix="unipan-bad-") as scratch:
         world, place = Path(scratch) / "world", Path(scratch) / "work"
         Path(scratch).chmod(0o755)
@@ -101,8 +107,7 @@ def run(base: bool, only: str, part: int, parts: int) -> list[dict[str, Any]]:
         gc.freeze()  # the collector of a forked process would copy every page that it touches
         for case in cases:
             outcome = run_case(case, world, place)
-            found.append({"door": case.door, "case": case.name, "same": case.same, **asdict(outcome)})
-    return found
+            yield {"door": case.door, "case": case.name, "same": case.same, **asdict(outcome)}
 
 
 def differences(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -143,10 +148,12 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="compare with the table; the exit status tells")
     parser.add_argument("--show", action="store_true", help="what each case said")
     options = parser.parse_args()
-    found = run(options.base, options.only, *options.part)
+    rows = run(options.base, options.only, *options.part)
     if options.out:
-        options.out.write_text("".join(json.dumps(row) + "\n" for row in found))
+        with options.out.open("w", buffering=1) as file:  # a line at a time, to be read meanwhile
+            file.writelines(json.dumps(row) + "\n" for row in rows)
         return
+    found = [*rows]
     if options.check:
         told = differences(found)
         print(*told, summary(found, "base install" if options.base else "all extras"), sep="\n")

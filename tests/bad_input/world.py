@@ -1,13 +1,16 @@
 """The files that all cases start from: small, drawn, the same every time."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tests.bad_input.of_exports import make_beside, make_export
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.formats.convert import open_nonempty, write_dataset
 from unipan.datasets.formats.format import FormatOptions
@@ -27,7 +30,7 @@ def moved(sample: Sample) -> Sample:
 
 
 def make_world(folder: Path) -> None:
-    """`gt` and `pred`, `photos`, and the truth in other formats; no PyTorch is needed."""
+    """`gt` and `pred`, `photos`, the truth in other formats, and `beside`; no PyTorch is needed."""
     scenes = Scenes(SEEDS, SIZE)
     samples = [scenes[index] for index in range(len(scenes))]
     write_coco_panoptic(folder / "gt", iter(samples), SCENE_CATEGORIES)
@@ -41,6 +44,7 @@ def make_world(folder: Path) -> None:
         write_dataset(data, writable()[name], folder / name, FormatOptions())
     (folder / "text.txt").write_text("not of unipan\n")
     _others(folder)
+    make_beside(folder)
 
 
 def _others(folder: Path) -> None:
@@ -69,7 +73,7 @@ def _others(folder: Path) -> None:
 
 
 def add_networks(folder: Path) -> None:
-    """`net.safetensors`, untrained and small, and `run`, a training of two steps; the extras are needed."""
+    """`net.safetensors`, untrained and small, `run`, a training of two steps, and `exported`; the extras are needed."""
     import torch
 
     from tests.tiny import eager, tiny_config
@@ -85,19 +89,28 @@ def add_networks(folder: Path) -> None:
     torch.manual_seed(0)
     network = build_network(config, SCENE_CATEGORIES)
     save_checkpoint(folder / "net.safetensors", network.state_dict(), config, SCENE_CATEGORIES, {})
-    train_two_steps(folder)
+    in_a_fork(lambda: train_two_steps(folder))
+    in_a_fork(lambda: make_export(folder))
+
+
+def in_a_fork(work: Callable[[], object]) -> None:
+    """Do something in a process of its own: what it imports would make each case's process larger, and slower."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def train_two_steps(folder: Path) -> None:
-    """`run`, by the command that the cases of `--resume` continue; forked, as they are."""
-    import os
-
+    """`run`, by the command that the cases of `--resume` continue."""
     from tests.bad_input.of_training import TRAIN
     from unipan.cli import main
 
-    child = os.fork()
-    if not child:
-        os.chdir(folder)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os._exit(main(TRAIN))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.chdir(folder)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    assert main(TRAIN) == 0

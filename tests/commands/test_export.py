@@ -10,14 +10,16 @@ import pytest
 
 import unipan
 from tests.exported.test_segmenter import WITHOUT_TORCH
+from unipan.checkpoint_header import network_digest
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
 from unipan.export.parity import Parity, differing_pixels
-from unipan.exported.graphs import EXPORT_FILES
+from unipan.exported.graphs import EXPORT_FILES, MODEL_FILE, check_same_network
 from unipan.exported.segmenter import ExportedSegmenter
+from unipan.files import checkpoint_path
 from unipan.inference import Segmenter
-from unipan.outputs import MANIFEST
+from unipan.outputs import MANIFEST, Outputs
 from unipan.panoptic.png import decode_png
 
 pytestmark = pytest.mark.usefixtures("no_type_checks")
@@ -95,6 +97,31 @@ def test_bad_input_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("described", ['{"network": "of another one"}', '{"network": 7}'])
+def test_the_export_of_another_network_is_not_replaced(
+    described: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Outputs("export").start_folder(tmp_path / "there", EXPORT_FILES)
+    for name in EXPORT_FILES:
+        (tmp_path / "there" / name).write_text(described)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "there").iterdir()}
+    assert main(["export", "scenes", "--out", "there"]) == 1
+    said = capsys.readouterr().err
+    assert "--out there: the export of another network is there" in said
+    assert {path.name: path.read_bytes() for path in (tmp_path / "there").iterdir()} == before
+
+
+def test_the_export_of_the_same_network_and_one_that_cannot_be_read_are_replaced(tmp_path: Path) -> None:
+    path = checkpoint_path("scenes")
+    (tmp_path / MODEL_FILE).write_text(f'{{"network": "{network_digest(path)}"}}')
+    check_same_network(tmp_path, path)
+    for content in ("", "{", "[]", "null", "{}", "[" * 100_000):
+        (tmp_path / MODEL_FILE).write_text(content)
+        check_same_network(tmp_path, path)
+    check_same_network(tmp_path / "gone", path)
+
+
 def test_predict_affinity_and_demo_run_without_torch(street: Path, tmp_path: Path) -> None:
     picture = str(sorted((street / "images").iterdir())[0])
     lines = [
@@ -109,10 +136,11 @@ def test_predict_affinity_and_demo_run_without_torch(street: Path, tmp_path: Pat
     assert (tmp_path / "demo" / "index.html").is_file()
 
 
-def test_a_second_export_into_the_same_folder_leaves_no_graph_of_the_first(street: Path, tmp_path: Path) -> None:
+def test_an_export_into_a_folder_of_another_leaves_no_graph_of_that_one(street: Path, tmp_path: Path) -> None:
     out = tmp_path / "deployed"
-    for name in ("scenes", "scenes_mask_free"):
-        assert main(["export", name, "--out", str(out), "--data", str(street), "--limit", "1"]) == 0
+    out.mkdir()
+    (out / "masks.onnx").write_bytes(b"unipan export 0.2.0")  # as it says in the first bytes of each graph
+    assert main(["export", "scenes_mask_free", "--out", str(out), "--data", str(street), "--limit", "1"]) == 0
     assert {path.name for path in out.iterdir()} == {*EXPORT_FILES[:3], MANIFEST}
     scene = unipan.Segmenter.load(out).scene(Scenes(SEEDS)[0].image)
     assert len(scene.edit([[9, 9, 90, 80]], [0.9], [1]).detections) == 1

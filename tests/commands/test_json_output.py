@@ -93,6 +93,43 @@ def test_an_error_writes_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert said.err.startswith("unipan: ")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--json", "photos"], "photos: this is a folder"),
+        (["--json=photos"], "photos: this is a folder"),
+        (["--json", "a.png"], "a.png: this is no name of a JSON file; give --json a file that ends in .json"),
+        (["--json", ""], "this is no name"),
+        (["--json", "/dev/stdout"], "`--json -` for standard output"),
+        (["--json", "n" * 300], "this is no name"),
+        (["--json", "a.json", "--json", "b.json"], "given 2 times"),
+        (["--json=a.json", "--json", "-"], "given 2 times"),
+    ],
+)
+@pytest.mark.parametrize("verb", [["predict", "scenes"], ["pq", "a", "b"], ["data", "check"], ["evaluate"]])
+def test_an_input_is_not_taken_for_the_file(
+    verb: list[str],
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert main([*verb, *words]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("unipan: --json")
+    assert said in complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_options_of_pq_are_written_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pq", str(tmp_path), str(tmp_path), "--js", str(tmp_path / "a.json")])
+    assert "--js" in capsys.readouterr().err
+
+
 def test_a_file_of_others_is_not_replaced(scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "notes.json"
     other.write_text("{}")

@@ -1,9 +1,11 @@
 """Images that wait for each other: whatever is wrong with some of them, every image counts as if it were alone."""
 
 import json
+import pickle
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from tests.evaluation.test_matching import same
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.evaluation import folder_quality, listing
 from unipan.evaluation.extra_metrics import extra_metrics
-from unipan.evaluation.folder_quality import FolderScores, score_folders
+from unipan.evaluation.folder_quality import FolderScores, evaluate_folders, score_folders
 from unipan.evaluation.folders import PanopticFolders
 from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.listing import Listing, read_outline
@@ -278,3 +280,52 @@ print(score_folders(folders, threads=2, extra=[metric()]).extra[0].count)
     command = [sys.executable, "-c", script, str(folders.truth.source), str(folders.prediction.source)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (found.stdout, found.stderr) == ("60\n", "")
+
+
+def shards_of(folders: PanopticFolders, place: Path, ends: Sequence[int]) -> list[Path]:
+    """The predictions in several folders: images up to the first end, up to the second, and so on."""
+    source = folders.prediction.source
+    content = json.loads(source.read_text())
+    parts = []
+    for start, stop in zip((0, *ends), (*ends, len(content["images"])), strict=True):
+        ids = {image["id"] for image in content["images"][start:stop]}
+        part = place / f"shard{start}"
+        (part / "panoptic").mkdir(parents=True)
+        rows = [row for row in content["annotations"] if row["image_id"] in ids]
+        for row in rows:
+            shutil.copy(source.parent / "panoptic" / row["file_name"], part / "panoptic")
+        images = [image for image in content["images"] if image["id"] in ids]
+        (part / "panoptic.json").write_text(json.dumps({**content, "images": images, "annotations": rows}))
+        parts.append(part)
+    return parts
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_shards_add_up_to_the_whole(lenient: bool, tmp_path: Path) -> None:
+    folders = write(tmp_path, seed=5, count=9, faults=0)
+    whole = score_folders(folders, lenient).quality
+    truth = folders.truth.source
+    shards = shards_of(folders, tmp_path / "shards", (4, 5))
+    first, second, third = (evaluate_folders(truth, each, lenient=lenient, shard=True).quality for each in shards)
+    assert [len(each) for each in (first, second, third)] == [4, 1, 4]
+    total = third + pickle.loads(pickle.dumps(first)) + second
+    assert total.names == whole.names
+    assert np.array_equal(total.per_image, whole.per_image)
+    assert total.to_json() == whole.to_json()
+    with pytest.raises(ValueError, match="counted in both parts"):
+        _ = first + first
+    if not lenient:
+        with pytest.raises(ValueError, match=r"no prediction for .* more"):
+            evaluate_folders(truth, shards[0])
+
+
+def test_a_shard_of_other_images_is_refused(tmp_path: Path) -> None:
+    """No part would count them: the sum would be the PQ of fewer images, and nobody would know."""
+    folders = write(tmp_path, seed=5, count=3, faults=0)
+    (shard,) = shards_of(folders, tmp_path / "shards", ())
+    text = (shard / "panoptic.json").read_text()
+    content = json.loads(text)
+    content["images"][1]["id"] = content["annotations"][1]["image_id"] = 77
+    (shard / "panoptic.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="image 77, unknown to the truth"):
+        evaluate_folders(folders.truth.source, shard, shard=True)

@@ -74,6 +74,32 @@ def test_a_graph_of_another_network_or_none_is_named(beside: Path) -> None:
             open_graphs(beside)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("fill", value) for value in (None, "abc", ["a", "b", "c"], [None, 1, 2], [1e30, 0, 0], [0, 0])),
+        *(("temperature", value) for value in (None, "x", 0, -1, 1e30, True)),
+        *(("mask_weights", value) for value in ("abc", ["network.gone"])),
+        *(("weights", value) for value in (None, "abc", [1], ["network.gone"], {"a": 1})),
+        ("network", 7),
+    ],
+)
+def test_a_description_of_other_kinds_is_named(beside: Path, field: str, value: object) -> None:
+    model = files_beside(beside, masks=True)[0]
+    model.write_text(json.dumps(json.loads(model.read_text()) | {field: value}))
+    with pytest.raises(ValueError, match=r"scenes\.onnx\.json: .*make its graphs again"):
+        open_graphs(beside)
+
+
+def test_classes_that_the_graphs_do_not_have_are_named(beside: Path) -> None:
+    with safe_open(beside, "np") as file:
+        header = file.metadata()
+    header["categories"] = json.dumps(json.loads(header["categories"])[:-1])
+    save_file(load_file(beside), beside, metadata=header)
+    with pytest.raises(ValueError, match=r"which know \d+ classes and not \d+"):
+        open_graphs(beside, threads=1)
+
+
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"a folder without model\.json"):
         open_graphs(tmp_path)

@@ -66,6 +66,8 @@ def test_crowds_and_scores_are_kept_and_instances_of_stuff_are_one_segment() -> 
     rows = [{"id": 1, "category_id": 7, "iscrowd": 1, "score": 0.25}, {"id": 2, "category_id": 9}]
     first, second = as_map((ids, rows), CATEGORIES)
     assert (first.iscrowd, first.score, second.iscrowd, second.score) == (True, 0.25, False, 1.0)
+    [first, _] = as_map((ids, [{**rows[0], "iscrowd": "0"}, rows[1]]), CATEGORIES)
+    assert not first.iscrowd
     pairs = np.array([[[9, 1], [9, 2], [7, 1], [7, 2]]])
     assert sorted(segment.area for segment in as_map(pairs, CATEGORIES)) == [1, 1, 2]
 
@@ -82,6 +84,15 @@ def test_crowds_and_scores_are_kept_and_instances_of_stuff_are_one_segment() -> 
         ((np.ones((2, 2, 3), int), {1: 7}), "shape \\(2, 2, 3\\)"),
         ((np.full((2, 2), 2**24), {2**24: 7}), "16777216"),
         ((np.ones((2, 2), int), ["car"]), "`id` and `category_id`"),
+        ((np.ones((2, 2), int), None), "segments are rows"),
+        ((np.ones((2, 2), int), [{"id": 1.5, "category_id": 7}]), "whole `id`"),
+        ((np.ones((2, 2), int), [{"id": None, "category_id": 7}]), "whole `id`"),
+        ((np.ones((2, 2), int), [{"id": 1, "category_id": 7.5}]), "category id 7.5"),
+        ((np.ones((2, 2), int), [{"id": 1, "category_id": float("inf")}]), "category id inf"),
+        ((np.ones((2, 2), int), [{"id": 1, "category_id": 7, "score": "high"}]), "score of segment 1 is no number"),
+        ((np.full((2, 2), np.inf), {1: 7}), "ids are integers"),
+        ((np.full((2, 2), 1e38), {1: 7}), "ids are integers"),
+        ([[1], [1, 2]], "neither a map nor an array"),
         (np.ones((2, 2), int), "no panoptic map"),
         ({"masks": 1}, "segments_info"),
     ],

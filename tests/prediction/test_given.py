@@ -1,6 +1,9 @@
 """What `predict` may be given: paths, patterns, lists and addresses, which are refused as they were written."""
 
 import io
+import itertools
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ from PIL import Image, TiffImagePlugin, TiffTags
 
 from unipan.cli import main
 from unipan.panoptic.image_files import is_geotiff
-from unipan.prediction.given import given_paths
+from unipan.prediction.given import LONGEST_PATH, given_paths, path_lines
 
 
 @pytest.fixture
@@ -38,6 +41,56 @@ def test_a_list_on_standard_input(folder: Path) -> None:
     assert names(given_paths(["-"], io.StringIO("a.png\n\ndeep/d.png\r\n*.jpg\n"))) == ["a.png", "deep/d.png", "c.jpg"]
     with pytest.raises(ValueError, match="standard input"):
         given_paths(["-"], io.StringIO("\n"))
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "line 1"),
+        (b"a.png\0b.png\0", "line 1"),
+        (b"a.png\nb.png\n\xff\xfe\n", "line 3"),
+        (json.dumps({"images": [{"file_name": "a.png"}]}, indent=1).encode(), "line 1"),
+        (b"a.png\n[1, 2]\n", "line 2"),
+        (b"a.png\ngone*.png\n", "line 2"),
+        (b"a.png\nb.png\na.png\n", "line 3"),
+        (b"x" * 3_000_000, "line 1"),
+    ],
+)
+def test_what_is_no_list_of_paths_is_one_sentence_about_its_line(folder: Path, data: bytes, named: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=f"-: {named} of standard input") as found:
+        given_paths(["-"], path_lines(io.BytesIO(data).readline))
+    assert len(str(found.value)) < 300
+
+
+class Endless(io.RawIOBase):
+    """A device without end, or without the end of a line."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.given = itertools.cycle(data), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self.given += len(buffer)
+        buffer[:] = bytes(itertools.islice(self.data, len(buffer)))
+        return len(buffer)
+
+
+@pytest.mark.parametrize("data", [b"\0", b"y\n", b"a.png\n"])
+def test_a_list_without_end_is_refused_at_once(folder: Path, data: bytes) -> None:
+    source = Endless(data)
+    with pytest.raises((ValueError, FileNotFoundError), match="of standard input"):
+        given_paths(["-"], path_lines(io.BufferedReader(source).readline))
+    assert source.given < 8 * LONGEST_PATH
+
+
+def test_a_listed_name_need_not_be_text_and_there_need_be_no_standard_input(folder: Path) -> None:
+    name = os.fsdecode(b"\xff.png")
+    (folder / "a.png").rename(folder / name)
+    assert given_paths(["-"], path_lines(io.BytesIO(b"\xff.png\nb.png").readline)) == [Path(name), Path("b.png")]
+    with pytest.raises(ValueError, match="standard input has no line"):
+        given_paths(["-"], path_lines(None))
 
 
 @pytest.mark.parametrize("address", ["https://example.org/a//b.jpg", "s3://bucket/a.png", "file:///tmp/a.png"])

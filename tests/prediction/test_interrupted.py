@@ -57,6 +57,7 @@ def segmenter(network: Segmenter, monkeypatch: pytest.MonkeyPatch) -> Watched:
     monkeypatch.setattr(Segmenter, "__call__", watch)
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: watched.real)
     monkeypatch.setattr("unipan.files.checkpoint_path", Path)
+    monkeypatch.setattr("unipan.prediction.loop.available_cores", lambda: 1)
     return watched
 
 

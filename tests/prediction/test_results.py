@@ -118,6 +118,34 @@ def test_overlays_of_large_images_are_jpeg(
     assert "`unipan predict` wrote this picture" in refused(capsys, tmp_path / "copied.jpg", "--out", tmp_path / "b")
 
 
+@pytest.mark.parametrize(("format_", "kind"), [("jpg", "JPEG"), ("png", "PNG")])
+def test_overlays_have_the_format_that_is_asked_for(
+    format_: str, kind: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "JPEG_FROM", 0 if format_ == "png" else 10**9)
+    assert predict(photos, "--out", tmp_path / "out", "--overlay-format", format_) == 0
+    found = sorted(path for path in (tmp_path / "out" / "overlays").rglob("*") if path.is_file())
+    assert [path.suffix for path in found] == [f".{format_}"] * 2
+    assert {Image.open(path).format for path in found} == {kind}
+    page = parse((tmp_path / "out" / "index.html").read_text())
+    assert all((tmp_path / "out" / unquote(each.attrib["href"])).is_file() for each in page.iter("a"))
+
+
+def test_the_page_works_without_overlays(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert predict(photos, "--out", out, "--no-overlays", "--csv") == 0
+    assert not (out / "overlays").exists()
+    assert not any("overlay" in name for name in json.loads((out / ".unipan.json").read_text())["files"])
+    page = parse((out / "index.html").read_text())
+    assert [row[1].split("96 x 64")[0] for row in table(page, "images")] == NAMES
+    targets = [each.attrib["href"] for each in page.iter("a")] + [each.attrib["src"] for each in page.iter("img")]
+    assert len(targets) == 3 + 2 * 3
+    assert [target for target in targets if not (out / unquote(target)).is_file()] == []
+    for more in (["--no-labels"], ["--overlay-format", "png"]):
+        said = refused(capsys, photos, "--out", tmp_path / "other", "--no-overlays", *more)
+        assert "--no-overlays: there are none then" in said
+
+
 def test_the_ground_truth_is_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gt = tmp_path / "gt"
     like = write_coco_panoptic(gt, Scenes(range(2), (64, 96)), SCENE_CATEGORIES)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.prediction.test_interrupted import contents
 from unipan.cli import main
 from unipan.datasets.scenes.generator import Scenes
 from unipan.inference import Segmenter
@@ -60,6 +61,21 @@ def test_predict_writes_ids_of_each_frame_and_a_video_of_overlays(
     assert [path.name for path in (out / "overlays").iterdir() if path.name.startswith(".")] == []
     capsys.readouterr()
     assert main(["predict", "scenes", str(clip), "--out", str(out), "--csv"]) == 0  # its own files may be replaced
+
+
+def test_frames_at_once_are_the_same_files(clip: Path, tmp_path: Path) -> None:
+    for at_once in (1, 3):
+        out = str(tmp_path / str(at_once))
+        assert main(["predict", "scenes", str(clip), "--out", out, "--csv", "--at-once", str(at_once)]) == 0
+    assert contents(tmp_path / "1") == contents(tmp_path / "3")
+
+
+def test_a_video_without_overlays_has_none(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", "scenes", str(clip), "--out", str(out), "--no-overlays"]) == 0
+    assert not (out / "overlays").exists()
+    assert "drive.mp4" not in (out / "index.html").read_text()
+    assert len(json.loads((out / "panoptic.json").read_text())["images"]) == FRAMES
 
 
 def test_images_and_videos_together_are_numbered_on(clip: Path, tmp_path: Path) -> None:

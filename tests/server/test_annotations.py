@@ -143,6 +143,25 @@ def test_other_classes_and_damage_are_refused(maker: Segmenter, photos: Path, tm
         Annotations(out, maker.categories)
 
 
+@pytest.mark.parametrize("part", ["images", "annotations"])
+@pytest.mark.parametrize("name", [None, 7, "", "../../photos/a.png", "/photos/a.png"])
+def test_names_that_are_none_or_lead_out_are_refused_before_anything_is_made(
+    maker: Segmenter, photos: Path, tmp_path: Path, part: str, name: object
+) -> None:
+    accept_all(maker, photos, out := tmp_path / "out")
+    content = json.loads((out / "panoptic.json").read_text())
+    content[part][0]["file_name"] = name
+    write_json(out / "panoptic.json", content)
+    for path in (out / "boxes").rglob("*.json"):
+        path.unlink()
+    (out / "boxes" / "deep").rmdir()
+    (out / "boxes").rmdir()
+    with pytest.raises(ValueError, match=r"panoptic\.json: "):
+        Annotations(out, maker.categories)
+    assert not (out / "boxes").exists()
+    assert (photos / "a.png").is_file()
+
+
 def test_what_another_wrote_is_not_touched(maker: Segmenter, photos: Path, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     write_json(taken / "panoptic.json", {"images": []})

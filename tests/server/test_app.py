@@ -19,6 +19,8 @@ from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.inference import Segmenter
 from unipan.prediction.images import plan_images
 from unipan.presets import scenes, scenes_mask_free
+from unipan.server.app import ARRIVALS
+from unipan.server.guard import Guard
 from unipan.server.scenes import MOST_BOXES, possible_fusions
 from unipan.server.uploads import Limits, read_limited
 
@@ -233,3 +235,33 @@ def test_the_fusions_are_those_that_the_network_can_do(maker: Segmenter) -> None
     assert possible_fusions(scenes_mask_free()) == ["affinity", "potential"]
     without = replace(scenes(), affinity=replace(scenes().affinity, enabled=False), loss=LossConfig(potential=0.0))
     assert possible_fusions(without) == ["potential", "heuristic"]
+
+
+def asked_by_hand(made: Any, messages: list[dict[str, Any]]) -> list[int]:
+    """The status of the answers to an upload whose body comes in these messages, as uvicorn would give them."""
+    headers = [(b"host", b"127.0.0.1:8350"), (b"x-unipan", b"1"), (b"x-name", b"a.png")]
+    scope = {"type": "http", "method": "POST", "path": "/api/scenes", "headers": headers, "query_string": b""}
+    scope |= {"server": ("127.0.0.1", 8350), "client": ("127.0.0.1", 1), "scheme": "http", "http_version": "1.1"}
+    sent: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop(0)
+        await anyio.sleep(60)
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+
+    anyio.run(Guard(made.app(), "127.0.0.1"), scope, receive, send)
+    return sent
+
+
+def test_a_browser_that_goes_away_or_stalls_is_no_error(maker: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unipan.server.uploads.IDLE_SECONDS", 0.05)
+    begun = {"type": "http.request", "body": b"\x89PNG", "more_body": True}
+    assert asked_by_hand(studio(maker), [begun, {"type": "http.disconnect"}]) == [400]
+    made = studio(maker)
+    for _ in range(2 * ARRIVALS):  # none of them keeps its place
+        assert asked_by_hand(made, [begun]) == [408]

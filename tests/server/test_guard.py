@@ -95,6 +95,11 @@ def test_beyond_this_machine_there_is_a_token(maker: Segmenter) -> None:
     assert browser.get("/api/overview", headers={"host": "evil.example"}).status_code == 421  # names can be rebound
 
 
+@pytest.mark.parametrize("origin", ["http://[", "null", "", "http://127.0.0.1:1"])
+def test_an_origin_that_is_no_address_is_another_site(maker: Segmenter, origin: str) -> None:
+    assert client(studio(maker)).post("/api/samples/0", headers={"origin": origin}).status_code == 403
+
+
 def test_loopback() -> None:
     assert [is_loopback(host) for host in ("127.0.0.1", "127.8.0.1", "::1", "localhost")] == [True] * 4
     assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.0.1", "example.org")] == [False] * 4

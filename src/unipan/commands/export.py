@@ -39,7 +39,7 @@ def export(
     from unipan.commands.progress import progress_bar
     from unipan.config_values import AMOUNT, check_value
     from unipan.datasets.sources import open_first, paths_read
-    from unipan.exported.graphs import EXPORT_FILES, own_files_beside
+    from unipan.exported.graphs import EXPORT_FILES, check_same_network, own_files_beside
     from unipan.files import checkpoint_path
     from unipan.hub_download import require_own_place
     from unipan.outputs import Outputs
@@ -50,12 +50,14 @@ def export(
     if beside:
         require_own_place(checkpoint, "--beside")
     path = checkpoint_path(checkpoint)
-    beside_it = own_files_beside(path)
+    beside_it = own_files_beside(path)  # damage is told before the exporter is imported, which takes seconds
     outputs = Outputs("export", [path, *paths_read(data)], overwrite)
     if out is None:
         outputs.claim_all(beside_it, "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
+        if not overwrite:
+            check_same_network(out, path)
     outputs.claim_optional(json_file, "--json")
     images, chosen, note = open_first(data, limit)
     from unipan.export.write import require_exporter, write_export
@@ -65,8 +67,7 @@ def export(
         parity = write_export(path, out, outputs, images, chosen, step)
     written = [str(each) for each in (beside_it if out is None else [out])]
     tell(f"{', '.join(written)}: {checkpoint}, compared with torch on {note}")
-    for line in parity.lines():
-        tell(line)
+    tell(*parity.lines())
     return Outcome({"written": written, "compared": parity.to_json()})
 
 

@@ -4,6 +4,7 @@ With `--json` alone, or `--json -`, standard output has the JSON and nothing els
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -50,6 +51,7 @@ def json_output(arguments: Sequence[str]) -> Iterator[Callable[[dict[str, Any]],
         arguments: of `with_json_target`.
 
     Raises:
+        ValueError: it says so twice, or names what is no file of JSON, as in `predict scenes --json photos`.
         OSError: the file cannot be written.
     """
     target = _target(arguments)
@@ -57,6 +59,8 @@ def json_output(arguments: Sequence[str]) -> Iterator[Callable[[dict[str, Any]],
         yield lambda _: None
     elif target == STANDARD_OUTPUT:
         out = sys.stdout
+        if out is None:
+            raise ValueError(f"{OPTION}: this process has no standard output; give {OPTION} FILE.json")
         with redirect_stdout(sys.stderr):
             yield lambda content: print(json.dumps(content, indent=1), file=out, flush=True)
     else:
@@ -66,9 +70,16 @@ def json_output(arguments: Sequence[str]) -> Iterator[Callable[[dict[str, Any]],
 
 
 def _target(arguments: Sequence[str]) -> str | None:
-    for position, word in enumerate(arguments):
-        if word == OPTION and position + 1 < len(arguments):
-            return arguments[position + 1]
-        if word.startswith(f"{OPTION}="):
-            return word.partition("=")[2]
-    return None
+    given = [arguments[at + 1] for at, word in enumerate(arguments[:-1]) if word == OPTION]
+    given += [word.partition("=")[2] for word in arguments if word.startswith(f"{OPTION}=")]
+    if not given:
+        return None
+    if len(given) > 1:  # one of them would be checked, and the other one written
+        raise ValueError(f"{OPTION}: it is given {len(given)} times; give it once")
+    [target] = given
+    remedy = f"give {OPTION} a file that ends in .json, or `{OPTION} {STANDARD_OUTPUT}` for standard output"
+    if os.path.isdir(target):  # noqa: PTH112  Path.is_dir raises for a name that is too long
+        raise ValueError(f"{OPTION} {target}: this is a folder; {remedy}")
+    if target != STANDARD_OUTPUT and not target.lower().endswith(".json"):
+        raise ValueError(f"{OPTION} {target}: this is no name of a JSON file; {remedy}")
+    return target

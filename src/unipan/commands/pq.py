@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="unipan pq", description="Panoptic quality of predictions in COCO panoptic format, images matched by id."
+        prog="unipan pq",
+        description="Panoptic quality of predictions in COCO panoptic format, images matched by id.",
+        allow_abbrev=False,  # who looks for --json in the arguments would not find --js
     )
     for name, metavar, text in (
         ("truth", "GT.json", "the ground truth, or a folder with panoptic.json"),

@@ -18,11 +18,11 @@ from unipan.commands.options import (
     RuntimeChoice,
     entry,
 )
-from unipan.prediction.options import NOTHING_MORE, WHOLE, PictureOptions, ResultOptions
+from unipan.prediction.options import HERE, NOTHING_MORE, WHOLE, ClusterOptions, PictureOptions, ResultOptions
 from unipan.terminal import tell
 
 if TYPE_CHECKING:
-    from unipan.prediction.run import Prediction
+    from unipan.prediction.loop import Prediction
 
 
 def predict(
@@ -41,6 +41,7 @@ def predict(
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
     pictures: Annotated[PictureOptions, arg(name="")] = WHOLE,
     also: Annotated[ResultOptions, arg(name="")] = NOTHING_MORE,
+    cluster: Annotated[ClusterOptions, arg(name="")] = HERE,
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> Outcome:
@@ -63,30 +64,32 @@ def predict(
             on COCO), because no server does what `unipan pq --trim-stuff` does.
         pictures: pages and tiles.
         also: what else is written.
+        cluster: where else it runs.
         overwrite: see `options.Overwrite`.
     """
-    from unipan.prediction.given import given_paths
+    from unipan.prediction.given import given_paths, path_lines
     from unipan.prediction.plan import plan_prediction
 
     if trim_stuff and submission is None:
         raise ValueError("--trim-stuff: trimming is part of evaluation; use `unipan pq --trim-stuff`")
+    lines = path_lines(None if sys.stdin is None else sys.stdin.buffer.readline)
+    given = given_paths(images, lines, cluster.ray is not None)
     plan = plan_prediction(
-        checkpoint, given_paths(images, sys.stdin), out=out, like=like, server=submission, algorithm=algorithm,
+        checkpoint, given, out=out, like=like, server=submission, algorithm=algorithm,
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
+        cluster=cluster,
     )  # fmt: skip
-    from unipan.commands.progress import tracked
-    from unipan.prediction.run import run_prediction
-    from unipan.runtimes import open_network
+    from unipan.commands.progress import progress_of
+    from unipan.prediction.cluster import carry_out
 
-    segmenter = open_network(checkpoint, device, runtime, precision)
-    jobs = tracked(plan.jobs, "segmenting", len(plan.jobs))
-    done = run_prediction(plan, segmenter, jobs, fusion, trim_stuff, _warn)
+    with progress_of("segmenting", len(plan.jobs), "images/s") as advance:
+        done = carry_out(plan, cluster, device, runtime, precision, fusion, trim_stuff, warn=_warn, advance=advance)
     return _outcome(done, None if submission else out / "index.html")
 
 
 def _outcome(done: "Prediction", page: Path | None) -> Outcome:
     """Say what was written, what was left out, and where to look."""
-    count, failed = len(done.images), [str(job.path) for job, _ in done.left_out]
+    count, failed = len(done.images), [job.source for job, _ in done.left_out]
     rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
     tell(f"{done.path}: {count} image{'s' * (count != 1)}{rest}")
     if page is not None:

@@ -34,26 +34,30 @@ def tracked(items: Iterable[T], label: str, total: int) -> Iterator[T]:
 
 
 @contextmanager
-def progress_of(label: str, total: int | None = None) -> Generator[Callable[[int, int], None], None, None]:
-    """Give a function to call with what is done, of how much.
+def progress_of(
+    label: str, total: int | None = None, unit: str = ""
+) -> Generator[Callable[[int, int], None], None, None]:
+    """Give a function to call with what is done, of how much. `unit` is of the pace, as images/s; none without it.
 
-    Where standard error is no terminal nothing is shown, and rich is not imported.
+    Where standard error is no terminal, or is not there, nothing is shown, and rich is not imported.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TextColumn
 
     # Without rich's own thread, beside which no process may be forked (see unipan.parallel).
-    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
-        task = progress.add_task(label, total=total)
+    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[pace]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+        task = progress.add_task(label, total=total, pace="")
         progress.refresh()
         shown = time.monotonic()
 
         def update(done: int, total: int) -> None:
             nonlocal shown
-            progress.update(task, completed=done, total=total)
+            speed = progress.tasks[0].speed if unit else None
+            progress.update(task, completed=done, total=total, pace=f"{speed:.1f} {unit}" if speed else "")
             if time.monotonic() - shown > _REFRESH:
                 progress.refresh()
                 shown = time.monotonic()

@@ -1,5 +1,7 @@
 """The size at which the network sees an image (App. B). Without torch, because exported networks need it too."""
 
+from collections.abc import Sequence
+
 from unipan.config import DataConfig
 
 MULTIPLE = 32
@@ -27,6 +29,21 @@ def whole_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
 def network_size(height: int, width: int, data: DataConfig) -> tuple[int, int]:
     """Height and width at which the network sees an image of this size; padding is not included."""
     return whole_size(*scaled_size(height, width, data), data)
+
+
+def rows_of_one_size(sizes: Sequence[tuple[int, int]], most_pixels: int) -> list[list[int]]:
+    """Which images can be one batch without padding, of at most `most_pixels` pixels unless a single one has more.
+
+    >>> rows_of_one_size([(2, 4), (3, 3), (2, 4), (2, 4)], 16)
+    [[0, 2], [3], [1]]
+    """
+    rows: dict[tuple[int, int], list[int]] = {}
+    for row, size in enumerate(sizes):
+        rows.setdefault(size, []).append(row)
+    steps = {size: max(1, most_pixels // (size[0] * size[1])) for size in rows}
+    return [
+        some[start : start + steps[size]] for size, some in rows.items() for start in range(0, len(some), steps[size])
+    ]
 
 
 def _nearest_multiple(side: int) -> int:

@@ -73,12 +73,13 @@ def _tables(pair: ImagePair) -> _Tables:
 class _Part:
     """Some of the images, counted."""
 
-    def __init__(self, folders: PanopticFolders, lenient: bool, extra: Sequence[ExtraMetric]) -> None:
+    def __init__(self, folders: PanopticFolders, lenient: bool, extra: Sequence[ExtraMetric], shard: bool) -> None:
         self.quality, self.problems = PanopticQuality(folders.categories), dict[int, list[Problem]]()
         self.extra = copy.deepcopy(extra, {id(folders.categories): folders.categories})  # that never changes
         self._at_once = [metric for metric in self.extra if isinstance(metric, BatchMetric)]
         self._one_by_one = [metric for metric in self.extra if not isinstance(metric, BatchMetric)]
         self._folders, self._lenient = folders, lenient
+        self._must_be_there = shard or not lenient
         self._clear()
 
     def _clear(self) -> None:
@@ -94,7 +95,7 @@ class _Part:
         except (ValueError, OSError) as error:
             self.problems[index] = [Problem(str(error), pardonable=False)]
             return
-        if prediction.ids is None and not self._lenient:
+        if prediction.ids is None and self._must_be_there:
             return  # one sentence tells of all of them
         pair, self.problems[index] = _compare(self._folders, index, truth, prediction)
         if self.problems[index] and not self._lenient:
@@ -129,6 +130,7 @@ def score_folders(
     threads: int | None = None,
     each: Callable[[], object] = lambda: None,
     extra: Sequence[ExtraMetric] = (),
+    shard: bool = False,
 ) -> FolderScores:
     """PQ of all images.
 
@@ -139,6 +141,7 @@ def score_folders(
         threads: how many images at once, one per core unless given; the result is the same to the last bit.
         each: called for every image when it is counted.
         extra: metrics that have counted nothing yet; copies of them see every image that PQ counts.
+        shard: the predictions are a part; images that they lack belong to others, and are not counted.
 
     Raises:
         ValueError: the truth has no annotations.
@@ -147,7 +150,7 @@ def score_folders(
         raise ValueError(f"{folders.truth.source}: it has no annotations; nothing can be scored")
 
     def work(indices: range) -> tuple[PanopticQuality, dict[int, list[Problem]], Sequence[ExtraMetric]]:
-        part = _Part(folders, lenient, extra)
+        part = _Part(folders, lenient, extra, shard)
         for index in indices:
             part.take(index)
         part.flush()
@@ -157,7 +160,7 @@ def score_folders(
     problems = (problem for part in faults for listed in part.values() for problem in listed)
     return FolderScores(
         reduce(add, qualities),
-        (*_missing(folders), *problems),
+        (*(_unknown(folders) if shard else _missing(folders)), *problems),
         tuple(reduce(add, parts) for parts in zip(*metrics, strict=True)),
     )
 
@@ -171,6 +174,7 @@ def evaluate_folders(
     lenient: bool = False,
     threads: int | None = None,
     extra: Callable[[Categories], Sequence[ExtraMetric]] = lambda _: (),
+    shard: bool = False,
 ) -> FolderScores:
     """Score predictions in COCO panoptic format, whatever model made them.
 
@@ -181,7 +185,7 @@ def evaluate_folders(
     Args:
         truth, prediction: two JSONs, or folders that hold panoptic.json; images are matched by id.
         gt_folder, pred_folder: their PNGs; by default the JSON's path without .json.
-        lenient, threads: see `score_folders`.
+        lenient, threads, shard: see `score_folders`. The `quality` of all shards is added: `first + second`.
         extra: makes the metrics to be counted in addition to PQ for the dataset's categories.
 
     Raises:
@@ -191,7 +195,7 @@ def evaluate_folders(
     paths = [path / "panoptic.json" if path.is_dir() else path for path in (Path(truth), Path(prediction))]
     pngs = [None if folder is None else Path(folder) for folder in (gt_folder, pred_folder)]
     folders = PanopticFolders(paths[0], paths[1], pngs[0], pngs[1])
-    found = score_folders(folders, lenient, threads, extra=extra(folders.categories))
+    found = score_folders(folders, lenient, threads, extra=extra(folders.categories), shard=shard)
     if not found.usable(lenient):
         raise ValueError("; ".join(each.text for each in found.problems if not (lenient and each.pardonable)))
     return found
@@ -251,6 +255,13 @@ def _missing(folders: PanopticFolders) -> Iterator[Problem]:
     if folders.unannotated:
         names = folders.unannotated
         yield Problem(f"{folders.truth.source}: no annotation of {_some(names)}", True, len(names))
+
+
+def _unknown(folders: PanopticFolders) -> Iterator[Problem]:
+    """Images of a shard that the truth does not have, so that no other part counts them either."""
+    if folders.surplus:
+        text = f"{folders.prediction.source}: it has predictions for {_ids_of(folders.surplus)}, unknown to the truth"
+        yield Problem(text, True, len(folders.surplus))
 
 
 def _ids_of(images: list[int | str]) -> str:

@@ -142,6 +142,8 @@ class PanopticQuality:
             ValueError: see `as_map` and `match_segments`; also an unknown category or a repeated name.
         """
         name = _number(len(self.counts)) if name is None else name
+        if not isinstance(name, str):
+            raise TypeError(f"PanopticQuality: the name of an image is a text, not {name!r}")
         known = as_map(truth, self.categories, f"{name}, truth")
         return self.add(
             ImagePair.of(known, as_map(prediction, self.categories, f"{name}, prediction"), self.categories, name)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
 
 from unipan.checkpoint_header import config_from_dict, network_digest, read_arrays, read_header
@@ -37,6 +38,7 @@ NETWORK_KEY = "unipan.network"
 WEIGHT_PREFIX = "network."
 """What the exporter puts in front of the names of weights."""
 CPU = ("CPUExecutionProvider",)
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,22 @@ def own_files_beside(checkpoint: Path) -> tuple[Path, ...]:
     return files_beside(checkpoint, has_masks(checkpoint))
 
 
+def check_same_network(folder: Path, checkpoint: Path) -> None:
+    """Look, before a checkpoint is exported into a folder, whether the export of another network would be lost.
+
+    Raises:
+        ValueError: it would, or the checkpoint is damaged. A description that cannot be read is no export.
+    """
+    try:
+        there = json.loads((folder / MODEL_FILE).read_bytes())["network"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return
+    if there != network_digest(checkpoint):
+        raise ValueError(
+            f"--out {folder}: the export of another network is there; give another folder, or --overwrite to replace it"
+        )
+
+
 def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int = 0) -> ExportedGraphs:
     """The graphs of an export folder, of a bundled name, or beside a .safetensors file.
 
@@ -98,72 +116,130 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
         FileNotFoundError: there are none.
         ValueError: files that do not belong together, or are of another version.
     """
-    folder = Path(source)
-    if folder.is_dir():
-        files, remedy = [folder / name for name in EXPORT_FILES], "export the checkpoint again"
-        for path in files[:3]:
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"checkpoint {folder}: a folder without {path.name}; give a .safetensors file, or the folder of "
-                    "`unipan export --out`"
-                )
-        described = _read_description(files[0], remedy)
-        network, arrays = _described_network(described, files[0], remedy), {}
-    else:
-        checkpoint = checkpoint_path(source)
-        files, making = list(files_beside(checkpoint, True)), f"`unipan export {source} --beside`"
-        if is_on_hub(source):
-            making = f"`unipan push CHECKPOINT {source} --onnx`".replace(HUB_PREFIX, "")
-        remedy = f"make its graphs again: {making}"
-        if missing := [path.name for path in files[:3] if not path.is_file()]:
-            raise FileNotFoundError(
-                f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with {making}, "
-                "or pip install 'unipan[torch]'"
-            )
-        network = read_header(checkpoint)
-        described = _read_description(files[0], remedy)
-        if described["network"] != network_digest(checkpoint):
-            raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
-        arrays = read_arrays(checkpoint)
+    place = _in_folder(Path(source)) if Path(source).is_dir() else _beside(source)
     _require_providers(providers)
+    described = place.described
 
-    def opened(path: Path, key: str = "") -> InferenceSession:
-        weights = {name: arrays[name.removeprefix(WEIGHT_PREFIX)] for name in described.get(key, ()) if arrays}
-        return _opened(path, weights, described["network"], providers, threads, remedy)
+    def opened(path: Path, names: Sequence[str] = ()) -> InferenceSession:
+        weights = {name: place.arrays[name.removeprefix(WEIGHT_PREFIX)] for name in names if place.arrays}
+        return _opened(path, weights, described.network, providers, threads, place.remedy)
 
-    _, dense, head, masks = files
+    description, dense, head, masks = place.files
     open_masks = None
-    if described.get("masks", False):
+    if described.masks:
         if not masks.is_file():
-            raise FileNotFoundError(f"checkpoint {source}: {masks.name} is missing; {remedy}")
-        open_masks = partial(opened, masks, "mask_weights")
-    red, green, blue = map(float, described["fill"])
-    return ExportedGraphs(
-        opened(dense, "weights"), opened(head), open_masks, *network,
-        float(described["temperature"]), (red, green, blue), remedy,
+            raise FileNotFoundError(f"checkpoint {source}: {masks.name} is missing; {place.remedy}")
+        open_masks = partial(opened, masks, described.mask_weights)
+    graphs = ExportedGraphs(
+        opened(dense, described.weights), opened(head), open_masks, *place.network,
+        described.temperature, described.fill, place.remedy,
     )  # fmt: skip
+    if reason := _mismatch(graphs):
+        raise ValueError(f"{description}: it does not fit the graphs beside it, {reason}; {place.remedy}")
+    return graphs
 
 
-def _read_description(path: Path, remedy: str) -> dict[str, Any]:
+class _Description(msgspec.Struct):
+    """What a runtime reads of the description of an export; there is more in it, for people."""
+
+    network: str
+    fill: tuple[_Share, _Share, _Share]
+    temperature: Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
+    masks: bool = False
+    weights: list[str] = []
+    mask_weights: list[str] = []
+    categories: Any = None
+    config: Any = None
+    metrics: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an export lies, and what it says.
+
+    Attributes:
+        files: description, dense graph, head, masks; the last may be missing.
+        described: what the first says.
+        network: config, classes and metrics.
+        arrays: the weights that the graphs take from a checkpoint; none in a folder of its own.
+        remedy: what to do where something does not fit.
+    """
+
+    files: Sequence[Path]
+    described: _Description
+    network: tuple[Config, Categories, dict[str, Any]]
+    arrays: Mapping[str, np.ndarray]
+    remedy: str
+
+
+def _in_folder(folder: Path) -> _Place:
+    files, remedy = [folder / name for name in EXPORT_FILES], "export the checkpoint again"
+    for path in files[:3]:
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"checkpoint {folder}: a folder without {path.name}; give a .safetensors file, or the folder of "
+                "`unipan export --out`"
+            )
+    described = _read_description(files[0], remedy)
+    return _Place(files, described, _described_network(described, files[0], remedy), {}, remedy)
+
+
+def _beside(source: str | Path) -> _Place:
+    checkpoint = checkpoint_path(source)
+    files, making = files_beside(checkpoint, True), f"`unipan export {source} --beside`"
+    if is_on_hub(source):
+        making = f"`unipan push CHECKPOINT {source} --onnx`".replace(HUB_PREFIX, "")
+    remedy = f"make its graphs again: {making}"
+    if missing := [path.name for path in files[:3] if not path.is_file()]:
+        raise FileNotFoundError(
+            f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with {making}, "
+            "or pip install 'unipan[torch]'"
+        )
+    network = read_header(checkpoint)
+    described = _read_description(files[0], remedy)
+    if described.network != network_digest(checkpoint):
+        raise ValueError(f"{files[0]}: these are the graphs of other weights than {checkpoint.name}; {remedy}")
+    arrays = read_arrays(checkpoint)
+    for name in (*described.weights, *described.mask_weights):
+        if name.removeprefix(WEIGHT_PREFIX) not in arrays:
+            raise ValueError(f"{files[0]}: {checkpoint.name} has no weights called {name}; {remedy}")
+    return _Place(files, described, network, arrays, remedy)
+
+
+def _read_description(path: Path, remedy: str) -> _Description:
     """The description of an export."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found = json.loads(path.read_bytes())
         if found.get("format") != EXPORT_FORMAT:
             raise ValueError(f"its format is {found.get('format', 'unknown')}, not {EXPORT_FORMAT}")
-        if not isinstance(found["network"], str) or len(found["fill"]) != 3 or not found["temperature"] > 0:
-            raise ValueError("its network, fill or temperature is none")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return msgspec.convert(found, _Description)
+    except (ValueError, AttributeError, RecursionError) as error:  # an AttributeError where it is no table
         raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
-    return found
 
 
-def _described_network(described: dict[str, Any], path: Path, remedy: str) -> tuple[Config, Categories, dict[str, Any]]:
+def _described_network(described: _Description, path: Path, remedy: str) -> tuple[Config, Categories, dict[str, Any]]:
     """Config, classes and metrics."""
     try:
-        classes = Categories.from_coco(described["categories"])
-        return config_from_dict(described["config"]), classes, described["metrics"]
+        classes = Categories.from_coco(described.categories)
+        return config_from_dict(described.config), classes, described.metrics
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
+
+
+def _mismatch(pair: ExportedGraphs) -> str | None:
+    """Why two graphs are not those of a config and its classes, as far as their inputs and outputs tell."""
+    inputs, outputs = ({each.name for each in side} for side in (pair.dense.get_inputs(), pair.dense.get_outputs()))
+    if inputs != {"pixels", "size"} or not outputs >= {"semantic", "boxes", "scores", "classes"}:
+        return "of which the first makes no cues of an image"
+    made = {each.name for each in pair.head.get_outputs()}
+    if "potential" not in made or not {each.name for each in pair.head.get_inputs()} <= outputs:
+        return "of which the second makes no Psi of what the first one finds"
+    if pair.config.affinity.enabled != ("panoptic" in made):
+        return "which do not have the affinity head that it describes"
+    [semantic] = (each for each in pair.dense.get_outputs() if each.name == "semantic")
+    if isinstance(semantic.shape[0], int) and semantic.shape[0] != len(pair.categories):
+        return f"which know {semantic.shape[0]} classes and not {len(pair.categories)}"
+    return None
 
 
 def _require_providers(providers: Sequence[str]) -> None:

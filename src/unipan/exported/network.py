@@ -40,10 +40,15 @@ def find_cues(graphs: ExportedGraphs, pixels: Float[np.ndarray, "1 3 H W"], size
         graphs: of the network.
         pixels: RGB in 0..1, padded to multiples of 32; see `network_input`.
         size: height and width of what is no padding.
+
+    Raises:
+        ValueError: the graph has another stride than its description.
     """
     names = [each.name for each in graphs.dense.get_outputs() if each.name not in FEATURES]
     made = dict(zip(names, graphs.dense.run(names, {"pixels": pixels, "size": size}), strict=True))
     stride = graphs.config.decoder.stride
+    if made["semantic"].shape[1:] != tuple(side // stride for side in pixels.shape[2:]):
+        raise ValueError(_misdescribed(f"decoder.stride {stride}"))
     height, width = (-(-int(side) // stride) for side in size)
     a, b = (covered_cells(side, Q_STRIDE // stride) for side in (height, width))
     phi0, phi1 = (made[name][:, :a, :b] if name in made else None for name in ("phi0", "phi1"))
@@ -54,7 +59,11 @@ def find_cues(graphs: ExportedGraphs, pixels: Float[np.ndarray, "1 3 H W"], size
 def find_panoptic(
     graphs: ExportedGraphs, cues: Cues, found: Found
 ) -> tuple[Float[np.ndarray, "K h w"], Float[np.ndarray, "K h w"]]:
-    """Psi and P for these detections; P is Psi in a network without the affinity head."""
+    """Psi and P for these detections; P is Psi in a network without the affinity head.
+
+    Raises:
+        ValueError: the graph has other kinds of classes than its description.
+    """
     given: dict[str, Any] = {
         "semantic": cues.semantic,
         "boxes": found.boxes,
@@ -68,6 +77,9 @@ def find_panoptic(
     names = [each.name for each in graphs.head.get_outputs()]
     made: dict[str, np.ndarray] = dict(zip(names, graphs.head.run(None, wanted), strict=True))
     potential = made["potential"]
+    stuff = len(graphs.categories.stuff) + graphs.config.potential.void_channel
+    if len(potential) != len(found) + stuff:
+        raise ValueError(_misdescribed(f"{stuff} stuff classes"))
     return potential, made.get("panoptic", potential)
 
 
@@ -98,3 +110,7 @@ def find_masks(
 def covered_cells(side: int, upsampling: int) -> int:
     """The cells of Q that so many cells of Psi are interpolated from (`InstanceAffinity`); the others are padding."""
     return (2 * side + upsampling - 2) // (2 * upsampling) + 1
+
+
+def _misdescribed(fact: str) -> str:
+    return f"export: its description says {fact}, and the graphs have others; export the checkpoint again"

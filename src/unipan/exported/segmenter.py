@@ -109,6 +109,9 @@ class ExportedSegmenter:
         Args:
             pixels: RGB in 0..1, padded to multiples of 32; see `network_input`.
             size: height and width of what is no padding.
+
+        Raises:
+            ValueError: the graphs have another stride or other kinds of classes than their description.
         """
         cues = find_cues(self.graphs, pixels, size)
         kept = cues.found[cues.found.scores >= np.float32(self.config.inference.score_threshold)]

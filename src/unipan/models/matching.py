@@ -5,7 +5,6 @@ Legend: D detections, N ground-truth things, K = D + S channels.
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,6 +29,8 @@ def match(detections: Detections, target: Target, threshold: float = 0.5) -> tup
     """
     iou = class_gated_iou(detections, target)
     valid = iou * (iou >= threshold)
+    from scipy.optimize import linear_sum_assignment  # half a second, for training alone
+
     first, second = linear_sum_assignment(valid.cpu().numpy(), maximize=True)
     rows = torch.full((len(detections),), VOID, dtype=torch.long, device=iou.device)
     assigned = torch.as_tensor(first, device=iou.device)

@@ -6,7 +6,7 @@ Legend: D detections, E of them the given ones.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unipan.arrays import Bool, Float, Float32, Int64, Integer
+from unipan.arrays import Bool, Float, Float64, Int64, Integer
 from unipan.numpy_fusion.psi import Found
 
 SAME_PLACE = 0.01
@@ -31,28 +31,28 @@ def checked_boxes(boxes: ArrayLike, scores: ArrayLike, classes: ArrayLike, size:
         _rows_of_numbers("scores", scores, 1),
         _rows_of_numbers("classes", classes, 1),
     )
-    if (label % 1 != 0).any():
-        raise ValueError("edit: classes are whole numbers, indices of the thing classes")
-    score, label = score.reshape(-1), label.reshape(-1).astype(np.int64)
+    score, label = score.reshape(-1), label.reshape(-1)
     if not len(box) == len(score) == len(label):
         raise ValueError(f"edit: {len(box)} boxes, {len(score)} scores and {len(label)} classes; give as many of each")
     height, width = size
-    box = np.clip(box, 0, np.array([width, height, width, height], np.float32))  # a NaN stays one
+    box = np.clip(box, 0, np.array([width, height, width, height])).astype(np.float32)  # a NaN stays one
     for row, (x0, y0, x1, y1) in enumerate(box.tolist()):
         if not (x0 < x1 and y0 < y1):
             raise ValueError(f"edit: box {row} has no area inside the image, which is {width} x {height}")
         if not 0 <= score[row] <= 1:
             raise ValueError(f"edit: the score of box {row} is {score[row]}; scores lie in 0..1")
         if not 0 <= label[row] < things:
-            raise ValueError(f"edit: the class of box {row} is {label[row]}; the {things} things count from 0")
-    return Found(box, score, label, None, whole=False)
+            raise ValueError(f"edit: the class of box {row} is {label[row]:g}; the {things} things count from 0")
+        if label[row] % 1:
+            raise ValueError(f"edit: the class of box {row} is {label[row]:g}; classes are whole numbers")
+    return Found(box, score.astype(np.float32), label.astype(np.int64), None, whole=False)
 
 
-def _rows_of_numbers(name: str, values: ArrayLike, columns: int) -> Float32[np.ndarray, "D columns"]:
+def _rows_of_numbers(name: str, values: ArrayLike, columns: int) -> Float64[np.ndarray, "D columns"]:
     """A copy (torch takes no reversed views) with so many columns. Raises ValueError for anything else."""
     try:
-        return np.array(values, np.float32).reshape(-1, columns)
-    except (ValueError, TypeError) as error:
+        return np.array(values, np.float64).reshape(-1, columns)
+    except (ValueError, TypeError, OverflowError) as error:
         shape = "rows of four numbers, x0 y0 x1 y1" if columns == 4 else "a number for each box"
         raise ValueError(f"edit: {name} must be {shape}; these are not ({str(error)[:80]})") from error
 

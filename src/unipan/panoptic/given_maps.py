@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from unipan.panoptic.categories import Categories, Category
+from unipan.panoptic.coco_json import short, whole
+from unipan.panoptic.coco_parser import says_crowd
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.runs import MAX_ID
 
@@ -14,6 +16,8 @@ GivenMap = PanopticMap | Mapping[str, Any] | tuple[Any, Any] | Any
 """What `as_map` takes."""
 _IDS = ("segmentation", "panoptic_seg", "ids")
 _CLASS = ("category_id", "label_id")
+_MOST = 2.0**53
+"""Beyond it not every whole number is a float."""
 
 
 def as_map(given: GivenMap, categories: Categories, source: str = "panoptic map") -> PanopticMap:
@@ -57,9 +61,12 @@ def _integers(given: Any, source: str) -> np.ndarray:
     """An array or a tensor as an array of integers."""
     if hasattr(given, "detach"):  # a tensor, perhaps on a GPU
         given = given.detach().cpu().numpy()
-    array = np.asarray(given)
-    if array.dtype.kind == "f" and np.array_equal(array, np.rint(array)):  # transformers where nothing was found
-        array = array.astype(np.int64)
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(f"{source}: this is neither a map nor an array of ids ({error})") from error
+    if array.dtype.kind == "f" and (abs(array) < _MOST).all() and np.array_equal(array, np.rint(array)):
+        array = array.astype(np.int64)  # transformers gives floats where nothing was found
     if array.dtype.kind not in "iu":
         raise ValueError(f"{source}: ids are integers, these are {array.dtype}")
     return array
@@ -73,16 +80,23 @@ def _of_segments(ids: np.ndarray, segments: Any, categories: Categories, source:
     scores: dict[int, float] = {}
     crowds: set[int] = set()
     for key, row in _segment_rows(segments, source):
-        number = next((row[name] for name in _CLASS if name in row), None)
-        if number is None or int(number) not in by_id:
+        given = next((row[name] for name in _CLASS if name in row), None)
+        number = _number_of(given)
+        if number is None or number not in by_id:
             raise ValueError(
-                f"{source}: segment {key} has category id {number}, which is not one of the {len(categories)} classes"
+                f"{source}: segment {key} has category id {short(given)}, which is not one of the {len(categories)} "
+                "classes"
             )
-        category = by_id[int(number)]
+        category = by_id[number]
         if classes.setdefault(key, category) is not category:  # transformers lists what it has fused more than once
             raise ValueError(f"{source}: segment id {key} is listed twice, with different classes")
-        scores[key] = float(row.get("score", 1.0))
-        if row.get("iscrowd"):
+        try:
+            scores[key] = float(row.get("score", 1.0))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(
+                f"{source}: the score of segment {key} is no number, it is {short(row['score'])}"
+            ) from error
+        if says_crowd(row.get("iscrowd")):
             crowds.add(key)
     if ids.size and ids.max() > MAX_ID:
         raise ValueError(f"{source}: segment id {ids.max()} is above {MAX_ID}; renumber the segments")
@@ -91,12 +105,26 @@ def _of_segments(ids: np.ndarray, segments: Any, categories: Categories, source:
 
 def _segment_rows(segments: Any, source: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
     if isinstance(segments, Mapping):
-        return [(int(key), {"category_id": value}) for key, value in segments.items()]
-    rows = list(segments)
+        rows = [{"id": key, "category_id": value} for key, value in segments.items()]
+    elif isinstance(segments, Iterable):
+        rows = list(segments)
+    else:
+        raise ValueError(f"{source}: segments are rows with `id` and `category_id`, not {short(segments)}")
+    found: list[tuple[int, Mapping[str, Any]]] = []
     for row in rows:
-        if not isinstance(row, Mapping) or "id" not in row:
-            raise ValueError(f"{source}: a segment is a row with `id` and `category_id`, not {row!r}")
-    return [(int(row["id"]), row) for row in rows]
+        number = _number_of(row.get("id")) if isinstance(row, Mapping) else None
+        if number is None:
+            raise ValueError(f"{source}: a segment is a row with whole `id` and `category_id`, not {short(row)}")
+        found.append((number, row))
+    return found
+
+
+def _number_of(value: Any) -> int | None:
+    """A whole number, which may be an array or a tensor of one; None for anything else."""
+    try:
+        return whole(value.item() if hasattr(value, "item") else value)
+    except (ValueError, RuntimeError):  # of several numbers
+        return None
 
 
 def _of_pairs(pairs: np.ndarray, categories: Categories, source: str) -> PanopticMap:

@@ -77,6 +77,8 @@ def go_to_page(image: Image.Image, path: Path, page: int | None) -> None:
     """
     if page is None:
         require_one_page(image, path)
+    elif not isinstance(page, int | np.integer) or isinstance(page, bool):
+        raise ValueError(f"{path}: page {page!r} is no number; the first page is 1")
     elif not 1 <= page <= _pages(image):
         raise ValueError(f"{path}: there is no page {page}, it has {_pages(image)}")
     else:

@@ -56,6 +56,20 @@ class ImageJob:
         return self.path if self.frame is None else self.frame.video.frame(self.frame.number)
 
     @property
+    def source(self) -> str:
+        """What people know it by: the path of its file."""
+        return str(self.path)
+
+    @property
+    def version(self) -> list[int] | None:
+        """Size and time of its file, which differ where the pixels may; None where it has gone."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return [found.st_size, found.st_mtime_ns]
+
+    @property
     def png(self) -> PurePosixPath:
         """The name of the PNG that is written for it."""
         return PurePosixPath(self.name).with_suffix(".png")
@@ -92,11 +106,17 @@ def plan_images(
     elif clips:
         raise ValueError(f"--like {like}: it lists images, and {clips[0]} is a video; run once for each")
     else:
-        truth = read_json(like)
-        categories = Categories.from_coco(rows_of(truth, "categories", like), str(like))
-        jobs = jobs_like(found, unique_rows(rows_of(truth, "images", like), "id", "image", like), like, page_of)
+        categories, entries = read_like(like)
+        jobs = jobs_like(found, entries, like, page_of)
     check_names(jobs)
     return jobs, categories
+
+
+def read_like(like: Path) -> tuple[Categories, Mapping[int | str, Mapping[str, object]]]:
+    """The categories of a ground truth, and its images by id. Raises ValueError for a broken one."""
+    truth = read_json(like)
+    categories = Categories.from_coco(rows_of(truth, "categories", like), str(like))
+    return categories, unique_rows(rows_of(truth, "images", like), "id", "image", like)
 
 
 def _frames(clip: Path, first: int) -> list[ImageJob]:
@@ -167,16 +187,16 @@ def is_text(name: str) -> bool:
 def check_names(jobs: Sequence[ImageJob]) -> None:
     """Raises ValueError if two images would be written to one PNG, one outside the output folder, or a name that JSON
     and HTML cannot hold."""
-    taken: dict[PurePosixPath, Path] = {}
+    taken: dict[PurePosixPath, ImageJob] = {}
     for job in jobs:
         path_inside(Path("panoptic"), job.name, job.path)
         if not is_text(job.name):
-            raise ValueError(f"predict: {job.path}: the name of this file is no text in UTF-8; rename it")
-        other = taken.setdefault(job.png, job.path)
-        if other is not job.path:
+            raise ValueError(f"predict: {job.source}: the name of this file is no text in UTF-8; rename it")
+        other = taken.setdefault(job.png, job)
+        if other is not job:
             raise ValueError(
-                f"predict: {other} and {job.path} would both be written to {job.png}; rename one of them, or run "
-                "twice with different --out folders"
+                f"predict: {other.source} and {job.source} would both be written to {job.png}; rename one of them, or "
+                "run twice with different --out folders"
             )
 
 

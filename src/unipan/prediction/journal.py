@@ -1,10 +1,12 @@
 """What `unipan predict` has finished so far, written beside the results until they are complete.
 
 After a signal, a kill, or a full disk, the same command reads it and goes on with the images that are missing.
+Processes of a cluster each write a shard of it, since no two may append to one file of a network's file system.
 """
 
 import hashlib
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from unipan.prediction.images import ImageJob
 
 JOURNAL = ".unipan.unfinished.jsonl"
 """In the output folder: the run in the first line, then one line when an image is begun and one when it is done."""
+SHARDS = ".unipan.unfinished-*.jsonl"
+"""The same of other processes, until the journal gathers them."""
 BEGUN = 2
 """An image that has ended so many runs in a row is left out: most likely memory runs out, and the system kills."""
 
@@ -39,54 +43,94 @@ class FinishedImage:
 class Journal:
     """The list of finished images in an output folder."""
 
-    def __init__(self, folder: Path, run: dict[str, Any], categories: Categories) -> None:
+    def __init__(self, folder: Path, run: dict[str, Any], categories: Categories, shard: str | None = None) -> None:
         """Read what an earlier run has left, or begin anew if it did something else.
 
         Args:
             folder: of the output.
             run: what decides the results besides the images, for JSON; another run's images are made again.
             categories: those of the maps.
+            shard: the name of this process, if it is one of several that write into the folder; the journal without a
+                name is the one that gathers theirs.
 
         Raises:
             OSError: the journal cannot be written.
         """
-        self.folder, self._path = folder, folder / JOURNAL
-        self._categories = categories
+        self.folder = folder
+        self._path = folder / (JOURNAL if shard is None else SHARDS.replace("*", shard))
+        self._categories, self._gathers = categories, shard is None
         self._done: dict[str, dict[str, Any]] = {}
         self._begun: Counter[str] = Counter()
         self._files: dict[str, int] = {}
-        run = json.loads(json.dumps(run))
-        lines = list(_whole_lines(self._path))
-        self.replaced = len(lines) > 1 and lines[0] != {"run": run}
-        if not lines or self.replaced:
-            lines = [{"run": run}]
-        for line in lines[1:]:
-            if "begin" in line:
-                self._begun[line["begin"]] += 1
-            elif "done" in line:
-                self._begun[line["done"]] = 0
-                self._done[line["done"]] = line
-        # A line that was cut by a kill or a full disk goes, so that the next one begins where a line begins.
-        write_atomically(self._path, "".join(_line(each) for each in lines).encode())
+        self._lock = threading.Lock()
+        self.run = json.loads(json.dumps(run))
+        self.replaced = False
+        self._read()
 
-    def find(self, job: ImageJob) -> FinishedImage | None:
-        """An image that is finished, has not changed since, and whose files are all there."""
+    def _read(self) -> None:
+        """Read the file, and those of other processes; what belongs to another run goes."""
+        shards = sorted(self.folder.glob(SHARDS)) if self._gathers else []
+        files = [list(_whole_lines(path)) for path in (self._path, *shards)]
+        self.replaced = any(len(lines) > 1 and lines[0] != {"run": self.run} for lines in files)
+        kept = [line for lines in files if lines and lines[0] == {"run": self.run} for line in lines[1:]]
+        self._begun.clear()
+        for line in kept:
+            self._note(line)
+        # A line that was cut by a kill or a full disk goes, so that the next one begins where a line begins.
+        write_atomically(self._path, "".join(map(_line, ({"run": self.run}, *kept))).encode())
+        for shard in shards:
+            shard.unlink(missing_ok=True)
+
+    def _note(self, line: dict[str, Any]) -> None:
+        if "begin" in line:
+            self._begun[line["begin"]] += 1
+        elif "done" in line:
+            self._begun[line["done"]] = 0
+            self._done[line["done"]] = line
+
+    def gather(self) -> None:
+        """Take over what the other processes have written, which have ended; none of their images has ended the run.
+
+        Raises:
+            OSError: the folder has gone, or is full.
+        """
+        self.require_place()
+        self._read()
+        for name, count in list(self._begun.items()):
+            if count:
+                self._append({"done": name})
+                self._begun[name] = 0
+
+    def adopt(self, line: dict[str, Any]) -> None:
+        """Know of an image that another process has finished, from its `line_of`; it stands in that one's shard."""
+        self._note(line)
+
+    def line_of(self, job: ImageJob) -> dict[str, Any] | None:
+        """What is written here of an image that is finished, has not changed since, and whose files are all there."""
         line = self._done.get(job.name)
-        if line is None or "map" not in line or line["id"] != job.image_id or line["source"] != _version(job.path):
+        if line is None or "map" not in line or line["id"] != job.image_id or line["source"] != job.version:
             return None
         if any(size != _size(self.folder / name) for name, size in line["files"].items()):
+            return None
+        return line
+
+    def find(self, job: ImageJob) -> FinishedImage | None:
+        """An image of `line_of`, with its map."""
+        line = self.line_of(job)
+        if line is None:
             return None
         by_id = {category.id: category for category in self._categories}
         segments = tuple(_segment(row, by_id[row["category_id"]]) for row in line["segments"])
         self._files |= line["files"]
         return FinishedImage(PanopticMap(decode_png(self.folder / line["map"]), segments), line["page"])
 
-    def begin(self, job: ImageJob) -> bool:
-        """Note that an image is begun; False if it has ended too many runs."""
-        if self._begun[job.name] >= BEGUN:
-            return False
+    def ended_runs(self, job: ImageJob) -> int:
+        """How many earlier runs in a row were killed while this image was begun, perhaps beside others."""
+        return self._begun[job.name]
+
+    def begin(self, job: ImageJob) -> None:
+        """Note that an image is begun; threads may do this."""
         self._append({"begin": job.name})
-        return True
 
     def leave_out(self, job: ImageJob) -> None:
         """Note that a begun image has not ended the run."""
@@ -110,8 +154,11 @@ class Journal:
         sizes = {name: _size(self.folder / name) for name in dict.fromkeys([map_name, *files])}
         self._require(sizes)
         rows = [segment.to_coco(score=True) for segment in panoptic]
-        done = {"done": job.name, "id": job.image_id, "source": _version(job.path), "map": map_name, "files": sizes}
-        self._append({**done, "segments": rows, "page": page})
+        done = {"done": job.name, "id": job.image_id, "source": job.version, "map": map_name, "files": sizes}
+        line = {**done, "segments": rows, "page": page}
+        self._append(line)
+        if not self._gathers:  # a worker is asked for it
+            self._note(line)
         self._files |= {name: size for name, size in sizes.items() if size is not None}
 
     def require_all(self) -> None:
@@ -121,6 +168,8 @@ class Journal:
     def close(self) -> None:
         """The result is complete: nothing is left to continue."""
         self._path.unlink(missing_ok=True)
+        for shard in self.folder.glob(SHARDS):
+            shard.unlink(missing_ok=True)
 
     def _require(self, found: dict[str, int | None], expected: dict[str, int] | None = None) -> None:
         gone = [name for name, size in found.items() if size is None or (expected and size != expected[name])]
@@ -136,7 +185,7 @@ class Journal:
     def _append(self, content: dict[str, Any]) -> None:
         self.require_place()
         try:
-            with self._path.open("ab", buffering=0) as file:
+            with self._lock, self._path.open("ab", buffering=0) as file:
                 file.write(_line(content).encode())
         except OSError as error:
             raise OSError(f"{self._path}: cannot be written ({error.strerror}); make room") from error
@@ -178,14 +227,6 @@ def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _line(content: dict[str, Any]) -> str:
     return json.dumps(content, separators=(",", ":")) + "\n"
-
-
-def _version(path: Path) -> list[int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns]
 
 
 def _size(path: Path) -> int | None:

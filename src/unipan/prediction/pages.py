@@ -51,7 +51,7 @@ def page_numbers(pages: str, count: int, source: str = "image") -> Sequence[int]
     for part in pages.split(","):
         first, to, last = part.strip().partition("-")
         ends = (first, last if to else first)
-        if not all(end.isdecimal() for end in ends) or int(ends[1]) < int(ends[0]):
+        if not all(end.isdecimal() and len(end) < 10 for end in ends) or int(ends[1]) < int(ends[0]):
             raise ValueError(
                 f"--pages {pages}: {part.strip()!r} is no page; give all, or numbers like 3, 2-5 or 1,4,7-9"
             )

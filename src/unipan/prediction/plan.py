@@ -1,7 +1,7 @@
 """Everything about a prediction that can be known before the network is loaded: images, outputs, and what to say."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,17 @@ from unipan.panoptic.image_files import is_geotiff
 from unipan.panoptic.images import is_animation
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
-from unipan.prediction.options import NOTHING_MORE, PictureOptions, ResultOptions, check_tiles
+from unipan.prediction.options import (
+    HERE,
+    NOTHING_MORE,
+    ClusterOptions,
+    PictureOptions,
+    ResultOptions,
+    check_cluster,
+    check_overlays,
+    check_pictures,
+)
+from unipan.prediction.parquet import is_remote, plan_remote
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -53,7 +63,7 @@ class PredictionPlan:
 
 def plan_prediction(
     checkpoint: str,
-    images: Sequence[Path],
+    images: Sequence[Path | str],
     *,
     out: Path,
     like: Path | None,
@@ -64,46 +74,58 @@ def plan_prediction(
     overwrite: bool,
     warn: Callable[[str], None],
     json_file: Path | None = None,
+    cluster: ClusterOptions = HERE,
 ) -> PredictionPlan:
     """Find the images and claim the outputs; nothing is made yet.
 
     Args:
         checkpoint, out, like, server, algorithm, options, pictures: see `PredictionPlan`.
-        images: files and folders.
+        images: files and folders; for a cluster also addresses.
         overwrite: whether files that unipan did not write may be replaced.
         warn: gets sentences that do not end the run.
         json_file: what `--json` writes, if it is a file.
+        cluster: whether there is one, and what it reads.
 
     Raises:
-        FileNotFoundError, ValueError: see `plan_images`, `plan_submission` and `Outputs`.
+        FileNotFoundError, ValueError: see `plan_images`, `plan_remote`, `plan_submission` and `Outputs`.
     """
-    check_tiles(pictures)
+    check_pictures(pictures)
+    check_overlays(options)
+    check_cluster(cluster, out)
     if server is not None and options != NOTHING_MORE:
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     if server is not None and pictures.pages is not None:
         raise ValueError("--submission: the images of a test server have one page; leave out --pages")
+    paths = [path for path in images if isinstance(path, Path)]
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
-    if server is None:
-        jobs, categories = plan_images(images, like, pictures.pages)
-        names = result_files(jobs, options)
+    if cluster.ray is not None and is_remote(images):
+        if server is not None or pictures.pages is not None:
+            raise ValueError("--ray: --submission and --pages take files and folders, no tables and no addresses")
+        jobs, categories = plan_remote(images, like, cluster)
+    elif server is None:
+        jobs, categories = plan_images(paths, like, pictures.pages)
     else:
-        jobs, categories = plan_submission(server, images, like, warn), None
-        names = submission_files(server, jobs, like, algorithm)
-    outputs = Outputs(
-        "predict", [files.network_path(checkpoint), like, *images, *(job.path for job in jobs)], overwrite
-    )
+        jobs, categories = plan_submission(server, paths, like, warn), None
+    names = result_files(jobs, options) if server is None else submission_files(server, jobs, like, algorithm)
+    outputs = Outputs("predict", [files.network_path(checkpoint), like, *paths, *(job.path for job in jobs)], overwrite)
     outputs.claim_folder(out, "--out", names)
     outputs.claim_optional(json_file, "--json")
-    if sentence := drawings_note(checkpoint, jobs):
-        warn(sentence)
-    if (georeferenced := next((job.path for job in jobs if _is_geotiff(job.path)), None)) is not None:
-        warn(f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels")
-    if sentence := animations_note(jobs):
-        warn(sentence)
-    if options.csv and not shapes_are_measured():
-        warn('note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"')
+    for note in _notes(checkpoint, jobs, options):
+        warn(note)
     return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
+
+
+def _notes(checkpoint: str, jobs: Sequence[ImageJob], options: ResultOptions) -> Iterator[str]:
+    """What is to be said before the first image."""
+    if sentence := drawings_note(checkpoint, jobs):
+        yield sentence
+    if (georeferenced := next((job.path for job in jobs if _is_geotiff(job.path)), None)) is not None:
+        yield f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels"
+    if sentence := animations_note(jobs):
+        yield sentence
+    if options.csv and not shapes_are_measured():
+        yield 'note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"'
 
 
 def _is_geotiff(path: Path) -> bool:
@@ -131,7 +153,7 @@ def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:
     if not others:
         return None
     return (
-        f"note: the bundled checkpoint {checkpoint} was trained on drawn street scenes, and {others[0].path} is none "
+        f"note: the bundled checkpoint {checkpoint} was trained on drawn street scenes, and {others[0].source} is none "
         "of `unipan scenes`: on photographs its results mean little; train on yours (`unipan train finetune`), or use "
         "public weights (`unipan import`)"
     )

@@ -75,8 +75,8 @@ class ResultFolder:
         self._segments: list[dict[str, Any]] = []
         self._clips: dict[str, tuple[Video, list[str]]] = {}
 
-    def add(self, job: ImageJob, result: PanopticMap, image: Picture, margin: np.ndarray | None) -> "ListedImage":
-        """Write everything about one image but its PNG; returns what `keep` takes.
+    def write(self, job: ImageJob, result: PanopticMap, image: Picture, margin: np.ndarray | None) -> "ListedImage":
+        """Write everything about one image but its PNG; returns what `keep` takes. Threads may do this at once.
 
         Args:
             job: its name.
@@ -87,7 +87,9 @@ class ResultFolder:
         Raises:
             OSError: a file cannot be written.
         """
-        files = {"ids": f"panoptic/{job.png}", "overlay": self._overlay(job, result, image)}
+        files = {"ids": f"panoptic/{job.png}"}
+        if not self.options.no_overlays:
+            files["overlay"] = self._overlay(job, result, image)
         if self.options.geojson:
             files["GeoJSON"] = f"geojson/{job.png.with_suffix('.geojson')}"
             write_json(self.folder / files["GeoJSON"], to_geojson(result, job.name))
@@ -114,9 +116,7 @@ class ResultFolder:
             thumbnail,
             files,
         )
-        written = ListedImage(row, table)
-        self.keep(job, written)
-        return written
+        return ListedImage(row, table)
 
     def _write_videos(self) -> Iterator[str]:
         """The overlays of each video as one; yields their names."""
@@ -127,7 +127,7 @@ class ResultFolder:
 
     def keep(self, job: ImageJob, written: "ListedImage") -> None:
         """List an image, written now or by an earlier run, on the page and in the table."""
-        if job.frame is not None:
+        if job.frame is not None and "overlay" in written.row.files:
             _, frames = self._clips.setdefault(job.path.stem, (job.frame.video, []))
             frames.append(written.row.files["overlay"])
         self._rows.append(written.row)
@@ -161,7 +161,10 @@ class ResultFolder:
             picture = overlay(image, result, alpha=THING_ALPHA, stuff_alpha=STUFF_ALPHA)
         else:
             picture = named_overlay(image, result)
-        if image.shape[0] * image.shape[1] > JPEG_FROM:
+        jpeg = image.shape[0] * image.shape[1] > JPEG_FROM
+        if self.options.overlay_format is not None:
+            jpeg = self.options.overlay_format == "jpg"
+        if jpeg:
             name = f"overlays/{job.png.with_suffix('.jpg')}"
             data = _encoded(picture, "JPEG", OVERLAY_QUALITY, comment=signature("predict"))
         else:
@@ -174,8 +177,9 @@ def result_files(jobs: Iterable[ImageJob], options: ResultOptions) -> list[str]:
     """The names of all files that may be written."""
     jobs = list(jobs)
     pngs = [job.png for job in jobs]
-    clips = dict.fromkeys(f"overlays/{job.path.stem}.mp4" for job in jobs if job.frame is not None)
-    kinds = ["panoptic/*.png", "overlays/*.png", "overlays/*.jpg", "thumbnails/*.webp"]
+    shown = not options.no_overlays
+    clips = dict.fromkeys(f"overlays/{job.path.stem}.mp4" for job in jobs if job.frame is not None and shown)
+    kinds = ["panoptic/*.png", *["overlays/*.png", "overlays/*.jpg"] * shown, "thumbnails/*.webp"]
     kinds += ["geojson/*.geojson"] * options.geojson + ["labels/*.tif"] * options.tiff
     kinds += ["margin/*.npy", "margin/*.png"] * options.margin
     stems = [str(png.with_suffix("")) for png in pngs]

@@ -1,72 +1,40 @@
-"""Segment planned images one by one and write each result as soon as it is there.
+"""Carry out a prediction that was planned: open what it writes to, and withdraw it if nothing comes of it."""
 
-Whatever ends a run early, its finished images are kept, and the same command goes on with the others.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
 
 from unipan import files
 from unipan.config import check_fusion
-from unipan.datasets.formats.format import DatasetWriter
-from unipan.evaluation.trimming import trim_stuff
 from unipan.folder_lock import folder_lock
-from unipan.prediction.images import ImageJob
 from unipan.prediction.journal import Journal, parents_of, run_identity
+from unipan.prediction.loop import Elsewhere, ImageLoop, Prediction
+from unipan.prediction.making import ImageMaker
 from unipan.prediction.plan import PredictionPlan
-from unipan.prediction.results import ListedImage, ResultFolder
-from unipan.prediction.submission import map_file, open_writer
-from unipan.processes import short_of_memory
-from unipan.result import PanopticResult
+from unipan.prediction.results import ResultFolder
+from unipan.prediction.submission import open_writer
 from unipan.runtimes import AnySegmenter
-from unipan.stopping import StoppedBySignal, StopSignals
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a run has written.
-
-    Attributes:
-        path: the file that the writer wrote last.
-        images: for programs, file, id, PNG and number of segments of each.
-        left_out: images that could not be segmented, and why.
-    """
-
-    path: Path
-    images: Sequence[dict[str, Any]]
-    left_out: Sequence[tuple[ImageJob, str]]
-
-    def to_json(self, page: Path | None) -> dict[str, Any]:
-        """For programs; `page` is the one to look at, if there is one."""
-        return {
-            "panoptic": str(self.path),
-            "page": None if page is None else str(page),
-            "images": list(self.images),
-            "left_out": [{"file": str(job.path), "name": job.name, "reason": reason} for job, reason in self.left_out],
-        }
 
 
 def run_prediction(
     plan: PredictionPlan,
     segmenter: AnySegmenter,
-    jobs: Iterable[ImageJob],
     fusion: str | None,
     trim: int,
     warn: Callable[[str], None],
+    advance: Callable[[int, int], None] = lambda _done, _total: None,
+    elsewhere: Elsewhere | None = None,
 ) -> Prediction:
     """Do what was planned, or what an earlier run has left of it.
 
     Args:
         plan: the plan.
         segmenter: of the plan's checkpoint.
-        jobs: the plan's, perhaps with a progress bar around them.
         fusion: by default the checkpoint's.
         trim: stuff segments of fewer pixels become void.
         warn: gets a sentence for each image that cannot be segmented.
+        advance: is called after each image, with how many are done and how many there are.
+        elsewhere: has other processes make the images; by default this one does.
 
     Returns:
         what was written, and what was left out.
@@ -96,11 +64,14 @@ def run_prediction(
         journal = open_journal(plan, segmenter, fusion, trim)
         if journal.replaced:
             warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
-        loop = ImageLoop(plan, segmenter, writer, results, journal, warn)
+        loop = ImageLoop(ImageMaker(plan, segmenter, results, journal, fusion, trim), writer, warn, advance)
         try:
-            return loop.run(jobs, fusion, trim)
+            if elsewhere is None:
+                return loop.run(plan.jobs)
+            with closing(elsewhere(loop)) as jobs:
+                return loop.run(jobs)
         except ValueError:
-            if not loop.done:
+            if not loop.kept:
                 journal.close()
                 plan.outputs.withdraw_folder(plan.out, plan.names)
             raise
@@ -116,120 +87,7 @@ def open_journal(plan: PredictionPlan, segmenter: AnySegmenter, fusion: str, tri
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
-        tiles=asdict(replace(plan.pictures, pages=None)),
+        tiles={name: value for name, value in asdict(plan.pictures).items() if name not in ("pages", "at_once")},
         categories=segmenter.categories.to_coco(),
     )
     return Journal(plan.out, run, segmenter.categories)
-
-
-class ImageLoop:
-    """The loop over the images of one plan, with what it writes to."""
-
-    def __init__(
-        self,
-        plan: PredictionPlan,
-        segmenter: AnySegmenter,
-        writer: DatasetWriter,
-        results: ResultFolder | None,
-        journal: Journal,
-        warn: Callable[[str], None],
-    ) -> None:
-        """`results` is None for a submission; for the others see `run_prediction`."""
-        self.plan, self.segmenter, self.writer = plan, segmenter, writer
-        self.results, self.journal, self.warn = results, journal, warn
-        self.done, self.images, self.left_out = 0, list[dict[str, Any]](), list[tuple[ImageJob, str]]()
-
-    def run(self, jobs: Iterable[ImageJob], fusion: str, trim: int) -> Prediction:
-        """All images; see `run_prediction`."""
-        try:
-            with StopSignals():
-                for job in jobs:
-                    if not self._take_over(job):
-                        self._make(job, fusion, trim)
-                return self._close()
-        except KeyboardInterrupt as stop:
-            words = str(stop) or "interrupted"
-            raise StoppedBySignal(getattr(stop, "number", 2), f"{words}: {self._how_to_go_on()}") from stop
-        except OSError as error:
-            raise OSError(f"{error}; {self._how_to_go_on()}") from error
-
-    def _take_over(self, job: ImageJob) -> bool:
-        """Whether an earlier run has finished this image, which is then listed."""
-        found = self.journal.find(job)
-        if found is None:
-            return False
-        if self.results is not None and found.page is not None:
-            self.results.keep(job, ListedImage.of(found.page))
-        self.writer.add(job.name, job.image_id, found.panoptic)
-        self._count(job, len(found.panoptic))
-        return True
-
-    def _make(self, job: ImageJob, fusion: str, trim: int) -> None:
-        if not self.journal.begin(job):
-            self._leave_out(job, "two runs in a row were killed at it; most likely memory ran out, so try --tiles")
-            return
-        margin = None
-        try:
-            result = self._segment(job, fusion)
-            if self.plan.options.margin:
-                margin = result.margin
-        except (ValueError, OSError) as error:
-            self._leave_out(job, str(error))
-            self.journal.leave_out(job)
-            return
-        except Exception as error:  # OpenCV's and torch's have types of their own
-            if short_of_memory(error):
-                self._leave_out(job, "there is too little memory for a picture of this size; try --tiles")
-            elif isinstance(error, RuntimeError):  # one picture's failure never ends a batch
-                self._leave_out(job, " ".join(str(error).split())[:400])
-            else:
-                raise
-            self.journal.leave_out(job)
-            return
-        self._write(job, result, margin, trim)
-
-    def _segment(self, job: ImageJob, fusion: str) -> PanopticResult:
-        tiles = self.plan.pictures
-        if not tiles.tiles:
-            one = () if job.page is None else (job.page,)
-            return self.segmenter(job.picture, fusion, *one)
-        return self.segmenter.in_tiles(
-            job.picture, fusion, page=job.page, scale=tiles.scale, side=tiles.tile_side, reach=tiles.reach
-        )
-
-    def _write(self, job: ImageJob, result: PanopticResult, margin: np.ndarray | None, trim: int) -> None:
-        self.journal.require_place()
-        written = None
-        if self.results is not None:
-            written = self.results.add(job, result, result.image, margin)
-        panoptic = trim_stuff(result, trim) if trim else result
-        self.writer.add(job.name, job.image_id, panoptic)
-        name = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
-        page = None if written is None else asdict(written)
-        self.journal.finish(job, panoptic, name, [] if written is None else written.files, page)
-        self._count(job, len(panoptic))
-
-    def _count(self, job: ImageJob, segments: int) -> None:
-        self.done += 1
-        png = map_file(self.plan.server, job, self.plan.like, self.plan.algorithm)
-        self.images.append({"file": str(job.path), "id": job.image_id, "png": png, "segments": segments})
-
-    def _leave_out(self, job: ImageJob, reason: str) -> None:
-        self.left_out.append((job, reason))
-        page = "" if job.page is None else f", page {job.page},"
-        self.warn(f"{job.path}{page} is left out: {reason}")
-
-    def _close(self) -> Prediction:
-        if not self.done:
-            count = len(self.left_out)
-            raise ValueError(f"predict: none of the {count} images could be read; panoptic.json was not written")
-        self.journal.require_all()
-        path = self.writer.close()
-        if self.results is not None:
-            self.results.close()
-        self.journal.close()
-        return Prediction(path, self.images, self.left_out)
-
-    def _how_to_go_on(self) -> str:
-        total = len(self.plan.jobs)
-        return f"{self.done} of {total} images are done and kept in {self.plan.out}; the same command makes the others"

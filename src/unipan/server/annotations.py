@@ -13,7 +13,8 @@ from unipan.datasets.formats.writing import stem_of
 from unipan.files import make_folder, read_bytes, remove_leftovers, write_atomically, write_json
 from unipan.outputs import Outputs, written_names
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.coco_json import Row, load_json, path_inside, read_json, rows_of, unique_rows
+from unipan.panoptic.coco_json import Row, load_json, path_inside, read_json
+from unipan.panoptic.coco_parser import parse_panoptic, raise_first
 from unipan.panoptic.png import encode_png, png_of_rgb
 from unipan.result import PanopticResult
 from unipan.server.scenes import PageBox
@@ -52,27 +53,24 @@ class Annotations:
         self.folder, self.categories = folder, categories
         self._images: dict[str, Row] = {}
         self._annotations: dict[str, Row] = {}
+        if (folder / "panoptic.json").exists():
+            self._read(folder / "panoptic.json")
         for part in ("images", "panoptic", "boxes"):
             make_folder(folder / part)
             remove_leftovers(folder / part)
         remove_leftovers(folder)
-        if (folder / "panoptic.json").is_file():
-            self._read(folder / "panoptic.json")
 
     def _read(self, path: Path) -> None:
-        content = read_json(path)
-        there = Categories.from_coco(rows_of(content, "categories", path), str(path))
+        found = parse_panoptic(read_json(path), path)
+        raise_first(found.findings, ("no-images",))
+        there = Categories.from_coco(found.categories, str(path))
         if {(each.id, each.name, each.isthing) for each in there} != {
             (each.id, each.name, each.isthing) for each in self.categories
         }:
             raise ValueError(f"--out {self.folder}: its images have other classes than this checkpoint; give another")
-        images = unique_rows(rows_of(content, "images", path), "id", "image", path)
-        annotations = unique_rows(rows_of(content, "annotations", path), "image_id", "annotation", path)
-        for key, row in images.items():
-            if key not in annotations:
-                raise ValueError(f"{path}: image {key!r} has no annotation; run `unipan data check {self.folder}`")
-            self._images[str(row["file_name"])] = row
-            self._annotations[str(row["file_name"])] = annotations[key]
+        for key, row in found.images.items():
+            self._images[row["file_name"]] = row
+            self._annotations[row["file_name"]] = found.annotations[key]
 
     @property
     def accepted(self) -> list[str]:
@@ -115,7 +113,8 @@ class Annotations:
         write_atomically(self.folder / "panoptic" / png, encode_png(result.ids), durable=True)
         write_json(self.folder / "boxes" / f"{stem_of(name)}.json", {"boxes": msgspec.to_builtins(boxes)})
         known = self._images.get(name)
-        key = max((int(row["id"]) for row in self._images.values()), default=0) + 1 if known is None else known["id"]
+        numbers = (row["id"] for row in self._images.values() if isinstance(row["id"], int))
+        key = max(numbers, default=0) + 1 if known is None else known["id"]
         height, width = result.ids.shape
         segments = [each.to_coco() for each in as_truth(result)]
         self._write(

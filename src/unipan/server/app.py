@@ -12,7 +12,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -316,6 +316,14 @@ async def _no_disk(_: Request, error: Exception) -> Response:
     return _told(507, str(error))
 
 
+async def _too_slow(_: Request, error: Exception) -> Response:
+    return _told(408, str(error))
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return _told(400, "the request broke off")  # nobody is there to read it
+
+
 async def _unexpected(_: Request, error: Exception) -> Response:
     if isinstance(error, MemoryError | RuntimeError) and short_of_memory(error):
         return _told(507, "there is too little memory for this picture; make it smaller")
@@ -327,5 +335,7 @@ _SENTENCES: dict[Any, Any] = {
     LetGoError: _let_go,
     FileNotFoundError: _not_there,
     ValueError: _bad,
+    ClientDisconnect: _gone,
+    TimeoutError: _too_slow,
     OSError: _no_disk,
 }

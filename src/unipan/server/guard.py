@@ -99,7 +99,7 @@ class Guard:
         if not self._is_our_name(host):
             return 421, f"this server is not {host[:80]!r}; open the address that `unipan serve` has printed"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place(origin) != host:
             return 403, "another site asked for this"
         opened = path == "/" and headers.get("sec-fetch-mode") == "navigate"  # by a link, somewhere
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not opened:
@@ -129,6 +129,13 @@ class Guard:
         # The token leaves the address bar.
         more = {"location": "/", "set-cookie": _cookie(f"unipan_token_{port}", given)}
         await _answer(send, 303, "", more)
+
+
+def _place(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # http://[
+        return None
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -89,8 +89,10 @@ def images_inside(folder: Path) -> list[ImageJob]:
     Raises:
         FileNotFoundError, ValueError: see `plan_images`; also a path that is no folder, or one with nothing left.
     """
-    if folder.is_file():
-        raise ValueError(f"--images {folder}: this is a file; give its folder, or drop it onto the page")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(
+            f"--images {folder}: this is no folder; give that of the photographs, or drop one onto the page"
+        )
     jobs, _ = plan_images([folder], None)
     real = folder.resolve()
     inside = [job for job in jobs if job.path.resolve().is_relative_to(real)]
@@ -105,8 +107,9 @@ def open_port(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
         )[0]
-    except socket.gaierror as error:
-        raise OSError(f"--host {host}: this name has no address here ({error.strerror})") from error
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: no name can be so long, or have such parts
+        reason = getattr(error, "strerror", None) or "no name is like this"
+        raise OSError(f"--host {host}: this name has no address here ({reason})") from error
     # asyncio turns Nagle's algorithm off where a socket says that it is TCP; socket.create_server's do not.
     listener = socket.socket(family, kind, protocol)
     try:

@@ -137,7 +137,7 @@ def with_boxes(scene: EditableScene, boxes: list[PageBox] | None) -> EditableSce
     needed, free = CHANNEL_BYTES * len(boxes) * scene.image.shape[0] * scene.image.shape[1], available_memory()
     if free is not None and needed > free:
         raise ValueError(f"{len(boxes)} boxes on a picture of this size may take more memory than is free; delete some")
-    corners = np.array([each.box for each in boxes], np.float32).reshape(-1, 4)
+    corners = np.array([each.box for each in boxes]).reshape(-1, 4)
     return scene.edit(corners, [each.score for each in boxes], [each.label for each in boxes])
 
 

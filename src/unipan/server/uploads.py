@@ -1,5 +1,6 @@
 """Pictures that come in: how large they may be, looked at before anything is decoded."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from unipan.datasets.formats.label_picture import image_size
 from unipan.server.scenes import EditableScene, SceneMaker
 
 LONGEST_NAME = 120
+IDLE_SECONDS = 30.0
+"""Without a byte: whoever sends a picture and stalls holds one of a few places."""
 
 
 class TooLargeError(ValueError):
@@ -50,13 +53,22 @@ class Limits:
 
 
 async def read_limited(chunks: AsyncIterable[bytes], most: int) -> bytes | None:
-    """A request's body; None as soon as it is longer than `most` bytes, whatever its header claims."""
-    data = bytearray()
-    async for chunk in chunks:
-        data += chunk
+    """A request's body; None as soon as it is longer than `most` bytes, whatever its header claims.
+
+    Raises:
+        TimeoutError: nothing came for `IDLE_SECONDS`.
+    """
+    data, arriving = bytearray(), aiter(chunks)
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                data += await anext(arriving)
+        except StopAsyncIteration:
+            return bytes(data)
+        except TimeoutError as error:
+            raise TimeoutError(f"nothing came for {IDLE_SECONDS:g} seconds; send it again") from error
         if len(data) > most:
             return None
-    return bytes(data)
 
 
 def segment_file(maker: SceneMaker, path: Path, name: str, limits: Limits) -> EditableScene:

@@ -44,6 +44,11 @@ class PredictedImage:
         return address(self.thumbnail)
 
     @property
+    def enlarged(self) -> str:
+        """The address of what the small picture leads to: the overlay, or itself where there is none."""
+        return address(self.files.get("overlay", self.thumbnail))
+
+    @property
     def links(self) -> list[tuple[str, str]]:
         """What is linked, with its address."""
         return [(name, address(file)) for name, file in self.files.items()]
