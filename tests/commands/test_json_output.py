@@ -99,7 +99,6 @@ def test_an_error_writes_no_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["--json", "photos"], "photos: this is a folder"),
         (["--json=photos"], "photos: this is a folder"),
         (["--json", "a.png"], "a.png: this is no name of a JSON file; give --json a file that ends in .json"),
-        (["--json", ""], "this is no name"),
         (["--json", "/dev/stdout"], "`--json -` for standard output"),
         (["--json", "n" * 300], "this is no name"),
         (["--json", "a.json", "--json", "b.json"], "given 2 times"),

@@ -20,7 +20,7 @@ ATTEMPTS = [
     "affinity scenes photo.png --pixel 1 1 --out mine.png",
     "pq gt gt --json gt/panoptic.json --overwrite",
     "pq gt gt --json gt/panoptic/x.json",
-    "pq gt gt --json s --csv s",
+    "pq gt gt --json s.json --csv s.json",
     "pq gt gt --json page/index.html --html page",
     "pq gt gt --csv page/images.csv --html page",
     "pq gt gt --csv mine.json",
@@ -70,7 +70,14 @@ def test_it_is_refused_in_one_sentence_and_nothing_changes(
     assert main(line.replace("PHOTO", str(photo)).split()) == 1
     said = capsys.readouterr().err.strip()
     assert "\n" not in said
-    words = ("is an input", "is there already", "which is read", "is written there too", "not empty")
+    words = (
+        "is an input",
+        "is no name of a JSON file",
+        "is there already",
+        "which is read",
+        "is written there too",
+        "not empty",
+    )
     assert any(word in said for word in words), said
     assert contents(home) == before
 

@@ -26,7 +26,7 @@ from unipan.server.uploads import Limits
     [
         (["nothing"], "checkpoint nothing"),
         (["--images", "{tmp}/none"], "none: no such file or folder"),
-        (["--images", "{tmp}/photos/a.png"], "this is a file"),
+        (["--images", "{tmp}/photos/a.png"], "this is no folder"),
         (["--images", "{tmp}/empty"], "no images in this folder"),
         (["--images", "{tmp}/photos", "--out", "{tmp}/photos"], "which is read"),
         (["--out", "{tmp}/photos/a.png"], "a.png is a file"),

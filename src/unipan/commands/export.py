@@ -56,8 +56,7 @@ def export(
         outputs.claim_all(beside_it, "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
-        if not overwrite:
-            check_same_network(out, path)
+        check_same_network(out, path, overwrite)
     outputs.claim_optional(json_file, "--json")
     images, chosen, note = open_first(data, limit)
     from unipan.export.write import require_exporter, write_export

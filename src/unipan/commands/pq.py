@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="unipan pq",
-        description="Panoptic quality of predictions in COCO panoptic format, images matched by id.",
-        allow_abbrev=False,  # who looks for --json in the arguments would not find --js
-    )
+    about = "Panoptic quality of predictions in COCO panoptic format, images matched by id."
+    # No abbreviations: who looks for --json in the arguments would not find --js.
+    parser = argparse.ArgumentParser(prog="unipan pq", description=about, allow_abbrev=False)
     for name, metavar, text in (
         ("truth", "GT.json", "the ground truth, or a folder with panoptic.json"),
         ("predictions", "PREDICTIONS.json", "the predictions, or such a folder"),

@@ -75,9 +75,8 @@ def predict(
     lines = path_lines(None if sys.stdin is None else sys.stdin.buffer.readline)
     given = given_paths(images, lines, cluster.ray is not None)
     plan = plan_prediction(
-        checkpoint, given, out=out, like=like, server=submission, algorithm=algorithm,
+        checkpoint, given, cluster=cluster, out=out, like=like, server=submission, algorithm=algorithm,
         options=also, pictures=pictures, overwrite=overwrite, warn=_warn, json_file=json_file,
-        cluster=cluster,
     )  # fmt: skip
     from unipan.commands.progress import progress_of
     from unipan.prediction.cluster import carry_out

@@ -88,7 +88,7 @@ def own_files_beside(checkpoint: Path) -> tuple[Path, ...]:
     return files_beside(checkpoint, has_masks(checkpoint))
 
 
-def check_same_network(folder: Path, checkpoint: Path) -> None:
+def check_same_network(folder: Path, checkpoint: Path, overwrite: bool) -> None:
     """Look, before a checkpoint is exported into a folder, whether the export of another network would be lost.
 
     Raises:
@@ -98,7 +98,7 @@ def check_same_network(folder: Path, checkpoint: Path) -> None:
         there = json.loads((folder / MODEL_FILE).read_bytes())["network"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
-    if there != network_digest(checkpoint):
+    if not overwrite and there != network_digest(checkpoint):
         raise ValueError(
             f"--out {folder}: the export of another network is there; give another folder, or --overwrite to replace it"
         )
@@ -116,7 +116,7 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
         FileNotFoundError: there are none.
         ValueError: files that do not belong together, or are of another version.
     """
-    place = _in_folder(Path(source)) if Path(source).is_dir() else _beside(source)
+    place = _in_folder(Path(source)) if Path(source).is_dir() else _beside_checkpoint(source)
     _require_providers(providers)
     described = place.described
 
@@ -196,7 +196,7 @@ def _require_graphs(source: str | Path, checkpoint: Path, files: Sequence[Path],
     raise FileNotFoundError(f"checkpoint {source}: to run without torch {what}, or pip install 'unipan[torch]'")
 
 
-def _beside(source: str | Path) -> _Place:
+def _beside_checkpoint(source: str | Path) -> _Place:
     checkpoint = checkpoint_path(source)
     files, making = files_beside(checkpoint, True), f"`unipan export {source} --beside`"
     if is_on_hub(source):
