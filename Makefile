@@ -50,8 +50,9 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: lint
-	@# By files: the tests of a file share what it measures or trains once.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile
+	@# By files: the tests of a file share what it measures or trains once. In their order: by default files of few tests
+	@# come last, and the longest ones are such, so that one core waits for minutes.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 $(VENV)-base/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-base

@@ -44,9 +44,14 @@ def test_a_knob_that_breaks_a_baseline_is_one_sentence(capsys: pytest.CaptureFix
     assert len(said.splitlines()) == 1
 
 
-def test_finetune_starts_from_the_bundled_checkpoint_as_a_baseline_too() -> None:
-    for name in ("finetune_upsnet", "finetune_panoptic_fpn"):
-        assert with_init(preset(name), None)[1] == "scenes"
+@pytest.mark.parametrize("name", ["finetune", "finetune_upsnet", "finetune_panoptic_fpn"])
+def test_finetune_starts_from_a_bundled_checkpoint_as_a_baseline_too(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for installed, start, network in ((True, "photos", "tf_efficientnet_lite0"), (False, "scenes", "resnet")):
+        monkeypatch.setattr("unipan.training.session.has_package", lambda _, here=installed: here)
+        config, found = with_init(preset(name), None)
+        assert (found, config.backbone.network, config.backbone.fixed) == (start, network, False)
     assert with_init(preset("scenes_upsnet"), None)[1] is None
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exported.test_segmenter import both, drawn
+from tests.exported.test_segmenter import WITH_GRAPHS, both, drawn
 from unipan.export.parity import differing_pixels, moved_boxes
 from unipan.exported.graphs import files_beside
 from unipan.exported.scene import ExportedScene
 from unipan.exported.segmenter import ExportedSegmenter
-from unipan.files import bundled_checkpoints, checkpoint_path
+from unipan.files import checkpoint_path
 from unipan.numpy_fusion.psi import Found
 from unipan.server.scenes import EditableScene
 
@@ -21,7 +21,7 @@ def parts(found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return found.boxes.copy(), found.scores.copy(), found.classes.copy()
 
 
-@pytest.mark.parametrize("name", bundled_checkpoints())
+@pytest.mark.parametrize("name", WITH_GRAPHS)
 @pytest.mark.parametrize("size", [None, (201, 333)])
 def test_moved_and_new_boxes_give_the_maps_of_torch(name: str, size: tuple[int, int] | None) -> None:
     image = drawn(size)

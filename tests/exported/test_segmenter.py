@@ -28,6 +28,10 @@ PathFinder.find_spec = lambda name, *more: None if name in ("torch", "torchvisio
 """Code after which neither is found, as where they are not installed."""
 
 
+WITH_GRAPHS = [name for name in bundled_checkpoints() if packaged_digest(checkpoint_path(name)) is None]
+"""The bundled checkpoints that have a backbone of their own."""
+
+
 @cache
 def both(name: str = "scenes") -> tuple[Segmenter, ExportedSegmenter]:
     return Segmenter.load(name), ExportedSegmenter.load(name, threads=1)
@@ -38,9 +42,7 @@ def drawn(size: tuple[int, int] | None = None, seed: int = 4_000_001) -> np.ndar
     return image if size is None else np.asarray(cv2.resize(image, size[::-1]), np.uint8)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in bundled_checkpoints() if packaged_digest(checkpoint_path(name)) is None]
-)
+@pytest.mark.parametrize("name", WITH_GRAPHS)
 @pytest.mark.parametrize("size", [None, (70, 90), (201, 333), (256, 512)])
 def test_every_fusion_and_affinity_is_that_of_torch(name: str, size: tuple[int, int] | None) -> None:
     image = drawn(size)
