@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from photo_start import config_of, fresh
+from photo_start import config_of, fresh, spread
 
 from unipan.config import Config
-from unipan.datasets.panoptic_data import Subset
 from unipan.datasets.sources import open_photos
 from unipan.reproduction.experiment import train_once
 from unipan.reproduction.request import ExperimentData
@@ -60,7 +59,7 @@ VARIANTS: dict[str, tuple[str, Callable[[Config], Config]]] = {
 def run(args: argparse.Namespace) -> None:
     """Train what has no log yet."""
     photos, val = open_photos(str(args.data / "train")), open_photos(str(args.data / "val"))
-    train = Subset(photos, np.linspace(0, len(photos) - 1, args.photographs).astype(int).tolist())
+    train = spread(photos, args.photographs)
     data = ExperimentData(args.data.name, train, val, val)  # validations are of val
     for seed in args.seeds:
         for name in args.variants:

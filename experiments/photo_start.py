@@ -82,16 +82,16 @@ def step_costs(data: ExperimentData, starts: list[str], folder: Path) -> dict[st
     return found
 
 
+def spread(data: PanopticData, count: int) -> PanopticData:
+    """So many images, evenly over all; all where it is 0 or there are fewer."""
+    return Subset(data, np.linspace(0, len(data) - 1, min(count or len(data), len(data))).astype(int).tolist())
+
+
 def run(args: argparse.Namespace) -> None:
     """Train what is missing, by turns, and leave a record of each."""
     photos, test = open_photos(str(args.data / "train")), open_photos(str(args.data / "val"))
-    chosen = range(len(photos))
-    if args.photographs:
-        chosen = np.linspace(0, len(photos) - 1, args.photographs).astype(int).tolist()
-    train = Subset(photos, chosen)
-    if args.score:
-        test = Subset(test, np.linspace(0, len(test) - 1, min(args.score, len(test))).astype(int).tolist())
-    tuning = Subset(train, np.linspace(0, len(train) - 1, min(args.tuning, len(train))).astype(int).tolist())
+    train, test = spread(photos, args.photographs), spread(test, args.score)
+    tuning = spread(train, args.tuning)
     data = ExperimentData(args.data.name, train, tuning, test)
     place, records = (folder / f"{args.data.name}-{len(train)}" for folder in (args.runs, RECORDS))
     finished = {(each.model, each.seed, each.extra["like"]) for each in load_records(records)}
