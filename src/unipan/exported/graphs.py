@@ -234,19 +234,19 @@ def _described_network(described: _Description, path: Path, remedy: str) -> tupl
         raise ValueError(f"{path}: cannot be read ({error}); {remedy}") from error
 
 
-def _mismatch(pair: ExportedGraphs) -> str | None:
-    """Why two graphs are not those of a config and its classes, as far as their inputs and outputs tell."""
-    inputs, outputs = ({each.name for each in side} for side in (pair.dense.get_inputs(), pair.dense.get_outputs()))
+def _mismatch(graphs: ExportedGraphs) -> str | None:
+    """Why dense graph and head are not those of a config and its classes, as far as their inputs and outputs tell."""
+    inputs, outputs = ({each.name for each in side} for side in (graphs.dense.get_inputs(), graphs.dense.get_outputs()))
     if inputs != {"pixels", "size"} or not outputs >= {"semantic", "boxes", "scores", "classes"}:
         return "of which the first makes no cues of an image"
-    made = {each.name for each in pair.head.get_outputs()}
-    if "potential" not in made or not {each.name for each in pair.head.get_inputs()} <= outputs:
+    made = {each.name for each in graphs.head.get_outputs()}
+    if "potential" not in made or not {each.name for each in graphs.head.get_inputs()} <= outputs:
         return "of which the second makes no Psi of what the first one finds"
-    if pair.config.affinity.enabled != ("panoptic" in made):
+    if graphs.config.affinity.enabled != ("panoptic" in made):
         return "which do not have the affinity head that it describes"
-    [semantic] = (each for each in pair.dense.get_outputs() if each.name == "semantic")
-    if isinstance(semantic.shape[0], int) and semantic.shape[0] != len(pair.categories):
-        return f"which know {semantic.shape[0]} classes and not {len(pair.categories)}"
+    [semantic] = (each for each in graphs.dense.get_outputs() if each.name == "semantic")
+    if isinstance(semantic.shape[0], int) and semantic.shape[0] != len(graphs.categories):
+        return f"which know {semantic.shape[0]} classes and not {len(graphs.categories)}"
     return None
 
 
