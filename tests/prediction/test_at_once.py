@@ -174,18 +174,30 @@ def test_a_picture_short_of_memory_has_another_try_alone(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_lets_those_end_that_are_begun(
-    number: int, code: int, observed: Observed, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    number: int,
+    code: int,
+    observed: Observed,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert predict(photos, tmp_path / "whole", 1) == 0
     observed.calls.clear()
-    both = together(2)
+    both, heard, cancel = together(2), threading.Event(), loop.ImageLoop._cancel_waiting
+
+    def cancel_waiting(self: loop.ImageLoop) -> list[loop.BegunImages]:
+        running = cancel(self)
+        heard.set()
+        return running
 
     def stop() -> None:
         both()
         os.kill(os.getpid(), number)
-        time.sleep(0.5)  # the main thread hears of it
+        assert heard.wait(60)
 
-    observed.inside = {"2.png": stop, "3.png": lambda: (both(), time.sleep(0.5))}
+    monkeypatch.setattr(loop.ImageLoop, "_cancel_waiting", cancel_waiting)
+    observed.inside = {"2.png": stop, "3.png": lambda: (both(), heard.wait(60))}
     out = tmp_path / "out"
     assert predict(photos, out, 2) == code
     assert f"{signal.Signals(number).name}: 4 of {COUNT} images are done and kept in {out}" in capsys.readouterr().err

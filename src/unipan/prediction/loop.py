@@ -275,11 +275,14 @@ class ImageLoop:
 
     def _keep_running(self) -> None:
         """After a signal: what is not begun is not, and what is comes to its end."""
-        running = [begun for begun in self._begun if not begun.outcomes.cancel()]
-        for begun in running:
+        for begun in self._cancel_waiting():
             for (job, _), outcome in zip(begun.images, begun.outcomes.result(), strict=True):
                 if not isinstance(outcome, FailedImage):
                     self._finish(job, outcome)
+
+    def _cancel_waiting(self) -> list[BegunImages]:
+        """Let no other image begin, and give those that a thread works on or that are made."""
+        return [begun for begun in self._begun if not begun.outcomes.cancel()]
 
     def _finish(self, job: ImageJob, outcome: ImageOutcome) -> None:
         """List an image, and write its PNG if this run has made it."""
