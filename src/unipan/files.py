@@ -200,7 +200,10 @@ def require_weights(path: Path, expected: str) -> None:
 
 def require_folder(path: Path, option: str) -> None:
     """The same for files in a folder, which may still be missing."""
-    place = next(place for place in (path, *path.absolute().parents) if place.exists())
+    try:
+        place = next(place for place in (path, *path.absolute().parents) if place.exists())
+    except OSError as error:  # of a name that is too long
+        raise ValueError(f"{option} {path}: no folder can have this name ({error.strerror}); give another") from error
     if not place.is_dir():
         raise ValueError(f"{option} {path}: {place} is a file; give another folder")
     if not os.access(place, os.W_OK | os.X_OK):

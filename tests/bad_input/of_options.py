@@ -42,7 +42,8 @@ VERBS = (
     Verb("data show gt --out out", ("--count",), (), ("--out",)),
     Verb("scenes --out out --count 2", ("--count", "--seed"), (), ("--out",)),
     Verb(
-        "predict net.safetensors photos --out out", ("--trim-stuff",), ("--fusion", "--submission", "--device"),
+        "predict net.safetensors photos --out out", ("--trim-stuff", "--at-once"),
+        ("--fusion", "--submission", "--device", "--overlay-format"),
         ("--out",), ("net.safetensors", "photos", "text.txt", "gt"), torch=True,
     ),
     Verb(
