@@ -129,12 +129,13 @@ def write_json(path: Path, content: dict[str, Any], indent: int | None = None, d
     return path
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, unless they are there. Raises OSError in one sentence."""
+def make_folder(path: Path, option: str = "") -> None:
+    """Make a folder and those above it, unless they are there. Raises OSError in one sentence, which begins with what
+    gave the path."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"{path}: this folder cannot be made ({error.strerror}); give another place") from error
+        raise OSError(f"{option}{path}: this folder cannot be made ({error.strerror}); give another place") from error
 
 
 @contextmanager
@@ -152,7 +153,7 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     temporary = temporary_name(full)
     remove_leftovers(full.parent)
     try:
-        make_folder(temporary)
+        make_folder(temporary, f"{option} ")
         yield temporary
         if full.is_dir():
             full.rmdir()

@@ -108,7 +108,7 @@ def _sources() -> Iterator[Case]:
         "affinity": ("affinity", "{}", "photo.png", "--pixel", "3", "4", "--out", "map.png"),
         "export": ("export", "{}", "--out", "out"),
         "push": ("push", "{}", "owner/other", "--dry-run", "out"),
-        "serve": ("serve", "{}", "--no-browser"),
+        "serve": ("serve", "{}", "--device", "cpu"),
     }
     for door, words in doors.items():
         case = replace(OFFLINE, door=door, torch=door != "predict")

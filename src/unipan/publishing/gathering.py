@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from unipan.checkpoint_header import network_digest, packaged_digest, read_arrays, read_header
+from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.exported.graphs import files_beside, own_files_beside
 from unipan.files import folder_atomically
 from unipan.hub_download import HUB_CHECKPOINT
+from unipan.panoptic.categories import Categories
 from unipan.publishing.card import CARD, model_card
 
 
@@ -81,6 +83,7 @@ def gathered(path: Path, repository: str, export: Callable[[Path], object] | Non
     """
     config, categories, metrics = read_header(path)
     _require_finite(path)
+    notes = _notes_on_fit(path, config, categories)
     packaged = packaged_digest(path) is not None
     with tempfile.TemporaryDirectory() as folder:
         if export is not None:
@@ -94,7 +97,7 @@ def gathered(path: Path, repository: str, export: Callable[[Path], object] | Non
         card = model_card(repository, config, categories, metrics, graphs=bool(graphs), packaged=packaged)
         weights = config.backbone.weights
         named = "/" in weights or "\\" in weights
-        notes = [f"the config in the checkpoint names {weights}, for all to read"] if named else []
+        notes += [f"the config in the checkpoint names {weights}, for all to read"] * named
         yield Upload(repository, files, card, notes)
 
 
@@ -117,6 +120,18 @@ def _graphs_beside(path: Path) -> list[Path]:
     if network != network_digest(path):
         raise ValueError(f"push: {files[0]} describes graphs of other weights than {path.name}; {remedy}")
     return list(files)
+
+
+def _notes_on_fit(path: Path, config: Config, categories: Categories) -> list[str]:
+    """Raises ValueError for weights that no network of the config has; a note where that cannot be seen."""
+    try:
+        from unipan.checkpoint import check_sizes
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "torchvision"):
+            raise
+        return ["whether its weights fit its config was not looked at, which needs unipan[torch]"]
+    check_sizes(path, config, categories)
+    return []
 
 
 def _require_finite(path: Path) -> None:
