@@ -4,7 +4,7 @@ Every candidate runs in a process of its own on the same files, one after the ot
 slows all of them; ratios of medians are what counts. The first round is not counted: in it Python writes its bytecode.
 Maps are drawn: 640 x 480, 60 segments in 133 classes. With more than 100 pairs, files repeat (hard links), so 5,000
 pairs take few megabytes. Two figures of memory: the most that one process held, and (Linux) that of the process with
-all its children at one time, pages that they share counted once.
+all its children at one time, pages that they share counted once. At the end stand our aims, and which are met.
 
     python benchmarks/evaluation.py [--pairs 20 400 5000] [--repeats 5] [--old CHECKOUT] [--install] [--json FILE]
 """
@@ -28,6 +28,12 @@ SIDES = ("truth", "prediction")
 DRAWN = 100
 HEIGHT, WIDTH, SEEDS = 480, 640, 60
 ROOT = Path(__file__).resolve().parents[1]
+
+AIMS_BESIDE_HOTCOCO = {"20 pairs": 2.0, "400 pairs": 1.3, "5000 pairs": 1.0}
+"""Wall time of `unipan pq`, relative to hotcoco's."""
+HTML_AIM, MEMORY_AIM, HELP_AIM, INSTALL_AIM = 1.5, 120, 0.5, 0.1
+"""`--html` relative to plain `pq`, MB of one process, `--help` relative to an older version's, the base install to one
+with torch."""
 
 HOTCOCO = "import sys; from hotcoco.panoptic import PanopticEval; e = PanopticEval(*sys.argv[1:]); e.run()"
 
@@ -161,10 +167,33 @@ def installed() -> dict[str, float]:
     return found
 
 
+def aims(report: dict[str, dict[str, Any]]) -> list[tuple[str, float, float]]:
+    """What was measured beside what we aim at, in words; an aim is met by its value and by less."""
+    found = []
+    for pairs, aim in AIMS_BESIDE_HOTCOCO.items():
+        if "hotcoco" in report.get(pairs, {}):
+            ratio = report[pairs]["unipan pq"]["wall"] / report[pairs]["hotcoco"]["wall"]
+            found.append((f"pq of {pairs}, wall time relative to hotcoco", ratio, aim))
+    of_pairs = [rows for name, rows in report.items() if name.endswith(" pairs")]
+    html = [rows for rows in of_pairs if "unipan pq --html" in rows]
+    if html:
+        ratio = html[-1]["unipan pq --html"]["wall"] / html[-1]["unipan pq"]["wall"]
+        found.append(("pq --html, wall time relative to plain pq", ratio, HTML_AIM))
+    if of_pairs:
+        found.append(("pq, MB of the largest process", max(rows["unipan pq"]["MB"] for rows in of_pairs), MEMORY_AIM))
+    for options in ("--help", "pq --help"):
+        now, old = (report["help"].get(f"unipan {options}{label}") for label in ("", ", old"))
+        if now and old:
+            found.append((f"{options}, wall time relative to the older version", now["wall"] / old["wall"], HELP_AIM))
+    if sizes := report.get("installed"):
+        found.append(("base install, MB relative to [torch]", sizes["unipan"] / sizes["unipan[torch]"], INSTALL_AIM))
+    return found
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, nargs="*", default=[20, 400])
+    parser.add_argument("--pairs", type=int, nargs="*", default=[20, 400, 5000])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--noisy", action="store_true", help="a fifth of the pixels strewn")
     parser.add_argument("--old", type=Path, help="another checkout of unipan to compare with")
@@ -184,6 +213,9 @@ def main() -> None:
     table("help", report["help"])
     if args.install:
         report["installed"] = installed()
+    print("\naims:")
+    for words, value, aim in aims(report):
+        print(f"  {words:58}{value:8.2f}   aim {aim:g}   {'met' if value <= aim else 'missed'}")
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 
