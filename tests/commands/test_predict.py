@@ -88,3 +88,16 @@ def test_what_cannot_be_written_ends_the_run(
     (tmp_path / "out" / "panoptic" / "a.png").mkdir(parents=True)
     assert "a.png: cannot be written" in refused([photo, "--out", tmp_path / "out"], capsys)
     assert not (tmp_path / "out" / "panoptic.json").exists()
+
+
+def test_images_of_a_dataset_are_told_how_to_be_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its newcomer's next command is `unipan pq`, which matches ids."""
+    monkeypatch.chdir(tmp_path)
+    data = Path("my_data")
+    assert main(["scenes", "--out", str(data), "--count", "1"]) == 0
+    capsys.readouterr()
+    for given, told in (([data / "images"], 1), ([data / "images", "--like", data / "panoptic.json"], 0)):
+        assert main(["predict", "scenes", *map(str, given), "--out", "out"]) == 0
+        assert capsys.readouterr().err.count(f"add --like {data / 'panoptic.json'}") == told

@@ -113,6 +113,8 @@ def plan_prediction(
     outputs.claim_optional(json_file, "--json")
     for note in _notes(checkpoint, jobs, options):
         warn(note)
+    for note in _truth_notes(paths) if like is None and server is None else ():
+        warn(note)
     return PredictionPlan(checkpoint, out, like, server, algorithm, options, pictures, jobs, categories, outputs, names)
 
 
@@ -126,6 +128,13 @@ def _notes(checkpoint: str, jobs: Sequence[ImageJob], options: ResultOptions) ->
         yield sentence
     if options.csv and not shapes_are_measured():
         yield 'note: perimeter and eccentricity stay empty without scikit-image: pip install "unipan[measure]"'
+
+
+def _truth_notes(paths: Sequence[Path]) -> Iterator[str]:
+    """Where folders are the images of a dataset, without whose ids `unipan pq` cannot compare."""
+    for truth in dict.fromkeys(path.parent / "panoptic.json" for path in paths if path.name == "images"):
+        if truth.is_file():
+            yield f"note: if `unipan pq` is to compare the result with {truth}, add --like {truth} for its image ids"
 
 
 def _is_geotiff(path: Path) -> bool:
