@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from tests.server.clients import client, folder_of, png, studio
 from unipan.cli import main
@@ -109,6 +111,59 @@ def test_sent_pictures_of_one_name_do_not_replace_each_other(maker: Segmenter, t
         names.append((answer.json()["name"], answer.json()["accepted"]))
     assert names == [("pasted.png", 1), ("pasted_2.png", 2), ("pasted.png", 2)]
     assert len(CocoPanoptic(tmp_path / "out")) == 2
+
+
+def accept(browser: TestClient, opened: dict[str, Any]) -> Any:
+    return browser.post(f"/api/scenes/{opened['key']}/accept", json={"boxes": opened["found"]}).json()
+
+
+def test_a_sent_picture_is_never_that_of_the_folder(maker: Segmenter, photos: Path, tmp_path: Path) -> None:
+    """Of one name, or of one but for the suffix: both are kept, each with its boxes, whichever came first."""
+    jobs, _ = plan_images([photos], None)
+    out, chosen = tmp_path / "out", {job.name: job.path for job in jobs}
+    browser = client(studio(maker, jobs, Annotations(out, maker.categories, chosen)))
+    for seed, name in ((5, "a.png"), (6, "a.jpg")):
+        sent = browser.post("/api/scenes", content=png(seed=seed), headers={"x-name": name}).json()
+        assert accept(browser, sent)["name"] == ("a_2.png" if seed == 5 else "a_3.png")
+    assert not any(each["accepted"] for each in browser.get("/api/overview").json()["images"])
+    opened = browser.post("/api/images/0").json()
+    assert opened["kept"] is None
+    assert accept(browser, opened) == {"name": "a.png", "accepted": 3}
+    data = CocoPanoptic(out)
+    assert sorted(data.file_names) == ["a.png", "a_2.png", "a_3.png"]
+    assert (out / "images" / "a.png").read_bytes() == (photos / "a.png").read_bytes()
+    assert main(["data", "check", str(out)]) == 0
+
+
+def test_a_folder_that_gets_the_name_of_a_sent_picture_later(maker: Segmenter, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    browser = client(studio(maker, annotations=Annotations(out, maker.categories)))
+    accept(browser, browser.post("/api/scenes", content=png(seed=5), headers={"x-name": "a.png"}).json())
+    before = (out / "images" / "a.png").read_bytes()
+    jobs, _ = plan_images([photos], None)
+    again = Annotations(out, maker.categories, {job.name: job.path for job in jobs})
+    browser = client(studio(maker, jobs, again))
+    assert not browser.get("/api/overview").json()["images"][0]["accepted"]
+    opened = browser.post("/api/images/0").json()
+    assert opened["kept"] is None
+    assert "another picture of this name is there; rename" in accept(browser, opened)["error"]
+    assert (out / "images" / "a.png").read_bytes() == before
+
+
+def test_where_the_folder_is_that_of_the_dataset_sent_pictures_become_its_own(maker: Segmenter, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    folder_of(out / "images", ["a.png"])
+    for sent, accepted in ((True, [False]), (False, [False, True])):
+        jobs, _ = plan_images([out / "images"], None)
+        annotations = Annotations(out, maker.categories, {job.name: job.path for job in jobs})
+        browser = client(studio(maker, jobs, annotations))
+        assert [each["accepted"] for each in browser.get("/api/overview").json()["images"]] == accepted
+        if sent:
+            accept(browser, browser.post("/api/scenes", content=png(seed=5), headers={"x-name": "b.png"}).json())
+    kept = browser.post("/api/images/1").json()
+    assert kept["name"] == "b.png"
+    assert kept["kept"] == kept["found"]
+    assert accept(browser, kept) == {"name": "b.png", "accepted": 1}
 
 
 def test_the_page_is_told_what_is_accepted(maker: Segmenter, photos: Path, tmp_path: Path) -> None:

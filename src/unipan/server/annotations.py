@@ -2,8 +2,10 @@
 
 import io
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from zipfile import ZIP_STORED, ZipFile
 
 import msgspec
@@ -21,6 +23,9 @@ from unipan.server.scenes import PageBox
 
 WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
 """What the server writes into the folder besides images/, whose pictures remain photographs."""
+SENT = "sent"
+"""In the row of an image in panoptic.json: it was dropped on the page, and is not of the chosen folder."""
+NONE_CHOSEN: Mapping[str, Path] = MappingProxyType({})
 
 
 def claim_annotations(out: Path, images: Path | None) -> Outputs:
@@ -43,14 +48,20 @@ def claim_annotations(out: Path, images: Path | None) -> Outputs:
 class Annotations:
     """The dataset in `folder`: images/, panoptic/, panoptic.json, and boxes/ for going on with an image."""
 
-    def __init__(self, folder: Path, categories: Categories) -> None:
+    def __init__(self, folder: Path, categories: Categories, chosen: Mapping[str, Path] = NONE_CHOSEN) -> None:
         """Begin the dataset, or go on with it.
+
+        Args:
+            folder: of the dataset.
+            categories: of the network.
+            chosen: the images of the chosen folder by name; no other picture gets one of these names.
 
         Raises:
             ValueError: what is there is damaged, or has other classes.
             OSError: nothing can be written there.
         """
         self.folder, self.categories = folder, categories
+        self._chosen = chosen
         self._images: dict[str, Row] = {}
         self._annotations: dict[str, Row] = {}
         if (folder / "panoptic.json").exists():
@@ -77,10 +88,22 @@ class Annotations:
         """The file names of the accepted images."""
         return list(self._images)
 
+    @property
+    def accepted_of_folder(self) -> list[str]:
+        """Those of the chosen folder."""
+        return [name for name in self._images if not self._is_sent(name)]
+
+    def _is_sent(self, name: str) -> bool:
+        """Whether an accepted image is not that of the chosen folder, which may have one of the same name."""
+        if name not in self._images or self._images[name].get(SENT) is not True:
+            return False
+        ours = self.folder / "images" / name  # where these are the chosen folder, it is one of them by now
+        return name not in self._chosen or not ours.exists() or not ours.samefile(self._chosen[name])
+
     def boxes(self, name: str) -> list[PageBox] | None:
-        """The boxes with which a photograph was accepted; None if it was not, or they are no longer there."""
+        """The boxes with which a photograph of the folder was accepted; None if it was not, or they are gone."""
         path = self.folder / "boxes" / f"{stem_of(name)}.json"
-        if name not in self._images or not path.is_file():
+        if name not in self._images or self._is_sent(name) or not path.is_file():
             return None
         try:
             return msgspec.convert(load_json(path)["boxes"], list[PageBox])
@@ -117,8 +140,9 @@ class Annotations:
         key = max(numbers, default=0) + 1 if known is None else known["id"]
         height, width = result.ids.shape
         segments = [each.to_coco() for each in as_truth(result)]
+        row = {"id": key, "file_name": name, "height": height, "width": width}
         self._write(
-            {**self._images, name: {"id": key, "file_name": name, "height": height, "width": width}},
+            {**self._images, name: row | ({SENT: True} if source is None else {})},
             {**self._annotations, name: {"image_id": key, "file_name": png, "segments_info": segments}},
         )
         if old is not None:
@@ -133,20 +157,26 @@ class Annotations:
     def _place(self, name: str, data: bytes, source: Path | None) -> str:
         """Put the photograph into images/, unless it is there; returns its name.
 
-        Of sent pictures several may have one name: the later ones get a number.
+        Of sent pictures several may have one name, or that of a photograph of the folder: they get a number.
         """
-        stem = stem_of(name)
-        for number in range(1, len(self._images) + 3):
-            given = name if source is not None else f"{stem}{f'_{number}' * (number > 1)}.png"
-            path = self.folder / "images" / given
+        if source is not None:
+            path = self.folder / "images" / name
             there = path.read_bytes() if path.is_file() else None
-            if there == data:
-                return given
-            if there is None or (source is not None and given in self._images):  # the folder's file has changed
-                write_atomically(path, data, durable=True)
-                return given
-            if source is not None:
+            if there not in (None, data) and (name not in self._images or self._is_sent(name)):
                 raise ValueError(f"{path}: another picture of this name is there; rename one of them")
+            if there != data:  # it may have changed since it was accepted
+                write_atomically(path, data, durable=True)
+            return name
+        stem = stem_of(name)
+        taken = {stem_of(each) for each in (*self._chosen, *(own for own in self._images if not self._is_sent(own)))}
+        for number in range(1, len(self._images) + len(taken) + 3):
+            free = f"{stem}{f'_{number}' * (number > 1)}"
+            path = self.folder / "images" / f"{free}.png"
+            if free in taken or (path.is_file() and path.read_bytes() != data):
+                continue
+            if not path.is_file():
+                write_atomically(path, data, durable=True)
+            return f"{free}.png"
         raise ValueError(f"{self.folder / 'images'}: pictures that are not listed have all names like {name}")
 
     def _free_png(self, stem: str) -> str:

@@ -109,7 +109,7 @@ class Studio:
 
     async def overview(self, _: Request) -> Response:
         """The network, the classes, the folder and the limits."""
-        accepted = set(self.annotations.accepted) if self.annotations else set()
+        accepted = set(self.annotations.accepted_of_folder) if self.annotations else set()
         default = self.maker.config.inference.fusion
         content = {
             "version": __version__,

@@ -29,7 +29,7 @@ def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
             if note := stack.enter_context(folder_lock(options.out, "--out")):
                 tell(note)
             plan.outputs.start_folder(options.out, WRITTEN)
-            annotations = Annotations(options.out, maker.categories)
+            annotations = Annotations(options.out, maker.categories, {job.name: job.path for job in plan.jobs})
         token = None if is_loopback(options.host) else secrets.token_urlsafe(18)
         shelf = SceneShelf(int(options.memory * 2**30))
         studio = Studio(maker, checkpoint, jobs=plan.jobs, annotations=annotations, limits=options.limits, shelf=shelf)
