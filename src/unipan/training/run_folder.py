@@ -41,12 +41,18 @@ class RunRecord:
         every: iterations per row of log.csv; each row holds their mean losses.
         quiet: print nothing.
         origin: what a resume must not change besides the config: data and number of processes.
+        asked: what the command line asked for, which a resume may not contradict.
     """
 
     def __init__(
-        self, folder: Path, every: int = 20, quiet: bool = False, origin: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        every: int = 20,
+        quiet: bool = False,
+        origin: dict[str, Any] | None = None,
+        asked: dict[str, Any] | None = None,
     ) -> None:
-        self.folder, self.every, self.origin = folder, every, origin or {}
+        self.folder, self.every, self.origin, self.asked = folder, every, origin or {}, asked
         self.console = Console(quiet=quiet)
         self._notes: list[str] | None = []
         self._sums: dict[str, float] = {}
@@ -162,7 +168,7 @@ class RunRecord:
             OSError: it cannot be written; the state that was there is as before.
         """
         self.begin()
-        content = state | {"config": asdict(config), "origin": self.origin}
+        content = state | {"config": asdict(config), "origin": self.origin, "asked": self.asked}
         with replaced(self.folder / RESUME_STATE, durable=True) as temporary:
             try:
                 torch.save(content, temporary)

@@ -27,6 +27,7 @@ from unipan.processes import peak_memory, resident_memory
 from unipan.stopping import StopSignals
 from unipan.training.failures import describe_failure, describe_stop, words_of_worker
 from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
+from unipan.training.resuming import asked_of, resume
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
@@ -66,7 +67,7 @@ def _train(
 
     fabric = launch(options.accelerator, options.devices, options.num_nodes)
     origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
-    record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin)
+    record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin, asked=asked_of(options))
     say = record.say if fabric.is_global_zero else _print_nothing
     if fabric.is_global_zero:
         record.clear_leftovers()
@@ -74,7 +75,10 @@ def _train(
         say(note)
     trainer = None
     try:
-        trainer = resume(fabric, *images, record) if begin is None else start(fabric, options, *begin, *images, record)
+        if begin is None:
+            trainer = resume(fabric, options, *images, record)
+        else:
+            trainer = start(fabric, options, *begin, *images, record)
         trainer.signals, trainer.save_seconds = signals, 60 * options.save_minutes
         figures = trainer.run()
     except KeyboardInterrupt as stop:
@@ -102,6 +106,8 @@ def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say
 
     if not figures:
         say(f"nothing left to do: {out} has all its {trainer.config.train.iterations} iterations")
+        for told in trainer.write_missing():
+            say(told)
         return
     say(
         f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
@@ -220,49 +226,6 @@ def memory(trainer: "Trainer") -> str:
     if device.type == "cpu":  # where the peak that `effort` tells is that of the whole process
         estimate = replace(estimate, process=resident_memory() or 0)
     return describe_memory(estimate, config.train, world, device_memory(device))
-
-
-def resume(fabric: "Fabric", data: PanopticData, val: PanopticData, record: "RunRecord") -> "Trainer":
-    """A trainer that continues from the run's last checkpoint.
-
-    Raises:
-        FileNotFoundError: nothing to resume.
-        ValueError: data, classes or number of processes differ from the run's.
-    """
-    from unipan.training.run_folder import NOT_RESUMED
-    from unipan.training.trainer import Trainer
-
-    state, config, origin = record.load_resume()
-    changed = [name for name, value in record.origin.items() if origin.get(name) != value]
-    if changed:
-        before, now = origin.get(changed[0]), record.origin[changed[0]]
-        raise ValueError(
-            f"--resume: the run in {record.folder} had {changed[0]} {before!r}, not {now!r}; an exact "
-            "continuation needs the same"
-        )
-    categories = classes_of_run(state, record.folder)
-    if categories != data.categories:
-        raise ValueError(f"--resume: {record.folder} was trained on other classes; give the --data of that run")
-    trainer = Trainer(fabric, config, data, val, record, build_network(config, categories))
-    try:
-        trainer.load_state(state)
-    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"--resume: the state in {record.folder / RESUME_STATE} does not fit its own config "
-            f"({str(error).strip()[:100].splitlines()[0]}); {NOT_RESUMED}"
-        ) from error
-    if fabric.is_global_zero:
-        done = trainer.progress.iteration
-        record.cut_log(done)
-        record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is used")
-    return trainer
-
-
-def classes_of_run(state: dict[str, object], folder: Path) -> Categories:
-    """The classes of a run; states of unipan 0.2 and before do not hold them, but come with a checkpoint."""
-    if "categories" in state:
-        return Categories.from_coco(state["categories"], str(folder / RESUME_STATE))  # type: ignore[arg-type]
-    return read_header(folder / "last.safetensors")[1]
 
 
 def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from signal import SIGTERM
 
 import torch
@@ -232,11 +233,24 @@ class Trainer:
         self.progress.best = max(self.progress.best, reached)
         if not self.fabric.is_global_zero:
             return
-        metrics = figures | {"iteration": self.progress.iteration, "seconds": round(self.progress.seconds, 1)}
         for name in ("last", "best") if better else ("last",):
-            path = self.record.folder / f"{name}.safetensors"
-            save_checkpoint(path, self.evaluated.state_dict(), self.config, self.data.categories, metrics)
+            self._save_checkpoint(self.record.folder / f"{name}.safetensors", figures)
         self._save_state(0.0)
+
+    def _save_checkpoint(self, path: Path, figures: ValidationFigures) -> None:
+        metrics = figures | {"iteration": self.progress.iteration, "seconds": round(self.progress.seconds, 1)}
+        save_checkpoint(path, self.evaluated.state_dict(), self.config, self.data.categories, metrics)
+
+    def write_missing(self) -> Iterator[str]:
+        """Write last.safetensors of a finished run again if it is gone; says what is written and what cannot be."""
+        last, best = (self.record.folder / f"{name}.safetensors" for name in ("last", "best"))
+        if not self.fabric.is_global_zero:
+            return
+        if not last.is_file():
+            self._save_checkpoint(last, {})
+            yield f"{last} was missing and is written again, without the figures of its validation"
+        if not best.is_file():
+            yield f"{best} is missing, and only {last.name} can be made again"
 
     def _validate(self) -> ValidationFigures:
         # One process may leave a validation at once; several would wait for the one that left.
