@@ -230,7 +230,9 @@ def _rgb_of_tensor(image: Any) -> UInt8[np.ndarray, "H W 3"]:
         raise ValueError(f"image: this tensor is empty (shape {tuple(image.shape)}); it has no pixels")
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"image: a tensor must be 3xHxW (RGB), this one is {'x'.join(map(str, image.shape))}")
-    image = image.detach().cpu()
+    if not image.is_floating_point() and str(image.dtype) != "torch.uint8":  # numpy does not know all that torch has
+        raise ValueError(f"image: a tensor must be uint8 (0-255) or floating point (0-1), this one is {image.dtype}")
+    image = image.detach().cpu().resolve_neg()
     pixels = np.asarray(image.float() if image.is_floating_point() else image)
     if pixels.dtype == np.float32:
         if not ((pixels >= 0) & (pixels <= 1)).all():  # a NaN fails both
@@ -239,6 +241,4 @@ def _rgb_of_tensor(image: Any) -> UInt8[np.ndarray, "H W 3"]:
                 f"{pixels.min():.4g}..{pixels.max():.4g}; divide by 255, or give uint8"
             )
         pixels = (pixels * 255).round().astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise ValueError(f"image: a tensor must be uint8 (0-255) or floating point (0-1), this one is {image.dtype}")
     return pixels.transpose(1, 2, 0)
