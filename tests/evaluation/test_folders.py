@@ -183,6 +183,11 @@ def test_things_only_and_bare_predictions(tmp_path: Path, capsys: pytest.Capture
     edited(files[1], lambda content: content.update(categories=[{"id": 3, "name": "cart", "isthing": 1}]))
     assert run(files) == 1
     assert "category id 3 is 'cart' there but 'car' in" in capsys.readouterr().err
+    edited(files[1], lambda content: content.update(categories=[{"id": 300, "name": "car", "isthing": 1}]))
+    assert run(files) == 0  # no segment has that id
+    edited(files[1], lambda content: content["annotations"][0]["segments_info"][0].update(category_id=300))
+    assert run(files) == 1
+    assert "'car' has category id 300 there but 3 in" in capsys.readouterr().err
     edited(files[0], lambda content: content.update(annotations=[]))
     assert run(files) == 1
 

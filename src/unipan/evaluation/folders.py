@@ -36,6 +36,9 @@ class SegmentedImage:
     refusal: str | None = None
 
 
+_USE_IDS = "use the truth's ids (`unipan predict --like GT.json` takes them over)"
+
+
 class PanopticFolders:
     """`len(folders)` images of the truth with their predictions, opened one by one.
 
@@ -69,7 +72,7 @@ class PanopticFolders:
         self.names = [names[key] for key in self.image_ids]
         self.image_files = {names[key]: files[key] for key in self.image_ids}
         self.unannotated = [names[key] for key in images if key not in self.truth.files]
-        _check_categories(self.categories, found.get("categories"), truth, prediction)
+        _check_categories(self.categories, found.get("categories"), truth, self.prediction)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -132,13 +135,25 @@ def _file_name(image: Row | None, png: str | None, key: ImageId) -> str:
     return next((name for name in names if isinstance(name, str) and name), f"image {key!r}")
 
 
-def _check_categories(ours: Categories, theirs: Any, truth: Path, prediction: Path) -> None:
-    """Refuse a class id that has another name; what else a prediction declares or leaves out does not matter here."""
+def _check_categories(ours: Categories, theirs: Any, truth: Path, prediction: Listing) -> None:
+    """Refuse a class id that has another name; what else a prediction declares or leaves out does not matter here.
+
+    Where segments have ids that the truth does not know, it may be that a tool has counted the classes anew.
+    """
     names = {category.id: category.name for category in ours}
+    ids = {category.name: category.id for category in ours}
     for row in theirs if isinstance(theirs, list) else []:
         key, name = (row.get("id"), row.get("name")) if isinstance(row, dict) else (None, None)
-        if type(key) is int and name is not None and names.get(key, name) != str(name):
+        if type(key) is not int or name is None:
+            continue
+        if names.get(key, name) != str(name):
             raise ValueError(
-                f"{prediction}: category id {key} is {str(name)!r} there but {names[key]!r} in {truth}; use the "
-                "truth's ids (`unipan predict --like GT.json` takes them over)"
+                f"{prediction.source}: category id {key} is {str(name)!r} there but {names[key]!r} in {truth}; "
+                f"{_USE_IDS}"
+            )
+        own = ids.get(str(name), key)
+        if prediction.faults and own != key:
+            raise ValueError(
+                f"{prediction.source}: {str(name)!r} has category id {key} there but {own} in {truth}; a tool "
+                f"may have counted the classes of one of them anew; {_USE_IDS}"
             )
