@@ -26,6 +26,7 @@ from unipan.reproduction.ablations import MODELS, ROPE_WAVELENGTHS, SCENE_SIZE, 
 from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import ExperimentData, open_experiment
+from unipan.reproduction.tables import with_minus_signs
 from unipan.training.session import build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,7 +108,7 @@ def table(folder: Path) -> str:
             steps = f"{length(LATE[row][0], times * SHARE)} + {length(LATE[row][1], times * (1 - SHARE))}"
             steps = steps if row in LATE else str(length(row, times))
             lines.append(f"| {row} | {times} | {steps} | {seeds} | {100 * quality.mean('All'):.1f} | {last} |")
-    return "\n".join(lines)
+    return with_minus_signs("\n".join(lines))
 
 
 def _quality(records: list[ExperimentRecord]) -> SeededQuality:
