@@ -43,7 +43,7 @@ SHARE = 2 / 3
 
 
 def config_of(model: str, seed: int, iterations: int) -> Config:
-    """A model of Table 1 with RoPE in the place of the sinusoidal encoding."""
+    """A model of Table 1 with RoPE instead of the sinusoidal encoding."""
     recipe = scenes_recipe()
     recipe = replace(recipe, affinity=replace(recipe.affinity, positional_encoding=0, rope=ROPE_WAVELENGTHS))
     base = MODELS[model].build(recipe)

@@ -218,8 +218,8 @@ class Segmenter:
 
         Batch norm is folded, and weights lie with their channels last in memory. This moves the last digits.
 
-        The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays in
-        the place of tensors.
+        The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays
+        instead of tensors.
 
         Raises:
             FileNotFoundError: neither a file nor a bundled name.

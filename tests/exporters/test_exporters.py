@@ -1,4 +1,4 @@
-"""What other tools really export of a picture of ours, read by ours: each tool runs in an environment of its own.
+"""What other tools really export for one of our pictures, read by unipan; each tool runs in an environment of its own.
 
 `UNIPAN_EXPORTERS` names a folder of virtual environments: `datumaro`, `labelbox` (labelbox[data]==3.66.0 and numpy<2),
 `label-studio-sdk`, `segments-ai` (with scikit-image and pycocotools) and `transformers` (with torch).

@@ -199,7 +199,7 @@ SOUND = [4, 0, 8, 0, 8, 6, 4, 6]
 @pytest.mark.parametrize(
     ("row", "area", "reasons"),
     [
-        (polygon(1, *SOUND), 24, []),  # one polygon in the place of a list of polygons
+        (polygon(1, *SOUND), 24, []),  # one polygon instead of a list of polygons
         (polygon(1, SOUND, [1.0, 1.0]), 24, [FEW_CORNERS]),
         (polygon(1, [1.0, 1.0]), 0, [FEW_CORNERS, BOXES]),
         (polygon(1), 0, [BOXES]),
