@@ -223,7 +223,7 @@ class Segmenter:
 
         Raises:
             FileNotFoundError: neither a file nor a bundled name.
-            ValueError: a file that is no checkpoint of ours, or a device that torch does not know or does not find.
+            ValueError: a file that is not a unipan checkpoint, or a device that torch does not know or does not find.
         """
         if Path(path).is_dir():
             from unipan.exported.segmenter import ExportedSegmenter

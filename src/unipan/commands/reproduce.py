@@ -84,7 +84,7 @@ def claim_files(out: Path | None, json_file: Path | None, names: Sequence[str], 
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raises ValueError unless `--out` is free, a page of ours, or one with places for the tables."""
+    """Raises ValueError unless `--out` is free, a page that unipan wrote, or one with places for the tables."""
     from unipan.files import require_file
 
     require_file(out, "--out")
