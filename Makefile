@@ -11,7 +11,7 @@ INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/pyth
 help:
 	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
 	@echo "make test       every check and every test"
-	@echo "make test-base  bad inputs through every door of a base install, in .venv-base"
+	@echo "make test-base  bad inputs to every command and function of a base install, in .venv-base"
 	@echo "make test-long  a real training step of each of the paper's recipes at full size (an hour on a laptop)"
 	@echo "make bench      whole processes of unipan pq beside hotcoco: time and memory"
 	@echo "make steps      training steps with and without the affinity head: what it costs"

@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=40, help="rounds before those that are timed")
     parser.add_argument("--models", nargs="*", choices=[*MODELS], default=["A", "A+", "B", "C", "C+", "D"])
     parser.add_argument("--full", action="store_true", help="cityscapes at full width, a crop of 512 x 512")
-    parser.add_argument("--rope", action="store_true", help="RoPE in the place of the sinusoidal encoding")
+    parser.add_argument("--rope", action="store_true", help="RoPE instead of the sinusoidal encoding")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What boxes in the place of masks cost: training on boxes with class pictures against training on masks.
+"""What boxes instead of masks cost: training on boxes with class pictures against training on masks.
 
 `make` writes, from a dataset with full masks, what a detection set has (a JSON of boxes, and a picture of classes per
 image), and reads it back by the rule of `--class-maps`: a thing pixel in exactly one box of its class is that box's,

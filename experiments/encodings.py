@@ -33,6 +33,7 @@ from unipan.reproduction.ablations import (
 from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import open_experiment
+from unipan.reproduction.tables import with_minus_signs
 from unipan.training.session import build
 from unipan.visualization.heatmap import diverging
 from unipan.visualization.panels import Panel, View, sheet
@@ -93,7 +94,7 @@ def table(folder: Path) -> str:
         cells = [name, f"{100 * p.mean('All'):.1f}", seeds]
         cells += [f"{100 * d.value:+.1f} ({100 * d.low:.1f}, {100 * d.high:.1f})" for d in (gain, rise)]
         lines.append(f"| {' | '.join([*cells, _auc(records)])} |")
-    return "\n".join(lines)
+    return with_minus_signs("\n".join(lines))
 
 
 def _auc(records: list[ExperimentRecord]) -> str:

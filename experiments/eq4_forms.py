@@ -31,6 +31,7 @@ from unipan.reproduction.ablations import MODELS, SCENE_SIZE, plain, scenes_reci
 from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import open_experiment
+from unipan.reproduction.tables import with_minus_signs
 from unipan.structures import Detections
 from unipan.training.session import build
 
@@ -167,7 +168,7 @@ def table(folder: Path) -> str:
         means = " | ".join((f"{100 * p.mean('All'):.1f}", seeds, f"{100 * psi.mean('All'):.1f}"))
         low, value, high = (100 * each for each in (difference.low, difference.value, difference.high))
         lines.append(f"| {model} | {means} | {value:+.1f} ({low:.1f}, {high:.1f}) |")
-    return "\n".join(lines)
+    return with_minus_signs("\n".join(lines))
 
 
 def _quality(records: list[ExperimentRecord], fusion: str) -> SeededQuality:

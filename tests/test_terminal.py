@@ -64,7 +64,7 @@ def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
     command = f"rmdir {here} && {sys.executable} -m unipan pq gt pred"
     done = subprocess.run(command, shell=True, cwd=here, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "unipan: the folder where this was started is not there any more; change to another one\n"
+    assert done.stderr == "unipan: the current folder no longer exists; change to another one\n"
 
 
 def test_nothing_else_prints() -> None:

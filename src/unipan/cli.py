@@ -74,17 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
     if (empty := nothing_given(rest)) is not None:
-        return complain(f"{empty}: nothing is given, an empty text; is a variable of the shell not set?", 2)
+        return complain(f"{empty}: the value is empty; is a shell variable unset?", 2)
     try:
         Path.cwd()
     except FileNotFoundError:
-        return complain("the folder where this was started is not there any more; change to another one", 1)
+        return complain("the current folder no longer exists; change to another one", 1)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
     return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, NEEDED_EXTRAS.get(verb))
 
 
 def nothing_given(arguments: Sequence[str]) -> str | None:
-    """Which argument is empty, or None; as a path it would be the folder where one happens to be."""
+    """Which argument is empty, or None; as a path it would be the current folder."""
     for position, word in enumerate(arguments):
         if word.startswith("--") and word.endswith("=") and word.count("=") == 1:
             return word.removesuffix("=")

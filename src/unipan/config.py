@@ -132,7 +132,7 @@ class DataConfig(Section):
     crop: tuple[int, int] = (0, 0)
     """Height and width of the random crop; 0 0 takes the whole image. 512 1024 on Cityscapes."""
     crop_around_things: float = 0.0
-    """Share of the crops that hold the centre of some thing; for few things on much background. (ours)"""
+    """Share of the crops that contain the centre of a thing; for few things on much background. (ours)"""
     pad: bool = False
     """Fill whole images up to a multiple of 32, as on COCO, instead of resizing each side to the nearest multiple."""
     window: tuple[float, float] = (0.0, 0.0)

@@ -197,6 +197,6 @@ def _wanted(kind: Any, allowed: Range) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value in an error message; a file may hold anything in the place of a number."""
+    """A value in an error message; a file may hold anything instead of a number."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -218,12 +218,12 @@ class Segmenter:
 
         Batch norm is folded, and weights lie with their channels last in memory. This moves the last digits.
 
-        The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays in
-        the place of tensors.
+        The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays
+        instead of tensors.
 
         Raises:
             FileNotFoundError: neither a file nor a bundled name.
-            ValueError: a file that is no checkpoint of ours, or a device that torch does not know or does not find.
+            ValueError: a file that is not a unipan checkpoint, or a device that torch does not know or does not find.
         """
         if Path(path).is_dir():
             from unipan.exported.segmenter import ExportedSegmenter

@@ -154,7 +154,7 @@ class AffinityConfig(Section):
     affinities depend on the offset between two cells; 0 for none, as in the paper. (ours)"""
     shortest_wavelength: float = 8.0
     """The first wavelength of either encoding in cells of Psi; each further one is twice as long. Affinities repeat
-    themselves at the shortest one: objects that are larger want a longer one. (ours)"""
+    themselves at the shortest one: larger objects need a longer one. (ours)"""
     loss: Literal["logits", "log"] = "logits"
     """Cross entropy on P as logits, or on log P, which needs P >= 0."""
 

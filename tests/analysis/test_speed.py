@@ -38,7 +38,7 @@ def test_a_fusion_that_waits_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_lines_of_the_page_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """docs/full_size.md, with tiny networks in the place of trained ones and drawings in that of Cityscapes."""
+    """docs/full_size.md, with tiny networks instead of trained ones and drawings instead of Cityscapes."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "full_size.md").read_text()
     [lines] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 

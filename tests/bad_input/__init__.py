@@ -1,1 +1,1 @@
-"""Hundreds of hostile and unlucky inputs through every door, and what becomes of each: outcomes.csv."""
+"""Thousands of damaged and hostile inputs to every command and function, and the outcome of each: outcomes.csv."""

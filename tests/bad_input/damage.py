@@ -85,7 +85,7 @@ VALUES: dict[str, Any] = {
     "a list": [],
     "an object": {},
 }
-"""Values in the place of one that is right."""
+"""Wrong values of one that is right."""
 
 RAW_VALUES = {"NaN": "NaN", "1e999": "1e999", "-0": "-0", "5000 digits": "9" * 5000}
 """What only the text of a JSON can hold."""
@@ -124,7 +124,7 @@ def put(where: str, value: Any) -> Bytes:
 
 
 def put_raw(where: str, text: str) -> Bytes:
-    """Text that need not be JSON in the place of a value."""
+    """Text that need not be JSON instead of a value."""
     mark = "@mark@"
     return lambda data: put(where, mark)(data).replace(f'"{mark}"'.encode(), text.encode())
 
@@ -219,7 +219,7 @@ SPECIAL = (
     "a link to itself",
     "a socket",
 )
-"""What may lie in the place of a file."""
+"""What a path may lead to instead of a file."""
 
 
 def unreadable(path: str) -> Callable[[Path], object]:

@@ -56,7 +56,7 @@ def with_field(section: str, field: str, value: Any) -> Bytes:
 
 
 def with_tensor(change: Callable[[bytes], bytes], dtype: str = "F32") -> Bytes:
-    """Other bytes in the place of the first tensor of a type."""
+    """Other bytes instead of the first tensor of a type."""
 
     def damage(data: bytes) -> bytes:
         (length,) = struct.unpack("<Q", data[:8])

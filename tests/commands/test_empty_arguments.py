@@ -23,13 +23,13 @@ def test_it_is_named_and_nothing_is_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(line.split(" ")) == 2
-    assert capsys.readouterr().err.startswith(f"unipan: {LINES[line]}: nothing is given")
+    assert capsys.readouterr().err.startswith(f"unipan: {LINES[line]}: the value is empty")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_verb_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert [main([verb, ""]) for verb in VERBS] == [2] * len(VERBS)
-    assert capsys.readouterr().err.count("argument 1: nothing is given") == len(VERBS)
+    assert capsys.readouterr().err.count("argument 1: the value is empty") == len(VERBS)
 
 
 def test_an_equals_sign_within_a_word_is_a_value() -> None:

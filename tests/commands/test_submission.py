@@ -119,7 +119,7 @@ def test_coco_without_a_list_wants_the_classes_of_coco(
 ) -> None:
     assert predict(photos, "--submission", "coco", "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err.strip()
-    assert "category 1 of the checkpoint is car, that of COCO person; give a checkpoint with COCO's 133 classes" in said
+    assert "category 1 of the checkpoint is car" in said
     assert "\n" not in said
     assert not (tmp_path / "out").exists()
 
@@ -130,16 +130,16 @@ def test_the_list_of_coco_has_things_alone_but_stuff_is_checked_too(tmp_path: Pa
     rows = [{"supercategory": "x", "id": thing.id, "name": thing.name} for thing in classes.things]
     like.write_text(json.dumps({"images": [], "categories": rows}))
     assert open_writer("coco", tmp_path, classes, like, "mine") is not None
-    with pytest.raises(ValueError, match="category 92 of the checkpoint is missing, that of COCO banner"):
+    with pytest.raises(ValueError, match=r"category 92 .*missing.*banner"):
         open_writer("coco", tmp_path, Categories(classes.things), like, "mine")
     like.write_text(json.dumps({"images": [], "categories": [{"id": [1], "name": "x"}]}))
     with pytest.raises(ValueError, match=r"entry number 0 needs `id`"):
         open_writer("coco", tmp_path, classes, like, "mine")
     like.write_text(json.dumps({"images": []}))
-    with pytest.raises(ValueError, match="category 1 of the checkpoint is car, that of COCO person"):
+    with pytest.raises(ValueError, match=r"category 1 .*car.*person"):
         open_writer("coco", tmp_path, SCENE_CATEGORIES, like, "mine")
     more = Categories((*classes, replace(classes[-1], id=201, name="lava")))
-    with pytest.raises(ValueError, match="category 201 of the checkpoint is lava, that of COCO missing"):
+    with pytest.raises(ValueError, match=r"category 201 .*lava.*missing"):
         open_writer("coco", tmp_path, more, None, "mine")
 
 

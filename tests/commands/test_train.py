@@ -125,7 +125,7 @@ def test_a_wrong_value_is_told_before_anything_is_prepared(
 
 
 def spoiled(path: Path, kind: str, config: Config) -> None:
-    """A file in the place of the state to resume from."""
+    """A file instead of the state to resume from."""
     path.parent.mkdir(parents=True, exist_ok=True)
     match kind:
         case "empty":

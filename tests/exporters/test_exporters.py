@@ -1,4 +1,4 @@
-"""What other tools really export of a picture of ours, read by ours: each tool runs in an environment of its own.
+"""What other tools really export for one of our pictures, read by unipan; each tool runs in an environment of its own.
 
 `UNIPAN_EXPORTERS` names a folder of virtual environments: `datumaro`, `labelbox` (labelbox[data]==3.66.0 and numpy<2),
 `label-studio-sdk`, `segments-ai` (with scikit-image and pycocotools) and `transformers` (with torch).
@@ -84,7 +84,7 @@ def test_datumaro(run: Run, scene: Path, classes: Path) -> None:
     things = FormatOptions(images=photos, as_stuff=("road",), crowds="things")
     assert kinds(open_dataset(f"coco-instances:{instances}", things).truth(0)) == STREET
     assert kinds(opened(f"voc:{out / 'voc'}", as_stuff=("road",)).truth(0)) == STREET
-    with pytest.raises(ValueError, match=r"label_colors\.txt: its classes are not those of Cityscapes"):
+    with pytest.raises(ValueError, match=r"label_colors\.txt: "):
         opened(out / "cityscapes", split="train")
     # Version 1.13 writes no instances in this format, so that groups are all that can be read.
     grouped = kinds(opened(out / "cityscapes", split="train", classes=classes).truth(0))

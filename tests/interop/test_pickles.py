@@ -96,7 +96,7 @@ def test_nothing_is_run(protocol: int, tmp_path: Path) -> None:
     ):
         path = tmp_path / "evil.pkl"
         path.write_bytes(pickle.dumps({"model": {"a": ARRAYS["plain"], "b": evil}}, protocol))
-        with pytest.raises(ValueError, match=r"evil\.pkl: cannot be opened \(it asks for .*\); only arrays in plain"):
+        with pytest.raises(ValueError, match=r"evil\.pkl: .*asks for"):
             read_tensors(path)
     assert not mark.exists()
 
@@ -156,7 +156,7 @@ def test_what_is_no_weight_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pkl: there is no such file"):
         read_tensors(tmp_path / "none.pkl")
     (tmp_path / "a.bin").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"a\.bin: unknown kind of file; give one that ends in \.pkl, \.pth"):
+    with pytest.raises(ValueError, match=r"a\.bin: .*\.pkl, \.pth"):
         read_tensors(tmp_path / "a.bin")
     for content, message in (
         ([1, 2], "holds no named tensors"),

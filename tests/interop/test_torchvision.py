@@ -153,7 +153,7 @@ def test_faster_rcnn_makes_a_mask_free_network() -> None:
 
 
 def test_what_cannot_be_imported_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match=r"torchvision:maskrcnn_resnet50_fpn_v2: only maskrcnn_resnet50_fpn and"):
+    with pytest.raises(ValueError, match=r"torchvision:maskrcnn_resnet50_fpn_v2: "):
         from_torchvision("maskrcnn_resnet50_fpn_v2")
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
     with pytest.raises(
@@ -168,9 +168,7 @@ def test_what_cannot_be_imported_is_refused(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(
-        FileNotFoundError, match=r"download of .*pth failed \(no route to host\); fetch .*coco.*pth.* with --file"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"no route to host.*coco.*pth.*--file"):
         from_torchvision("maskrcnn_resnet50_fpn")
 
 

@@ -279,7 +279,7 @@ def test_no_image_at_once_is_refused(photos: Path, tmp_path: Path, capsys: pytes
 def test_batches_of_a_gpu_are_listed_in_order(
     network: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a CPU in the place of a GPU: one of another size, one that is broken, and one alone in its batch."""
+    """On a CPU instead of a GPU: one of another size, one that is broken, and one alone in its batch."""
     monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: network)
     monkeypatch.setattr("unipan.files.checkpoint_path", Path)
     Image.fromarray(next(iter(Scenes(range(1), (96, 128)))).image).save(photos / "2.png")

@@ -170,7 +170,7 @@ def test_what_is_no_table_and_no_store(photos: list[Path], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--id-column", "key"], "settings of --ray"),
+        (["--id-column", "key"], "--ray"),
         (["--ray", "--ray-workers", "-1"], "--ray-workers -1"),
         (["s3://bucket/folder", "--ray"], "run once for each"),
     ],

@@ -143,7 +143,7 @@ def test_the_page_works_without_overlays(photos: Path, tmp_path: Path, capsys: p
     assert [target for target in targets if not (out / unquote(target)).is_file()] == []
     for more in (["--no-labels"], ["--overlay-format", "png"]):
         said = refused(capsys, photos, "--out", tmp_path / "other", "--no-overlays", *more)
-        assert "--no-overlays: there are none then" in said
+        assert "--no-overlays" in said
 
 
 def test_the_ground_truth_is_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

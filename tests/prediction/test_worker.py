@@ -86,7 +86,7 @@ def test_the_journal_takes_over_what_several_wrote(plan: PredictionPlan, journal
 
 
 class Killed(BaseException):
-    """In the place of kill -9, after which nothing runs any more."""
+    """Instead of kill -9, after which nothing runs."""
 
 
 def test_a_killed_worker_goes_on_and_an_image_that_kills_twice_is_left_out(

@@ -127,7 +127,7 @@ def test_table_g_counts_by_image_where_the_records_have_them() -> None:
     for each in (first, second):
         each.semantic["sides"] = [[8, 2, 3, 7], [9, 1, 0, 10]]
     text = render_table(TABLE_G, of(first, second))
-    assert cells(text, "things lost")[1] == "+0.0 (-10.0, 10.0)"
+    assert cells(text, "things lost")[1] == "+0.0 (−10.0, 10.0)"
     assert cells(text, "things lost")[3] == "tie"
     assert "over seeds and images." in text
     for each in (first, second):  # no thing in any image

@@ -65,7 +65,7 @@ def test_resume_equals_uninterrupted(optimizer: str, workers: int, tmp_path: Pat
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"--resume: .* does not exist; give the --out of an interrupted run"):
+    with pytest.raises(FileNotFoundError, match=r"--resume: .* does not exist"):
         RunRecord(tmp_path, quiet=True).load_resume()
     RunRecord(tmp_path, quiet=True).cut_log(3)
 

@@ -31,8 +31,8 @@ def draw_affinity(
         image: a photograph.
         pixel: X and Y, counted from the upper left corner.
         out: the picture to write, a .png.
-        plain: the colour map alone, without the greyed image below.
-        raw: as the head predicts them, without taking away what cannot tell one object from another (the means).
+        plain: draw the colour map only, without the grey image below it.
+        raw: draw affinities as the head predicts them, without subtracting their means.
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
         runtime: see `options.RuntimeChoice`.

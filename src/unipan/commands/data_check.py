@@ -33,7 +33,7 @@ def check(
         fix: write a repaired copy to this new folder; the source stays as it is.
         json_file: see `options.JsonFile`.
         images: folder of the images, if it is not `images` next to the JSON.
-        panoptic: folder of the PNGs, if it is another.
+        panoptic: folder of the PNGs, if it is not the JSON's path without .json.
         overwrite: see `options.Overwrite`; --fix only writes new folders.
     """
     from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired
@@ -56,7 +56,7 @@ def check(
         with progress_of("writing") as progress:
             path = write_repaired(found, fix, progress)
         left = sum(not finding.repairable for finding in found.findings)
-        rest = f"; {left} findings that no program can repair are still in it" if left else ""
+        rest = f"; {left} findings that no program can repair remain in it" if left else ""
         tell(f"{path}: a repaired copy, {len(found.kept)} of {found.listed} images{rest}")
     return Outcome(found.to_json(), FINDINGS if found.findings else CLEAN, signed=False)
 

@@ -21,7 +21,7 @@ READABLE, WRITABLE = (
 RECOGNISED = ", ".join(each.name for each in FORMATS if each.recognises)
 Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
 Names = Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")]
-BELOW = "png16: a value below the divisor is a `class` without instances (VIPSeg), or `void`."
+BELOW = "png16: what a value below the divisor means: a `class` without instances (VIPSeg), or `void`."
 
 
 def convert(
@@ -29,7 +29,7 @@ def convert(
         Positional[str],
         arg(metavar="[FORMAT:]FROM", help=f"What to read. {READABLE} Recognised without FORMAT: {RECOGNISED}."),
     ],
-    target: Annotated[Positional[str], arg(metavar="[FORMAT:]TO", help=f"What to write, a new folder. {WRITABLE}")],
+    target: Annotated[Positional[str], arg(metavar="[FORMAT:]TO", help=f"Where to write, a new folder. {WRITABLE}")],
     /,
     *,
     images: OptionalFolder = None,
@@ -62,23 +62,23 @@ def convert(
         images: folder of the images, if the format does not say where they are.
         panoptic: folder of a JSON's PNGs, if it is not the JSON's path without .json.
         classes: a JSON with `categories` (and `images`), for formats that do not store their classes.
-        stuff: coco-instances: a JSON of stuff, or a folder of class pictures.
+        stuff: coco-instances: a COCO stuff JSON, or a folder of class pictures.
         overlap: formats of polygons, boxes and masks: which of two overlapping things is in front.
         contiguous: category ids count the classes from 0.
         divisor: png16: pixel = category id * divisor + instance; 1000 unless the data says otherwise.
         split: cityscapes: train, val or test.
-        train_ids: cityscapes: use train ids in place of label ids.
-        background: make all pixels that nothing covers one stuff class of this name.
-        as_stuff: these classes are stuff; without --classes, all others of a format that does not say so are things.
+        train_ids: cityscapes: use train ids instead of label ids.
+        background: pixels that nothing covers become a stuff class of this name.
+        as_stuff: these classes are stuff. If neither the format nor --classes tells, all other classes are things.
         as_things: these classes are things, although the file calls them stuff.
-        boxes: what an object becomes of which only a box is known; `paint` takes the whole box as its mask.
-        class_maps: pictures of category ids, NAME.png; a thing is the pixels of its class in its box alone.
+        boxes: what to do with an object that has a box but no mask; `paint` takes the whole box as its mask.
+        class_maps: folder of NAME.png of category ids; a thing is the pixels of its class that are in its box alone.
         crowds: `things` reads `iscrowd` 1 (coco-instances) or instance 0 (png16, two-channel) as an object.
-        void_classes: pictures of classes: class numbers that are void.
+        void_classes: formats with pictures of classes: class numbers that are void.
         strays: semantic-masks: `leave-out` drops instances that lie on no thing class.
         thing: label-images: the name of the one class of things.
-        no_photos: leave the images out.
-        limit: convert only the first so many images; 0 converts all.
+        no_photos: do not copy the images.
+        limit: convert only the first N images; 0 converts all.
     """
     return _convert(source, target, limit, not no_photos, json_file, FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,

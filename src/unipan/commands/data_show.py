@@ -27,10 +27,10 @@ def show(
 
     Args:
         source: what to read; formats as in `unipan data convert`.
-        out: the page: a file ending in .html, or a folder that gets index.html.
+        out: the page to write: a file that ends in .html, or a folder for index.html.
         count: number of images, evenly spaced.
         images: folder of the images, if the format does not say where they are.
-        panoptic: folder of a JSON's PNGs, if it is another.
+        panoptic: folder of a JSON's PNGs, if it is not the JSON's path without .json.
         classes: a JSON with `categories`, for formats that do not store their classes.
         split: cityscapes: train, val or test.
         overwrite: see `options.Overwrite`.

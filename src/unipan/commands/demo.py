@@ -14,11 +14,11 @@ def demo(
     runtime: RuntimeChoice = "auto",
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Segment freshly drawn street scenes with the bundled checkpoint: a table here, the pictures in OUT/index.html.
+    """Segment new drawn street scenes with the bundled checkpoint; print a table, and show pictures in OUT/index.html.
 
     Args:
         out: folder of the page.
-        count: how many scenes to draw and score.
+        count: number of scenes to draw and score.
         seed0: seed of the first scene.
         overwrite: see `options.Overwrite`.
         runtime: see `options.RuntimeChoice`.

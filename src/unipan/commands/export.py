@@ -23,16 +23,16 @@ def export(
 ) -> Outcome:
     """Make graphs of a network that run without PyTorch, in DIR: dense.onnx, head.onnx, masks.onnx and model.json.
 
-    Before anything is written, the graphs segment images beside PyTorch; if more than 0.1 % of the pixels, or 0.05 PQ,
-    differ, nothing is.
+    First the graphs are compared with PyTorch on some images. If more than 0.1 % of the pixels get another segment, or
+    PQ differs by more than 0.05, nothing is written.
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        out: folder of the export, made if missing.
-        beside: write the graphs without weights beside CHECKPOINT, which has them, so that its name alone is enough.
-        data: images to compare on, see `unipan evaluate --help`; best photographs like yours.
+        out: folder of the export, created if missing.
+        beside: write the graphs next to CHECKPOINT and use its weights; then its name alone is enough.
+        data: images to compare on, see `unipan evaluate --help`; ideally photographs like yours.
         limit: compare on the first N images; 0 takes all.
-        format: of the graphs.
+        format: file format of the graphs.
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.
     """

@@ -31,17 +31,17 @@ def write_figures(
 ) -> Outcome:
     """Draw the paper's Figures 1, 6, 7, I, J and K of a checkpoint: DIR/figure-*.png, and DIR/index.html with captions.
 
-    Examples are chosen by counting pixels against the truth, never by hand; the counts are printed.
+    Examples are chosen by comparing pixels with the ground truth, never by hand; the counts are printed.
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        data: images with their truth, see `unipan evaluate --help`.
-        out: output folder, made if missing.
-        images: how many images to measure; if DATA has more, a random sample.
-        seed: of that sample.
-        rows: of a figure, at most.
+        data: images with ground truth, see `unipan evaluate --help`.
+        out: output folder, created if missing.
+        images: number of images to measure; if DATA has more, a random sample is drawn.
+        seed: seed of the random sample.
+        rows: largest number of rows of a figure.
         jpeg: write smaller .jpg files instead of .png.
-        upsnet: a checkpoint of a preset that ends in _upsnet, for Figure K as in the paper; default: argmax of Psi.
+        upsnet: a checkpoint of a preset that ends in _upsnet, for the paper's Figure K; by default the argmax of Psi.
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
     """

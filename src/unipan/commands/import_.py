@@ -21,14 +21,14 @@ def import_(
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Make a checkpoint of unipan from public weights; no foreign code is run, and no tensor is left over or missing.
+    """Make a unipan checkpoint from public weights. No foreign code is run; every tensor is accounted for.
 
     Args:
         source: `detectron2:FILE`, the .pkl or .pth of a panoptic_fpn_R_50_1x, R_50_3x or R_101_3x on COCO;
             or `torchvision:maskrcnn_resnet50_fpn` or `torchvision:fasterrcnn_resnet50_fpn`, downloaded by torchvision.
-        out: the checkpoint to write, .safetensors; for predict, evaluate, and --init of train.
-        file: torchvision's weights, already downloaded (.pth); nothing is fetched then.
-        half: store the weights in 16 bits, half the size.
+        out: the checkpoint to write (.safetensors), for `predict`, `evaluate` and `train --init`.
+        file: torchvision's weights (.pth), if they are downloaded already; then nothing is fetched.
+        half: store the weights in 16 bits, at half the size.
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.
     """

@@ -22,15 +22,15 @@ NetworkChoice = Annotated[
     Positional[str],
     arg(
         metavar="CHECKPOINT",
-        help="A .safetensors file, a bundled name (`scenes`), hf:OWNER/NAME on the Hugging Face Hub, or a folder of "
-        "`unipan export`.",
+        help="A .safetensors file, a bundled name (`scenes`), hf:OWNER/NAME on the Hugging Face Hub, or the folder of "
+        "an export.",
     ),
 ]
 FusionChoice = Annotated[
     Fusion | None,
     arg(
         metavar="affinity|potential|heuristic|upsnet",
-        help="Argmax of P, argmax of Psi, heuristic fusion, or UPSNet's fusion; by default the checkpoint's own.",
+        help="Argmax of P, argmax of Psi, heuristic fusion or UPSNet's fusion; by default, that of the checkpoint.",
         help_behavior_hint="",
     ),
 ]
@@ -41,7 +41,7 @@ PrecisionChoice = Annotated[
     Literal["32", "bf16"],
     arg(
         help="bf16 runs convolutions and matrix products in 16 bits: faster where the processor multiplies them "
-        "natively (Intel AMX, AVX512_BF16, recent GPUs), and some pixels get another segment."
+        "natively (Intel AMX, AVX512_BF16, recent GPUs), but some pixels get another segment."
     ),
 ]
 RuntimeChoice = Annotated[
@@ -53,7 +53,7 @@ JsonFile = Annotated[
     arg(
         name="json",
         metavar="[FILE]",
-        help="What was found, for programs: to FILE, or to standard output (keys: docs/json.md).",
+        help="Write the results as JSON, to FILE or to standard output (keys: docs/json.md).",
         help_behavior_hint="",
     ),
 ]
@@ -64,7 +64,7 @@ Flag = Annotated[bool, FlagCreatePairsOff]
 Overwrite = Annotated[
     bool,
     FlagCreatePairsOff,
-    arg(help="Replace files that unipan did not write. What the command reads is never replaced."),
+    arg(help="Also replace files that unipan did not write; what the command reads is never replaced."),
 ]
 
 

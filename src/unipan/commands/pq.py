@@ -27,20 +27,20 @@ def _parser() -> argparse.ArgumentParser:
         ("predictions", "PREDICTIONS.json", "the predictions, or such a folder"),
         ("--gt-folder", "DIR", "PNGs of the ground truth; by default the JSON's path without .json"),
         ("--pred-folder", "DIR", "PNGs of the predictions; by default the JSON's path without .json"),
-        ("--json", "[FILE]", "the scores as fractions, to FILE or to standard output (keys: docs/evaluation.md)"),
+        ("--json", "[FILE]", "write the scores as fractions, to FILE or to standard output (keys: docs/evaluation.md)"),
         ("--csv", "FILE", "write the PQ of every image here, worst first"),
-        ("--html", "DIR", "write a page here: the worst images, what errors cost, classes, confusion"),
-        ("--images", "DIR", "photographs for that page; by default they are looked for beside the ground truth"),
-        ("--versus", "FILE", "another prediction's JSON: the difference in PQ on the same images"),
+        ("--html", "DIR", "write a page here, with the worst images, the cost of errors, classes and confusion"),
+        ("--images", "DIR", "photographs for the page; by default those beside the ground truth"),
+        ("--versus", "FILE", "the JSON of another prediction: print the difference in PQ on the same images"),
     ):
         parser.add_argument(name, type=Path, metavar=metavar, help=text)
-    trim = "also the PQ without stuff segments of fewer pixels (Table I; 4096 on COCO)"
+    trim = "also print the PQ without stuff segments of fewer pixels (Table I: 4096 on COCO)"
     parser.add_argument("--trim-stuff", type=int, metavar="AREA", help=trim)
-    parser.add_argument("--threads", type=int, metavar="N", help="how many images at once; by default one per core")
+    parser.add_argument("--threads", type=int, metavar="N", help="images compared at once; by default one per core")
     for name, text in (
-        ("--overwrite", "replace files that unipan did not write; what is read is never replaced"),
-        ("--explain", "also boundary PQ, PQ-dagger, parsing covering, IoU, and the PQ that each kind of error costs"),
-        ("--lenient", "ignore what does not agree: ids that a JSON does not declare are void, segments without pixels "
+        ("--overwrite", "also replace files that unipan did not write; what is read is never replaced"),
+        ("--explain", "also print boundary PQ, PQ-dagger, parsing covering, IoU, and what each kind of error costs"),
+        ("--lenient", "accept inconsistent files: ids that a JSON does not declare are void, segments without pixels "
          "do not count, a missing prediction is an empty map"),
     ):  # fmt: skip
         parser.add_argument(name, action="store_true", help=text)

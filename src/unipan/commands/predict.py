@@ -45,26 +45,26 @@ def predict(
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Segment images: DIR/panoptic.json and DIR/panoptic/*.png in COCO panoptic format, overlays, index.html.
+    """Segment images. DIR gets panoptic.json and panoptic/*.png in COCO panoptic format, overlays and index.html.
 
-    With --submission, DIR gets what a test server takes instead, and the archives to upload.
+    With --submission, DIR gets the files and archives for a test server instead.
 
     Args:
         checkpoint: see `options.NetworkChoice`.
-        images: photographs, videos, folders (with their subfolders), quoted patterns ('a/**/*.jpg'); - reads a list of
+        images: photographs, videos, folders (searched recursively) or quoted patterns ('a/**/*.jpg'); - reads a list of
             them from standard input.
-        out: output folder, made if missing.
+        out: output folder, created if missing.
         like: take image ids (by file name) and categories (by name) from this ground truth, so that `unipan pq` can
-            compare. For a submission to COCO image_info_test-dev2017.json: only images that it lists are segmented.
+            compare. For a submission to COCO, give image_info_test-dev2017.json; its images alone are segmented.
         fusion: see `options.FusionChoice`.
         runtime: see `options.RuntimeChoice`.
         submission: write for this test server, with its ids, file names and archives.
-        algorithm: the name in the files of a submission to COCO.
-        trim_stuff: smaller stuff segments become void in the submission (the paper's scores: 2048 on Cityscapes, 4096
-            on COCO), because no server does what `unipan pq --trim-stuff` does.
+        algorithm: name of the method in the files of a submission to COCO.
+        trim_stuff: with --submission, smaller stuff segments become void (in the paper, 2048 on Cityscapes and 4096 on
+            COCO), because test servers do not trim as `unipan pq --trim-stuff` does.
         pictures: pages and tiles.
-        also: what else is written.
-        cluster: where else it runs.
+        also: further files to write.
+        cluster: run on a Ray cluster.
         overwrite: see `options.Overwrite`.
     """
     from unipan.prediction.given import given_paths, path_lines
@@ -92,7 +92,7 @@ def _outcome(done: "Prediction", page: Path | None) -> Outcome:
     rest = f", {len(failed)} left out: {', '.join(failed)}" * bool(failed)
     tell(f"{done.path}: {count} image{'s' * (count != 1)}{rest}")
     if page is not None:
-        tell(f"to look at: {page}")
+        tell(f"page: {page}")
     return Outcome(done.to_json(page), int(bool(failed)))
 
 

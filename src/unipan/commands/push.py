@@ -22,21 +22,21 @@ def push(
     overwrite: Flag = False,
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Send a checkpoint to the Hugging Face Hub, where `hf:OWNER/NAME` is its name as a CHECKPOINT.
+    """Publish a checkpoint on the Hugging Face Hub; `hf:OWNER/NAME` is then a CHECKPOINT.
 
-    Sent are the checkpoint, the graphs that lie beside it (`unipan export CHECKPOINT --beside`), and a model card with
-    its classes, scores and settings; nothing else. Log in first: `hf auth login`, or HF_TOKEN.
+    Only the checkpoint, the graphs next to it (`unipan export CHECKPOINT --beside`) and a model card with its classes,
+    scores and settings are sent. Log in first, with `hf auth login` or HF_TOKEN.
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        repository: made if it is missing.
-        private: make it a private repository; one that is public already is refused.
-        onnx: make the graphs now, so that the checkpoint runs without PyTorch; see `unipan export --help`.
-        data: with --onnx, images to compare on, see `unipan evaluate --help`; best photographs like yours, by default
-            drawn scenes.
+        repository: created if it does not exist.
+        private: make the repository private; an existing public one is refused.
+        onnx: also make the graphs, so that the checkpoint runs without PyTorch; see `unipan export --help`.
+        data: with --onnx, images to compare on, see `unipan evaluate --help`; ideally photographs like yours; by
+            default drawn scenes.
         limit: with --onnx, compare on the first N images; 0 takes all.
-        dry_run: a new folder for what would be sent; nothing is, and no token is asked for.
-        overwrite: replace files in the repository that `unipan push` did not write, and a card that was edited.
+        dry_run: write the files to this new folder and send nothing; no token is needed.
+        overwrite: replace files in the repository that `unipan push` did not write, and an edited card.
         json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import tracked

@@ -31,24 +31,25 @@ def reproduce(
     accelerator: Literal["auto", "cpu", "gpu"] = "auto",
     json_file: JsonFile = None,
 ) -> Outcome:
-    """Train the networks of one of the paper's tables at the size of your data, and print it next to the paper's rows.
+    """Train the networks of one of the paper's tables on your data, and print the table next to the paper's rows.
 
-    Every finished training leaves a record and is not run again; an interrupted one is continued.
+    A finished training leaves a record and is not repeated; an interrupted one is continued.
 
     Args:
         table: table1, table2, tableF, tableG, tableH, tableI or speed; several with commas, or `all`.
         data: `scenes`, the built-in generator; or a folder with train/ and val/ in COCO panoptic format.
         seeds: trainings of each network, with seeds 0, 1, ...
-        budget: minutes for one training of the largest network (D); all others get its iterations, so they take less.
-        iterations: this many instead of a budget.
+        budget: minutes for one training of the largest network (D); the others get as many iterations and take
+            less time.
+        iterations: number of iterations, instead of --budget.
         panoptic: weight of the panoptic matching loss in the models that have it; the paper's is 1 on Cityscapes, 0.1
             on COCO. A table is made of the records of one weight and of the models without that loss.
-        jobs: trainings at the same time, each with its share of the cores.
+        jobs: number of trainings at the same time; they share the cores.
         runs: folder for checkpoints and logs; runs/reproduce/NAME by default.
-        records: folder of the records, a small JSON for each finished training; published: experiments/reproduce.
+        records: folder of the records, one small JSON per finished training; ours are in experiments/reproduce.
         out: also write the tables to this Markdown file; if it has <!-- TABLE --> and <!-- /TABLE -->, only what stands
             between them is replaced.
-        from_records: train nothing; make the tables of what the records hold.
+        from_records: train nothing, and make the tables from the records.
         overwrite: see `options.Overwrite`.
         accelerator: where to train; auto takes a GPU if there is one.
     """
@@ -83,7 +84,7 @@ def claim_files(out: Path | None, json_file: Path | None, names: Sequence[str], 
 
 
 def claim_page(out: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Raises ValueError unless `--out` is free, a page of ours, or one with places for the tables."""
+    """Raises ValueError unless `--out` is free, a page that unipan wrote, or one with places for the tables."""
     from unipan.files import require_file
 
     require_file(out, "--out")

@@ -21,8 +21,8 @@ def write_scenes(
 
     Args:
         count: number of scenes.
-        seed: of the first scene; the seeds are consecutive. The bundled checkpoint was trained on seeds below 990000;
-            those from 1000000 on are held out.
+        seed: seed of the first scene; the others follow. The bundled checkpoint was trained on seeds below 990000;
+            seeds from 1000000 on are held out.
         out: folder of the dataset: images/, panoptic/ and panoptic.json.
         size: height and width in pixels.
         json_file: see `options.JsonFile`.

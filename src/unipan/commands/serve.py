@@ -22,18 +22,18 @@ def serve_page(
     memory: Annotated[float, arg(metavar="GIB")] = 1.0,
     show: Flag = False,
 ) -> None:
-    """A page on this machine: click a pixel for its affinities, move boxes and see the map change, annotate a folder.
+    """Open a page on this machine to look at affinities, correct boxes and annotate a folder of images.
 
     Args:
         checkpoint: a .safetensors file, or the name of a bundled one (`scenes`).
         images: a folder of photographs to go through. Pictures can also be dropped onto the page.
-        out: the dataset that accepted images become, in COCO panoptic format; the same command goes on with it.
+        out: the dataset for accepted images, in COCO panoptic format; run the same command again to continue it.
         device: see `options.Device`.
-        host: the address to listen on. Beyond this machine (0.0.0.0), whoever has the printed token may use the page.
-        port: 0 takes a free one.
-        megabytes: the largest file of one picture.
-        megapixels: the largest picture, in millions of pixels.
-        memory: what pictures that are open may hold; those that were not used for longest are let go.
+        host: the address to listen on. With 0.0.0.0, anyone on the network who has the printed token may use the page.
+        port: the port to listen on; 0 takes a free one.
+        megabytes: largest file size of a picture.
+        megapixels: largest size of a picture, in millions of pixels.
+        memory: memory for open pictures, in GiB; when it is used up, the least recently used ones are closed.
         show: open the page in the browser.
     """
     from unipan.server.plan import ServeOptions, plan_server

@@ -1,6 +1,6 @@
 """Boundary PQ (Cheng et al. 2021, arXiv 2103.16562, Sec. 6): outlines count, however large the segment.
 
-The same as PQ with min(mask IoU, boundary IoU) in the place of the IoU. The boundary of a segment is its own pixels
+The same as PQ with min(mask IoU, boundary IoU) instead of the IoU. The boundary of a segment is its own pixels
 within d of its outline, where the image's edge is an outline too; d is 2 % of the image's diagonal, at least 1.
 """
 

@@ -87,7 +87,7 @@ def statistic_interval(
 ) -> Interval | None:
     """Mean over the trainings of what is computed from counts summed over images, resampled as PQ is.
 
-    With one entry in the place of the images (their sum) only the trainings are resampled.
+    With one entry instead of the images (their sum) only the trainings are resampled.
     """
     seeds, images, _ = counts.shape
     drawn_seeds, drawn_images = _drawn(seeds, images, resamples, seed)

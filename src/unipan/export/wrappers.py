@@ -104,7 +104,7 @@ class HeadGraph(nn.Module):
 
 
 class GivenProjections(InstanceAffinity):
-    """The affinity head where phi0(Q) and phi1(Q), one upon the other, are given in the place of Q."""
+    """The affinity head where phi0(Q) and phi1(Q), one upon the other, are given instead of Q."""
 
     @classmethod
     def of(cls, head: InstanceAffinity) -> "GivenProjections":

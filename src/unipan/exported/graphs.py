@@ -30,7 +30,7 @@ MODEL_FILE, DENSE_FILE, HEAD_FILE, MASKS_FILE = "model.json", "dense.onnx", "hea
 EXPORT_FILES = (MODEL_FILE, DENSE_FILE, HEAD_FILE, MASKS_FILE)
 """The files in the folder of an export; networks without masks have no `masks.onnx`."""
 BESIDE = (".onnx.json", ".dense.onnx", ".head.onnx", ".masks.onnx")
-"""The endings of the same files beside a checkpoint, in the place of .safetensors."""
+"""The endings of the same files beside a checkpoint, instead of .safetensors."""
 FEATURES = ("p2", "p3", "p4", "p5")
 """Outputs of `dense.onnx` and inputs of `masks.onnx`: the backbone's levels."""
 NETWORK_KEY = "unipan.network"

@@ -26,7 +26,7 @@ from unipan.result import PanopticResult
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ExportedScene:
-    """One image after an exported network has run, with what `unipan.Scene` has, arrays in the place of tensors.
+    """One image after an exported network has run, with what `unipan.Scene` has, arrays instead of tensors.
 
     Attributes:
         image: (H, W, 3) uint8.

@@ -1,4 +1,4 @@
-"""Fusion of UPSNet (arXiv 1901.03784, and facts about its released configuration).
+"""The fusion of UPSNet, after its paper (arXiv 1901.03784) and its released configuration.
 
 Masks are pruned; one channel per remaining thing, one per stuff class and one for void compete at the image's size;
 then V votes on every thing. It differs from the released code in two points: detections have passed class-wise NMS

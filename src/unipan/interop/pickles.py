@@ -170,7 +170,7 @@ _KNOWN: Mapping[tuple[str, str], Callable[..., Any]] = {
 
 
 def _finished(value: Any) -> Any:
-    """Containers with arrays in the place of `_Array`."""
+    """Containers with arrays instead of `_Array`."""
     if isinstance(value, _Array):
         return value.array()
     if isinstance(value, dict):

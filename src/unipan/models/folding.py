@@ -18,7 +18,7 @@ def fold_batch_norm(network: nn.Module) -> int:
     Backbones of timm keep theirs: which convolution a norm follows cannot be read from their modules.
 
     Args:
-        network: in evaluation mode; it cannot be trained or saved as a checkpoint any more.
+        network: in evaluation mode; it can no longer be trained or saved as a checkpoint.
 
     Returns:
         how many norms are gone.

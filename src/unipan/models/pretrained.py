@@ -1,4 +1,4 @@
-"""Sec. 4: ResNet weights from elsewhere, ImageNet's or a file's, before any training of ours."""
+"""Sec. 4: ResNet weights from elsewhere, ImageNet's or a file's, before our own training."""
 
 import warnings
 from collections.abc import Mapping, Sequence

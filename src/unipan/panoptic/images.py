@@ -19,7 +19,7 @@ Percentiles = tuple[float, float]
 
 _ANIMATED = ("GIF", "PNG", "WEBP")  # a second frame of a JPEG is a preview, or the other eye's
 WHOLE_RANGE: Percentiles = (0.0, 0.0)
-"""In the place of percentiles: black and white are 0 and 65535, whatever the image holds."""
+"""Instead of percentiles: black and white are 0 and 65535, whatever the image holds."""
 
 
 def read_image(

@@ -110,7 +110,7 @@ def _in_cluster(address: str) -> Iterator[dict[str, float]]:
         yield ray.cluster_resources()
         return
     address = address or os.environ.get(ADDRESS) or LOCAL
-    # Ray puts its own in the place of the handler of SIGTERM, which ends the process with status 15.
+    # Ray replaces the handler of SIGTERM with its own, which ends the process with status 15.
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         more: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}

@@ -355,7 +355,7 @@ def _picture_of(job: ImageJob) -> Path | np.ndarray | FailedImage:
 
 
 def _completed(outcome: ImageOutcome) -> "Future[list[ImageOutcome]]":
-    """What is known already, in the place of work."""
+    """What is known already, instead of work."""
     future: Future[list[ImageOutcome]] = Future()
     future.set_result([outcome])
     return future

@@ -1,4 +1,4 @@
-"""What `unipan predict` writes besides panoptic.json, its PNGs, overlays and index.html; which pictures; and where."""
+"""The options of `unipan predict`: which files it also writes, what it reads from a file, and where it runs."""
 
 import re
 from dataclasses import dataclass, replace
@@ -13,25 +13,26 @@ Wanted = Annotated[bool, FlagCreatePairsOff]
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """The files for each image that are written on request; none of them goes to a test server."""
+    """Files that are written for each image on request; test servers get none of them."""
 
     csv: Wanted = False
-    """Also DIR/segments.csv: class, score, area, box, centroid and diameter of every segment, and with scikit-image
-    (unipan[measure]) its perimeter and eccentricity, in pixels; and DIR/classes.csv: count, area and scores of every
+    """Also write DIR/segments.csv, with the class, score, area, box, centroid and diameter of every segment (in pixels;
+    with unipan[measure] also perimeter and eccentricity), and DIR/classes.csv, with the count, area and scores of every
     class in every image."""
     geojson: Wanted = False
-    """Also DIR/geojson/*.geojson: the segments as polygons along the edges of pixels, for QuPath and GIS tools."""
+    """Also write DIR/geojson/*.geojson: segments as polygons along pixel edges, for QuPath and GIS tools."""
     tiff: Wanted = False
-    """Also DIR/labels/*.tif: 16-bit pictures of segment ids, for Fiji, napari and QuPath."""
+    """Also write DIR/labels/*.tif: 16-bit label images of segment ids, for Fiji, napari and QuPath."""
     margin: Wanted = False
-    """Also DIR/margin/*.npy and *.png: by how much the best channel of P leads the second one, so low is unsure."""
+    """Also write DIR/margin/*.npy and *.png: the best channel of P minus the second best. Where it is low, the network
+    is unsure."""
     no_labels: Annotated[bool, FlagCreatePairsOff, arg(name="no-labels")] = False
-    """Overlays without names, scores and legend, at the size of the image."""
+    """Draw overlays at the size of the image, without names, scores and legend."""
     overlay_format: Annotated[Literal["png", "jpg"] | None, arg(help_behavior_hint="")] = None
-    """Of overlays. JPEG takes a fifth of the room and less time; by default images of more than 2 megapixels have it,
-    and others PNG."""
+    """File format of the overlays. JPEG files are a fifth as large and faster to write. By default, overlays of images
+    of more than 2 megapixels are JPEG, others PNG."""
     no_overlays: Annotated[bool, FlagCreatePairsOff, arg(name="no-overlays")] = False
-    """No overlays, and of videos none of these either; index.html shows its small pictures alone."""
+    """Write no overlays, neither pictures nor videos; index.html shows thumbnails only."""
 
 
 NOTHING_MORE = ResultOptions()
@@ -39,28 +40,28 @@ NOTHING_MORE = ResultOptions()
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """Which pictures files hold, and how they are segmented: as a whole or in tiles."""
+    """Which pictures of a file are segmented, and how: whole or in tiles."""
 
     pages: Annotated[str | None, arg(metavar="PAGES", help_behavior_hint="")] = None
-    """The pages of TIFF stacks and the frames of animations are pictures, too: all, or those of these numbers, from
-    1 on: 3, 2-5, 1,4,7-9."""
+    """Segment pages of TIFF stacks and frames of animations: `all`, or numbers counted from 1, such as 3, 2-5 or
+    1,4,7-9."""
     tiles: Wanted = False
-    """Segment each picture at its own resolution, in tiles that are computed one by one and do not show;
-    without it, pictures are resized to the size of the training. More things may be found, the larger the picture."""
+    """Segment each picture at its own resolution, in tiles that leave no seams and need less memory. The larger the
+    picture, the more things may be found. Without it, a picture is resized as in training."""
     scale: Annotated[float, arg(metavar="FACTOR")] = 1.0
     """With --tiles: resize each picture by this factor first."""
     tile_side: Annotated[int, arg(metavar="PIXELS")] = 1024
-    """With --tiles: of each tile, a multiple of 64; less takes less memory and more time."""
+    """With --tiles: side of a tile, a multiple of 64. Smaller tiles take less memory and more time."""
     reach: Annotated[int | Literal["everywhere"], arg(metavar="PIXELS|everywhere")] = 8
-    """With --tiles: how far from its box a thing may win pixels. `everywhere` is the paper's rule, with the result of
-    the whole picture; in pictures much larger than those of the training it is slow and usually worse."""
+    """With --tiles: how far outside its box a thing may win pixels. `everywhere` is the paper's rule and gives the
+    result of the whole picture; it is slow and usually worse on pictures much larger than those of the training."""
     at_once: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
-    """How many pictures are segmented at once, each on one core; by default one for each core, 8 at most. With 1,
-    pictures follow each other, and each has all cores."""
+    """Number of pictures that are segmented at the same time, each on one core; by default one per core, at most 8.
+    With 1, each picture uses all cores."""
 
 
 LOCAL = "local"
-"""The address of a cluster that lives on this machine as long as the command."""
+"""The address of a cluster on this machine that ends with the command."""
 
 
 def _is_address(value: object) -> bool:
@@ -81,22 +82,22 @@ Address = Annotated[
         str_from_instance=_words_of,
     ),
 ]
-"""None where the option is not given, and nothing where it is given alone."""
+"""None if the option is not given, empty if it is given without an address."""
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Whether the processes of a Ray cluster segment, and what they read."""
+    """Whether a Ray cluster segments the images, and what it reads."""
 
     ray: Annotated[Address, arg(help_behavior_hint="")] = None
-    """Segment on a Ray cluster (unipan[ray]), which also reads Parquet files and addresses such as s3://BUCKET/FOLDER:
-    at ADDRESS, at that of the environment's RAY_ADDRESS, or on the cores of this machine."""
+    """Segment on a Ray cluster (unipan[ray]): the one at ADDRESS or in the variable RAY_ADDRESS, otherwise the cores of
+    this machine. It also reads Parquet files and addresses such as s3://BUCKET/FOLDER."""
     ray_workers: Annotated[int, arg(metavar="N", help_behavior_hint="")] = 0
-    """With --ray: how many processes; by default one for each GPU or core of the cluster."""
+    """With --ray: number of processes; by default one per GPU, or per core without GPUs."""
     image_column: Annotated[str, arg(metavar="COLUMN")] = "image"
-    """With --ray: of a Parquet file, its pictures (their bytes), or where they are (paths or addresses)."""
+    """With --ray: the Parquet column with the pictures: their bytes, paths or addresses."""
     id_column: Annotated[str, arg(metavar="COLUMN")] = "id"
-    """With --ray: of a Parquet file, the id of each image: whole numbers or text, each once."""
+    """With --ray: the Parquet column with the image ids: unique whole numbers or texts."""
 
 
 HERE = ClusterOptions()
@@ -110,7 +111,7 @@ WHOLE = PictureOptions()
 def check_cluster(cluster: ClusterOptions, out: Path) -> None:
     """Raises ValueError for settings of a cluster without one, fewer than no processes, or results at an address."""
     if cluster.ray is None and cluster != HERE:
-        raise ValueError("--ray-workers, --image-column and --id-column are settings of --ray; add it")
+        raise ValueError("--ray-workers, --image-column and --id-column need --ray; add it")
     if cluster.ray_workers < 0:
         raise ValueError(f"--ray-workers {cluster.ray_workers}: give 1 or more, or leave it out")
     if cluster.ray is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(out)):
@@ -120,7 +121,7 @@ def check_cluster(cluster: ClusterOptions, out: Path) -> None:
 def check_overlays(options: ResultOptions) -> None:
     """Raises ValueError where overlays are described and not wanted."""
     if options.no_overlays and (options.no_labels or options.overlay_format):
-        raise ValueError("--no-overlays: there are none then; leave out --no-labels and --overlay-format")
+        raise ValueError("--no-overlays: then --no-labels and --overlay-format have no effect; leave them out")
 
 
 def check_pictures(pictures: PictureOptions) -> None:
@@ -130,4 +131,4 @@ def check_pictures(pictures: PictureOptions) -> None:
     if pictures.reach != "everywhere" and pictures.reach < 0:
         raise ValueError(f"--reach {pictures.reach}: give a number of pixels from 0 on, or `everywhere`")
     if not pictures.tiles and pictures != replace(WHOLE, pages=pictures.pages, at_once=pictures.at_once):
-        raise ValueError("--scale, --tile-side and --reach are settings of --tiles; add it")
+        raise ValueError("--scale, --tile-side and --reach need --tiles; add it")

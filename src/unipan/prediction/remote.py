@@ -109,8 +109,8 @@ def _reader_of(store: str, inner: str, column: str, group: int) -> _RowReader:
 
 @contextmanager
 def fetched(job: ImageJob) -> Iterator[tuple[ImageJob, Callable[[str], str]]]:
-    """An image whose `picture` is a file that goes afterwards, and what puts its address in the place of that file's
-    path in a sentence; of a file the image itself."""
+    """An image whose `picture` is a temporary file, and a function that replaces the path of that file by its address
+    in a sentence; an image that is a file already comes as it is."""
     if not isinstance(job, RemoteImage):
         yield job, str
         return

@@ -306,8 +306,13 @@ def render_speed(measured: dict[str, Any]) -> str:
     return "\n\n".join([f"## {TABLE_SPEED.title}", *smoke, _markdown(head, lines), note]) + "\n"
 
 
+def with_minus_signs(text: str) -> str:
+    """A minus sign for the hyphen before every number, as the pages have it; names such as ResNet-50 stay."""
+    return re.sub(r"(?<![\w)\]])-(?=\d)", "−", text)
+
+
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+    return with_minus_signs("\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)))
 
 
 def _spread(quality: SeededQuality, group: str, metric: str = "pq") -> str:

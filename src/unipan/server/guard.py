@@ -1,7 +1,8 @@
 """Who may ask: the page that this server sent, in a browser of somebody who may use it, and no other site.
 
 A page of another site can make a browser send requests here. It cannot set our header without asking first, which is
-never granted; its `Origin` is another one; and a name that it points to this machine (DNS rebinding) is none of ours.
+never granted; its `Origin` is another one; and a name that it points to this machine (DNS rebinding) is not known
+here.
 """
 
 import hmac

@@ -34,7 +34,8 @@ class TrainOptions:
     """Folder with images/, panoptic/ and panoptic.json; or `scenes`, the built-in generator (`scenes:FIRST-LAST` for
     some of its seeds), which is the default of scenes and scenes_mask_free; the other presets need a DIR."""
     val: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """The same for validation; without it every tenth image of DIR is held out (seeds 990000..990099 of scenes)."""
+    """Data for validation, as for --data; by default every tenth image of DIR is held out (seeds 990000 to 990099 of
+    scenes)."""
     out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
     """The run's folder; runs/PRESET by default."""
     init: Annotated[str | None, arg(metavar="scenes|imagenet|FILE|none", help_behavior_hint="")] = None
@@ -48,7 +49,7 @@ class TrainOptions:
     resume: Annotated[bool, FlagCreatePairsOff] = False
     """Continue the run in RUN exactly from where its state was last saved, with its own config."""
     save_minutes: Annotated[float, arg(metavar="M")] = 10.0
-    """Save the state for --resume at least so often; it is also saved before and after a validation, and when SIGTERM
+    """Save the state for --resume at least this often; it is also saved before and after a validation, and when SIGTERM
     or SIGINT stops the run."""
     devices: Annotated[int, arg(metavar="N")] = 1
     """Processes on this machine, one for each GPU or group of CPU cores."""
@@ -57,7 +58,7 @@ class TrainOptions:
     num_nodes: Annotated[int, arg(metavar="N")] = 1
     """Machines that train together."""
     json_file: Annotated[Path | None, arg(name="json", metavar="[FILE]", help_behavior_hint="")] = None
-    """What the run has found, for programs: to FILE, or to standard output."""
+    """Write the results as JSON, to FILE or to standard output."""
     explicit: Annotated[tuple[str, ...], Suppress] = ()
     """Fields of `train` given on the command line, which the linear scaling rule does not change."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)

@@ -58,7 +58,7 @@ def training_line(
         TextColumn("{task.fields[losses]}"),
     )
     used = len(f"{total}/{total}") + _TIME + _QUALITY + BAR_WIDTH + _GAPS
-    if hidden or not console.is_terminal:  # rich would print an empty line in the place of the bar
+    if hidden or not console.is_terminal:  # rich would print an empty line instead of the bar
         yield lambda _: None
         return
     with Progress(*columns, console=console) as progress:

@@ -187,7 +187,7 @@ class RunRecord:
 
         Raises:
             FileNotFoundError: there is nothing to resume.
-            ValueError: the file is empty, cut short, or not one of ours.
+            ValueError: the file is empty, cut short, or not a training state of unipan.
         """
         path = resume_state(self.folder)
         try:

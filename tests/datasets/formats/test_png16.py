@@ -18,7 +18,7 @@ def test_16_bits(tmp_path: Path) -> None:
     data = png16(tmp_path)
     assert (data.image_ids, data.file_names) == (["a/x"], ["a/x.png"])
     wanted = {("door", False, (0,)), ("door", False, (1,)), ("door", True, (2,)), ("wall", False, (4,))}
-    with pytest.raises(ValueError, match=r"x\.png: class 58 is not in .*classes\.json; declare it there"):
+    with pytest.raises(ValueError, match=r"x\.png: class 58 .*classes\.json"):
         data.truth(0)
     paint(tmp_path / "panoptic" / "a" / "x.png", [[4001, 4002, 4000, 65535], [9000, 12000, 0, 0]])
     assert said(data.truth(0)) == {*wanted, ("sky", False, (5,))}

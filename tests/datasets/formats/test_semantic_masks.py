@@ -60,7 +60,7 @@ def test_numbers_beyond_16_bits_in_other_files(ending: str, dtype: type, tmp_pat
 def test_an_instance_on_no_thing_can_be_left_out(tmp_path: Path) -> None:
     paint(declare(tmp_path) / "semantic" / "x.png", [[9, 4, 9]], np.uint8)
     paint(tmp_path / "instances" / "x.png", [[5, 2, 5]], np.uint8)
-    with pytest.raises(ValueError, match=r"instance 5 lies on no thing class .*--strays leave-out"):
+    with pytest.raises(ValueError, match=r"instance 5 .*--strays leave-out"):
         semantic_and_masks(tmp_path).truth(0)
     data = semantic_and_masks(tmp_path, FormatOptions(strays="leave-out"))
     assert said(data.truth(0)) == {("door", False, (1,)), ("wall", False, (0, 2))}

@@ -126,7 +126,7 @@ def test_a_failing_archive_leaves_the_old_one(tmp_path: Path, monkeypatch: pytes
         raise OSError(ENOSPC, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "write", full)
-    with pytest.raises(OSError, match=r"out\.zip: cannot be written \(No space left on device\); make room"):
+    with pytest.raises(OSError, match=r"out\.zip: .*No space left on device"):
         write_zip(path, tmp_path, [tmp_path / "a.txt"])
     assert path.read_bytes() == old
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.txt", "out.zip"]

@@ -80,7 +80,7 @@ def test_run_lengths_are_read_by_pycocotools(tmp_path: Path, capsys: pytest.Capt
 def test_what_a_format_cannot_hold_is_refused(name: str, tmp_path: Path) -> None:
     write = PAIRS[name][0]
     crowds = panoptic_map(np.array([[1, 2]], np.int32), {1: DOOR, 2: DOOR}, crowds={1, 2})
-    with pytest.raises(ValueError, match=r"a\.png: segment 2 is the second crowd of door; .*--fix` merges them"):
+    with pytest.raises(ValueError, match=r"a\.png: segment 2 .*crowd of door.*--fix"):
         write(tmp_path, CLASSES).add("a.png", 1, crowds)
     with pytest.raises(ValueError, match=r"category id 700 (times 1000 )?does not fit into"):
         write(tmp_path, Categories.of([Category(700, "x", True, (0, 0, 0))]))

@@ -187,7 +187,7 @@ def _place_of_split(part: str, base: Path, wanted: str | None) -> list[Path]:
 
 
 def _text_of_image(image: Path, root: Path, elsewhere: bool) -> Path:
-    """labels/ in the place of the last images/ in the path, or beside the image."""
+    """labels/ instead of the last images/ in the path, or beside the image."""
     if elsewhere:
         places = [folder / f"{image.stem}.txt" for folder in (root / "labels", root)]
         return next((place for place in places if place.is_file()), places[0])

@@ -36,7 +36,7 @@ class Float32RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
 
 
 class AnchorMatcher:
-    """The ground-truth box of every anchor (arXiv 1506.01497, Sec. 3.1.2), in the place of torchvision's matcher.
+    """The ground-truth box of every anchor (arXiv 1506.01497, Sec. 3.1.2), instead of torchvision's matcher.
 
     An anchor belongs to the box that it overlaps most, if by at least `high`; or by less, if no other anchor overlaps
     that box more. For torchvision's the latter also holds for an overlap of 0: where a crop leaves a sliver of a box at
