@@ -94,6 +94,18 @@ def test_a_name_means_one_thing() -> None:
     assert set(SHARED_NAMES) - set(twice) == set()  # an exception that is no longer needed goes
 
 
+def test_the_arguments_of_a_model_are_named_where_it_is_built() -> None:
+    """Constructors of models/ take keywords alone: `build.py` reads as a list of the paper's parts and sizes."""
+    positional = {}
+    for path in MODELS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                taken = [each.arg for each in [*node.args.posonlyargs, *node.args.args][1:]]
+                if taken or node.args.vararg:
+                    positional[f"{where(path)}:{node.lineno}"] = taken
+    assert positional == {}
+
+
 def modules_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT / "src")
