@@ -41,8 +41,6 @@ def test_files_fit_on_a_few_screens() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in SOURCES}
     assert {where(path): length for path, length in lengths.items() if length >= 400} == {}
     assert {where(path): lengths[path] for path in MODELS if lengths[path] >= 200} == {}
-    commands = [path for path in SOURCES if path.parent == PACKAGE / "commands"]
-    assert {where(path): lengths[path] for path in commands if lengths[path] > 120} == {}
 
 
 def test_functions_fit_on_one_screen() -> None:
