@@ -202,6 +202,25 @@ def test_every_extra_that_a_page_names_exists() -> None:
     assert {(page, extra) for page, extra in named if extra not in extras} == set()
 
 
+def test_the_table_of_experiments_is_complete() -> None:
+    """Each script has a row with its question, and the pages of the row's last cell exist."""
+    folder = ROOT / "experiments"
+    rows = re.findall(r"^\| `(\w+\.py)` \| \S.* \| (.+) \|$", (folder / "README.md").read_text(), flags=re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(path.name for path in folder.glob("*.py"))
+    pages = {page for _, cell in rows for page in re.findall(r"`([^`]*/[^`]*\.md)`", cell)}
+    assert {page for page in pages if not (ROOT / page).is_file()} == set()
+
+
+def test_every_folder_is_explained_and_in_the_sdist() -> None:
+    """A folder of the checkout is named in CONTRIBUTING and in MANIFEST.in; src/ is packed by itself."""
+    hidden = {".ci", ".github"}
+    folders = {path.relative_to(ROOT).parts[0] for path in tracked_files() if len(path.relative_to(ROOT).parts) > 1}
+    grafted = set(re.findall(r"^graft (\S+)$", (ROOT / "MANIFEST.in").read_text(), flags=re.MULTILINE))
+    assert folders - grafted == {"src", ".github"}
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    assert {folder for folder in folders - hidden if f"`{folder}/" not in guide} == set()
+
+
 def yaml_value(file: str, key: str) -> str:
     """The plain text of a key on the first level."""
     [found] = re.findall(rf"^{key}: (\S+)", (ROOT / file).read_text(), flags=re.MULTILINE)
