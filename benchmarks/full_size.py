@@ -195,7 +195,7 @@ def layers() -> dict[str, Callable[[bool], Any]]:
     shapes = [(1, 256, size[0] >> level, size[1] >> level) for level in (2, 3, 4, 5)]
     maps = [torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last) for shape in shapes]
     features = {f"p{level}": each.requires_grad_() for level, each in zip((2, 3, 4, 5), maps, strict=True)}
-    layer = DeformableConv(256, 128).to(memory_format=torch.channels_last)
+    layer = DeformableConv(in_channels=256, out_channels=128).to(memory_format=torch.channels_last)
     torch.nn.init.normal_(layer.offset.weight, std=0.03)
     corner = torch.rand(1000, 2, generator=generator) * torch.tensor([size[1], size[0]])
     boxes = torch.cat([corner, corner + torch.exp(1.5 + 4.5 * torch.rand(1000, 2, generator=generator))], 1)

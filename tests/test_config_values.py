@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 
 from unipan.config import Config
-from unipan.config_values import RANGES, Range, Section, check_value
+from unipan.config_values import ANYTHING, Range, Section, allowed_values, check_value
 from unipan.presets import BASELINES, PRESETS, preset
 
 pytestmark = pytest.mark.usefixtures("no_type_checks")
@@ -17,6 +17,16 @@ def leaves() -> dict[str, Any]:
     """The annotation of each field of a config by dotted name."""
     sections = {f.name: get_type_hints(Config)[f.name] for f in fields(Config) if f.name != "name"}
     return {f"{name}.{key}": kind for name, each in sections.items() for key, kind in get_type_hints(each).items()}
+
+
+def ranges() -> dict[str, Range]:
+    """The range of each field that has one, by dotted name."""
+    sections = {f.name: get_type_hints(Config)[f.name] for f in fields(Config) if f.name != "name"}
+    found = {f"{name}.{key}": each[1] for name, kind in sections.items() for key, each in allowed_values(kind).items()}
+    return {name: allowed for name, allowed in found.items() if allowed is not ANYTHING}
+
+
+RANGES = ranges()
 
 
 def numeric(kind: Any) -> bool:

@@ -12,13 +12,20 @@ import pytest
 import unipan
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted((ROOT / "src" / "unipan").rglob("*.py"))
-MODELS = [path for path in SOURCES if path.parent.name == "models"]
+PACKAGE = ROOT / "src" / "unipan"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MODELS = sorted((PACKAGE / "models").rglob("*.py"))
+
+
+def where(path: Path) -> str:
+    """A module's path within the package; files of several folders have the same name."""
+    return path.relative_to(PACKAGE).as_posix()
 
 
 def function_lengths(path: Path) -> dict[str, int]:
     nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return {f"{path.name}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1 for node in nodes}
+    # With the line, because methods of several classes have the same name.
+    return {f"{where(path)}:{n.lineno}:{n.name}": (n.end_lineno or n.lineno) - n.lineno + 1 for n in nodes}
 
 
 def tracked_files() -> list[Path]:
@@ -31,10 +38,9 @@ def tracked_files() -> list[Path]:
 
 
 def test_files_fit_on_a_few_screens() -> None:
-    lengths = {path.name: len(path.read_text().splitlines()) for path in SOURCES}
-    assert {name: length for name, length in lengths.items() if length >= 400} == {}
-    models = {path.name: lengths[path.name] for path in MODELS}
-    assert {name: length for name, length in models.items() if length >= 200} == {}
+    lengths = {path: len(path.read_text().splitlines()) for path in SOURCES}
+    assert {where(path): length for path, length in lengths.items() if length >= 400} == {}
+    assert {where(path): lengths[path] for path in MODELS if lengths[path] >= 200} == {}
 
 
 def test_functions_fit_on_one_screen() -> None:
@@ -72,20 +78,30 @@ def defined_names(path: Path) -> set[str]:
     return {name for name in names if not name.startswith("__")}
 
 
-def vague(name: str) -> bool:
-    """Whether a private name is a single word, as `_read`; two modules may well have a `_read_map` each."""
-    return name.startswith("_") and name.islower() and "_" not in name[1:]
-
-
 def test_a_name_means_one_thing() -> None:
-    """No two modules define the same public name, nor the same private function of a single word."""
+    """No two modules define the same name, public or private: who searches for one finds one.
+
+    Methods, and functions inside functions, may share theirs: the class or function around them says which is meant.
+    """
     modules: dict[str, list[str]] = {}
     for path in SOURCES:
         for name in defined_names(path):
-            modules.setdefault(name, []).append(str(path.relative_to(ROOT / "src" / "unipan")))
-    twice = {name: where for name, where in modules.items() if len(where) > 1}
-    assert {n: where for n, where in twice.items() if n not in SHARED_NAMES and (vague(n) or n[0] != "_")} == {}
+            modules.setdefault(name, []).append(where(path))
+    twice = {name: places for name, places in modules.items() if len(places) > 1}
+    assert {name: places for name, places in twice.items() if name not in SHARED_NAMES} == {}
     assert set(SHARED_NAMES) - set(twice) == set()  # an exception that is no longer needed goes
+
+
+def test_the_arguments_of_a_model_are_named_where_it_is_built() -> None:
+    """Constructors of models/ take keywords alone: `build.py` reads as a list of the paper's parts and sizes."""
+    positional = {}
+    for path in MODELS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                taken = [each.arg for each in [*node.args.posonlyargs, *node.args.args][1:]]
+                if taken or node.args.vararg:
+                    positional[f"{where(path)}:{node.lineno}"] = taken
+    assert positional == {}
 
 
 def modules_after(statement: str) -> set[str]:
@@ -184,6 +200,25 @@ def test_every_extra_that_a_page_names_exists() -> None:
     }
     assert {extra for _, extra in named} >= {"torch", "train"}
     assert {(page, extra) for page, extra in named if extra not in extras} == set()
+
+
+def test_the_table_of_experiments_is_complete() -> None:
+    """Each script has a row with its question, and the pages of the row's last cell exist."""
+    folder = ROOT / "experiments"
+    rows = re.findall(r"^\| `(\w+\.py)` \| \S.* \| (.+) \|$", (folder / "README.md").read_text(), flags=re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(path.name for path in folder.glob("*.py"))
+    pages = {page for _, cell in rows for page in re.findall(r"`([^`]*/[^`]*\.md)`", cell)}
+    assert {page for page in pages if not (ROOT / page).is_file()} == set()
+
+
+def test_every_folder_is_explained_and_in_the_sdist() -> None:
+    """A folder of the checkout is named in CONTRIBUTING and in MANIFEST.in; src/ is packed by itself."""
+    hidden = {".ci", ".github"}
+    folders = {path.relative_to(ROOT).parts[0] for path in tracked_files() if len(path.relative_to(ROOT).parts) > 1}
+    grafted = set(re.findall(r"^graft (\S+)$", (ROOT / "MANIFEST.in").read_text(), flags=re.MULTILINE))
+    assert folders - grafted == {"src", ".github"}
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    assert {folder for folder in folders - hidden if f"`{folder}/" not in guide} == set()
 
 
 def yaml_value(file: str, key: str) -> str:

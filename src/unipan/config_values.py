@@ -1,4 +1,4 @@
-"""Which values a field of a config may have: kinds, choices and lengths come from its annotation, ranges from a table.
+"""Which values a field of a config may have: its annotation says it, a number's range as `Annotated[float, SHARE]`.
 
 They are checked wherever a section of a config is made, from a command line, a checkpoint or Python, so that nobody
 finds out after an hour that a cut-off was NaN.
@@ -7,7 +7,7 @@ finds out after an hour that a cut-off was NaN.
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -57,76 +57,9 @@ COUNT_OR_NONE = Range(0, 10**6)
 STEPS = Range(1, 10**9)
 AMOUNT = Range(0, 10**12)
 """Of images or pixels, on a command line; 0 often means all."""
-
-RANGES = {
-    "backbone.width": CHANNELS,
-    "backbone.fpn_channels": CHANNELS,
-    "backbone.se_reduction": Range(0, 2**16),
-    "decoder.channels": CHANNELS,
-    "decoder.groups": CHANNELS,
-    "detection.anchor_sizes": PIXELS,
-    "detection.anchor_ratios": Range(0, 1000, above=True, entries=1),
-    "detection.rpn_pre_nms": COUNT,
-    "detection.rpn_post_nms": COUNT,
-    "detection.rpn_batch_size": COUNT,
-    "detection.roi_batch_size": COUNT,
-    "detection.roi_canonical": PIXELS,
-    "detection.sampling_ratio": Range(0, 64),
-    "detection.box_features": CHANNELS,
-    "detection.mask_channels": CHANNELS,
-    "detection.mask_layers": Range(1, 100),
-    "detection.mask_size": Range(2, 1024),
-    "detection.score_threshold": SHARE,
-    "detection.nms_threshold": SHARE,
-    "detection.max_detections": COUNT_OR_NONE,
-    "affinity.channels": CHANNELS,
-    "affinity.temperature": WEIGHT,
-    "affinity.positional_encoding": WAVELENGTHS,
-    "affinity.rope": WAVELENGTHS,
-    "affinity.shortest_wavelength": Range(1, 2**16),
-    "matching.iou_threshold": SHARE,
-    "matching.gt_box_keep_rate": SOME_SHARE,
-    "loss.detection": WEIGHT,
-    "loss.semantic": WEIGHT,
-    "loss.panoptic": WEIGHT,
-    "loss.potential": WEIGHT,
-    "inference.score_threshold": SHARE,
-    "heuristic.score_threshold": SHARE,
-    "heuristic.overlap_threshold": SHARE,
-    "heuristic.mask_threshold": SHARE,
-    "heuristic.min_stuff_area": SHARE,
-    "upsnet.nms_threshold": SHARE,
-    "upsnet.score_threshold": SHARE,
-    "upsnet.overlap_threshold": SHARE,
-    "upsnet.stuff_vote_threshold": Range(0, 2),  # above 1: no thing becomes stuff
-    "data.short_side": PIXELS_OR_NONE,
-    "data.max_side": PIXELS,
-    "data.scale": Range(0, 100, above=True),
-    "data.crop": PIXELS_OR_NONE,
-    "data.crop_around_things": SHARE,
-    "data.window": Range(0, 100),
-    "data.flip": SHARE,
-    "data.vertical_flip": SHARE,
-    "data.color": Range(0, 5),  # torchvision turns hues by half a circle at most
-    "data.min_thing_area": Range(0, 2**32),
-    "train.iterations": STEPS,
-    "train.batch_size": COUNT,
-    "train.accumulation_steps": COUNT,
-    "train.reference_batch": COUNT_OR_NONE,
-    "train.lr": POSITIVE,
-    "train.bias_lr_factor": WEIGHT,
-    "train.weight_decay": WEIGHT,
-    "train.milestones": SHARE,
-    "train.warmup": Range(0, 10**9),
-    "train.warmup_factor": SHARE,
-    "train.max_grad_norm": WEIGHT,
-    "train.ema_decay": Range(0, 1, below=True),
-    "train.validations": COUNT_OR_NONE,
-    "train.validation_images": Range(0, 10**9),
-    "train.num_workers": Range(0, 1024),
-    "train.seed": Range(0, 10**12),  # torch takes 64 bits, and the trainer multiplies by a million
-}
-"""The numbers that each numeric field of a config may have, by dotted name."""
+SEED = Range(0, 10**12)
+"""torch takes 64 bits, and the trainer multiplies by a million."""
+ANYTHING = Range(-math.inf)
 
 
 class Section:
@@ -139,29 +72,29 @@ class Section:
     def __post_init__(self) -> None:
         name = type(self).__name__.removesuffix("Config").lower()
         section: Any = type(self)
-        for field, kind in _kinds(section).items():
-            check_value(f"{name}.{field}", getattr(self, field), kind)
+        for field, (kind, allowed) in allowed_values(section).items():
+            check_value(f"{name}.{field}", getattr(self, field), kind, allowed)
 
 
-@cache
-def _kinds(section: type[Any]) -> dict[str, Any]:
-    """The annotations of a dataclass; experiments make thousands of them."""
-    return get_type_hints(section)
+@cache  # experiments make thousands of sections
+def allowed_values(section: type[Any]) -> dict[str, tuple[Any, Range]]:
+    """Kind and range of each field of a section; texts and choices have no range: `ANYTHING` of their kind."""
+    hints = get_type_hints(section, include_extras=True)
+    return {name: get_args(hint) if get_origin(hint) is Annotated else (hint, ANYTHING) for name, hint in hints.items()}
 
 
-def check_value(option: str, value: object, kind: Any, allowed: Range | None = None) -> None:
+def check_value(option: str, value: object, kind: Any, allowed: Range = ANYTHING) -> None:
     """Check one value.
 
     Args:
         option: its dotted name.
         value: what was given.
         kind: its annotation.
-        allowed: its range; that of `RANGES` by default.
+        allowed: its range.
 
     Raises:
         ValueError: it is not allowed; the sentence names the option, the value and what is.
     """
-    allowed = allowed or RANGES.get(option, Range(-math.inf))
     if not _fits(value, kind, allowed):
         raise ValueError(f"{option}: {_shown(value)} is not {_wanted(kind, allowed)}")
 

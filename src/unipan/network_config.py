@@ -4,9 +4,9 @@ The docstring of each field says what it does, with the paper's section, and bec
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from unipan.config_values import Section
+from unipan.config_values import CHANNELS, COUNT, COUNT_OR_NONE, PIXELS, SHARE, WAVELENGTHS, WEIGHT, Range, Section
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class BackboneConfig(Section):
     """`resnet`, torchvision's, or the name of a network in timm with features at the strides 4, 8, 16 and 32."""
     depth: Literal[18, 34, 50, 101] = 50
     """ResNet depth; the paper uses 50 and, on the test servers, 101."""
-    width: int = 64
+    width: Annotated[int, CHANNELS] = 64
     """Channels of the ResNet's stem; 64 is the standard ResNet, less is for CPUs and has no pretrained weights."""
-    fpn_channels: int = 256
+    fpn_channels: Annotated[int, CHANNELS] = 256
     """Channels of every FPN level."""
-    se_reduction: int = 16
+    se_reduction: Annotated[int, Range(0, 2**16)] = 16
     """Reduction of the squeeze-and-excite on C5; 0: none."""
     weights: str = "imagenet"
     """`imagenet` (torchvision's or timm's), `none` (from scratch), a file of weights with the same names, or
@@ -52,11 +52,11 @@ class DecoderConfig(Section):
     the levels; it ignores `layers` and has no deformable convolutions."""
     layers: Literal[2, 3] = 2
     """3x3 convolutions per level; 2 for Cityscapes, 3 for COCO."""
-    channels: int = 128
+    channels: Annotated[int, CHANNELS] = 128
     """Channels of the last two layers."""
     deformable: bool = True
     """Use deformable convolutions v1. On a CPU, such a layer takes 3 to 4.5 times as long as a plain one."""
-    groups: int = 32
+    groups: Annotated[int, CHANNELS] = 32
     """Groups of the GroupNorm after each convolution."""
     stride: Literal[1, 2, 4] = 4
     """d of Sec. 3.2, the stride of V, Q, Psi and P; 4 in the paper. Below 4, V and Q are upsampled bilinearly, which
@@ -77,40 +77,40 @@ class DetectionConfig(Section):
 
     masks: bool = True
     """Predict object masks M."""
-    anchor_sizes: tuple[int, int, int, int, int] = (32, 64, 128, 256, 512)
+    anchor_sizes: Annotated[tuple[int, int, int, int, int], PIXELS] = (32, 64, 128, 256, 512)
     """Anchor side per level P2..P6, in pixels of the network's input."""
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    anchor_ratios: Annotated[tuple[float, ...], Range(0, 1000, above=True, entries=1)] = (0.5, 1.0, 2.0)
     """Height / width of the anchors."""
-    rpn_pre_nms: tuple[int, int] = (2000, 1000)
+    rpn_pre_nms: Annotated[tuple[int, int], COUNT] = (2000, 1000)
     """Proposals per level before NMS, in training and at test."""
-    rpn_post_nms: tuple[int, int] = (2000, 1000)
+    rpn_post_nms: Annotated[tuple[int, int], COUNT] = (2000, 1000)
     """Proposals per image after NMS, in training and at test."""
-    rpn_batch_size: int = 256
+    rpn_batch_size: Annotated[int, COUNT] = 256
     """Anchors per image in the RPN's loss."""
-    roi_batch_size: int = 512
+    roi_batch_size: Annotated[int, COUNT] = 512
     """Proposals per image in the box head's loss, a quarter of them foreground."""
-    roi_canonical: int = 224
+    roi_canonical: Annotated[int, PIXELS] = 224
     """Boxes of this side are pooled from P4, boxes half as large from P3, and so on (FPN paper, Eq. 1)."""
-    sampling_ratio: int = 2
+    sampling_ratio: Annotated[int, Range(0, 64)] = 2
     """Sampling points of RoIAlign per bin and axis; 0 takes as many as the bin has cells."""
     roi_aligned: bool = False
     """RoIAlign with the half-pixel correction of detectron2 (aligned=True)."""
     exact_anchors: bool = False
     """Anchors as in detectron2: sides are not rounded to pixels, and strides are 4 to 64 for any input size;
     torchvision rounds the sides and shrinks the stride of P6 where P5 has an odd number of cells."""
-    box_features: int = 1024
+    box_features: Annotated[int, CHANNELS] = 1024
     """Width of the box head's two fully connected layers."""
-    mask_channels: int = 256
+    mask_channels: Annotated[int, CHANNELS] = 256
     """Width of the mask head."""
-    mask_layers: int = 4
+    mask_layers: Annotated[int, Range(1, 100)] = 4
     """3x3 convolutions of the mask head before its deconvolution."""
-    mask_size: int = 28
+    mask_size: Annotated[int, Range(2, 1024)] = 28
     """M has mask_size x mask_size cells. Even, because RoIAlign pools half of it and the deconvolution doubles."""
-    score_threshold: float = 0.05
+    score_threshold: Annotated[float, SHARE] = 0.05
     """Detections below it are dropped before NMS, in training too; `inference.score_threshold` comes before Psi."""
-    nms_threshold: float = 0.5
+    nms_threshold: Annotated[float, SHARE] = 0.5
     """Class-wise NMS threshold."""
-    max_detections: int = 100
+    max_detections: Annotated[int, COUNT_OR_NONE] = 100
     """Detections kept per image, 100 in the paper. Except for the published recipes, `unipan train` on a folder sets it
     from the 99th percentile of things per image."""
 
@@ -137,22 +137,22 @@ class AffinityConfig(Section):
 
     enabled: bool = True
     """Use the affinity head. Without it, P is Psi (models A and C in the paper)."""
-    channels: int = 128
+    channels: Annotated[int, CHANNELS] = 128
     """C, the width of Q (128 in the paper)."""
     activation: Literal["identity", "elu", "gelu", "relu", "softmax"] = "identity"
     """Activation after phi0 and phi1, which the paper does not name. softmax is over the channels. (ours)"""
     normalise: Literal["none", "pixels", "segment", "softmax"] = "segment"
     """Normalisation of phi1(Q)^T Psi: none (the paper's text), by the number of pixels, by the mass of each channel of
     Psi (segment), or by making phi1 a softmax over the pixels (the paper's reference [23]). (ours)"""
-    temperature: float = 10.0
+    temperature: Annotated[float, WEIGHT] = 10.0
     """Initial value of a learned factor on P before the softmax of the loss; 0 for none. (ours)"""
-    positional_encoding: int = 0
+    positional_encoding: Annotated[int, WAVELENGTHS] = 0
     """Number of wavelengths of a sinusoidal positional encoding that is concatenated with Q; 0 for none, as in the
     paper. (ours)"""
-    rope: int = 0
+    rope: Annotated[int, WAVELENGTHS] = 0
     """Number of wavelengths of a rotary position embedding (RoPE, arXiv 2104.09864) of phi0(Q) and phi1(Q), which makes
     affinities depend on the offset between two cells; 0 for none, as in the paper. (ours)"""
-    shortest_wavelength: float = 8.0
+    shortest_wavelength: Annotated[float, Range(1, 2**16)] = 8.0
     """The first wavelength of either encoding in cells of Psi; each further one is twice as long. Affinities repeat
     themselves at the shortest one: larger objects need a longer one. (ours)"""
     loss: Literal["logits", "log"] = "logits"

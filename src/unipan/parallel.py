@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_FIRST = 4  # items after which it is known how long one takes
-_LARGEST = 32  # items whose result one process sends at once
+_FIRST_CHUNK = 4  # items after which it is known how long one takes
+_LARGEST_CHUNK = 32  # items whose result one process sends at once
 _PAYS = 0.1  # seconds of work: below, beginning other processes takes longer than they save
 
 
@@ -52,7 +52,7 @@ def in_chunks(
     while done < count and (
         workers == 1 or done == 0 or (time.perf_counter() - start) / done * (count - done) <= _PAYS
     ):
-        chunk = range(done, min(done + (_LARGEST if workers == 1 else _FIRST), count))
+        chunk = range(done, min(done + (_LARGEST_CHUNK if workers == 1 else _FIRST_CHUNK), count))
         found.append(_announced(work(chunk), chunk, each))
         done = chunk.stop
     return found + _in_parallel(work, range(done, count), workers, each, fork) if done < count else found
@@ -89,7 +89,7 @@ def _in_parallel(
 ) -> list[R]:
     from concurrent.futures import BrokenExecutor  # imported where it pays: 20 ms
 
-    size = max(1, min(_LARGEST, -(-len(items) // (4 * workers))))
+    size = max(1, min(_LARGEST_CHUNK, -(-len(items) // (4 * workers))))
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
     pool, call = _executor(work, workers, fork and _may_fork())
     try:

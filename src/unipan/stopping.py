@@ -16,7 +16,7 @@ from unipan.terminal import tell
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
-_LOOK = 0.2  # seconds
+_LOOK_FOR_SIGNALS = 0.2  # seconds
 
 
 class StoppedBySignal(KeyboardInterrupt):
@@ -119,7 +119,7 @@ def stopped_by(event: "Event | None", signals: StopSignals) -> Iterator[None]:
 
     def watch() -> None:
         while event is not None and not over.is_set():
-            if event.wait(_LOOK):
+            if event.wait(_LOOK_FOR_SIGNALS):
                 signals.request(signal.SIGTERM)
                 return
 

@@ -81,14 +81,14 @@ def test_gradients_equal_those_of_concatenation() -> None:
 
 
 def test_a_fresh_deformable_layer_is_a_plain_convolution() -> None:
-    layer = DeformableConv(8, 6)
+    layer = DeformableConv(in_channels=8, out_channels=6)
     features = pyramid(8)["p2"]
     plain = F.conv2d(features, layer.conv.weight, layer.conv.bias, padding=1)
     torch.testing.assert_close(layer(features), plain, rtol=1e-4, atol=1e-5)
 
 
 def test_offsets_move_the_samples() -> None:
-    layer = DeformableConv(8, 6)
+    layer = DeformableConv(in_channels=8, out_channels=6)
     features = pyramid(8)["p2"]
     with torch.no_grad():
         layer.offset.bias[1::2] = 1.0  # v1 orders offsets y, x: every sample one cell to the right
@@ -99,7 +99,7 @@ def test_offsets_move_the_samples() -> None:
 @pytest.mark.parametrize("autocast", [True, False])
 def test_a_deformable_layer_is_torchvisions(monkeypatch: pytest.MonkeyPatch, autocast: bool) -> None:
     """Both forms of the layer, which a GPU and an exporter choose otherwise, give the same."""
-    layer = DeformableConv(8, 6)
+    layer = DeformableConv(in_channels=8, out_channels=6)
     nn.init.normal_(layer.offset.weight, std=0.2)
     features = pyramid(8)["p2"]
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):

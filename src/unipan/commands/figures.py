@@ -46,10 +46,10 @@ def write_figures(
         device: see `options.Device`.
     """
     from unipan.commands.progress import progress_bar
-    from unipan.config_values import COUNT, RANGES, check_value
+    from unipan.config_values import COUNT, SEED, check_value
     from unipan.datasets.sources import open_data, use_window
 
-    check_value("--seed", seed, int, RANGES["train.seed"])
+    check_value("--seed", seed, int, SEED)
     if images not in COUNT or rows not in COUNT:
         raise ValueError(
             f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more, up to {COUNT.most}"

@@ -27,7 +27,7 @@ def write_scenes(
         size: height and width in pixels.
         json_file: see `options.JsonFile`.
     """
-    from unipan.config_values import COUNT, PIXELS, RANGES, check_value
+    from unipan.config_values import COUNT, PIXELS, SEED, check_value
 
     if count < 1:
         raise ValueError(f"--count {count}: at least one scene is needed")
@@ -36,7 +36,7 @@ def write_scenes(
     if min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: both must be at least 1")
     check_value("--count", count, int, COUNT)
-    check_value("--seed", seed, int, RANGES["train.seed"])
+    check_value("--seed", seed, int, SEED)
     check_value("--size", size, tuple[int, int], PIXELS)
     if (out / "panoptic.json").exists():
         raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")

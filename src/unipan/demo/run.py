@@ -15,7 +15,7 @@ from rich.table import Table
 from unipan import __version__
 from unipan.arrays import Float32
 from unipan.config import Fusion, Runtime
-from unipan.config_values import COUNT, RANGES
+from unipan.config_values import COUNT, SEED
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.scenes.seeds import use_in_training
 from unipan.demo.changes import change_picture, error_picture, right_pixels
@@ -101,7 +101,7 @@ def run_demo(
     Raises:
         ValueError: no scenes, a network without masks, or a folder that cannot be written to.
     """
-    if seed0 < 0 or count not in COUNT or seed0 not in RANGES["train.seed"]:
+    if seed0 < 0 or count not in COUNT or seed0 not in SEED:
         raise ValueError(f"demo: {count} scenes from seed {seed0} cannot be drawn; give --count from 1, --seed0 from 0")
     require_file(out / "index.html", "--out")
     console = Console()

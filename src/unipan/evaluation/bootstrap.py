@@ -16,7 +16,7 @@ from unipan.evaluation.pq_scores import GROUPS, class_qualities, group_means
 METRICS = ("pq", "sq", "rq")
 """In the order of `class_qualities`' last axis."""
 
-_CELLS = 200_000  # draws held in memory at once, at 24 bytes each
+_DRAWS_AT_ONCE = 200_000  # draws held in memory at once, at 24 bytes each
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _resampled(quality: PanopticQuality, resamples: int, seed: int) -> dict[str,
 def _weights(images: int, resamples: int, seed: int) -> Iterator[Float64[np.ndarray, "R I"]]:
     """How often each resample draws each image, in chunks of bounded memory."""
     generator = np.random.default_rng(seed)
-    chunk = max(1, _CELLS // images)
+    chunk = max(1, _DRAWS_AT_ONCE // images)
     for start in range(0, resamples, chunk):
         rows = min(chunk, resamples - start)
         drawn = generator.integers(images, size=(rows, images))

@@ -24,7 +24,7 @@ from unipan.panoptic.maps import VOID_ID
 from unipan.panoptic.pair_counts import count_known_pairs
 from unipan.parallel import in_chunks
 
-_LISTED = 5  # ids or names that one sentence holds
+_LISTED_IDS = 5  # ids or names that one sentence holds
 _TOGETHER = 16  # images that are matched at once: a call of numpy takes microseconds whatever it is called for
 
 
@@ -269,8 +269,8 @@ def _ids_of(images: list[int | str]) -> str:
 
 
 def _ids(ids: list[int]) -> str:
-    listed = ", ".join(str(key) for key in ids[:_LISTED])
-    more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
+    listed = ", ".join(str(key) for key in ids[:_LISTED_IDS])
+    more = f" and {len(ids) - _LISTED_IDS} more" if len(ids) > _LISTED_IDS else ""
     return f"{'ids' if len(ids) > 1 else 'id'} {listed}{more}"
 
 

@@ -41,7 +41,7 @@ SIZES = ("small", "medium", "large")
 _BOUNDS = np.array([32**2, 96**2])
 
 
-_CELLS = 12  # of a class: 3 sizes, each with IoU sum, TP, FP, FN
+_CELLS_OF_A_CLASS = 12  # of a class: 3 sizes, each with IoU sum, TP, FP, FN
 _AT_ONCE = 512  # images whose counts are written out with all zeros: memory does not grow with the dataset
 
 
@@ -74,10 +74,12 @@ class ImageCounts:
         row = np.concatenate([hit, hit, others[found.false_positives], rows[found.false_negatives]])
         area = [hit_area, hit_area, batch.prediction_area[found.false_positives], truth_area[found.false_negatives]]
         columns = np.repeat(np.arange(4), [hits, hits, wrong, lost])
-        keys, cell = np.unique(_CELLS * row + 4 * _size_of(np.concatenate(area)) + columns, return_inverse=True)
+        keys, cell = np.unique(
+            _CELLS_OF_A_CLASS * row + 4 * _size_of(np.concatenate(area)) + columns, return_inverse=True
+        )
         counted = np.bincount(cell, weights=np.concatenate([found.iou, np.ones(hits + wrong + lost)]))
         # bincount of nothing is integer, whatever its weights
-        values, width = counted.astype(np.float64, copy=False), _CELLS * classes
+        values, width = counted.astype(np.float64, copy=False), _CELLS_OF_A_CLASS * classes
         ends = np.searchsorted(keys, width * np.arange(images + 1)).tolist()
         cells = (keys % width).astype(np.int32)
         return [cls(cells[start:end], values[start:end]) for start, end in pairwise(ends)]
@@ -85,12 +87,12 @@ class ImageCounts:
     @property
     def classes(self) -> Int64[np.ndarray, " C"]:
         """Indices of the classes that occur, ascending."""
-        return np.unique(self.cells // _CELLS).astype(np.int64)
+        return np.unique(self.cells // _CELLS_OF_A_CLASS).astype(np.int64)
 
     @property
     def total(self) -> Float64[np.ndarray, "C 4"]:
         """IoU sum, TP, FP, FN of each of `classes`, over all sizes."""
-        classes, row = np.unique(self.cells // _CELLS, return_inverse=True)
+        classes, row = np.unique(self.cells // _CELLS_OF_A_CLASS, return_inverse=True)
         counted = np.bincount(4 * row + self.cells % 4, weights=self.values, minlength=4 * len(classes))
         return counted.astype(np.float64, copy=False).reshape(-1, 4)
 
@@ -313,7 +315,9 @@ class PanopticQuality:
             wanted = cells // 4 % 3 == size
             image, cells, values = image[wanted], cells[wanted], values[wanted]
         row = 4 * len(self.categories)
-        found = np.bincount(image * row + cells // _CELLS * 4 + cells % 4, weights=values, minlength=len(counts) * row)
+        found = np.bincount(
+            image * row + cells // _CELLS_OF_A_CLASS * 4 + cells % 4, weights=values, minlength=len(counts) * row
+        )
         return found.astype(np.float64, copy=False).reshape(len(counts), len(self.categories), 4)
 
 

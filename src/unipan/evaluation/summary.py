@@ -10,7 +10,7 @@ from unipan.evaluation.folder_quality import Problem
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS, percent
 
-_LISTED = 10
+_LISTED_PROBLEMS = 10
 """How many problems are listed; the others are counted."""
 
 
@@ -123,10 +123,10 @@ def problem_lines(problems: Sequence[Problem], lenient: bool) -> list[str]:
     """What is wrong with the files: what forbids a score or, where nothing does, what --lenient ignored."""
     wrong = [problem for problem in problems if not (lenient and problem.pardonable)]
     shown, prefix = wrong or list(problems), "" if wrong else "lenient: "
-    lines = [f"{prefix}{' '.join(problem.text.split())}" for problem in shown[:_LISTED]]
-    if len(shown) > _LISTED:
+    lines = [f"{prefix}{' '.join(problem.text.split())}" for problem in shown[:_LISTED_PROBLEMS]]
+    if len(shown) > _LISTED_PROBLEMS:
         count = sum(problem.count for problem in shown)
-        lines.append(f"{prefix}and {len(shown) - _LISTED} more such lines, {count} faults in all")
+        lines.append(f"{prefix}and {len(shown) - _LISTED_PROBLEMS} more such lines, {count} faults in all")
     if wrong and not lenient and all(problem.pardonable for problem in wrong):
         remedy = "fix the files (`unipan data check` helps), or score them as they are with --lenient"
         lines = [f"{lines[0]}; {remedy}"] if len(lines) == 1 else [*lines, remedy]

@@ -22,7 +22,7 @@ PADDED = ConvolutionGrid(padding=(1, 1))
 class DeformableConv(nn.Module):
     """3x3 deformable convolution v1 (arXiv 1703.06211), initialised as a plain one by zero offsets."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, *, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.offset = nn.Conv2d(in_channels, 18, 3, padding=1)
         self.conv = DeformConv2d(in_channels, out_channels, 3, padding=1)
@@ -119,7 +119,7 @@ def _channels_last(gradient: Tensor) -> Tensor:
 def _layer(in_channels: int, out_channels: int, deformable: bool, groups: int) -> nn.Sequential:
     convolution: nn.Module
     if deformable:
-        convolution = DeformableConv(in_channels, out_channels)
+        convolution = DeformableConv(in_channels=in_channels, out_channels=out_channels)
         inner: nn.Conv2d | DeformConv2d = convolution.conv
     else:
         convolution = inner = nn.Conv2d(in_channels, out_channels, 3, padding=1)

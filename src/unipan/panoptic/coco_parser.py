@@ -301,8 +301,8 @@ def parse_segments(
     for position, row in enumerate(annotation["segments_info"]):
         key = whole(row.get("id")) if isinstance(row, dict) else None
         if key == 0:
-            text = f"the segment of {_class_of(row, names)} has the id 0, which means void, so its pixels have no label"
-            say("segment-zero", text)
+            of = _class_name(row, names)
+            say("segment-zero", f"the segment of {of} has the id 0, which means void, so its pixels have no label")
         elif key is None or not 0 < key <= MAX_ID:
             say(
                 "segment-broken",
@@ -338,7 +338,7 @@ def one_segment(rows: Sequence[Row]) -> bool:
     return len(classes) == 1 and len({repr(row["bbox"]) for row in rows if row.get("bbox") is not None}) <= 1
 
 
-def _class_of(row: Row, names: Mapping[int, str]) -> str:
+def _class_name(row: Row, names: Mapping[int, str]) -> str:
     """What messages call the class of a segment."""
     number = whole(row.get("category_id"))
     name = None if number is None else names.get(number)
@@ -347,7 +347,7 @@ def _class_of(row: Row, names: Mapping[int, str]) -> str:
 
 def _shared_id(rows: Sequence[Row], names: Mapping[int, str]) -> str:
     times = "twice" if len(rows) == 2 else f"{len(rows)} times"
-    classes = list(dict.fromkeys(_class_of(row, names) for row in rows))
+    classes = list(dict.fromkeys(_class_name(row, names) for row in rows))
     of = f" for {', '.join(classes)}" if len(classes) > 1 else " with other boxes" * (not one_segment(rows))
     return f"this id appears {times} in `segments_info`{of}; ids are unique within an image"
 

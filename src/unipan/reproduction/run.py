@@ -32,7 +32,7 @@ from unipan.training.trainer import spell_time
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
-_LOOK = 0.5  # seconds
+_LOOK_AT_RUNS = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def side_by_side(todo: list[TrainingJob]) -> Iterator[tuple[TrainingJob, bool, s
         running = {pool.submit(run_job, job): job for job in todo}
         try:
             while running and not (stop.is_set() and all(future.cancelled() for future in running)):
-                for future in wait(running, _LOOK, FIRST_COMPLETED).done:
+                for future in wait(running, _LOOK_AT_RUNS, FIRST_COMPLETED).done:
                     job = running.pop(future)
                     error = None if future.cancelled() else future.exception()
                     if future.cancelled() or isinstance(error, StoppedBySignal):

@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Suppress, arg
 
 from unipan.config import Config
-from unipan.config_values import RANGES, Range, check_value
+from unipan.config_values import SEED, Range, check_value
 from unipan.files import checkpoint_path, require_folder, require_weights
 from unipan.outputs import Outputs
 from unipan.presets import preset, split_baseline
@@ -67,7 +67,7 @@ class TrainOptions:
         if self.minutes is not None:
             check_value("--minutes", self.minutes, float, MINUTES)
         if self.seed is not None:
-            check_value("--seed", self.seed, int, RANGES["train.seed"])
+            check_value("--seed", self.seed, int, SEED)
         check_value("--devices", self.devices, int, PROCESSES)
         check_value("--num-nodes", self.num_nodes, int, PROCESSES)
 

@@ -2,13 +2,13 @@
 
 import base64
 from collections import Counter
-from html import escape
 
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import png_of_rgb
 from unipan.visualization.flat import Picture, resize_map
 from unipan.visualization.named_overlay import STUFF_ALPHA, THING_ALPHA
 from unipan.visualization.overlay import overlay, shrink
+from unipan.visualization.pages import render_template
 from unipan.visualization.palette import segment_colors
 
 NOTEBOOK_WIDTH = 960
@@ -35,17 +35,12 @@ def notebook_html(image: Picture, panoptic: PanopticMap, name: str) -> str:
     for segment in panoptic:
         areas[segment.category.name] += segment.area
         counts[segment.category.name] += 1
-    chip = "display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4em;background:rgb{}"
-    rows = [
-        f'<span style="margin-right:1.4em;white-space:nowrap"><i style="{chip.format(colors[key])}">'
-        f"</i>{escape(key)} <small>{counts[key]}, {100 * area / panoptic.ids.size:.1f} %</small></span>"
-        for key, area in areas.most_common()
-    ]
     height, width = panoptic.ids.shape
-    data = base64.b64encode(notebook_png(image, panoptic)).decode()
-    return (
-        f'<figure style="margin:0"><img alt="{escape(name)}" style="max-width:100%;min-width:min(100%,480px)" '
-        f'src="data:image/png;base64,{data}">'
-        f"<figcaption><b>{escape(name)}</b> {width} x {height}, {len(panoptic)} segments<br>{' '.join(rows)}"
-        "</figcaption></figure>"
+    return render_template(
+        "notebook.html",
+        name=name,
+        png=base64.b64encode(notebook_png(image, panoptic)).decode(),
+        size=(width, height),
+        segments=len(panoptic),
+        legend=[(key, colors[key], counts[key], area / panoptic.ids.size) for key, area in areas.most_common()],
     )

@@ -300,6 +300,11 @@ def breakable(text: str) -> "Markup":
 
 def render(page: Page) -> str:
     """The page as HTML."""
+    return render_template(page.template, page=page)
+
+
+def render_template(template: str, **values: object) -> str:
+    """A template of templates/ with its values filled in; all text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # 0.1 s, for pages only
 
     loader = PackageLoader("unipan.visualization")
@@ -308,7 +313,7 @@ def render(page: Page) -> str:
     )
     environment.filters["breakable"] = breakable
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
-    return environment.get_template(page.template).render(page=page)
+    return environment.get_template(template).render(**values)
 
 
 def write_page(path: Path, page: Page) -> None:

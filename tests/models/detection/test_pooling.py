@@ -26,7 +26,7 @@ def test_each_box_is_what_roi_align_gives_on_its_level(sampling: int) -> None:
     ]
     levels = [[4, 2, 5], [3, 2]]  # 224 sqrt(wh): 297, 22, 512, 155, 0
     maps = features(2)
-    pooled = AlignedRoIPool(7, sampling_ratio=sampling, canonical=224)(maps, boxes)
+    pooled = AlignedRoIPool(size=7, sampling_ratio=sampling, canonical=224)(maps, boxes)
     assert pooled.shape == (5, 3, 7, 7)
     naive = []
     for image, (some, expected) in enumerate(zip(boxes, levels, strict=True)):
@@ -43,7 +43,7 @@ def test_a_ramp_is_sampled_at_the_pixels_own_places(sampling: int) -> None:
     maps = {name: ramp if name == "p2" else ramp[..., :: 2**i, :: 2**i] * 0 for i, name in enumerate(LEVELS)}
     box = torch.tensor([[40, 40, 68, 68]]).float()
     centres = 40 + 4 * (torch.arange(7) + 0.5)
-    aligned = AlignedRoIPool(7, sampling_ratio=sampling, canonical=224)(maps, [box])
+    aligned = AlignedRoIPool(size=7, sampling_ratio=sampling, canonical=224)(maps, [box])
     torch.testing.assert_close(aligned[0, 0], centres.expand(7, 7))
     first = MultiScaleRoIAlign(list(LEVELS), 7, sampling)(maps, [box], [(SIDE, SIDE)])
     torch.testing.assert_close(first[0, 0], centres.expand(7, 7) + 2)
@@ -54,7 +54,7 @@ def test_levels_are_the_formulas() -> None:
     boxes = torch.tensor([[10, 10, 10 + side / 2, 10 + side * 2] for side in sides])
     expected = [min(max(math.floor(4 + math.log2(side / 224)), 2), 5) for side in sides]
     assert (
-        AlignedRoIPool(7, sampling_ratio=0, canonical=224).levels(boxes).tolist()
+        AlignedRoIPool(size=7, sampling_ratio=0, canonical=224).levels(boxes).tolist()
         == expected
         == [2, 2, 2, 3, 3, 4, 4, 5, 5]
     )
@@ -62,7 +62,7 @@ def test_levels_are_the_formulas() -> None:
 
 def test_no_box_gives_no_square_and_a_gradient() -> None:
     maps = {name: level.requires_grad_() for name, level in features().items()}
-    pooled = AlignedRoIPool(14, sampling_ratio=0, canonical=224)(maps, [torch.zeros(0, 4)])
+    pooled = AlignedRoIPool(size=14, sampling_ratio=0, canonical=224)(maps, [torch.zeros(0, 4)])
     assert pooled.shape == (0, 3, 14, 14)
     pooled.sum().backward()
     assert maps["p5"].grad is not None

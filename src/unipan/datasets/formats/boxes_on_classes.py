@@ -54,7 +54,7 @@ def map_of_boxes(
     crowds: set[int] = set()
     boxes, used = list(shapes), set[int]()
     for number in np.unique(kinds).tolist():
-        category, pixels = _class_of(number, categories, background, picture), kinds == number
+        category, pixels = _class_of_pixels(number, categories, background, picture), kinds == number
         if category is None:
             continue
         if not category.isthing:
@@ -80,7 +80,9 @@ def map_of_boxes(
     return panoptic_map(ids, {k: c for k, c in classes.items() if k in visible}, crowds=crowds & visible, source=where)
 
 
-def _class_of(number: int, categories: Categories, background: Category | None, picture: Path) -> Category | None:
+def _class_of_pixels(
+    number: int, categories: Categories, background: Category | None, picture: Path
+) -> Category | None:
     """The class of a pixel; None for void."""
     index = categories.index_of_id.get(number)
     if index is not None:

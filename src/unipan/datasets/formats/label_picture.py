@@ -18,7 +18,7 @@ from unipan.panoptic.runs import runs
 TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
-_LARGEST = 2**31 - 1
+_LARGEST_ID = 2**31 - 1
 
 INSTANCES_PER_CLASS = 65536
 """Class and instance as one key for `map_of_keys`: class * INSTANCES_PER_CLASS + instance."""
@@ -146,7 +146,7 @@ def _whole_numbers(pixels: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _require_32_bits(pixels: np.ndarray, path: Path) -> None:
-    if pixels.size and (int(pixels.max()) > _LARGEST or int(pixels.min()) < -_LARGEST):
+    if pixels.size and (int(pixels.max()) > _LARGEST_ID or int(pixels.min()) < -_LARGEST_ID):
         raise ValueError(f"{path}: its numbers reach {pixels.max()}, more than 32 bits hold; renumber them from 1")
 
 

@@ -29,7 +29,7 @@ class AlignedRoIPool(nn.Module):
         canonical: side in pixels of the boxes that are pooled from p4.
     """
 
-    def __init__(self, size: int, *, sampling_ratio: int, canonical: int) -> None:
+    def __init__(self, *, size: int, sampling_ratio: int, canonical: int) -> None:
         super().__init__()
         self.size = size
         self.sampling_ratio = sampling_ratio
@@ -80,7 +80,7 @@ def numbered(boxes: list[Float[Tensor, "_ 4"]]) -> Float[Tensor, "R 5"]:
 def region_pool(size: int, *, sampling_ratio: int, canonical: int, aligned: bool = False) -> nn.Module:
     """RoIAlign to `size` cells: torchvision's, or the corrected one; the arguments are those of `AlignedRoIPool`."""
     if aligned:
-        return AlignedRoIPool(size, sampling_ratio=sampling_ratio, canonical=canonical)
+        return AlignedRoIPool(size=size, sampling_ratio=sampling_ratio, canonical=canonical)
     pool = RoIPool(list(LEVELS), size, sampling_ratio, canonical_scale=canonical)
     # Otherwise it would infer the strides of the levels from the first image that it sees, and keep them.
     last = FIRST_LEVEL + len(LEVELS) - 1
