@@ -21,7 +21,9 @@ export class Stage {
   /** The canvas as large as its column, but no taller than the window lets see at once. */
   fit() {
     const { width, height } = this.view.scene ?? { width: 2, height: 1 };
-    const wide = this.canvas.parentElement.clientWidth, most = Math.max(240, innerHeight * 0.68);
+    const { clientHeight } = document.documentElement, wide = this.canvas.parentElement.clientWidth;
+    // On narrow screens the picture stays in view above its controls, see app.css.
+    const most = matchMedia("(max-width: 900px)").matches ? clientHeight * 0.45 : Math.max(240, clientHeight * 0.68);
     const tall = Math.round(Math.min((wide * height) / width, most)), dpr = devicePixelRatio || 1;
     if (this.canvas.width !== Math.round(wide * dpr) || this.canvas.height !== Math.round(tall * dpr)) {
       this.canvas.width = Math.round(wide * dpr); this.canvas.height = Math.round(tall * dpr);
