@@ -5,7 +5,7 @@ const CLICK = 4; // pixels that a click may slip
 const MOST_ZOOM = 24;
 
 export class Stage {
-  /** `view` is what app.js shows (see there); `on` are its answers to gestures. */
+  /** `view` is what is shown, see state.js; `on` are its answers to gestures. */
   constructor(canvas, view, on) {
     this.canvas = canvas; this.view = view; this.on = on;
     this.zoom = 1; this.center = [0.5, 0.5]; this.pointers = new Map(); this.gesture = null; this.waiting = false;
