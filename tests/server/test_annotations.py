@@ -16,7 +16,7 @@ from unipan.datasets.sources import open_training
 from unipan.files import write_json
 from unipan.inference import Segmenter
 from unipan.prediction.images import plan_images
-from unipan.server.annotations import WRITTEN, Annotations, claim_annotations
+from unipan.server.annotations import WRITTEN, Annotations, claim_annotations, next_commands
 from unipan.server.scenes import PageBox, found_boxes, with_boxes
 
 BOXES = [PageBox((4, 4, 30, 30), 1, 0.75, 3)]
@@ -50,6 +50,41 @@ def test_accepted_images_pass_the_doctor_and_feed_a_training(
         assert all(segment.score == 1 for segment in sample.truth)
     train, val, _ = open_training(str(tmp_path / "out"), None)
     assert (len(train), len(val)) == (2, 1)
+
+
+SMALL = (
+    "--backbone.width 8 --backbone.fpn-channels 16 --decoder.channels 8 --decoder.groups 4 --affinity.channels 8 "
+    "--affinity.rope 1 --detection.box-features 8 --detection.mask-channels 8 --detection.mask-layers 1 "
+    "--train.batch-size 1 --train.validations 1 --train.precision 32 --train.num-workers 0 --data.short-side 0 "
+    "--data.crop 0 0 --init none --accelerator cpu --train.iterations 3"
+)
+"""A network and a training of seconds."""
+
+
+def test_what_was_accepted_in_the_page_trains(
+    maker: Segmenter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed, name in enumerate("abc"):
+        (photos / f"{name}.png").write_bytes(png(96, 128, seed))
+    jobs, _ = plan_images([photos], None)
+    browser = client(studio(maker, jobs, Annotations(tmp_path / "out", maker.categories)))
+    for index in range(len(jobs)):
+        found = browser.post(f"/api/images/{index}").json()
+        answer = browser.post(f"/api/scenes/{found['key']}/accept", json={"boxes": found["found"][1:]})
+        assert answer.json() == {"name": jobs[index].name, "accepted": index + 1}
+    [check, train] = browser.get("/api/overview").json()["next"]  # what page and terminal tell to do
+    assert main(check.split()[1:]) == 0
+    run = tmp_path / "run"
+    assert main([*train.split()[1:], "--out", str(run), *SMALL.split()]) == 0, capsys.readouterr()
+    again = Segmenter.load(str(run / "last.safetensors"))
+    assert [each.name for each in again.categories] == [each.name for each in maker.categories]
+    assert again.scene(photos / "a.png").result().ids.shape == (96, 128)
+
+
+def test_commands_can_be_pasted_into_a_shell() -> None:
+    assert next_commands(Path("my data"))[1] == "unipan train finetune --data 'my data'"
 
 
 def test_an_image_can_be_corrected_again_and_keeps_its_id(maker: Segmenter, photos: Path, tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """The page in headless Chromium, from a click to a dataset. Skipped, with the reason, where there is no Chromium."""
 
 import re
-import shutil
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,158 +12,41 @@ import numpy as np
 import pytest
 import torch
 
+from tests.server.browsing import Browser, Page, Serve, Visit, at, drag, eventually, name_of, picture, rows, values
 from tests.server.clients import OURS, png, studio
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.scenes.generator import draw_scene, scene_file
-from unipan.datasets.scenes.seeds import TEST_SEEDS
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.png import png_of_rgb
 from unipan.prediction.images import plan_images
 from unipan.server.annotations import Annotations
-from unipan.server.app import SAMPLES, Studio
-from unipan.server.guard import Guard
-from unipan.server.plan import open_port
 from unipan.server.uploads import Limits
 
-sync_api = pytest.importorskip("playwright.sync_api", reason='this needs playwright: pip install "unipan[dev]"')
-uvicorn = pytest.importorskip("uvicorn", reason='this needs uvicorn: pip install "unipan[serve]"')
-Browser = Page = Any
-"""Playwright's, which may be missing."""
-expect = sync_api.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 30_000
-"""Milliseconds, on a machine that has more to do."""
-Serve = Callable[[Studio], str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt install chromium")
-    expect.set_options(timeout=PATIENCE)
-    with sync_api.sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield made
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def segmenter() -> Segmenter:
-    return Segmenter.load("scenes")
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Serves a studio from a thread and gives its address."""
-    servers = []
-
-    def begin(made: Studio) -> str:
-        listener = open_port("127.0.0.1", 0)
-        settings = uvicorn.Config(Guard(made.app(), "127.0.0.1"), log_level="warning", lifespan="off")
-        server = uvicorn.Server(settings)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
-
-    yield begin
-    for server, thread in servers:
-        server.should_exit = True
-        thread.join(10)
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens an address; whatever the page complains of in its console fails the test."""
-    complaints: list[str] = []
-    contexts = []
-
-    def begin(address: str, width: int = 1280, height: int = 800, wait: bool = True, **more: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, **more)
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
-        page.goto(address)
-        if wait:
-            page.locator("#segments tbody tr").nth(3).wait_for()
-        return page
-
-    yield begin
-    for context in contexts:
-        context.close()
-    assert [each for each in complaints if "status of 4" not in each and "ERR_FAILED" not in each] == []
-
-
-def at(page: Page, u: float, v: float) -> tuple[float, float]:
-    """A place of the picture, 0..1 from its upper left corner, on the screen."""
-    box = page.locator("#stage").bounding_box()
-    assert box is not None
-    return box["x"] + u * box["width"], box["y"] + v * box["height"]
-
-
-def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    page.mouse.move(*at(page, *start))
-    page.mouse.down()
-    page.mouse.move(*at(page, *end), steps=8)
-    page.mouse.up()
-
-
-def rows(page: Page) -> list[str]:
-    """The table of segments, read at once: it is made anew with every map."""
-    script = """() => [...document.querySelectorAll("#segments tbody tr")]
-        .map((row) => [...row.cells].map((cell) => cell.textContent).join(" "))"""
-    return list(page.evaluate(script))
-
-
-def picture(page: Page) -> str:
-    """What is on the stage, once it is drawn."""
-    page.wait_for_timeout(150)
-    return str(page.evaluate("() => document.getElementById('stage').toDataURL()"))
-
-
-def eventually(page: Page, check: Callable[[], bool]) -> None:
-    """Wait for the answers that are on their way."""
-    for _ in range(PATIENCE // 100):
-        if check():
-            return
-        page.wait_for_timeout(100)
-    assert check()
-
-
-def values(page: Page) -> list[float]:
-    """The sides of the selected box."""
-    return [float(page.locator(f"#box-{side}").input_value()) for side in range(4)]
-
-
-@pytest.fixture(scope="module")
-def sample(segmenter: Segmenter) -> Scene:
-    """What the page opens first."""
-    return segmenter.scene(draw_scene(TEST_SEEDS[SAMPLES[0]]).image)
-
-
-def name_of(sample: Scene, row: int) -> str:
-    """The class of a detection."""
-    return sample.categories[int(sample.detections.classes[row])].name
+expect = pytest.importorskip("playwright.sync_api", reason='this needs playwright: pip install "unipan[dev]"').expect
 
 
 def test_a_click_shows_affinities_and_a_second_one_compares(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], announce: Callable[[str], None]
+    segmenter: Segmenter, serve: Serve, visit: Visit, announce: Callable[[str], None]
 ) -> None:
     page = visit(serve(studio(segmenter)))
     plain = picture(page)
     page.mouse.click(*at(page, 0.25, 0.6))
     expect(page.locator("#scale-note")).to_contain_text("Affinity of pixel (64, 76)")
     expect(page.locator("#layer-affinity")).to_be_checked()
-    low, high = (page.locator(f"#tick-{side}").inner_text().replace("−", "-") for side in ("low", "high"))
-    assert -float(low) == float(high) > 0
+    low, high = (page.locator(f"#tick-{side}").inner_text() for side in ("low", "high"))
+    assert re.fullmatch(r"[0-9.]+ and more", high)  # the limit is a quantile
+    assert low == f"−{high.replace('more', 'less')}"
     first = picture(page)
     assert first != plain
     expect(page.locator("#wipe-row")).to_be_hidden()
     page.mouse.click(*at(page, 0.75, 0.5))
     expect(page.locator("#scale-note")).to_contain_text("From 1 to 2:")
+    expect(page.locator("#scale-note")).to_contain_text("not symmetric")
+    page.mouse.move(*at(page, 0.6, 0.9))
+    expect(page.locator("#readout")).to_have_text(
+        re.compile(r"^road at \(153, 115\): .*; affinity to pixel 1: [−0-9.]+, to pixel 2: ")
+    )
     expect(page.locator("#wipe-row")).to_be_visible()
     assert picture(page) != first
     assert page.locator("#wipe-left").inner_text() == "pixel 1"
@@ -195,7 +77,7 @@ def test_a_click_shows_affinities_and_a_second_one_compares(
 
 
 def test_boxes_are_drawn_moved_resized_and_deleted_and_the_map_follows(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page]
+    segmenter: Segmenter, serve: Serve, visit: Visit
 ) -> None:
     page = visit(serve(studio(segmenter)))
     before, untouched = rows(page), picture(page)
@@ -237,9 +119,7 @@ def test_boxes_are_drawn_moved_resized_and_deleted_and_the_map_follows(
     )
 
 
-def test_class_score_and_sides_have_a_form(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], sample: Scene
-) -> None:
+def test_class_score_and_sides_have_a_form(segmenter: Segmenter, serve: Serve, visit: Visit, sample: Scene) -> None:
     page = visit(serve(studio(segmenter)))
     page.keyboard.press("e")
     page.keyboard.press("]")
@@ -276,9 +156,7 @@ def test_class_score_and_sides_have_a_form(
     assert values(page) == corner
 
 
-def test_fusions_margins_and_differences(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], sample: Scene
-) -> None:
+def test_fusions_margins_and_differences(segmenter: Segmenter, serve: Serve, visit: Visit, sample: Scene) -> None:
     page = visit(serve(studio(segmenter)))
     shown = [picture(page)]
     page.locator("#other").select_option("heuristic")
@@ -309,7 +187,7 @@ def test_fusions_margins_and_differences(
 
 
 def test_the_table_sorts_and_selects_and_hovering_tells(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], sample: Scene
+    segmenter: Segmenter, serve: Serve, visit: Visit, sample: Scene
 ) -> None:
     page = visit(serve(studio(segmenter)))
     page.locator("[data-sort=name]").click()
@@ -325,13 +203,11 @@ def test_the_table_sorts_and_selects_and_hovering_tells(
     page.mouse.move(*at(page, 0.5, 0.9))
     assert picture(page) != before
     [road] = [each for each in sample.result() if each.category.name == "road"]
-    words = f"road, score {road.score:.3f}, {road.area} pixels ({100 * road.area / (128 * 256):.1f} %)"
+    words = f"road at (128, 115): score {road.score:.3f}, {road.area:,} pixels ({100 * road.area / (128 * 256):.1f} %)"
     expect(page.locator("#readout")).to_contain_text(words)
 
 
-def test_a_folder_becomes_a_dataset(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], tmp_path: Path
-) -> None:
+def test_a_folder_becomes_a_dataset(segmenter: Segmenter, serve: Serve, visit: Visit, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for seed in range(1_000_000, 1_000_003):
@@ -346,8 +222,10 @@ def test_a_folder_becomes_a_dataset(
     page.keyboard.press("Delete")
     page.locator("#accept").click()
     expect(page).to_have_title(re.compile("scene_1000001"))
+    expect(page.locator("#accept")).to_be_enabled()  # not before its map can be looked at
     page.keyboard.press("Control+Enter")
     expect(page).to_have_title(re.compile("scene_1000002"))
+    expect(page.locator("#accept")).to_be_enabled()
     assert len(CocoPanoptic(out)) == 2
     page.keyboard.press("Control+Enter")
     expect(page.locator("#images option").nth(2)).to_contain_text("✓")
@@ -363,9 +241,7 @@ def test_a_folder_becomes_a_dataset(
     assert np.array_equal(kept_sample.truth.ids, wanted.ids)
 
 
-def test_leaving_changed_boxes_is_asked_about(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], tmp_path: Path
-) -> None:
+def test_leaving_changed_boxes_is_asked_about(segmenter: Segmenter, serve: Serve, visit: Visit, tmp_path: Path) -> None:
     page = visit(serve(studio(segmenter, annotations=Annotations(tmp_path / "out", segmenter.categories))))
     title = page.title()
     page.keyboard.press("]")
@@ -383,7 +259,7 @@ def test_leaving_changed_boxes_is_asked_about(
 
 
 def test_pictures_are_picked_dropped_and_pasted(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], tmp_path: Path
+    segmenter: Segmenter, serve: Serve, visit: Visit, tmp_path: Path
 ) -> None:
     made = studio(segmenter, limits=Limits(megapixels=0.1))
     page = visit(serve(made))
@@ -412,7 +288,7 @@ def test_pictures_are_picked_dropped_and_pasted(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_touch_screen(segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], scheme: str) -> None:
+def test_a_narrow_touch_screen(segmenter: Segmenter, serve: Serve, visit: Visit, scheme: str) -> None:
     page = visit(serve(studio(segmenter)), 400, 800, has_touch=True, is_mobile=True, color_scheme=scheme)
     assert page.evaluate("() => document.documentElement.scrollWidth") == 400
     page.touchscreen.tap(*at(page, 0.25, 0.6))
@@ -429,26 +305,62 @@ def test_a_narrow_touch_screen(segmenter: Segmenter, serve: Serve, visit: Callab
     assert min(sizes) >= 38  # a finger's
 
 
+def states(page: Page) -> dict[str, Callable[[], object]]:
+    """How the page gets from one state into the next."""
+
+    def click(place: float, answer: str) -> None:
+        page.mouse.click(*at(page, place, 0.6))
+        expect(page.locator("#scale-note")).to_contain_text(answer)
+
+    def wipe() -> None:
+        press("1")
+        page.locator("#other").select_option("heuristic")
+        expect(page.locator("#legend .void")).to_be_visible()
+
+    def refuse() -> None:
+        page.locator("#file").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
+        expect(page.locator("#alert")).to_be_visible()
+
+    def press(*keys: str) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+
+    def accept() -> None:
+        press("Control+Enter")
+        expect(page.locator("#news")).to_be_visible()
+
+    return {
+        "affinity": partial(click, 0.25, "Another click compares"),
+        "two pixels": partial(click, 0.75, "not symmetric"),
+        "margin": partial(press, "3"),
+        "P against Psi": partial(press, "4"),
+        "wipe": wipe,
+        "box": partial(press, "]"),
+        "alert": refuse,
+        "news": accept,
+        "help": partial(press, "?"),
+    }
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_everybody_can_use_it(
-    segmenter: Segmenter, serve: Serve, visit: Callable[..., Page], scheme: str, width: int, tmp_path: Path
+    segmenter: Segmenter, serve: Serve, visit: Visit, scheme: str, width: int, tmp_path: Path
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="this needs axe-playwright-python")
     made = studio(segmenter, annotations=Annotations(tmp_path / "out", segmenter.categories))
     page = visit(serve(made), width, color_scheme=scheme, bypass_csp=True)
     found = {}
-    for keys in (["3"], ["1", "]"], ["?"]):
-        for key in keys:
-            page.keyboard.press(key)
+    for state, lead in states(page).items():
+        lead()
         page.wait_for_timeout(400)
         for each in axe.Axe().run(page).response["violations"]:
             if each["impact"] in ("serious", "critical"):
-                found[each["id"]] = [node["html"][:120] for node in each["nodes"]]
+                found[state, each["id"]] = [node["html"][:120] for node in each["nodes"]]
     assert found == {}
 
 
-def test_the_server_that_is_gone_is_named(segmenter: Segmenter, visit: Callable[..., Page], serve: Serve) -> None:
+def test_the_server_that_is_gone_is_named(segmenter: Segmenter, visit: Visit, serve: Serve) -> None:
     page = visit(serve(studio(segmenter)))
     page.route("**/api/**", lambda route: route.abort())
     page.mouse.click(*at(page, 0.5, 0.5))

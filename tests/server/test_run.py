@@ -122,7 +122,7 @@ def test_what_was_accepted_outlives_a_killed_server(tmp_path: Path, start: Start
     os.kill(process.pid, signal.SIGTERM)
     printed, _ = process.communicate(timeout=150)
     assert process.returncode == 0
-    assert "2 images accepted" in printed
+    assert f"2 images accepted\n  unipan data check {out}\n  unipan train finetune --data {out}\n" in printed
     assert not (out / LOCK).exists()
     assert len(CocoPanoptic(out)) == 2
 

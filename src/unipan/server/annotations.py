@@ -1,6 +1,7 @@
 """Accepted images as a dataset in COCO panoptic format, complete after each of them, and the boxes that made it."""
 
 import io
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -183,6 +184,12 @@ class Annotations:
         taken = {row["file_name"] for row in self._annotations.values()}
         numbers = (f"{stem}{f'.{number}' * (number > 1)}.png" for number in range(1, len(taken) + 3))
         return next(each for each in numbers if each not in taken)
+
+
+def next_commands(folder: Path) -> list[str]:
+    """What to do with accepted images, as one would type it."""
+    name = shlex.quote(str(folder))
+    return [f"unipan data check {name}", f"unipan train finetune --data {name}"]
 
 
 def as_truth(result: PanopticResult) -> PanopticResult:

@@ -23,7 +23,7 @@ from unipan.panoptic.categories import Category
 from unipan.panoptic.png import png_of_rgb
 from unipan.prediction.images import ImageJob
 from unipan.processes import short_of_memory
-from unipan.server.annotations import Annotations, archive
+from unipan.server.annotations import Annotations, archive, next_commands
 from unipan.server.messages import GZIP_FROM, affinity_message, box_color, maps_message, squeezed
 from unipan.server.scenes import (
     BoxList,
@@ -124,6 +124,7 @@ class Studio:
             "samples": len(self.samples),
             "images": [{"name": job.name, "accepted": job.name in accepted} for job in self.jobs],
             "accepts": self.annotations is not None,
+            "next": next_commands(self.annotations.folder) if self.annotations else [],
             "megabytes": self.limits.megabytes,
             "megapixels": self.limits.megapixels,
         }

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import uvicorn
 
 from unipan.folder_lock import folder_lock
-from unipan.server.annotations import WRITTEN, Annotations
+from unipan.server.annotations import WRITTEN, Annotations, next_commands
 from unipan.server.app import Studio
 from unipan.server.guard import Guard, is_loopback
 from unipan.server.plan import CONNECTIONS, ServePlan
@@ -50,4 +50,7 @@ def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
         except (KeyboardInterrupt, StoppedBySignal):
             pass  # this is how a server ends
         if annotations is not None:
-            tell(f"{annotations.folder}: {len(annotations.accepted)} images accepted")
+            count = len(annotations.accepted)
+            tell(f"{annotations.folder}: {count} image{'s' * (count != 1)} accepted")
+            if count:
+                tell(*(f"  {each}" for each in next_commands(annotations.folder)))

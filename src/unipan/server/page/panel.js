@@ -18,7 +18,9 @@ export function showSegments(segments, classes, total, { sort, selected, hidden,
   body.replaceChildren(...rows.map((each) => {
     const row = document.createElement("tr"), name = document.createElement("td"), button = document.createElement("button");
     row.dataset.key = each.key;
-    button.append(swatch(each.color), classes[each.label].name);
+    const word = document.createElement("span");
+    word.textContent = button.title = classes[each.label].name;
+    button.append(swatch(each.color), word);
     button.setAttribute("aria-pressed", String(each.key === selected));
     button.addEventListener("click", () => onSelect(each.key));
     row.addEventListener("pointerenter", () => onHover(each.key));
@@ -38,7 +40,7 @@ export function showSegments(segments, classes, total, { sort, selected, hidden,
 
 export function share(part) {
   const percent = 100 * part;
-  return `${percent < 0.1 && percent > 0 ? "< 0.1" : percent.toFixed(1)} %`;
+  return `${percent < 0.1 && percent > 0 ? "< 0.1" : percent.toFixed(1)}\u00a0%`;
 }
 
 function cell(text) {
@@ -47,12 +49,12 @@ function cell(text) {
   return found;
 }
 
-/** The classes with how many segments each has; a checkbox hides them. */
-export function showLegend(classes, counts, hidden, onToggle) {
+/** The classes with how many segments each has; a checkbox hides them, unless they are `fixed`. */
+export function showLegend(classes, counts, hidden, onToggle, { fixed, withVoid }) {
   const list = find("legend"), focused = document.activeElement?.dataset?.label;
-  list.replaceChildren(...classes.map((each, label) => {
-    const item = document.createElement("li"), line = document.createElement("label"), box = document.createElement("input"), name = document.createElement("span");
-    box.type = "checkbox"; box.checked = !hidden.has(label); box.dataset.label = label;
+  const items = classes.map((each, label) => {
+    const [item, line, box, name] = ["li", "label", "input", "span"].map((tag) => document.createElement(tag));
+    box.type = "checkbox"; box.checked = !hidden.has(label); box.disabled = fixed; box.dataset.label = label;
     box.addEventListener("change", () => onToggle(label, box.checked));
     const count = counts.get(label) ?? 0;
     name.textContent = each.thing && count > 1 ? `${each.name} (${count})` : each.name;
@@ -60,7 +62,14 @@ export function showLegend(classes, counts, hidden, onToggle) {
     line.append(box, swatch(each.color), name);
     item.append(line);
     return item;
-  }));
+  });
+  if (withVoid) {
+    const item = document.createElement("li");
+    item.className = "void";
+    item.append(swatch([10, 10, 10]), "void: of no class");
+    items.push(item);
+  }
+  list.replaceChildren(...items);
   if (focused !== undefined) list.querySelector(`[data-label="${focused}"]`)?.focus();
 }
 
@@ -73,11 +82,11 @@ export function options(select, entries, value) {
   if (value !== undefined) select.value = value;
 }
 
-/** The form of a box; without one it is for the next box that is added. */
-export function showBox(box, things, editing, label, wins) {
+/** The form of a box; without one it is for the next box that is added. A note that is null is not known yet. */
+export function showBox(box, things, editing, label, note) {
   find("box-card").hidden = !editing;
   find("box-title").textContent = box ? `Box: ${things[box.label].name}` : "Boxes";
-  find("box-note").hidden = !box || wins;
+  showBoxNote(box ? note : "", String(box?.uid));
   find("box-class").value = box ? box.label : label;
   find("corners").hidden = find("box-delete").hidden = find("box-slider").hidden = !box;
   find("box-score").parentElement.hidden = !box;
@@ -85,6 +94,13 @@ export function showBox(box, things, editing, label, wins) {
   setUnlessTyped(find("box-score"), String(Math.round(box.score * 1000) / 1000));
   if (document.activeElement !== find("box-slider")) find("box-slider").value = Math.round(box.score * 1000);
   box.box.forEach((side, number) => setUnlessTyped(find(`box-${number}`), String(Math.round(side * 10) / 10)));
+}
+
+function showBoxNote(note, uid) {
+  const line = find("box-note");
+  if (note === null && line.dataset.uid === uid) return; // the old one, until there is another
+  line.dataset.uid = uid;
+  line.textContent = note ?? ""; line.hidden = !note;
 }
 
 function setUnlessTyped(input, text) {

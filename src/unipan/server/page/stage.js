@@ -5,7 +5,7 @@ const CLICK = 4; // pixels that a click may slip
 const MOST_ZOOM = 24;
 
 export class Stage {
-  /** `view` is what app.js shows (see there); `on` are its answers to gestures. */
+  /** `view` is what is shown, see state.js; `on` are its answers to gestures. */
   constructor(canvas, view, on) {
     this.canvas = canvas; this.view = view; this.on = on;
     this.zoom = 1; this.center = [0.5, 0.5]; this.pointers = new Map(); this.gesture = null; this.waiting = false;
@@ -21,7 +21,9 @@ export class Stage {
   /** The canvas as large as its column, but no taller than the window lets see at once. */
   fit() {
     const { width, height } = this.view.scene ?? { width: 2, height: 1 };
-    const wide = this.canvas.parentElement.clientWidth, most = Math.max(240, innerHeight * 0.68);
+    const { clientHeight } = document.documentElement, wide = this.canvas.parentElement.clientWidth;
+    // On narrow screens the picture stays in view above its controls, see app.css.
+    const most = matchMedia("(max-width: 900px)").matches ? clientHeight * 0.45 : Math.max(240, clientHeight * 0.68);
     const tall = Math.round(Math.min((wide * height) / width, most)), dpr = devicePixelRatio || 1;
     if (this.canvas.width !== Math.round(wide * dpr) || this.canvas.height !== Math.round(tall * dpr)) {
       this.canvas.width = Math.round(wide * dpr); this.canvas.height = Math.round(tall * dpr);
