@@ -175,6 +175,14 @@ def test_a_dead_process_is_one_sentence(words: str, tmp_path: Path) -> None:
     assert describe_failure(RuntimeError("a fault of ours"), tmp_path, several=True) is None
 
 
+def test_images_that_are_too_small_for_batch_norm(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Expected more than 1 value") as raised:
+        torch.nn.BatchNorm2d(2)(torch.zeros(1, 2, 1, 1))
+    said = describe_failure(raised.value, tmp_path, several=False)
+    assert said is not None
+    assert "--data.short-side" in said
+
+
 @pytest.mark.parametrize("limit", [0, 50_000])
 def test_a_full_disk_keeps_the_old_state(limit: int, tmp_path: Path) -> None:
     """torch's writer fails half-way; a limit on the size of files stands for the disk."""

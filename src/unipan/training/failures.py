@@ -51,6 +51,11 @@ def describe_failure(error: Exception, out: Path, several: bool) -> str | None:
             f"training: a process that prepares images has ended ({text.rstrip('. ')}); if memory ran out, a smaller "
             f"--train.num-workers needs less; {how_to_continue(out)}"
         )
+    if "Expected more than 1 value per channel" in text:  # batch norm of torch, on a map of 1 x 1
+        return (
+            "training: the images of a step are so small, or so few, that batch norm has a single value at stride 32; "
+            "give a larger --data.short-side or --data.crop, or a larger --train.batch-size"
+        )
     if several and (isinstance(error, distributed.DistError) or LOST_PROCESS.search(text)):
         return (
             f"training: another process of this run has ended or cannot be reached ({text[:200].rstrip('. ')}); what "
