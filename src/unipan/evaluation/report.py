@@ -136,10 +136,17 @@ def evaluation_page(
         classes=_classes(quality),
         confusion=_confusion_table(iou),
         cards=[card for part in in_chunks(draw, len(worst)) for card in part],
-        cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv next to this page.",
+        cards_note=_cards_note(len(worst), len(quality)),
         legend=list(ERROR_COLORS.items()),
         colophon=f"Written by unipan {__version__}. This page works offline.",
     )
+
+
+def _cards_note(shown: int, count: int) -> str:
+    table = "images.csv next to this page"
+    if shown < count:
+        return f"The {shown} image{'s' * (shown != 1)} with the lowest PQ. All {count:,} are in {table}."
+    return f"{f'All {count} images, lowest PQ first' if count > 1 else 'The one image'}; also in {table}."
 
 
 def _scores(quality: PanopticQuality, intervals: Intervals) -> list[ScoreRow]:
