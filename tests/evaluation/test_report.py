@@ -267,8 +267,22 @@ def test_the_page_compares_and_has_the_other_metrics(tmp_path: Path) -> None:
         [values] = [values for shown, values in found.items() if shown.startswith(name)]
         given = content["extra_metrics"][key]["All"]
         assert values[0] == f"{100 * (given['pq'] if isinstance(given, dict) else given):.1f}"
+    [mean] = [values for shown, values in found.items() if shown.startswith("mean IoU")]
+    assert mean[0] == f"{100 * content['extra_metrics']['iou']['mean']:.1f}"
+    assert root.find(".//*[@id='metrics']/p") is None
     order = [each.get("id") for each in root.findall(".//section")]
     assert order.index("images") < order.index("metrics") < order.index("errors") < order.index("confusion")
+
+
+def test_metrics_that_cost_little_are_always_there_and_the_page_says_how_to_get_the_other(tmp_path: Path) -> None:
+    truth, worse, _ = dataset(tmp_path)
+    assert main(["pq", str(truth), str(worse), "--html", str(tmp_path / "page")]) == 0
+    plain = parse((tmp_path / "page" / "index.html").read_text())
+    assert main(["pq", str(truth), str(worse), "--html", str(tmp_path / "page"), "--explain"]) == 0
+    explained = parse((tmp_path / "page" / "index.html").read_text())
+    assert len(table(plain, "metrics")) == 3
+    assert table(plain, "metrics") == table(explained, "metrics")[1:]
+    assert "--explain" in words(plain.find(".//*[@id='metrics']/p"))
 
 
 def test_colours_of_the_page_are_quiet() -> None:

@@ -266,6 +266,7 @@ class EvaluationPage(Page):
     scores: Sequence[ScoreRow]
     scores_note: str
     metrics: Sequence[MetricRow] = ()
+    metrics_note: str = ""
     comparison: Sequence[ComparisonRow] = ()
     other: str = ""
     costs: Sequence[ErrorCostRow]
@@ -297,14 +298,17 @@ class EvaluationPage(Page):
         return [row for row in self.costs if row.cost < SMALLEST_COST]
 
 
-def data_uri(picture: Picture | IndexedPicture, quality: int = WEBP_QUALITY) -> str:
-    """A picture as a `data:` address: WebP for photographs, PNG for flat maps (a twentieth of the time)."""
+def data_uri(picture: Picture | IndexedPicture, quality: int = WEBP_QUALITY, fast: bool = False) -> str:
+    """A picture as a `data:` address: WebP for photographs, PNG for flat maps (a twentieth of the time).
+
+    With `fast`, photographs are JPEG: a fifth larger than WebP, in a tenth of the time.
+    """
     from PIL import Image
 
     file = io.BytesIO()
     if not isinstance(picture, IndexedPicture):
-        kind = "webp"
-        Image.fromarray(picture).save(file, kind, quality=quality, method=2)
+        kind = "jpeg" if fast else "webp"
+        Image.fromarray(picture).save(file, kind, quality=quality, **({} if fast else {"method": 2}))
     else:
         kind, small = "png", picture.index.dtype == np.uint8
         image = Image.fromarray(picture.index if small else picture.rgb())
