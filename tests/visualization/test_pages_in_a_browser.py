@@ -131,3 +131,18 @@ def test_small_pictures_of_a_prediction_open_the_overlay(browser: Any, tmp_path:
     assert tab.locator("dialog p").text_content() == f"overlay of {IMAGE.name}"
     assert tab.url.endswith("index.html")
     tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_everybody_can_use_the_pages(name: str, scheme: str, browser: Any, tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="this needs axe-playwright-python").Axe()
+    tab = opened(browser, tmp_path, PAGES[name], 1280)
+    tab.emulate_media(color_scheme=scheme)
+    tab.locator("figure button, a.enlarge").first.click()
+    enlarged = axe.run(tab)
+    tab.keyboard.press("Escape")
+    for found in (enlarged, axe.run(tab)):
+        faults = [f"{each['id']}: {each['nodes'][0]['html'][:100]}" for each in found.response["violations"]]
+        assert faults == []
+    tab.close()
