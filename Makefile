@@ -6,20 +6,21 @@ BIN := $(VENV)/bin
 # Compiled once here, or every one of the tests' many processes compiles torch again where Python may not write.
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help demo test test-base test-long bench steps lint docs dist format clean
+.PHONY: help demo test test-base test-others test-long bench steps lint docs dist format clean
 
 help:
-	@echo "make demo       three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
-	@echo "make test       every check and every test"
-	@echo "make test-base  bad inputs to every command and function of a base install, in .venv-base"
-	@echo "make test-long  a real training step of each of the paper's recipes at full size (an hour on a laptop)"
-	@echo "make bench      whole processes of unipan pq beside hotcoco: time and memory"
-	@echo "make steps      training steps with and without the affinity head: what it costs"
-	@echo "make lint       ruff, mypy, import-linter"
-	@echo "make docs       the documentation site -> site/index.html"
-	@echo "make dist       sdist and wheel -> dist/, and tests run from the unpacked sdist"
-	@echo "make format     let ruff put the code in order"
-	@echo "make clean      forget the environment and the caches (runs/ stays)"
+	@echo "make demo        three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
+	@echo "make test        every check and every test"
+	@echo "make test-base   bad inputs to every command and function of a base install, in .venv-base"
+	@echo "make test-others results as supervision, transformers, napari and LabelMe take them, in .venv-others"
+	@echo "make test-long   a real training step of each of the paper's recipes at full size (an hour on a laptop)"
+	@echo "make bench       whole processes of unipan pq beside hotcoco: time and memory"
+	@echo "make steps       training steps with and without the affinity head: what it costs"
+	@echo "make lint        ruff, mypy, import-linter"
+	@echo "make docs        the documentation site -> site/index.html"
+	@echo "make dist        sdist and wheel -> dist/, and tests run from the unpacked sdist"
+	@echo "make format      let ruff put the code in order"
+	@echo "make clean       forget the environment and the caches (runs/ stays)"
 
 # The stamps are newer than what they were made from, so a second make starts at once.
 $(VENV)/.uv:
@@ -63,6 +64,21 @@ $(VENV)-base/.base: pyproject.toml constraints.txt
 test-base: $(VENV)-base/.base
 	$(VENV)-base/bin/python -m tests.bad_input.run --base --check
 
+# Libraries that our results go to, and that bring a second OpenCV or Qt: they stay out of the other environments.
+OTHERS := supervision transformers napari labelme
+$(VENV)-others/.others: pyproject.toml constraints.txt constraints-others.txt
+	$(PYTHON) -m venv $(VENV)-others
+	$(VENV)-others/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(VENV)-others/bin/uv pip install --quiet --python $(VENV)-others/bin/python --constraint constraints.txt \
+		--constraint constraints-others.txt --editable '.[torch]' pytest hypothesis beartype $(OTHERS)
+	@touch $@
+
+test-others: $(VENV)-others/.others
+	@# What is missing would be skipped: it is imported first.
+	QT_QPA_PLATFORM=offscreen $(VENV)-others/bin/python -c "import supervision, transformers, napari.layers, labelme._label_file"
+	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(VENV)-others/bin/python -m pytest -rs tests/panoptic/test_exports.py \
+		-k "test_supervision or test_huggingface_is_what_transformers_writes or test_napari_takes_them or test_labelme_reads_it"
+
 test-long: $(VENV)/.dev
 	$(BIN)/python benchmarks/recipes.py
 
@@ -83,4 +99,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(VENV)-base build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-base $(VENV)-others build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

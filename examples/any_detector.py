@@ -62,18 +62,19 @@ def main() -> None:
     boxes, scores, classes = (torch.from_numpy(found[key]) for key in ("boxes", "scores", "classes"))
     target = target_of(*index_maps(sample.truth, SCENE_CATEGORIES))
     optimizer = torch.optim.AdamW(head.parameters(), 3e-3)
-    for _ in range(10):
+    for step in range(10):
         losses = head(features, None, [Detections(boxes, scores, classes)], [target])
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()
-    print({name: round(loss.item(), 2) for name, loss in losses.items()})
+        if step in (0, 9):
+            print(f"step {step}:", {name: round(loss.item(), 2) for name, loss in losses.items()})
 
     # 3. P, and the map of its argmax.
     with torch.no_grad():
         panoptic = head(features, None, [Detections(boxes, scores, classes)])
     [result] = head.results(panoptic, SCENE_CATEGORIES, [(64, 128)])
-    print(len(result), "segments")
+    print(f"{len(result)} segments: {', '.join(segment.category.name for segment in result)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
 
+from unipan.commands.other_names import other_name
 from unipan.processes import short_of_memory
 from unipan.stopping import StoppedBySignal
 from unipan.terminal import tell
@@ -81,14 +82,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
-    if (empty := nothing_given(rest)) is not None:
-        return complain(f"{empty}: the value is empty; is a shell variable unset?", 2)
+    if (senseless := _senseless(verb, rest)) is not None:
+        return complain(senseless, 2)
     try:
         Path.cwd()
     except FileNotFoundError:
         return complain("the current folder no longer exists; change to another one", 1)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
     return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, NEEDED_EXTRAS.get(verb))
+
+
+def _senseless(verb: str, arguments: list[str]) -> str | None:
+    """What can be told of a command line before its verb is imported, or None."""
+    if (empty := nothing_given(arguments)) is not None:
+        return f"{empty}: the value is empty; is a shell variable unset?"
+    if verb == "data":
+        return other_name(f"data {arguments[0]}", arguments[1:]) if arguments else None
+    return other_name(verb, arguments)
 
 
 def nothing_given(arguments: Sequence[str]) -> str | None:

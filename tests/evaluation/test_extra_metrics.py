@@ -15,6 +15,7 @@ from unipan.evaluation.boundary import BoundaryQuality
 from unipan.evaluation.error_costs import ErrorDecomposition
 from unipan.evaluation.extra_metrics import BatchMetric, ExtraMetric, extra_metrics
 from unipan.evaluation.image_pair import ImagePair
+from unipan.evaluation.matching import Batch
 from unipan.panoptic.maps import PanopticMap
 
 
@@ -31,14 +32,27 @@ def collect(seeds: range) -> dict[str, ExtraMetric]:
 
 def test_each_option_adds_its_own() -> None:
     assert [*extra_metrics(CLASSES, explain=False)] == []
-    assert [*extra_metrics(CLASSES, explain=False, page=True)] == ["iou", "errors"]
+    assert [*extra_metrics(CLASSES, explain=False, page=True)] == ["dagger", "covering", "iou", "errors"]
     assert [*extra_metrics(CLASSES, explain=False, trim_stuff=0)] == ["trim_stuff"]
     explained = ["boundary", "dagger", "covering", "iou", "thing_stuff", "errors"]
     assert [*extra_metrics(CLASSES)] == explained
     assert [*extra_metrics(CLASSES, page=True, trim_stuff=4)] == [*explained, "trim_stuff"]
     assert all(isinstance(metric, ExtraMetric) for metric in extra_metrics(CLASSES, trim_stuff=4).values())
     at_once = [name for name, metric in extra_metrics(CLASSES).items() if isinstance(metric, BatchMetric)]
-    assert at_once == ["iou", "thing_stuff", "errors"]
+    assert at_once == ["dagger", "covering", "iou", "thing_stuff", "errors"]
+
+
+def test_several_images_at_once_give_the_same_bits() -> None:
+    pairs = [ImagePair.of(*random_pair(seed), CLASSES, str(seed)) for seed in range(12)]
+    batch = Batch.of([(pair.overlaps, pair.truth_segments, pair.prediction_segments) for pair in pairs])
+    for name, metric in extra_metrics(CLASSES).items():
+        if isinstance(metric, BatchMetric):
+            together = extra_metrics(CLASSES)[name]
+            assert isinstance(together, BatchMetric)
+            together.add_batch(batch, [pair.name for pair in pairs])
+            for pair in pairs:
+                metric.add(pair)
+            assert together.to_json() == metric.to_json(), name
 
 
 def test_the_json_holds_every_figure_and_no_nan() -> None:

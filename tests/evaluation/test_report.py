@@ -90,8 +90,9 @@ def test_the_page_says_what_the_evaluator_found(tmp_path: Path) -> None:
         assert row[0] == category.name
         assert row[2:5] == [f"{100 * value:.1f}" for value in (each.pq, each.sq, each.rq)]
         assert row[5:] == [str(count) for count in (each.tp, each.fp, each.fn)]
-    costs = [float(row[1]) for row in table(root, "costs")]
+    costs = [float(row[1]) for row in [*table(root, "costs"), *table(root, "costless")]]
     assert len(costs) == len(KINDS)
+    assert words(root.find(".//*[@id='images']/p")).startswith("All 3 images, lowest PQ first")
     assert costs == sorted(costs, reverse=True)
     cards = root.findall(".//article")
     values = [float(card.get("data-pq", "")) for card in cards]
@@ -256,7 +257,8 @@ def test_the_page_compares_and_has_the_other_metrics(tmp_path: Path) -> None:
     row = table(root, "versus")[0]
     assert row[0] == "All"
     assert row[1] == f"{100 * content['strict']['All']['pq']:.1f}"
-    assert row[3].replace("−", "-") == f"{100 * content['difference']['All']['value']:+.1f}"
+    value, low, high = (f"{100 * content['difference']['All'][key]:+.1f}" for key in ("value", "low", "high"))
+    assert row[3].replace("−", "-") == f"{value}{low} to {high}"
     assert float(row[2]) > float(row[1])
     assert words(root.find(".//*[@id='versus']/h2")) == f"Against {better / 'panoptic.json'}"
     found = {row[0]: row[1:] for row in table(root, "metrics")}
@@ -265,8 +267,22 @@ def test_the_page_compares_and_has_the_other_metrics(tmp_path: Path) -> None:
         [values] = [values for shown, values in found.items() if shown.startswith(name)]
         given = content["extra_metrics"][key]["All"]
         assert values[0] == f"{100 * (given['pq'] if isinstance(given, dict) else given):.1f}"
+    [mean] = [values for shown, values in found.items() if shown.startswith("mean IoU")]
+    assert mean[0] == f"{100 * content['extra_metrics']['iou']['mean']:.1f}"
+    assert root.find(".//*[@id='metrics']/p") is None
     order = [each.get("id") for each in root.findall(".//section")]
     assert order.index("images") < order.index("metrics") < order.index("errors") < order.index("confusion")
+
+
+def test_metrics_that_cost_little_are_always_there_and_the_page_says_how_to_get_the_other(tmp_path: Path) -> None:
+    truth, worse, _ = dataset(tmp_path)
+    assert main(["pq", str(truth), str(worse), "--html", str(tmp_path / "page")]) == 0
+    plain = parse((tmp_path / "page" / "index.html").read_text())
+    assert main(["pq", str(truth), str(worse), "--html", str(tmp_path / "page"), "--explain"]) == 0
+    explained = parse((tmp_path / "page" / "index.html").read_text())
+    assert len(table(plain, "metrics")) == 3
+    assert table(plain, "metrics") == table(explained, "metrics")[1:]
+    assert "--explain" in words(plain.find(".//*[@id='metrics']/p"))
 
 
 def test_colours_of_the_page_are_quiet() -> None:

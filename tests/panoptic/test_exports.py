@@ -1,6 +1,7 @@
 """Results as other libraries take them: against the real library where it is installed, else by hand.
 
-supervision, transformers, napari and LabelMe are not in the extra `dev`: their tests say so where they are skipped.
+supervision, transformers, napari and LabelMe are not in the extra `dev`: their tests say so where they are skipped, and
+`make test-others` runs them.
 """
 
 import io

@@ -100,6 +100,24 @@ def test_our_own_sentences_and_memory_pass(tmp_path: Path) -> None:
         raise MemoryError
 
 
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"<html>not found</html>", "its content is something else"),
+        (b"", "it is empty, copy it again"),
+        (b"x", "its content is something else"),
+        (encoded("JPEG")[:200], "it may be cut short"),
+        (encoded("PNG")[:10], "it may be cut short"),
+        (b"\xff\xd8 and no more", "it may be cut short"),
+    ],
+)
+def test_a_file_that_is_no_image_is_not_told_that_it_is_cut_short(content: bytes, remedy: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"photo\.jpg: not a readable image \(.*\); {remedy}"):
+        read_image(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_pipes_and_devices_are_no_images(tmp_path: Path) -> None:
     """Nobody writes into this pipe: to open it would wait for ever."""

@@ -45,8 +45,15 @@ def test_predict_writes_ids_of_each_frame_and_a_video_of_overlays(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(["predict", "scenes", str(clip), "--out", str(out), "--csv"]) == 0
+    told = tmp_path / "told.json"
+    assert main(["predict", "scenes", str(clip), "--out", str(out), "--csv", "--json", str(told)]) == 0
     content = json.loads((out / "panoptic.json").read_text())
+    images = json.loads(told.read_text())["images"]
+    assert [(image["file"], image["name"], image["frame"]) for image in images] == [
+        (str(clip), f"drive/{n:06d}.png", n) for n in range(1, FRAMES + 1)
+    ]
+    assert [image["segments_info"] for image in images] == [each["segments_info"] for each in content["annotations"]]
+    assert [image["segments"] for image in images] == [len(image["segments_info"]) for image in images]
     assert [image["file_name"] for image in content["images"]] == [f"drive/{n:06d}.png" for n in range(1, FRAMES + 1)]
     segmenter, video = Segmenter.load("scenes"), Video(clip)
     for number in range(FRAMES):

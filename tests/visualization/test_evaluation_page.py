@@ -127,7 +127,35 @@ def test_paths_and_names_break_where_they_may() -> None:
     heading = root.find(".//h1")
     assert words(heading) == "coco/pred/panoptic.json <b> against a_long_name"
     assert heading is not None
-    assert len(heading.findall("wbr")) == 4
+    paths = heading.findall("span[@class='path']")  # each goes to the next line before it breaks
+    assert [words(path) for path in paths] == ["coco/pred/panoptic.json", "a_long_name"]
+    assert [len(path.findall("wbr")) for path in paths] == [2, 2]
+
+
+def test_the_legends_stand_with_the_pictures_and_one_error_is_not_several() -> None:
+    made = page()
+    root = parse(render(made))
+    keys = [words(key) for key in root.findall(".//*[@id='images']//*[@class='key']")]
+    assert keys[1] == "classescar <red>class 1class 2"
+    assert words(root.findall(".//article/p")[1]) == "3 matched, 1 false negative, 8 false positives"
+    many = parse(render(replace(made, classes=[replace(made.classes[0], name=f"class {n}") for n in range(30)])))
+    folded = many.find(".//*[@id='images']/details")
+    assert folded is not None
+    assert words(folded.find("summary")) == "colours of the 30 classes"
+    assert len(folded.findall(".//li")) == 30
+
+
+def test_kinds_of_errors_that_cost_nothing_are_folded() -> None:
+    made = replace(
+        page(), costs=[*page().costs, ErrorCostRow("tiny", "small", 2, 0.0004), ErrorCostRow("m", "n", 0, 0.0)]
+    )
+    root = parse(render(made))
+    assert [row[0] for row in table(root, "costs")] == ["missedno prediction", "splitin parts"]
+    assert table(root, "costless") == [["tinysmall", "0.0", "2"], ["mn", "0.0", "0"]]
+    assert words(root.find(".//*[@id='errors']/details/summary")) == "2 other kinds of error that cost nothing: tiny, m"
+    perfect = parse(render(replace(made, costs=made.costs[-1:])))
+    assert perfect.find(".//*[@id='costs']") is None
+    assert words(perfect.find(".//*[@id='errors']/details/summary")) == "1 kind of error that costs nothing: m"
 
 
 def test_a_few_of_the_worst_images_are_shown_until_more_are_wanted(tmp_path: Path) -> None:

@@ -85,6 +85,15 @@ def test_a_gallery_shows_its_pictures_and_legend() -> None:
     ]
 
 
+def test_the_first_pictures_stand_above_the_scores_and_the_long_text_below_them() -> None:
+    text = render(replace(GALLERY, rows=[*GALLERY.rows, *GALLERY.rows], reading=["What they show."]))
+    parse(text)
+    assert (
+        text.index("<article>") < text.index('id="scores"') < text.index("What they show.") < text.rindex("<article>")
+    )
+    assert table(parse(render(replace(GALLERY, rows=()))), "scores")
+
+
 def test_a_gallery_without_scores_and_scale() -> None:
     root = parse(render(replace(GALLERY, scores=(), scale="")))
     assert root.find(".//table") is None

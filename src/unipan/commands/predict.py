@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def predict(
     checkpoint: NetworkChoice,
-    images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE_OR_FOLDER...")],
+    images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE_OR_FOLDER...", help_behavior_hint="(required)")],
     /,
     *,
     out: Folder,

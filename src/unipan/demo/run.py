@@ -42,15 +42,19 @@ SHOWN_FUSIONS: dict[Fusion, tuple[str, str]] = {
 """In the order of the table: the paper's result stands last."""
 
 DEMO_LEAD = (
-    "The network sees each scene once. Its boxes, masks and classes give a first guess Ψ with one channel for every "
-    "detected object and every stuff class. Its affinities, learned between all pairs of pixels, then revise that "
-    "guess: P = Ψ + AΨ, and the map is the argmax of P. No rule pastes, sorts or trims anything, and the network was "
-    "trained with the same logic.",
-    "Each scene below shows the boxes with one crossed pixel, what this pixel is attracted to and repelled by (the "
+    "The network sees each scene once, and three fusions make a map of its output: rules, the argmax of a first guess "
+    "Ψ, and the argmax of P, which revises Ψ by the affinities of all pairs of pixels. A click enlarges a picture.",
+)
+DEMO_READING = (
+    "The network’s boxes, masks and classes give the first guess Ψ, with one channel for every detected object and "
+    "every stuff class. Its affinities, learned between all pairs of pixels, then revise that guess: P = Ψ + AΨ, and "
+    "the map is the argmax of P. No rule pastes, sorts or trims anything, and the network was trained with the same "
+    "logic.",
+    "Each scene shows the boxes with one crossed pixel, what this pixel is attracted to and repelled by (the "
     "paper’s Fig. 1e and 6), the pixels that the affinities change, and the truth; then three fusions of the same "
     "forward pass, as in its Fig. 1 and 7, and what is still wrong. Look at objects that are cut off by their box: the "
     "heuristic fusion can only paint inside it, and leaves void (black) where masks and classes disagree, while the "
-    "affinities carry a label across the edge. An object has the same colour in every picture. A click enlarges one.",
+    "affinities carry a label across the edge. An object has the same colour in every picture.",
 )
 SHOWN_WIDTH = 768
 """Pictures are enlarged to about this width in pixels, so that boxes and names stay sharp."""
@@ -288,6 +292,7 @@ def _page(run: DemoRun, found: Mapping[Fusion, Intervals], note: str) -> Gallery
         lead=DEMO_LEAD,
         scores=[ScoreRow(name, what, found[fusion]) for fusion, (name, what) in SHOWN_FUSIONS.items()],
         scores_note=note,
+        reading=DEMO_READING,
         rows=run.rows,
         legend=[(category.name, category.color) for category in segmenter.categories],
         scale=data_uri(diverging(np.linspace(-1, 1, 301, dtype=np.float32)[None].repeat(8, 0))),

@@ -58,4 +58,4 @@ class ClassSums(ABC):
             return np.zeros((len(self.categories), width))
         each = np.stack(list(self.images.values())).transpose(1, 2, 0)
         # fsum rounds once, so the parts of a merge may come in any order and give the same bits.
-        return np.array([[math.fsum(images) for images in columns] for columns in each])
+        return np.array([[math.fsum(images) for images in columns] for columns in each.tolist()])

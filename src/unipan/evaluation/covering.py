@@ -5,14 +5,16 @@ class c; PC is the mean over the classes that the truth has. No match, no gate: 
 where PQ counts every segment alike.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from unipan.evaluation.class_sums import ClassSums
 from unipan.evaluation.image_pair import ImagePair
-from unipan.evaluation.matching import areas
+from unipan.evaluation.matching import Batch, areas
 from unipan.evaluation.pq_scores import group_members, percents
+from unipan.evaluation.segment_pairs import SegmentPairs
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,24 @@ class ParsingCovering(ClassSums):
 
     def add(self, pair: ImagePair) -> None:
         """Count one image; its void and crowds count nowhere."""
-        crowded = pair.crowd[pair.truth]
-        given = pair.counted_area - areas(pair.prediction[crowded], pair.pixels[crowded], len(pair.prediction_segments))
-        use = pair.same_class & ~crowded
-        t, p, pixels = pair.truth[use], pair.prediction[use], pair.pixels[use]
-        best = np.zeros(len(pair.truth_segments))
-        np.maximum.at(best, t, pixels / (pair.truth_area[t] + given[p] - pixels))
-        weight = np.where(pair.crowd, 0, pair.truth_area) / (pair.truth_ids.size if self.by_image_size else 1)
-        classes = len(self.categories)
-        sums = [np.bincount(pair.truth_class, weights=part, minlength=classes) for part in (weight * best, weight)]
-        self.put(pair.name, np.stack(sums, axis=1, dtype=np.float64))
+        self.add_batch(pair.batch, [pair.name])
+
+    def add_batch(self, batch: Batch, names: Sequence[str]) -> None:
+        """Count several images whose overlaps are known."""
+        pairs, images, classes = SegmentPairs(batch), len(names), len(self.categories)
+        crowded = pairs.crowd[pairs.truth]
+        given = pairs.counted_area - areas(pairs.prediction[crowded], pairs.pixels[crowded], len(batch.prediction))
+        use = pairs.same_class & ~crowded
+        t, p, pixels = pairs.truth[use], pairs.prediction[use], pairs.pixels[use]
+        best = np.zeros(len(batch.truth))
+        np.maximum.at(best, t, pixels / (pairs.truth_area[t] + given[p] - pixels))
+        size = areas(batch.overlap_image, batch.overlaps.pixels, images) if self.by_image_size else np.ones(images)
+        weight = np.where(pairs.crowd, 0, pairs.truth_area) / size[batch.truth_image]
+        cell = batch.truth_image * classes + pairs.truth_class
+        sums = [np.bincount(cell, weights=part, minlength=images * classes) for part in (weight * best, weight)]
+        rows = np.stack(sums, axis=1, dtype=np.float64)
+        for name, each in zip(names, rows.reshape(images, classes, 2), strict=True):
+            self.put(name, each)
 
     def compute(self) -> dict[str, float | None]:
         """PC as fractions by the names of GROUPS; None for a group without a class in the truth."""

@@ -4,13 +4,16 @@ A thing class counts as in PQ. A stuff class counts its IoU in every image whose
 images; where the truth has none of it, predicting it costs only the classes that it covers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from unipan.arrays import Float64
 from unipan.evaluation.class_sums import ClassSums
 from unipan.evaluation.image_pair import ImagePair
-from unipan.evaluation.matching import areas
+from unipan.evaluation.matching import Batch, areas
 from unipan.evaluation.pq_scores import class_qualities, group_means, percents
+from unipan.evaluation.segment_pairs import SegmentPairs
 
 
 class DaggerQuality(ClassSums):
@@ -22,18 +25,26 @@ class DaggerQuality(ClassSums):
 
     def add(self, pair: ImagePair) -> None:
         """Count one image."""
-        found, things = pair.matches, len(self.categories.things)
-        classes, matched = len(self.categories), pair.truth_class[found.truth]
+        self.add_batch(pair.batch, [pair.name])
+
+    def add_batch(self, batch: Batch, names: Sequence[str]) -> None:
+        """Count several images whose overlaps are known."""
+        pairs, images, things = SegmentPairs(batch), len(names), len(self.categories.things)
+        found, classes = pairs.matches, len(self.categories)
+        wanted = batch.truth_image * classes + pairs.truth_class
+        given = batch.prediction_image * classes + pairs.prediction_class
+        matched, cells = wanted[found.truth], images * classes
         counts = [
-            np.bincount(matched, weights=found.iou, minlength=classes),
-            np.bincount(matched, minlength=classes),
-            np.bincount(pair.prediction_class[found.false_positives], minlength=classes),
-            np.bincount(pair.truth_class[found.false_negatives], minlength=classes),
+            np.bincount(matched, weights=found.iou, minlength=cells),
+            np.bincount(matched, minlength=cells),
+            np.bincount(given[found.false_positives], minlength=cells),
+            np.bincount(wanted[found.false_negatives], minlength=cells),
         ]
-        rows = np.stack(counts, axis=1, dtype=np.float64)
-        rows[things:] = 0
-        rows[things:, :2] = stuff_iou(pair, classes)[things:]
-        self.put(pair.name, rows)
+        rows = np.stack(counts, axis=1, dtype=np.float64).reshape(images, classes, len(counts))
+        rows[:, things:] = 0
+        rows[:, things:, :2] = stuff_iou(pairs, images, classes)[:, things:]
+        for name, each in zip(names, rows, strict=True):
+            self.put(name, each)
 
     def compute(self) -> dict[str, float | None]:
         """PQ-dagger as fractions by the names of GROUPS; None for a group without a class that occurs."""
@@ -49,12 +60,15 @@ class DaggerQuality(ClassSums):
         return [f"PQ†: {percents(self.compute().values())}"]
 
 
-def stuff_iou(pair: ImagePair, classes: int) -> Float64[np.ndarray, "L 2"]:
-    """For each class its IoU in one image and 1, or 0 and 0 where the truth has none of it (crowds aside)."""
-    counted = ~pair.crowd
-    wanted = areas(pair.truth_class[counted], pair.truth_area[counted], classes)
-    given = areas(pair.prediction_class, pair.counted_area, classes)
-    both = pair.same_class & counted[pair.truth]
-    shared = areas(pair.truth_class[pair.truth[both]], pair.pixels[both], classes)
+def stuff_iou(pairs: SegmentPairs, images: int, classes: int) -> Float64[np.ndarray, "N L 2"]:
+    """For each image and class its IoU and 1, or 0 and 0 where the truth has none of it (crowds aside)."""
+    counted, cells = ~pairs.crowd, images * classes
+    wanted_in = pairs.batch.truth_image * classes + pairs.truth_class
+    given_in = pairs.batch.prediction_image * classes + pairs.prediction_class
+    wanted = areas(wanted_in[counted], pairs.truth_area[counted], cells)
+    given = areas(given_in, pairs.counted_area, cells)
+    both = pairs.same_class & counted[pairs.truth]
+    shared = areas(wanted_in[pairs.truth[both]], pairs.pixels[both], cells)
     present = wanted > 0
-    return np.stack([np.where(present, shared / np.maximum(wanted + given - shared, 1), 0.0), present], axis=1)
+    iou = np.where(present, shared / np.maximum(wanted + given - shared, 1), 0.0)
+    return np.stack([iou, present], axis=1).reshape(images, classes, 2)

@@ -28,7 +28,7 @@ from unipan.visualization.palette import instance_colors, partner_colors, quiet
 PICTURE_WIDTH = 480
 """Pixels: pictures on the page are at most this wide, so that a page of 200 opens at once."""
 PICTURE_QUALITY = 75
-"""Of WebP; the photograph itself is at hand."""
+"""Of JPEG; the photograph itself is at hand."""
 TINT = 0.55
 """Of the colours over a photograph, which is grey there."""
 
@@ -59,17 +59,19 @@ def error_card(
     partners = {p: t for t, p in enumerate(errors.match.tolist()) if p >= 0}
     colors = partner_colors(guessed, classes, [partners.get(p) for p in range(len(guessed))])
     photo = None if photograph is None else _photo(photograph, sides[0][0].shape, (index.shape[0], index.shape[1]))
+    grey = None if photo is None else Image.fromarray(photo).convert("L").convert("RGB")
     drawn = [
-        ("ground truth", _over(photo, index, [quiet(each) for each in instance_colors(classes)]), len(classes)),
-        ("prediction", _over(photo, guess, [quiet(each) for each in colors]), len(guessed)),
+        ("ground truth", _over(grey, index, [quiet(each) for each in instance_colors(classes)]), len(classes)),
+        ("prediction", _over(grey, guess, [quiet(each) for each in colors]), len(guessed)),
     ]
     images = [
-        CaptionedImage(name, data_uri(picture, PICTURE_QUALITY), f"{count} segments") for name, picture, count in drawn
+        CaptionedImage(name, data_uri(picture, PICTURE_QUALITY, fast=True), f"{count} segments")
+        for name, picture, count in drawn
     ]
     wrong = error_map(index, guess, errors.match, errors.truth_class >= 0, errors.spurious)
     images.append(CaptionedImage("errors", data_uri(wrong)))
     if photo is not None:
-        images.insert(0, CaptionedImage("photograph", data_uri(photo, PICTURE_QUALITY)))
+        images.insert(0, CaptionedImage("photograph", data_uri(photo, PICTURE_QUALITY, fast=True)))
     names = [categories[number].name for number in errors.classes]
     return ImageCard(row.image, row.pq or 0.0, row.tp, row.fp, row.fn, names, images)
 
@@ -101,13 +103,12 @@ def _photo(path: Path, shape: tuple[int, ...], size: tuple[int, int]) -> Picture
 
 
 def _over(
-    photo: Picture | None, index: Integer[np.ndarray, "H W"], colors: list[tuple[int, int, int]]
+    grey: Image.Image | None, index: Integer[np.ndarray, "H W"], colors: list[tuple[int, int, int]]
 ) -> Picture | IndexedPicture:
     """Segments in their colours, over the grey photograph if there is one, with white outlines there."""
     flat = flat_picture(index, colors)
-    if photo is None:
+    if grey is None:
         return flat
-    grey = photo.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    mixed = np.rint(TINT * flat.rgb() + (1 - TINT) * grey[..., None]).astype(np.uint8)
+    mixed = np.array(Image.blend(grey, Image.fromarray(flat.rgb()), TINT))  # a fifth of numpy's time
     mixed[outlines(index)] = 255
-    return np.asarray(mixed)
+    return mixed

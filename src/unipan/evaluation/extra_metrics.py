@@ -49,17 +49,17 @@ def extra_metrics(
         trim_stuff: stuff segments of fewer pixels are trimmed, see `unipan.evaluation.trimming`; None leaves it out.
     """
     found: dict[str, ExtraMetric] = {}  # imported where they are asked for: boundary PQ needs OpenCV
-    if explain:  # a page has them too, then: on their own they cost more than the rest of it
+    if explain:  # a page has it too, then: on its own it costs more than the rest of the page
         from unipan.evaluation.boundary import BoundaryQuality
-        from unipan.evaluation.covering import ParsingCovering
-        from unipan.evaluation.dagger import DaggerQuality
 
         found["boundary"] = BoundaryQuality(categories)
-        found["dagger"] = DaggerQuality(categories)
-        found["covering"] = ParsingCovering(categories)
     if explain or page:
+        from unipan.evaluation.covering import ParsingCovering
+        from unipan.evaluation.dagger import DaggerQuality
         from unipan.evaluation.semantic_iou import SemanticIoU
 
+        found["dagger"] = DaggerQuality(categories)
+        found["covering"] = ParsingCovering(categories)
         found["iou"] = SemanticIoU(categories)
     if explain:
         from unipan.evaluation.confusion import ThingStuffConfusion

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,7 @@ SCORES_NOTE = (
     "In percent, with 95 % bootstrap intervals over the images. Strict takes areas from the PNGs and lets every crowd "
     "region absorb false positives; official is what panopticapi computes, shown where it differs."
 )
+METRICS_NOTE = "Boundary PQ takes longer than all else on this page: add --explain to have it here."
 COSTS_NOTE = (
     "The PQ that would be gained if errors of this kind alone were repaired. The costs do not add up, because PQ is a "
     "ratio: each repair changes what the next is worth. With every error repaired, PQ is {repaired:.0f}."
@@ -128,6 +130,7 @@ def evaluation_page(
         ],
         scores=_scores(quality, intervals),
         metrics=_other_metrics(extra),
+        metrics_note="" if "boundary" in extra else METRICS_NOTE,
         comparison=[] if other is None else _comparison(quality, other),
         other="" if other is None else other.name,
         scores_note=SCORES_NOTE,
@@ -136,10 +139,17 @@ def evaluation_page(
         classes=_classes(quality),
         confusion=_confusion_table(iou),
         cards=[card for part in in_chunks(draw, len(worst)) for card in part],
-        cards_note=f"The {len(worst)} images with the lowest PQ. All images are in images.csv next to this page.",
+        cards_note=_cards_note(len(worst), len(quality)),
         legend=list(ERROR_COLORS.items()),
         colophon=f"Written by unipan {__version__}. This page works offline.",
     )
+
+
+def _cards_note(shown: int, count: int) -> str:
+    table = "images.csv next to this page"
+    if shown < count:
+        return f"The {shown} image{'s' * (shown != 1)} with the lowest PQ. All {count:,} are in {table}."
+    return f"{f'All {count} images, lowest PQ first' if count > 1 else 'The one image'}; also in {table}."
 
 
 def _scores(quality: PanopticQuality, intervals: Intervals) -> list[ScoreRow]:
@@ -156,18 +166,24 @@ def _scores(quality: PanopticQuality, intervals: Intervals) -> list[ScoreRow]:
 
 
 def _other_metrics(extra: Mapping[str, ExtraMetric]) -> list[MetricRow]:
-    """Boundary PQ, PQ-dagger and parsing covering, where they were counted."""
+    """Those that were counted."""
     found = []
     for key, name, text in (
         ("boundary", "boundary PQ", "outlines count, however large the segment"),
         ("dagger", "PQ†", "stuff by its IoU, without the gate at one half"),
         ("covering", "parsing covering", "regions weigh by their area"),
+        ("iou", "mean IoU", "over pixels, without regard to instances"),
     ):
         if key in extra:
-            content = extra[key].to_json()
-            values = [content[group]["pq"] if isinstance(content[group], dict) else content[group] for group in GROUPS]
-            found.append(MetricRow(name, text, values))
+            found.append(MetricRow(name, text, _of_groups(extra[key].to_json())))
     return found
+
+
+def _of_groups(content: Mapping[str, Any]) -> list[float | None]:
+    """The value of all classes, things and stuff, in whichever form a metric's JSON has it."""
+    if "mean" in content:
+        return [content[key] for key in ("mean", "things", "stuff")]
+    return [content[group]["pq"] if isinstance(content[group], dict) else content[group] for group in GROUPS]
 
 
 def _comparison(quality: PanopticQuality, other: OtherPrediction) -> list[ComparisonRow]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,15 @@ class ImageJob:
     def source(self) -> str:
         """What people know it by: the path of its file."""
         return str(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs: its file and name, and which page or frame of the file it is, both from 1."""
+        found: dict[str, Any] = {"file": self.source, "name": self.name}
+        if self.page is not None:
+            found["page"] = self.page
+        if self.frame is not None:
+            found["frame"] = self.frame.number + 1
+        return found
 
     @property
     def version(self) -> list[int] | None:

@@ -52,7 +52,7 @@ class Prediction:
 
     Attributes:
         path: the file that the writer wrote last.
-        images: for programs, file, id, PNG and number of segments of each.
+        images: for programs, file, name, id, PNG, number of segments and their rows of each.
         left_out: images that could not be segmented, and why.
     """
 
@@ -66,7 +66,7 @@ class Prediction:
             "panoptic": str(self.path),
             "page": None if page is None else str(page),
             "images": list(self.images),
-            "left_out": [{"file": job.source, "name": job.name, "reason": reason} for job, reason in self.left_out],
+            "left_out": [{**job.to_json(), "reason": reason} for job, reason in self.left_out],
         }
 
 
@@ -306,7 +306,10 @@ class ImageLoop:
             page, files = (None, []) if written is None else (asdict(written), written.files)
             self.journal.finish(job, panoptic, png, files, page)
         self.done += 1
-        self.images.append({"file": job.source, "id": job.image_id, "png": png, "segments": len(panoptic)})
+        rows = [segment.to_coco(score=True) for segment in panoptic]
+        self.images.append(
+            {**job.to_json(), "id": job.image_id, "png": png, "segments": len(rows), "segments_info": rows}
+        )
 
     def _leave_out(self, job: ImageJob, outcome: FailedImage) -> None:
         self.left_out.append((job, outcome.reason))

@@ -112,7 +112,7 @@ class ResultFolder:
             len(result) - len(things),
             min((segment.score for segment in things), default=None),
             float((result.ids == 0).mean()),
-            ", ".join(f"{count} {name}" for name, count in counts.most_common()),
+            ", ".join(f"{name} × {count}" if count > 1 else name for name, count in counts.most_common()),
             thumbnail,
             files,
         )

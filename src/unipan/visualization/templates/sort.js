@@ -18,6 +18,7 @@ function sortTable(table, column, descending) {
 
 function makeSortable(table) {
   [...table.tHead.rows[0].cells].forEach((head, column) => {
+    if (head.classList.contains("fixed")) return;
     const turn = () => {
       const descending = head.getAttribute("aria-sort") === "ascending";
       sortTable(table, column, descending);

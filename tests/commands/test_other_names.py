@@ -1,0 +1,45 @@
+"""Options that other tools have are answered with ours, which exist."""
+
+import re
+
+import pytest
+
+from unipan.cli import main
+from unipan.commands.other_names import OF_MANY, OF_VERBS, known_names
+
+VERBS = sorted({verb for _, _, verbs in OF_MANY for verb in verbs.split()} | OF_VERBS.keys())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ours"),
+    [
+        (["predict", "scenes", "photos", "--out", "out", "--labels"], "--no-labels"),
+        (["predict", "scenes", "photos", "--crop-tiles=512"], "--tiles"),
+        (["predict", "scenes", "photos", "--output_dir", "out"], "--out"),
+        (["predict", "scenes", "photos", "-o", "out"], "--out"),
+        (["pq", "gt.json", "pred.json", "--gt_folder", "gt"], "--gt-folder"),
+        (["pq", "--gt_json_file", "gt.json"], "GT.json PREDICTIONS.json"),
+        (["train", "scenes", "--epochs", "3"], "--minutes"),
+        (["data", "convert", "--from", "a"], "FORMAT:FROM"),
+    ],
+)
+def test_another_tools_option_is_answered_with_ours(
+    arguments: list[str], ours: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert ours in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_advised_exists_and_what_is_refused_does_not(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    preset = ["scenes"] if verb == "train" else []
+    with pytest.raises(SystemExit):
+        main([*verb.split(), *preset, "--help"])
+    options = set(re.findall(r"(?<![\w-])--?[a-z][a-z.-]*", capsys.readouterr().out))
+    assert {f"--{name}" for name in known_names(verb)} & options == set()
+    advised = {
+        option for sentence in known_names(verb).values() for option in re.findall(r"--[a-z][a-z.-]*[a-z]", sentence)
+    }
+    assert advised - options == set()
