@@ -38,7 +38,8 @@ class VideoFrame:
 class ImageJob:
     """One image to segment: its path, its name and id in the JSON, and which page or frame of the file it is.
 
-    A video without a frame is one image, and `broken` says why it cannot be segmented.
+    A video without a frame is one image, and so is what of a video is lost: `part` names it, and `broken` says why it
+    cannot be segmented.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class ImageJob:
     page: int | None = None
     frame: VideoFrame | None = None
     broken: str | None = None
+    part: str | None = None
 
     @property
     def picture(self) -> Path | np.ndarray:
@@ -59,6 +61,12 @@ class ImageJob:
     def source(self) -> str:
         """What people know it by: the path of its file."""
         return str(self.path)
+
+    @property
+    def told(self) -> str:
+        """What sentences call it: its file, and what is meant of it."""
+        part = self.part or ("" if self.page is None else f"page {self.page}")
+        return f"{self.source}, {part}," if part else self.source
 
     @property
     def version(self) -> list[int] | None:
@@ -125,10 +133,14 @@ def _frames(clip: Path, first: int) -> list[ImageJob]:
         video = Video(clip)
     except ValueError as error:
         return [ImageJob(clip, f"{clip.stem}.png", first, broken=str(error))]
-    return [
+    jobs = [
         ImageJob(clip, f"{clip.stem}/{number + 1:06d}.png", first + number, frame=VideoFrame(video, number))
         for number in range(video.count)
     ]
+    if video.lost is not None:
+        rest = f"{clip.stem}/rest.png"
+        jobs.append(ImageJob(clip, rest, first + video.count, broken=video.lost, part="the rest"))
+    return jobs
 
 
 def is_video(path: Path) -> bool:
