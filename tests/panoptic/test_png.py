@@ -170,6 +170,16 @@ def test_a_file_that_is_cut_short_is_refused_and_more_bytes_behind_it_are_harmle
         decode_png(whole[: len(whole) // 2] + whole[-12:])  # the end is there, its middle is not
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("JPEG", "which blurs its pixels"), ("GIF", "its numbers are lost"), ("WEBP", "make it"), ("TIFF", "not a PNG")],
+)
+def test_pictures_under_the_name_of_a_png_are_called_what_they_are(kind: str, told: str, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (1, 0, 0)).save(tmp_path / "x.png", kind)
+    with pytest.raises(ValueError, match=rf"x\.png: this is a {kind}, .*{told}"):
+        decode_png(tmp_path / "x.png")
+
+
 def test_bad_pngs_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     with pytest.raises(FileNotFoundError, match=r"x\.png: no such file"):

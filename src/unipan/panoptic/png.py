@@ -73,6 +73,10 @@ def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
     """
     source = "panoptic PNG" if isinstance(png, bytes) else str(png)
     data = png if isinstance(png, bytes) else read_bytes(png)
+    if not data.startswith(b"\x89PNG"):
+        from unipan.panoptic.image_files import require_exact
+
+        require_exact(data, source, ("PNG",))
     if not data.startswith(b"\x89PNG") or data.rfind(_LAST_CHUNK) < 26:  # decoders may take a file without its end
         raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
     width, height, depth, kind = unpack_from(">IIBB", data, 16)  # the header (PNG specification, 11.2.1)
