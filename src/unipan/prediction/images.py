@@ -100,7 +100,7 @@ def plan_images(
     Raises:
         FileNotFoundError, ValueError: see `find_images`, `jobs_like` and `check_names`; also a broken ground truth.
     """
-    given = [path for path, _ in _once((path, "") for path in images)]
+    given = [path for path, _ in _without_repeats((path, "") for path in images)]
     clips = [path for path in given if is_video(path)]
     found = find_images(path for path in given if path not in clips) if len(clips) < len(given) or not given else []
     categories = None
@@ -188,10 +188,10 @@ def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
         found += [(path, path.relative_to(place).as_posix()) for path in below]
     if not found:
         raise ValueError("predict: no image was given; name files or folders after the checkpoint")
-    return _once(found)
+    return _without_repeats(found)
 
 
-def _once(found: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
+def _without_repeats(found: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
     """Paths and names without those whose path, however it is written, is there before. Links are other paths."""
     first: dict[str, tuple[Path, str]] = {}
     for path, name in found:

@@ -76,14 +76,14 @@ def _mp4_counts(file: BinaryIO, counted: int) -> bool:
             file.seek(begin)
             moov = file.read(end - begin)
     tracks = [track for kind, *track in _boxes(moov, 0, len(moov)) if kind == b"trak"]
-    header = _inside(moov, (0, len(moov)), b"mvhd")
-    if header is None or _inside(moov, (0, len(moov)), b"mvex") is not None:
+    header = _box_inside(moov, (0, len(moov)), b"mvhd")
+    if header is None or _box_inside(moov, (0, len(moov)), b"mvex") is not None:
         return False
     for begin, end in tracks:
-        media = _inside(moov, (begin, end), b"mdia")
-        handler = media and _inside(moov, media, b"hdlr")
+        media = _box_inside(moov, (begin, end), b"mdia")
+        handler = media and _box_inside(moov, media, b"hdlr")
         if media and handler and moov[handler[0] + 8 : handler[0] + 12] == b"vide":
-            length = _inside(moov, media, b"mdhd")
+            length = _box_inside(moov, media, b"mdhd")
             shown = _seconds_shown(moov, (begin, end), _clock(moov, header[0])[0])
             if length is None:
                 return False
@@ -94,8 +94,8 @@ def _mp4_counts(file: BinaryIO, counted: int) -> bool:
 
 def _seconds_shown(moov: bytes, track: tuple[int, int], rate: int) -> float | None:
     """How much of a track its edit list shows; None where there is no list."""
-    edits = _inside(moov, track, b"edts")
-    table = edits and _inside(moov, edits, b"elst")
+    edits = _box_inside(moov, track, b"edts")
+    table = edits and _box_inside(moov, edits, b"elst")
     if not table:
         return None
     version, count = moov[table[0]], unpack_from(">I", moov, table[0] + 4)[0]
@@ -113,7 +113,7 @@ def _clock(moov: bytes, at: int) -> tuple[int, int]:
     return rate, duration
 
 
-def _inside(data: bytes, place: tuple[int, int], wanted: bytes) -> tuple[int, int] | None:
+def _box_inside(data: bytes, place: tuple[int, int], wanted: bytes) -> tuple[int, int] | None:
     return next(((begin, end) for kind, begin, end in _boxes(data, *place) if kind == wanted), None)
 
 
