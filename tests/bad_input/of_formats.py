@@ -92,7 +92,7 @@ def text_cases() -> Iterator[Case]:
     deep = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 60))
     bomb = f"a0: &a0 [x]\n{deep}names: *a59\n"
     yield replace(yolo, name="yolo: data.yaml: aliases of aliases", change=write("yolo/data.yaml", bomb))
-    for name, value in (("an id twice", 1), ("an id as text", "1"), ("an id as half a number", 1.5)):
+    for name, value in (("as text", "1000000"), ("with a point", 1_000_000.0), ("of no image", 2)):
         source = converting("coco-instances:coco-instances/instances.json", "--overlap", "last", uses="coco-instances")
         change = on_file("coco-instances/instances.json", put("annotations.0.image_id", value))
         yield replace(source, name=f"coco-instances: image_id: {name}", change=change)
@@ -154,7 +154,7 @@ def prediction_cases() -> Iterator[Case]:
     yield predict("a folder and a picture of it", "photos", "photos/0.png", uses=("photos",))
     yield predict("a picture twice", "photo.png", "./photo.png", uses=("photo.png",))
     like = predict("--like: a name with two ids", "gt/images", uses=("gt",), more=("--like", "gt/panoptic.json"))
-    yield replace(like, change=_listed_twice)
+    yield replace(like, change=_listed_twice, names="gt/panoptic.json")
     yield replace(
         predict("--out is a link to nothing", "photos", uses=("photos",)),
         change=lambda folder: (folder / "out").symlink_to("nowhere"),
