@@ -99,9 +99,11 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_missing_file_says_what_there_is(tmp_path: Path) -> None:
-    for source in (tmp_path / "none.safetensors", "no_such_name", tmp_path):
+    for source in (tmp_path / "none.safetensors", "no_such_name"):
         with pytest.raises(FileNotFoundError, match="there is no such file, and the bundled ones are"):
             load_checkpoint(source)
+    with pytest.raises(FileNotFoundError, match="this is a folder, and the bundled ones are"):
+        load_checkpoint(tmp_path)
 
 
 def test_bundled_names_open_as_paths() -> None:

@@ -9,14 +9,18 @@ import pytest
 
 import unipan.files
 from unipan.files import (
+    checkpoint_path,
     folder_atomically,
     make_folder,
     read_bytes,
+    read_lines,
+    read_text,
     remove_leftovers,
     replaced,
     require_file,
     require_folder,
     require_other_file,
+    require_weights,
     temporary_name,
     write_atomically,
     write_json,
@@ -176,3 +180,41 @@ def test_what_is_durable_reaches_the_disk_before_its_name(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "replace", lambda self, to: calls.append("rename") or replace(self, to))
     write_atomically(tmp_path / "a", b"x", durable=True)
     assert calls == ["sync", "rename", "sync"]
+
+
+def test_a_text_is_utf_8_with_or_without_its_mark(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    for start in (b"", b"\xef\xbb\xbf"):
+        path.write_bytes(start + "caf\u00e9\r\n\r\n  dog \n".encode())
+        assert read_lines(path) == ["caf\u00e9", "dog"]
+        assert read_text(path).startswith("caf\u00e9")
+    path.write_bytes(b"dog\ncaf\xe9\n")
+    for read in (read_text, read_lines):
+        with pytest.raises(
+            ValueError, match=r"names\.txt: not a text file in UTF-8 \(.* at byte 7\); save it as UTF-8"
+        ):
+            read(path)
+    with pytest.raises(FileNotFoundError, match=r"none\.txt: no such file"):
+        read_lines(tmp_path / "none.txt")
+
+
+def test_a_link_to_nothing_is_no_folder(tmp_path: Path) -> None:
+    """To make the folder would fail, after all other work."""
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for path in (tmp_path / "link", tmp_path / "link" / "deeper"):
+        with pytest.raises(ValueError, match=rf"--out {path}: .*link is a link to nothing; give another folder"):
+            require_folder(path, "--out")
+    (tmp_path / "gone").mkdir()
+    require_folder(tmp_path / "link" / "deeper", "--out")
+
+
+def test_what_is_there_in_the_place_of_weights_is_told(tmp_path: Path) -> None:
+    for path, told in (
+        (tmp_path, "this is a folder"),
+        (Path(os.devnull), "this is a pipe or a device"),
+        (tmp_path / "x", "there is no such file"),
+    ):
+        with pytest.raises(FileNotFoundError, match=f"weights {path}: {told}; give a file"):
+            require_weights(path, "a file")
+        with pytest.raises(FileNotFoundError, match=f"checkpoint {path}: {told}, and the bundled ones are"):
+            checkpoint_path(path)

@@ -196,7 +196,7 @@ def require_weights(path: Path, expected: str) -> None:
         FileNotFoundError: it is not; `expected` is what may be given.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"weights {path}: there is no such file; give {expected}")
+        raise FileNotFoundError(f"weights {path}: {_no_file(path)}; give {expected}")
 
 
 def require_folder(path: Path, option: str) -> None:
@@ -205,6 +205,9 @@ def require_folder(path: Path, option: str) -> None:
         place = next(place for place in (path, *path.absolute().parents) if place.exists())
     except OSError as error:  # of a name that is too long
         raise ValueError(f"{option} {path}: no folder can have this name ({error.strerror}); give another") from error
+    nowhere = next((each for each in (path, *path.absolute().parents) if each.is_symlink() and not each.exists()), None)
+    if nowhere is not None:
+        raise ValueError(f"{option} {path}: {nowhere} is a link to nothing; give another folder")
     if not place.is_dir():
         raise ValueError(f"{option} {path}: {place} is a file; give another folder")
     if not os.access(place, os.W_OK | os.X_OK):
@@ -216,6 +219,13 @@ def require_new_folder(path: Path, option: str) -> None:
     require_folder(path, option)
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
+
+
+def _no_file(path: Path) -> str:
+    """What is there instead of a file."""
+    if not os.path.exists(path):  # noqa: PTH110  see `require_regular`
+        return "there is no such file"
+    return f"this is a {'folder' if path.is_dir() else 'pipe or a device'}"
 
 
 def require_regular(path: Path) -> None:
@@ -230,8 +240,7 @@ def require_regular(path: Path) -> None:
         return
     if not os.path.exists(path):  # noqa: PTH110
         raise FileNotFoundError(f"{path}: no such file")
-    kind = "folder" if path.is_dir() else "pipe or a device"
-    raise ValueError(f"{path}: this is a {kind}, a file is needed")
+    raise ValueError(f"{path}: {_no_file(path)}, a file is needed")
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -256,6 +265,25 @@ def read_bytes(path: Path | str) -> bytes:
     except (OSError, ValueError):  # ValueError: no file can have such a name
         require_regular(Path(path))
         raise
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a file in UTF-8, with or without its mark at the beginning; raises as `read_bytes`.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+
+
+def read_lines(path: Path | str) -> list[str]:
+    """The lines of a text that are not empty, without space around them. Raises as `read_text`."""
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def bundled_checkpoints() -> list[str]:
@@ -283,7 +311,7 @@ def checkpoint_path(source: str | Path) -> Path:
         )
     if not path.is_file():
         raise FileNotFoundError(
-            f"checkpoint {source}: there is no such file, and the bundled ones are {', '.join(bundled) or 'none'}; "
+            f"checkpoint {source}: {_no_file(path)}, and the bundled ones are {', '.join(bundled) or 'none'}; "
             "give a .safetensors file that `unipan train` wrote"
         )
     return path

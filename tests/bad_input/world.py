@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -73,7 +74,10 @@ def _others(folder: Path) -> None:
 
 
 def add_networks(folder: Path) -> None:
-    """`net.safetensors`, untrained and small, `run`, a training of two steps, and `exported`; the extras are needed."""
+    """`net.safetensors`, untrained and small, `run`, a training of two steps, `exported`, and `clip.avi`.
+
+    The extras are needed.
+    """
     import torch
 
     from tests.tiny import eager, tiny_config
@@ -91,6 +95,15 @@ def add_networks(folder: Path) -> None:
     save_checkpoint(folder / "net.safetensors", network.state_dict(), config, SCENE_CATEGORIES, {})
     in_a_fork(lambda: train_two_steps(folder))
     in_a_fork(lambda: make_export(folder))
+    in_a_fork(lambda: make_clip(folder / "clip.avi"))
+
+
+def make_clip(path: Path) -> None:
+    """Six frames, each coded by itself. In a process of its own, because OpenCV begins threads for it."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE[::-1])
+    for number in range(6):
+        writer.write(Scenes(SEEDS, SIZE)[number % 3].image)
+    writer.release()
 
 
 def in_a_fork(work: Callable[[], object]) -> None:

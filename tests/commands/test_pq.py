@@ -152,7 +152,7 @@ def test_absurd_numbers_and_depths_are_one_sentence(folder: Path, tmp_path: Path
     assert found["official"] is None
     assert "area" in found["official_reason"]
     (tmp_path / "deep.json").write_text("[" * 200_000)
-    with pytest.raises(ValueError, match=r"deep\.json: not readable as JSON"):
+    with pytest.raises(ValueError, match=r"deep\.json: its lists or objects are nested too deeply"):
         main([str(tmp_path / "deep.json"), str(folder / "good")])
 
 

@@ -147,3 +147,11 @@ def test_a_format_that_is_recognised_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(FileNotFoundError, match=r"unipan data convert cvat:.*--boxes paint.*--background"):
         require_data(str(tmp_path))
+
+
+def test_options_of_the_conversion_are_said_to_be_its_own(tmp_path: Path) -> None:
+    """`evaluate` and `train` have no --classes."""
+    (tmp_path / "panoptic").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "panoptic" / "a.png")
+    with pytest.raises(FileNotFoundError, match=r"write it, or give --classes FILE: .*those of `unipan data convert`$"):
+        open_data(f"png16:{tmp_path}")

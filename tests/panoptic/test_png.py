@@ -170,6 +170,16 @@ def test_a_file_that_is_cut_short_is_refused_and_more_bytes_behind_it_are_harmle
         decode_png(whole[: len(whole) // 2] + whole[-12:])  # the end is there, its middle is not
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("JPEG", "which blurs its pixels"), ("GIF", "its numbers are lost"), ("WEBP", "make it"), ("TIFF", "not a PNG")],
+)
+def test_pictures_under_the_name_of_a_png_are_called_what_they_are(kind: str, told: str, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (1, 0, 0)).save(tmp_path / "x.png", kind)
+    with pytest.raises(ValueError, match=rf"x\.png: this is a {kind}, .*{told}"):
+        decode_png(tmp_path / "x.png")
+
+
 def test_bad_pngs_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     with pytest.raises(FileNotFoundError, match=r"x\.png: no such file"):
@@ -184,6 +194,12 @@ def test_bad_pngs_are_named(tmp_path: Path) -> None:
         cv2.imwrite(str(path), grey)
         with pytest.raises(ValueError, match=r"x\.png: a panoptic PNG has three 8-bit channels"):
             decode_png(path)
+    for mode, told in (("L", "one of 8 bits"), ("LA", r"two \(grey and alpha\) of 8 bits"), ("I;16", "one of 16 bits")):
+        Image.new(mode, (4, 4)).save(path)
+        with pytest.raises(
+            ValueError, match=rf"x\.png: a panoptic PNG has three 8-bit channels .*, this one has {told}"
+        ):
+            decode_png(path)
     with pytest.raises(ValueError, match="this is a folder, a file is needed"):
         decode_png(tmp_path)
 
@@ -192,6 +208,6 @@ def test_bad_pngs_are_named(tmp_path: Path) -> None:
     ("kind", "depth"), [(GREY, 1), (GREY, 8), (GREY, 16), (GREY_ALPHA, 8), (GREY_ALPHA, 16), (RGB, 16), (RGBA, 16)]
 )
 def test_one_channel_and_16_bits_are_refused(kind: int, depth: int) -> None:
-    channels = "three" if kind in (RGB, RGBA) else "one"
+    channels = {GREY: "one", GREY_ALPHA: r"two \(grey and alpha\)", RGB: "three", RGBA: "four"}[kind]
     with pytest.raises(ValueError, match=f"three 8-bit channels .* this one has {channels} of {depth} bits"):
         decode_png(noise((4, 5), kind, depth))

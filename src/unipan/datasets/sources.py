@@ -4,6 +4,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from unipan.config import DataConfig
@@ -18,6 +19,8 @@ from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_
 from unipan.panoptic.categories import Categories
 
 HOLD_OUT_EVERY = 10
+_OPTION_OF_FORMATS = re.compile("|".join(f"--{each.name.replace('_', '-')}\\b" for each in fields(FormatOptions)))
+"""What sentences of the readers of formats recommend, and only `unipan data convert` takes."""
 LAST_SEED = 10**12
 IN_SERIES = 0.7
 """Share of the images whose number is one step after another's, from which they look like frames."""
@@ -123,7 +126,13 @@ def open_photos(source: str, split: str | None = None) -> PanopticData:
     if name is None and not is_cityscapes(path):
         return CocoPanoptic(path)
     splits = name in (None, "cityscapes") and not is_split(path)
-    data = open_dataset(source, FormatOptions(split=split if splits else None))
+    try:
+        data = open_dataset(source, FormatOptions(split=split if splits else None))
+    except (ValueError, FileNotFoundError) as error:
+        if _OPTION_OF_FORMATS.search(str(error)) is None:
+            raise
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{error}; such options are those of `unipan data convert`") from error
     data.image_path(0)  # raises where there are no photographs, before hours of work
     return data
 

@@ -24,7 +24,9 @@ def load_json(path: Path) -> Any:
     data = read_bytes(path)
     try:
         return _parse(data)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ValueError(f"{path}: its lists or objects are nested too deeply to be read; no COCO JSON is") from error
+    except ValueError as error:
         raise ValueError(f"{path}: not readable as JSON ({error}); it may be cut short, copy it again") from error
 
 

@@ -27,8 +27,24 @@ IMAGE_FORMATS = {
 """Pillow's name of each format that is read, and its suffixes."""
 
 
-_STARTS = (b"\x89PNG", b"\xff\xd8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"RIFF", b"BM", b"GIF8")
-"""How a file of each of them begins; a TIFF in four ways."""
+_FIRST_BYTES = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+"""How a file of each format begins, but for WEBP, which begins with RIFF as some videos do."""
+_LOSSY = {
+    "JPEG": "blurs its pixels",
+    "WEBP": "may blur its pixels",
+    "GIF": "numbers its colours anew",
+}
+"""Formats in which numbers of pixels do not survive, and why."""
+
 _GEO_TAGS = {33550, 33922, 34264, 34735}
 """ModelPixelScale, ModelTiepoint, ModelTransformation and GeoKeyDirectory."""
 _MOST_TAGS = 4096
@@ -51,6 +67,21 @@ def open_image(source: Path | bytes) -> Image.Image:
             return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=tuple(IMAGE_FORMATS))
     except UnidentifiedImageError as error:
         raise UnidentifiedImageError(f"it is none of {', '.join(IMAGE_FORMATS)}") from error
+
+
+def format_of(data: bytes) -> str | None:
+    """The format of an image by its first bytes, whatever it is called; None if it is none of `IMAGE_FORMATS`."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    return next((kind for start, kind in _FIRST_BYTES.items() if data.startswith(start)), None)
+
+
+def require_exact(data: bytes, source: object, formats: tuple[str, ...] = ("PNG", "BMP", "TIFF")) -> None:
+    """Raises ValueError if a picture of numbers is of a format that is not taken, or that keeps no numbers."""
+    kind = format_of(data)
+    if kind is not None and kind not in formats:
+        lost = f", which {_LOSSY[kind]}, so its numbers are lost: make it again as a PNG" if kind in _LOSSY else ""
+        raise ValueError(f"{source}: this is a {kind}{lost or ', not a PNG; save it as a PNG'}")
 
 
 def is_geotiff(path: Path) -> bool:
@@ -108,6 +139,6 @@ def _content_of_another_kind(path: Path) -> str | None:
         return None
     if not start:
         return "it is empty, copy it again"
-    if start.startswith(_STARTS):
+    if start.startswith((*_FIRST_BYTES, b"RIFF")):
         return None
     return "its content is something else, whatever its name says; save it as one of these"

@@ -85,6 +85,15 @@ def go_to_page(image: Image.Image, path: Path, page: int | None) -> None:
         image.seek(page - 1)
 
 
+def turned_by_exif(path: Path) -> bool:
+    """Whether an image's EXIF swaps its width and height; False of what cannot be read."""
+    try:
+        with told_of_damage(path), open_image(path) as image:
+            return image.getexif().get(_ORIENTATION) in range(5, 9)
+    except (ValueError, OSError):
+        return False
+
+
 def is_animation(path: Path) -> bool:
     """Whether a file is a GIF, PNG or WebP of several frames; False of what cannot be read."""
     try:

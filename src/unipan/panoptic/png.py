@@ -13,6 +13,7 @@ from unipan.panoptic.runs import MAX_ID
 
 _RGB, _PALETTE, _RGBA = 2, 3, 6
 """PNG's colour types with three channels; a palette's colours have 8 bits whatever its own depth."""
+_CHANNELS = {_RGB: "three", _RGBA: "four", 4: "two (grey and alpha)"}
 _HEADER_END = 33
 _LAST_CHUNK = b"IEND\xaeB`\x82"
 _MOST_PIXELS = 344
@@ -73,14 +74,17 @@ def decode_png(png: Path | str | bytes) -> Int32[np.ndarray, "H W"]:
     """
     source = "panoptic PNG" if isinstance(png, bytes) else str(png)
     data = png if isinstance(png, bytes) else read_bytes(png)
+    if not data.startswith(b"\x89PNG"):
+        from unipan.panoptic.image_files import require_exact
+
+        require_exact(data, source, ("PNG",))
     if not data.startswith(b"\x89PNG") or data.rfind(_LAST_CHUNK) < 26:  # decoders may take a file without its end
         raise ValueError(f"{source}: not a readable PNG; it may be cut short or damaged, copy it again")
     width, height, depth, kind = unpack_from(">IIBB", data, 16)  # the header (PNG specification, 11.2.1)
     if kind not in (_RGB, _PALETTE, _RGBA) or (depth != 8 and kind != _PALETTE):
-        channels = "three" if kind in (_RGB, _PALETTE, _RGBA) else "one"
         raise ValueError(
-            f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), this one has {channels} "
-            f"of {depth} bits"
+            f"{source}: a panoptic PNG has three 8-bit channels (id = R + 256 G + 65536 B), this one has "
+            f"{_CHANNELS.get(kind, 'one')} of {depth} bits"
         )
     try:
         if kind == _RGB and width * height > _MOST_PIXELS * len(data):  # kornia would panic when memory runs out

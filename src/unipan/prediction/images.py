@@ -1,7 +1,8 @@
 """Which images to segment, and the name and id that each gets in the JSON. No torch, so that mistakes show at once."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -39,7 +40,8 @@ class VideoFrame:
 class ImageJob:
     """One image to segment: its path, its name and id in the JSON, and which page or frame of the file it is.
 
-    A video without a frame is one image, and `broken` says why it cannot be segmented.
+    A video without a frame is one image, and so is what of a video is lost: `part` names it, and `broken` says why it
+    cannot be segmented.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class ImageJob:
     page: int | None = None
     frame: VideoFrame | None = None
     broken: str | None = None
+    part: str | None = None
 
     @property
     def picture(self) -> Path | np.ndarray:
@@ -69,6 +72,12 @@ class ImageJob:
         if self.frame is not None:
             found["frame"] = self.frame.number + 1
         return found
+
+    @property
+    def told(self) -> str:
+        """What sentences call it: its file, and what is meant of it."""
+        part = self.part or ("" if self.page is None else f"page {self.page}")
+        return f"{self.source}, {part}," if part else self.source
 
     @property
     def version(self) -> list[int] | None:
@@ -101,13 +110,14 @@ def plan_images(
     Raises:
         FileNotFoundError, ValueError: see `find_images`, `jobs_like` and `check_names`; also a broken ground truth.
     """
-    given = list(images)
+    given = [path for path, _ in _without_repeats((path, "") for path in images)]
     clips = [path for path in given if is_video(path)]
     found = find_images(path for path in given if path not in clips) if len(clips) < len(given) or not given else []
     categories = None
     page_of: dict[str, int | None] = {}
+    broken: dict[Path, str] = {}
     if pages is not None:
-        split = split_pages(found, pages)
+        split, broken = split_pages(found, pages)
         found, page_of = [(path, name) for path, name, _ in split], {name: page for _, name, page in split}
     if like is None:
         jobs = [ImageJob(path, name, number, page_of.get(name)) for number, (path, name) in enumerate(found, start=1)]
@@ -118,6 +128,7 @@ def plan_images(
     else:
         categories, entries = read_like(like)
         jobs = jobs_like(found, entries, like, page_of)
+    jobs = [replace(job, broken=broken[job.path]) if job.path in broken else job for job in jobs]
     check_names(jobs)
     return jobs, categories
 
@@ -135,10 +146,14 @@ def _frames(clip: Path, first: int) -> list[ImageJob]:
         video = Video(clip)
     except ValueError as error:
         return [ImageJob(clip, f"{clip.stem}.png", first, broken=str(error))]
-    return [
+    jobs = [
         ImageJob(clip, f"{clip.stem}/{number + 1:06d}.png", first + number, frame=VideoFrame(video, number))
         for number in range(video.count)
     ]
+    if video.lost is not None:
+        rest = f"{clip.stem}/rest.png"
+        jobs.append(ImageJob(clip, rest, first + video.count, broken=video.lost, part="the rest"))
+    return jobs
 
 
 def is_video(path: Path) -> bool:
@@ -157,7 +172,8 @@ def require_picture(path: Path) -> None:
 
 
 def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
-    """Each image with its name: its path below the given folder, or its file name.
+    """Each image with its name: its path below the given folder, or its file name. One that is given twice, by itself
+    and with its folder for instance, is taken once.
 
     Raises:
         FileNotFoundError: a path that does not exist.
@@ -182,7 +198,15 @@ def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
         found += [(path, path.relative_to(place).as_posix()) for path in below]
     if not found:
         raise ValueError("predict: no image was given; name files or folders after the checkpoint")
-    return found
+    return _without_repeats(found)
+
+
+def _without_repeats(found: Iterable[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    """Paths and names without those whose path, however it is written, is there before. Links are other paths."""
+    first: dict[str, tuple[Path, str]] = {}
+    for path, name in found:
+        first.setdefault(os.path.abspath(path), (path, name))  # noqa: PTH100  Path's leaves `..` in it
+    return list(first.values())
 
 
 def is_text(name: str) -> bool:
@@ -210,6 +234,22 @@ def check_names(jobs: Sequence[ImageJob]) -> None:
             )
 
 
+def keys_by_name(entries: Mapping[int | str, Mapping[str, object]]) -> dict[str, list[int | str]]:
+    """The ids of the images of a ground truth, by file name."""
+    found: dict[str, list[int | str]] = {}
+    for key, entry in entries.items():
+        found.setdefault(str(entry.get("file_name")), []).append(key)
+    return found
+
+
+def the_one_key(name: str, keys: Mapping[str, list[int | str]], like: Path) -> int | str:
+    """The id of an image. Raises ValueError if its name is listed with several."""
+    if len(keys[name]) > 1:
+        ids = " and ".join(repr(key) for key in keys[name][:2])
+        raise ValueError(f"--like {like}: it lists {name} {len(keys[name])} times, with the ids {ids}; list it once")
+    return keys[name][0]
+
+
 def jobs_like(
     found: Iterable[tuple[Path, str]],
     entries: Mapping[int | str, Mapping[str, object]],
@@ -227,7 +267,7 @@ def jobs_like(
     Raises:
         ValueError: an image that it does not list, or a file name that it lists twice.
     """
-    full = {str(entry.get("file_name")): key for key, entry in entries.items()}
+    full = keys_by_name(entries)
     short: dict[str, list[str]] = {}
     for name in full:
         short.setdefault(PurePosixPath(name).name, []).append(name)
@@ -241,7 +281,7 @@ def jobs_like(
         if not fitting:
             missing.append(name)
             continue
-        jobs.append(ImageJob(path, fitting[0], full[fitting[0]], page_of.get(name)))
+        jobs.append(ImageJob(path, fitting[0], the_one_key(fitting[0], full, like), page_of.get(name)))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"--like {like}: it has no image named {missing[0]}{more}; leave out what it does not list")

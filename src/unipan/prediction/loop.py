@@ -313,8 +313,7 @@ class ImageLoop:
 
     def _leave_out(self, job: ImageJob, outcome: FailedImage) -> None:
         self.left_out.append((job, outcome.reason))
-        page = "" if job.page is None else f", page {job.page},"
-        self.warn(f"{job.source}{page} is left out: {outcome.reason}")
+        self.warn(f"{job.told} is left out: {outcome.reason}")
         if outcome.begun:
             self.journal.leave_out(job)
 

@@ -10,28 +10,37 @@ from pathlib import Path, PurePosixPath
 from unipan.panoptic.images import page_count
 
 
-def split_pages(found: Iterable[tuple[Path, str]], pages: str) -> list[tuple[Path, str, int | None]]:
+def split_pages(
+    found: Iterable[tuple[Path, str]], pages: str
+) -> tuple[list[tuple[Path, str, int | None]], dict[Path, str]]:
     """Each image with its name and page; of a stack, every wanted page with a name of its own.
 
     Args:
         found: paths and names.
         pages: see `page_numbers`.
 
+    Returns:
+        paths, names and pages; and what is wrong with files whose pages cannot be counted, which are one image each.
+
     Raises:
         ValueError: no image has several pages, or one lacks a wanted page.
     """
     split: list[tuple[Path, str, int | None]] = []
+    broken: dict[Path, str] = {}
     for path, name in found:
-        count = _pages_of(path)
+        try:
+            count = page_count(path)
+        except (ValueError, OSError) as error:
+            broken[path], count = str(error), 1
         if count == 1:
             split.append((path, name, None))
             continue
         whole, digits = PurePosixPath(name), len(str(count))
         for number in page_numbers(pages, count, str(path)):
             split.append((path, str(whole.with_name(f"{whole.stem}_page{number:0{digits}}{whole.suffix}")), number))
-    if all(page is None for _, _, page in split):
+    if not broken and all(page is None for _, _, page in split):
         raise ValueError(f"--pages {pages}: none of these images has several pages; leave it out")
-    return split
+    return split, broken
 
 
 def page_numbers(pages: str, count: int, source: str = "image") -> Sequence[int]:
@@ -59,10 +68,3 @@ def page_numbers(pages: str, count: int, source: str = "image") -> Sequence[int]
             raise ValueError(f"--pages {pages}: {source} has the pages 1 to {count}")
         wanted += range(int(ends[0]), int(ends[1]) + 1)
     return sorted(set(wanted))
-
-
-def _pages_of(path: Path) -> int:
-    try:
-        return page_count(path)
-    except (ValueError, OSError):  # what cannot be read is left out later, by name
-        return 1

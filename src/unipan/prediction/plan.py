@@ -146,7 +146,10 @@ def animations_note(jobs: Sequence[ImageJob]) -> str | None:
     found = [
         job.path
         for job in jobs
-        if job.page is None and job.path.suffix.lower() in (".gif", ".webp") and is_animation(job.path)
+        if job.page is None
+        and job.broken is None
+        and job.path.suffix.lower() in (".gif", ".webp")
+        and is_animation(job.path)
     ]
     if not found:
         return None

@@ -15,7 +15,7 @@ from unipan.datasets.formats.submissions import (
 )
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import read_json, rows_of, unique_rows
-from unipan.prediction.images import ImageJob, check_names, find_images
+from unipan.prediction.images import ImageJob, check_names, find_images, keys_by_name, the_one_key
 
 Server = Literal["cityscapes", "coco"]
 COCO_SPLIT = "test-dev2017"
@@ -45,9 +45,11 @@ def plan_submission(
         jobs = [ImageJob(path, path.name, _id_in_name(path)) for path, _ in found]
     else:
         rows = unique_rows(rows_of(read_json(like), "images", like), "id", "image", like)
-        ids = {PurePosixPath(str(row.get("file_name"))).name: key for key, row in rows.items()}
-        here = {path.name: path for path, _ in found}
-        jobs = [ImageJob(here[name], name, key) for name, key in ids.items() if name in here]
+        ids = keys_by_name(
+            {key: {"file_name": PurePosixPath(str(row.get("file_name"))).name} for key, row in rows.items()}
+        )
+        here = _by_name(path for path, _ in found)
+        jobs = [ImageJob(here[name], name, the_one_key(name, ids, like)) for name in ids if name in here]
         if not jobs:
             raise ValueError(f"--like {like}: it lists none of the images given; is this the list of these images?")
         if missing := [name for name in ids if name not in here]:
@@ -57,6 +59,18 @@ def plan_submission(
             )
     check_names(jobs)
     return jobs
+
+
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Paths by their last part. Raises ValueError if two files share it."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        other = found.setdefault(path.name, path)
+        if other != path:
+            raise ValueError(
+                f"--submission: {other} and {path} have one name, by which the server knows them; give one"
+            )
+    return found
 
 
 def submission_files(server: Server, jobs: Iterable[ImageJob], like: Path | None, algorithm: str) -> list[str]:

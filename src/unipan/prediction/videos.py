@@ -10,6 +10,7 @@ import numpy as np
 
 from unipan.arrays import UInt8
 from unipan.files import replaced, require_regular
+from unipan.prediction.video_length import ends_early, frames_missing
 from unipan.visualization.flat import Picture
 
 CODEC = "mp4v"
@@ -24,6 +25,7 @@ class Video:
         path: the file.
         count: how many frames can be read.
         rate: frames a second.
+        lost: why some of it cannot be read; None where it is whole, as far as its header tells.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,12 +40,14 @@ class Video:
         capture = cv2.VideoCapture(str(path))
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         self.rate = rate if 0 < rate < 1000 else _USUAL_RATE
+        header = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.count = 0
         while capture.grab():
             self.count += 1
         capture.release()
         if self.count == 0:
             raise ValueError(f"{path}: OpenCV finds no frame in this video; save it as MP4 with H.264")
+        self.lost = _why_lost(path, int(header), self.count)
         self._capture: Any = None
         self._next = 0
 
@@ -66,6 +70,13 @@ class Video:
             raise ValueError(f"{self.path}: frame {number + 1} cannot be read; the file may be damaged")
         self._next += 1
         return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _why_lost(path: Path, counted: int, found: int) -> str | None:
+    """Why some of a video cannot be read, if so."""
+    if frames_missing(path, counted, found):
+        return f"only {found} of its {counted} frames can be read; the file may be cut short or damaged, copy it again"
+    return "the file is cut short, copy it again" if ends_early(path) else None
 
 
 def write_video(path: Path, pictures: Iterable[Picture], rate: float) -> None:

@@ -115,7 +115,7 @@ def _graphs_beside(path: Path) -> list[Path]:
         raise ValueError(f"push: beside {path.name} there is {files[0].name} without {missing[0]}; {remedy}")
     try:
         network = json.loads(files[0].read_text())["network"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"push: {files[0]} cannot be read ({error}); {remedy}") from error
     if network != network_digest(path):
         raise ValueError(f"push: {files[0]} describes graphs of other weights than {path.name}; {remedy}")

@@ -304,3 +304,34 @@ def test_boxes_with_class_pictures(tmp_path: Path) -> None:
     (tmp_path / "maps" / "a.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"a\.png: no such picture of classes"):
         data.truth(0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ([-5, 53], "neither text nor a list of whole numbers"),
+        ([1.5, 46.5], "neither text nor a list of whole numbers"),
+        ([True, 47], "neither text nor a list of whole numbers"),
+        (None, "neither text nor a list of whole numbers"),
+        ([0, 10**30], "add up to 1000000000000000000000000000000 pixels, and the image has 48"),
+        ([0, 40], "add up to 40 pixels, and the image has 48"),
+    ],
+)
+def test_run_lengths_that_no_mask_has(counts: Any, words: str, tmp_path: Path) -> None:
+    row = {**thing(1, rectangle(0, 0, 2, 2)), "segmentation": {"size": list(SIZE), "counts": counts}}
+    with pytest.raises(ValueError, match=rf"image 1: annotation 1: its `counts` {words}|are {words}"):
+        coco_instances(write(tmp_path, [row])).truth(0)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("1", "'1', but `images` has it as 1"),
+        (1.0, "1.0, but `images` has it as 1"),
+        (True, "which"),
+        (2, "which is not"),
+    ],
+)
+def test_an_image_id_of_another_type_is_told_as_such(key: object, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"annotation 1 is of image .*{words}"):
+        coco_instances(write(tmp_path, [{**thing(1, rectangle(0, 0, 2, 2)), "image_id": key}]))

@@ -165,8 +165,15 @@ def test_pictures_that_contradict_the_json_are_named(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"0\.png: it is 5 x 8 but .* says that image 100 is 10 x 8"):
         dataset.truth(0)
     path.write_bytes(encode_png(ids))
-    Image.fromarray(np.zeros((10, 8, 3), np.uint8)).save(folder / "images" / "0.png")
-    with pytest.raises(ValueError, match=r"images.0\.png: image 100 is 8 x 10 but its map is 10 x 8 .*EXIF"):
+    picture = Image.fromarray(np.zeros((10, 8, 3), np.uint8))
+    picture.save(folder / "images" / "0.png")
+    turned = r"images.0\.png: image 100 is 8 x 10 but its map is 10 x 8 .*; was the map drawn on the turned image\?"
+    with pytest.raises(ValueError, match=turned):
+        dataset[0]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.transpose(Image.Transpose.ROTATE_90).save(folder / "images" / "0.png", exif=exif)
+    with pytest.raises(ValueError, match=r"it is turned by its EXIF, was the map drawn on the unturned image\?"):
         dataset[0]
 
 
@@ -256,11 +263,16 @@ def test_a_json_is_read_the_same_with_and_without_the_fast_parser(
     assert repr(read_json(path)) == repr(json.loads(text))
 
 
-@pytest.mark.parametrize("text", ['{"images": [', "", "[" * 100_000])
+@pytest.mark.parametrize("text", ['{"images": [', ""])
 def test_a_broken_json_is_told_in_jsons_words(text: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
-    with pytest.raises(
-        ValueError, match=r"a\.json: not readable as JSON \((Expecting|maximum recursion).*copy it again"
-    ):
+    with pytest.raises(ValueError, match=r"a\.json: not readable as JSON \(Expecting.*copy it again"):
+        read_json(path)
+
+
+def test_a_json_of_lists_in_lists_is_not_said_to_be_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ValueError, match=r"a\.json: its lists or objects are nested too deeply to be read"):
         read_json(path)

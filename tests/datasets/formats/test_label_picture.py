@@ -84,3 +84,10 @@ def test_keys_become_segments() -> None:
     assert counted.ids.tolist() == [[1, 1, 0], [3, 3, 2]]
     assert [(s.id, s.category, s.iscrowd) for s in counted] == [(1, DOOR, False), (2, DOOR, True), (3, WALL, False)]
     assert map_of_keys(keys, what.__getitem__, "x", keep=True).ids.tolist() == [[7, 7, 0], [9, 9, 8]]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "GIF", "WEBP"])
+def test_formats_that_keep_no_numbers_hold_no_labels(kind: str, tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 3).save(tmp_path / "a.png", kind)
+    with pytest.raises(ValueError, match=rf"a\.png: this is a {kind}, .* its numbers are lost"):
+        read_label_picture(tmp_path / "a.png")

@@ -152,3 +152,23 @@ def test_other_exports_are_refused_and_this_one_recognised(tmp_path: Path) -> No
     path.write_text('[{"image": "a.jpg", "label": []}]')
     with pytest.raises(ValueError, match="choose the format JSON there"):
         label_studio(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("ellipselabels", {"x": 50, "y": 50, "radiusX": 1e308, "radiusY": 1}, "a number of the ellipse is not finite"),
+        ("ellipselabels", {"x": 1e306, "y": 5, "radiusX": 1.7e308, "radiusY": 1}, "ellipse is not finite"),
+        ("ellipselabels", {"x": 50, "y": 50, "radiusX": 2, "radiusY": 1, "rotation": "left"}, "`rotation` is 'left'"),
+        ("rectanglelabels", {"x": 5, "y": 5, "width": 2, "height": 1, "rotation": [1]}, r"`rotation` is \[1\]"),
+        ("rectanglelabels", {"x": 10**400, "y": 5, "width": 2, "height": 1}, "a number is too large"),
+        ("polygonlabels", {"points": [[1, 1], [9, 10**400], [5, 5]]}, "a number is too large"),
+        ("rectanglelabels", {"x": 1e308, "y": 5, "width": 2, "height": 1}, "is not a number"),
+    ],
+)
+def test_numbers_beyond_all_images_are_said_with_file_task_and_region(
+    kind: str, value: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    data = label_studio(write(tmp_path, [region(kind, "car", **value)]), FormatOptions(boxes="paint"))
+    with pytest.raises(ValueError, match=rf"\.json: task 0 .*: region r0: .*{words}"):
+        data.truth(0)

@@ -11,7 +11,7 @@ from tests.datasets.maps import paint
 from unipan.datasets.formats.drawing import BOXES
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.registry import suggested_command
-from unipan.datasets.formats.voc import voc, voc_colors
+from unipan.datasets.formats.voc import VOC_NAMES, voc, voc_colors
 
 CAR, PERSON = 7, 15
 KINDS = np.where(square(4, 4, 30, 20), CAR, np.where(square(40, 4, 10, 30), PERSON, 0))
@@ -144,3 +144,28 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
 def test_it_is_recognised(tmp_path: Path) -> None:
     write_masks(tmp_path)
     assert suggested_command(tmp_path) == f"unipan data convert voc:{tmp_path} OUT --background background"
+
+
+@pytest.mark.parametrize("colored", [False, True])
+def test_a_colour_of_two_classes_is_refused_where_colours_count(colored: bool, tmp_path: Path) -> None:
+    write_masks(tmp_path, colored)
+    rows = [f"{name}:{c >> 16},{c >> 8 & 255},{c & 255}::" for name, c in zip(VOC_NAMES, voc_colors(), strict=False)]
+    rows[CAR + 1] = f"cat:{rows[CAR].partition(':')[2]}"
+    (tmp_path / "labelmap.txt").write_text("\n".join(rows))
+    data = voc(tmp_path)
+    if not colored:
+        assert has(data.truth(0), "car", square(4, 4, 15, 20))
+        return
+    with pytest.raises(ValueError, match=rf"a\.png: the colour .* is that of classes {CAR} and {CAR + 1} of labelmap"):
+        data.truth(0)
+
+
+def test_texts_that_are_no_utf_8_are_named(tmp_path: Path) -> None:
+    write_masks(tmp_path)
+    (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(ValueError, match=r"val\.txt: not a text file in UTF-8 .*; save it as UTF-8"):
+        voc(tmp_path, FormatOptions(split="val"))
+    (tmp_path / "labelmap.txt").write_bytes(b"caf\xe9:1,2,3::\n")
+    with pytest.raises(ValueError, match=r"labelmap\.txt: not a text file in UTF-8"):
+        voc(tmp_path)

@@ -96,6 +96,21 @@ def test_what_a_format_cannot_hold_is_refused(name: str, tmp_path: Path) -> None
         writer.add("b.jpg", 4, small_map())
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "remedy"),
+    [
+        ("png16", 700, "give a --divisor of at most 93"),
+        ("png16", 40_000, "use coco"),
+        ("png16", 70_000, "use coco"),
+        ("two-channel", 700, "use png16 or coco"),
+        ("two-channel", 70_000, "use coco"),
+    ],
+)
+def test_what_is_recommended_can_hold_the_class(name: str, number: int, remedy: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"does not fit into .*; {remedy}$"):
+        PAIRS[name][0](tmp_path, Categories.of([Category(number, "x", True, (0, 0, 0))]))
+
+
 @pytest.mark.parametrize("write", [*(write for write, _ in PAIRS.values()), CityscapesInstanceWriter])
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_score_is_a_number(write: Write, score: float, tmp_path: Path) -> None:

@@ -111,3 +111,64 @@ def test_it_is_recognised(tmp_path: Path) -> None:
     assert suggested_command(write(tmp_path)) == f"unipan data convert yolo:{tmp_path} OUT --background background"
     write(tmp_path, BOX)
     assert "--boxes paint --background" in str(suggested_command(tmp_path))
+
+
+@pytest.mark.parametrize("stray", [False, True])
+def test_texts_of_images_elsewhere_are_found_by_their_path(stray: bool, tmp_path: Path) -> None:
+    """The stem alone would give both images one text, or none."""
+    for part, text in (("x", POLYGON), ("y", BOX)):
+        photo(tmp_path / "photos" / part / "a.png")
+        (tmp_path / "labels" / part).mkdir(parents=True)
+        (tmp_path / "labels" / part / "a.txt").write_text(text)
+    (tmp_path / "classes.txt").write_text("car\nsign\n")
+    if stray:
+        (tmp_path / "labels" / "a.txt").write_text(f"{POLYGON}\n")
+    data = yolo(tmp_path, FormatOptions(images=tmp_path / "photos", boxes="paint"))
+    assert data.file_names == ["x/a.png", "y/a.png"]
+    assert has(data.truth(0), "car", square(8, 12, 24, 24))
+    assert has(data.truth(1), "sign", square(40, 12, 16, 24))
+    (tmp_path / "labels" / "y" / "a.txt").unlink()
+    assert len(data.truth(1)) == 0  # the stray one is nobody's
+
+
+def test_the_stem_finds_the_text_of_the_one_image_that_has_it(tmp_path: Path) -> None:
+    photo(tmp_path / "photos" / "deep" / "a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text(POLYGON)
+    (tmp_path / "classes.txt").write_text("car\nsign\n")
+    data = yolo(tmp_path, FormatOptions(images=tmp_path / "photos"))
+    assert has(data.truth(0), "car", square(8, 12, 24, 24))
+
+
+def test_what_two_splits_share_is_there_once(tmp_path: Path) -> None:
+    """Small examples train and validate on the same images."""
+    write(tmp_path)
+    (tmp_path / "data.yaml").write_text("train: train/images\nval: train/images\nnames: [car, sign]\n")
+    assert yolo(tmp_path).file_names == ["train/a.jpg"]
+    assert yolo(tmp_path, FormatOptions(split="val")).file_names == ["train/a.jpg"]
+    (tmp_path / "train.txt").write_text("train/images/a.jpg\n./train/images/a.jpg\n")
+    (tmp_path / "data.yaml").write_text("train: train.txt\nnames: [car, sign]\n")
+    with pytest.raises(ValueError, match=r"'train/a\.jpg' appears twice"):
+        yolo(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["/home/me/data/images/a.png", "C:\\data\\a.png", "gone.png", "a\0b.png"])
+def test_an_image_that_a_list_names_and_is_not_there(line: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "train.txt").write_text(f"{line}\n")
+    (tmp_path / "data.yaml").write_text("train: train.txt\nnames: [car, sign]\n")
+    with pytest.raises(FileNotFoundError, match=r"no such image, but .*train\.txt lists it; write paths"):
+        yolo(tmp_path)
+    assert len(yolo(tmp_path, FormatOptions(images=tmp_path / "train/images"))) == 1
+
+
+def test_texts_that_are_no_utf_8_are_named(tmp_path: Path) -> None:
+    photo(tmp_path / "images/a.png")
+    (tmp_path / "classes.txt").write_bytes("caf\xe9\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"classes\.txt: not a text file in UTF-8 .*; save it as UTF-8"):
+        yolo(tmp_path)
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "train.txt").write_bytes("images/caf\xe9.png\n".encode("latin-1"))
+    (tmp_path / "data.yaml").write_text("train: train.txt\nnames: [car]\n")
+    with pytest.raises(ValueError, match=r"train\.txt: not a text file in UTF-8"):
+        yolo(tmp_path)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from unipan.files import read_bytes
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import Row, short, whole
 from unipan.panoptic.coco_parser import Finding, claims_by_id, parse_segments
-from unipan.panoptic.image_files import open_image
+from unipan.panoptic.image_files import open_image, require_exact
 from unipan.panoptic.images import is_deep
 from unipan.panoptic.maps import VOID_ID, Segment, panoptic_map
 from unipan.panoptic.png import decode_png
@@ -85,7 +85,7 @@ def examine(image: Row, annotation: Row, path: Path | None, png: Path, classes: 
     declared = [
         number for row in annotation["segments_info"] if isinstance(row, dict) and (number := whole(row.get("id")))
     ]
-    indexed = indices_are_ids(png, declared)
+    indexed = indices_are_ids(png, declared, annotation["segments_info"])
     read = _read_png(png, say, indexed)
     if read is None:
         return found
@@ -121,19 +121,41 @@ def replace_ids(ids: Ids, paint: dict[int, int]) -> Ids:
     return np.repeat(changed[place], lengths).reshape(ids.shape)
 
 
-def indices_are_ids(path: Path, declared: Collection[int]) -> bool:
-    """Whether a PNG has a palette whose indices are the declared ids, while its colours are not."""
+def indices_are_ids(path: Path, declared: Collection[int], rows: Iterable[object] = ()) -> bool:
+    """Whether a PNG has a palette whose indices are the declared ids, while its colours are not.
+
+    Areas (or boxes, where there are none) of `rows` contradict it where they are mostly not those of the indices: a
+    program that counts the colours of a picture anew gives indices of its own.
+    """
     try:
-        with open_image(path) as image:
+        data = read_bytes(path)
+        require_exact(data, path, ("PNG",))
+        with open_image(data) as image:
             if image.mode != "P":
                 return False
-        wanted = {*declared, VOID_ID}
+        indices, wanted = read_ids(path), {*declared, VOID_ID}
         return (
-            set(np.unique(read_ids(path)).tolist()) <= wanted
+            set(np.unique(indices).tolist()) <= wanted
             and not set(np.unique(decode_png(path)).tolist()) <= wanted
+            and _mostly_agree(indices, rows)
         )
     except Exception:  # as of `_read_size`: it is examined again, and then named
         return False
+
+
+def _mostly_agree(ids: Ids, rows: Iterable[object]) -> bool:
+    """Whether most of the segments that have an area, or else a box, have that of their pixels."""
+    present = dict.fromkeys(np.unique(ids[ids != VOID_ID]).tolist(), ANY_CLASS)
+    counted = {segment.id: segment for segment in panoptic_map(ids, present)}
+    agree = []
+    for row in rows:
+        segment = counted.get(whole(row.get("id")) or VOID_ID) if isinstance(row, dict) else None
+        if segment is not None and isinstance(row, dict):
+            if row.get("area") is not None:
+                agree.append(whole(row["area"]) == segment.area)
+            elif isinstance(row.get("bbox"), list):
+                agree.append(tuple(row["bbox"]) == segment.bbox)
+    return 2 * sum(agree) >= len(agree)
 
 
 def read_any_png(path: Path, indexed: bool = False) -> tuple[Ids, bool]:
@@ -144,6 +166,7 @@ def read_any_png(path: Path, indexed: bool = False) -> tuple[Ids, bool]:
     """
     if indexed:
         return read_ids(path), True
+    require_exact(read_bytes(path), path, ("PNG",))
     try:
         return decode_png(path), False
     except ValueError:

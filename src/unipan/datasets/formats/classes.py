@@ -83,8 +83,8 @@ def read_classes(given: Path | None, folder: Path) -> ClassesFile:
     path = given or folder / CLASSES_FILE
     if not path.exists():
         raise FileNotFoundError(
-            f"{path}: no such file, but this format does not store its classes; give --classes FILE, a JSON with COCO "
-            "`categories` (id, name, isthing)"
+            f"{path}: no such file, but this format does not store its classes; write it, or give --classes FILE: a "
+            "JSON with COCO `categories` (id, name, isthing)"
         )
     content = load_json(path)
     rows = content.get("categories") if isinstance(content, dict) else content

@@ -4,6 +4,7 @@ From back to front: void or a background, stuff, crowds, things; `Overlap` decid
 faster-coco-eval, with the same result as by pycocotools.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,10 @@ def coco_instances(json_file: Path | str, options: FormatOptions = DEFAULT_OPTIO
     found = with_roles(found, options, source)
     by_image: dict[Any, list[Row]] = {key: [] for key in images_of}
     for row in rows:
-        if not isinstance(row.get("image_id"), int | str) or row["image_id"] not in by_image:
+        if type(row.get("image_id")) not in (int, str) or row["image_id"] not in by_image:
             raise ValueError(
-                f"{source}: annotation {row.get('id')!r} is of image {row.get('image_id')!r}, which is not in `images`"
+                f"{source}: annotation {row.get('id')!r} is of image {short(row.get('image_id'))}, "
+                f"{_why_not_listed(row.get('image_id'), by_image)}"
             )
         by_image[row["image_id"]].append(row)
     find = image_finder(options.images, source.parent, source.parent / "images")
@@ -77,6 +79,15 @@ def coco_instances(json_file: Path | str, options: FormatOptions = DEFAULT_OPTIO
         read = partial(_read_layers, drawing, tuple(by_image[image_id]), picture, merge)
         entries.append(Entry(image_id, name, path, read))
     return ListedDataset(source, found, entries, left_out)
+
+
+def _why_not_listed(image_id: Any, listed: Mapping[Any, object]) -> str:
+    """The end of a sentence on an image id that `images` does not have, or has in another spelling."""
+    number = whole(image_id)
+    other = next((each for each in (number, str(number)) if number is not None and each in listed), None)
+    if other is None:
+        return "which is not in `images`"
+    return f"but `images` has it as {other!r}; write the same number, or the same text, in both places"
 
 
 def coco_json_in(path: Path) -> Path:
@@ -100,7 +111,8 @@ def _read_layers(make: "partial[Drawing]", rows: tuple[Row, ...], picture: Path 
     """Paint one image. Raises ValueError for an unknown class, a broken mask, or masks that overlap."""
     drawing = make()
     for row in rows:
-        _draw_row(row, drawing)
+        with drawing.named(f"annotation {row.get('id')!r}"):
+            _draw_row(row, drawing)
     start = None if picture is None else _stuff_of_picture(picture, drawing)
     return drawing.truth(merge, start)
 
@@ -149,6 +161,7 @@ def region_of_segmentation(row: Row, drawing: Drawing) -> PixelRegion | None:
         polygons = [_corners(part, where) for part in parts]
         region = drawing.polygons(label, polygons)
         return region if any(len(part) >= 3 for part in polygons) else None
+    _check_counts(shape.get("counts"), height * width, where)
     try:
         mask = np.asarray(decoder.decode(decoder.segmToRle(shape, width, height)), bool).reshape(height, width)
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
@@ -156,6 +169,18 @@ def region_of_segmentation(row: Row, drawing: Drawing) -> PixelRegion | None:
             f"{where}: its `segmentation` cannot be decoded ({str(error).partition(chr(10))[0]})"
         ) from error
     return region_of_mask(mask)
+
+
+def _check_counts(counts: Any, pixels: int, where: str) -> None:
+    """Raises ValueError for run lengths that the decoder would not take, or explain in its own words."""
+    if isinstance(counts, str):
+        return
+    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError(
+            f"{where}: its `counts` are neither text nor a list of whole numbers from 0 on; found {short(counts)}"
+        )
+    if sum(counts) != pixels:
+        raise ValueError(f"{where}: its `counts` add up to {sum(counts)} pixels, and the image has {pixels}")
 
 
 def _corners(part: Any, where: str) -> list[tuple[float, float]]:

@@ -97,9 +97,10 @@ def _read_cvat_map(image: Element, where: str, draw: Callable[..., Drawing]) -> 
         order = number_of(shape, "z_order", f"{drawing.where}: {label}", 0.0)
         group = shape.get("group_id", "0")
         key: object = number if group == "0" else (name, group)
-        for region in _regions_of_shape(shape, label, order, drawing):
-            groups.setdefault(key, []).append(region)
-            first.setdefault(key, (label, name, order))
+        with drawing.named(label):
+            for region in _regions_of_shape(shape, label, order, drawing):
+                groups.setdefault(key, []).append(region)
+                first.setdefault(key, (label, name, order))
     for key, regions in groups.items():
         label, name, order = first[key]
         drawing.add(label, drawing.category(name), union(regions, drawing.size), order=order)

@@ -1,6 +1,7 @@
 """The shapes of one image as a reader of polygons, boxes and masks finds them, and the map that they make."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,21 @@ class Drawing:
         """The class of a name."""
         return self.categories[self.categories.index_of_name[name]]
 
+    @contextmanager
+    def named(self, label: str) -> Generator[None, None, None]:
+        """Inside, whatever is wrong with the numbers of a shape is said with the image and the shape.
+
+        Raises:
+            ValueError: see above.
+        """
+        try:
+            yield
+        except (ValueError, OverflowError) as error:
+            if str(error).startswith(self.where):
+                raise
+            words = "a number is too large" if isinstance(error, OverflowError) else error
+            raise ValueError(f"{self.where}: {label}: {words}") from error
+
     def add(
         self,
         label: str,
@@ -87,7 +103,9 @@ class Drawing:
         order: float = 0.0,
     ) -> None:
         """Add an object of which only a box (left, top, right, bottom) is known, as `options.boxes` says."""
-        self.add_box_region(label, category, region_of_box(*edges, self.size, angle), order)
+        with self.named(label):
+            region = region_of_box(*edges, self.size, angle)
+        self.add_box_region(label, category, region, order)
 
     def add_box_region(self, label: str, category: Category, region: PixelRegion, order: float = 0.0) -> None:
         """`add_box` with the pixels of the box."""
@@ -113,10 +131,8 @@ class Drawing:
         sound = [part for part in parts if len(part) >= 3]
         if len(sound) < len(parts):
             self.leave_out(FEW_CORNERS, label)
-        try:
+        with self.named(label):
             return region_of_polygons(sound, self.size)
-        except ValueError as error:
-            raise ValueError(f"{self.where}: {label}: {error}") from error
 
     def truth(
         self, merge_stuff: bool = True, start: tuple[PaintedIds, dict[int, Category]] | None = None

@@ -9,7 +9,7 @@ import numpy as np
 from unipan.arrays import Int32, Integer
 from unipan.files import read_bytes, require_regular
 from unipan.panoptic.categories import Category
-from unipan.panoptic.image_files import open_image, told_of_damage
+from unipan.panoptic.image_files import open_image, require_exact, told_of_damage
 from unipan.panoptic.images import go_to_page, require_one_page
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
 from unipan.panoptic.png import rgb_to_ids
@@ -29,12 +29,13 @@ def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is not a picture, or one of floating-point numbers.
+        ValueError: it is not a picture, or one that keeps no numbers (JPEG, GIF, WebP), or of floating-point numbers.
     """
     require_regular(path)
     data = read_bytes(path)
     if path.suffix == ".npy":
         return _npy(path)
+    require_exact(data, path)
     rare = "a TIFF of 64 bits or rare compression? save it with 16 bits"
     hint = rare if path.suffix.startswith(".tif") else "it may be cut short, copy it again"
     with told_of_damage(path, "label picture", hint), open_image(path) as image:

@@ -134,7 +134,8 @@ def _read_task_map(results: list[Row], image: Path | None, draw: Callable[..., D
             raise ValueError(f"{where}: {label} was drawn on a turned image (image_rotation); turn the image itself")
         if len(labels) > 1:
             raise ValueError(f"{where}: {label} has {len(labels)} labels ({', '.join(labels)}); leave one")
-        _draw_region(kind, row["value"], label, drawing.category(labels[0]), drawing)
+        with drawing.named(label):
+            _draw_region(kind, row["value"], label, drawing.category(labels[0]), drawing)
     return drawing.truth()
 
 
@@ -151,11 +152,10 @@ def _draw_region(kind: str, value: Row, label: str, category: Category, drawing:
         drawing.add(label, category, drawing.polygons(label, [corners]))
     elif kind == "ellipselabels":
         x, y, rx, ry = _per_cent(value, ("x", "y", "radiusX", "radiusY"), drawing.size, where)
-        region = region_of_ellipse(x, y, rx, ry, drawing.size, float(value.get("rotation") or 0))
-        drawing.add(label, category, region)
+        drawing.add(label, category, region_of_ellipse(x, y, rx, ry, drawing.size, _angle(value)))
     else:
         x, y, w, h = _per_cent(value, ("x", "y", "width", "height"), drawing.size, where)
-        angle = float(value.get("rotation") or 0)
+        angle = _angle(value)
         if not angle:
             drawing.add_box(label, category, (x, y, x + w, y + h))
             return
@@ -170,6 +170,14 @@ def _per_cent(value: Row, keys: tuple[str, ...], size: tuple[int, int], where: s
         if not isinstance(value.get(key), int | float):
             raise ValueError(f"{where}: its `{key}` is {value.get(key)!r}, not a number")
         yield float(value[key]) * side / 100
+
+
+def _angle(value: Row) -> float:
+    """By how many degrees a region is turned. Raises ValueError if that is no number."""
+    given = value.get("rotation") or 0
+    if not isinstance(given, int | float):
+        raise ValueError(f"its `rotation` is {short(given)}, not a number")
+    return float(given)
 
 
 def _brush_mask(rle: Any, size: tuple[int, int], where: str) -> np.ndarray:

@@ -90,9 +90,10 @@ def _read_labelme_map(file: Path, image: Path | None, draw: Callable[..., Drawin
     for number, row in enumerate(content["shapes"]):
         label = f"shape {number}"
         key: object = number if row.get("group_id") is None else (row["label"], repr(row["group_id"]))
-        for region in _regions_of_row(row, label, drawing):
-            groups.setdefault(key, []).append(region)
-            labels.setdefault(key, (label, row["label"]))
+        with drawing.named(label):
+            for region in _regions_of_row(row, label, drawing):
+                groups.setdefault(key, []).append(region)
+                labels.setdefault(key, (label, row["label"]))
     for key, regions in groups.items():
         label, name = labels[key]
         category = None if name == IGNORED_LABEL else drawing.category(name)

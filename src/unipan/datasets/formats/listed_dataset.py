@@ -11,7 +11,8 @@ from unipan.datasets.formats.format import PanopticDataset
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.writing import stem_of
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.images import WHOLE_RANGE, Percentiles, read_image
+from unipan.panoptic.coco_json import ImageId
+from unipan.panoptic.images import WHOLE_RANGE, Percentiles, read_image, turned_by_exif
 from unipan.panoptic.maps import PanopticMap, Sample
 
 
@@ -52,6 +53,13 @@ class ListedDataset:
             twice = next((value for value, count in Counter(values).items() if count > 1), None)
             if twice is not None:
                 raise ValueError(f"{source}: {what} {twice!r} appears twice; list every image once")
+        files: dict[Path, str] = {}
+        for entry in entries:
+            if entry.image is not None and files.setdefault(entry.image, entry.name) != entry.name:
+                raise ValueError(
+                    f"{source}: {files[entry.image]} and {entry.name} would both be the image {entry.image}; put the "
+                    "images into folders as they are named, or give --images DIR, where they are so"
+                )
         missing = next((entry.name for entry in entries if entry.image is None), None)
         there = next((entry.image for entry in entries if entry.image is not None), None)
         if missing is not None and there is not None:
@@ -102,8 +110,10 @@ class ListedDataset:
 def require_size(path: Path, image_id: int | str, size: Sequence[int], expected: Sequence[int]) -> None:
     """Raises ValueError if an image is not of the size (height, width) of its map."""
     if tuple(size) != tuple(expected):
-        exif = "; it is turned by its EXIF, was the map drawn on the unturned image?"
-        hint = exif if tuple(size) == tuple(expected)[::-1] else "; find the right pair"
+        hint = "; find the right pair"
+        if tuple(size) == tuple(expected)[::-1]:
+            exif = turned_by_exif(path)
+            hint = f"; {'it is turned by its EXIF, ' * exif}was the map drawn on the {'un' * exif}turned image?"
         raise ValueError(
             f"{path}: image {image_id!r} is {size[1]} x {size[0]} but its map is {expected[1]} x {expected[0]} "
             f"(width x height){hint}"
@@ -161,7 +171,13 @@ def list_files(
         FileNotFoundError, ValueError: there are no files, an image is missing, or a listed name leads outside.
     """
     stems = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(files)}
-    known = {stem_of(listed_name(row, classes)): key for key, row in classes.images.items()}
+    known: dict[str, ImageId] = {}
+    for key, row in classes.images.items():
+        other = known.setdefault(stem := stem_of(listed_name(row, classes)), key)
+        if other != key and stem in stems:
+            raise ValueError(
+                f"{classes.source}: the images {other!r} and {key!r} are both called {stem}; list each name once"
+            )
     entries = []
     for stem in [*(stem for stem in known if stem in stems), *(stem for stem in stems if stem not in known)]:
         name = classes.images[known[stem]]["file_name"] if stem in known else None

@@ -79,6 +79,12 @@ def _class_and_instance(
     return number, instance
 
 
+def largest_divisor(number: int) -> int:
+    """The largest divisor by which a category id fits into 16 bits; 0 where none leaves room for instances."""
+    room = VOID_16_BIT // (number + 1)
+    return room if room > 1 else 0
+
+
 class Png16Writer:
     """Writes `folder/panoptic/*.png` and `folder/classes.json`.
 
@@ -92,9 +98,10 @@ class Png16Writer:
         self._void = VOID_16_BIT if 0 in categories.index_of_id else 0
         largest = max(category.id for category in categories)
         if (largest + 1) * divisor > VOID_16_BIT:
+            room = largest_divisor(largest)
+            remedy = f"give a --divisor of at most {room}" if room else "use coco"
             raise ValueError(
-                f"{self.folder}: category id {largest} times {divisor} does not fit into 16 bits; give a --divisor "
-                f"of at most {VOID_16_BIT // (largest + 1)}"
+                f"{self.folder}: category id {largest} times {divisor} does not fit into 16 bits; {remedy}"
             )
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:

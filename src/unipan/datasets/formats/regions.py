@@ -144,6 +144,8 @@ def region_of_ellipse(x: float, y: float, rx: float, ry: float, size: Size, angl
     if not all(isfinite(value) for value in (x, y, rx, ry, angle)):
         raise ValueError("a number of the ellipse is not finite")
     reach = max(abs(rx), abs(ry))
+    if not isfinite(abs(x) + abs(y) + reach):
+        raise ValueError("a number of the ellipse is too large")
     x0, x1 = max(floor(x - reach), 0), min(ceil(x + reach), size[1])
     y0, y1 = max(floor(y - reach), 0), min(ceil(y + reach), size[0])
     if x0 >= x1 or y0 >= y1 or not rx or not ry:

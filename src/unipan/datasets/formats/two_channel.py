@@ -18,6 +18,7 @@ from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOption
 from unipan.datasets.formats.label_picture import INSTANCES_PER_CLASS, map_of_keys, read_label_picture
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
 from unipan.datasets.formats.picture_folder import suggest_pictures
+from unipan.datasets.formats.png16 import largest_divisor
 from unipan.datasets.formats.writing import WrittenImages, instance_numbers, paint
 from unipan.files import write_atomically, write_json
 from unipan.panoptic.categories import Categories, Category
@@ -95,7 +96,8 @@ class TwoChannelWriter:
         self._void = VOID_8_BIT if 0 in categories.index_of_id else 0
         largest = max(category.id for category in categories)
         if largest >= VOID_8_BIT:
-            raise ValueError(f"{self.folder}: category id {largest} does not fit into one channel; use png16 or coco")
+            remedy = "use png16 or coco" if largest_divisor(largest) else "use coco"
+            raise ValueError(f"{self.folder}: category id {largest} does not fit into one channel; {remedy}")
 
     def add(self, name: str, image_id: int | str, panoptic: PanopticMap) -> None:
         """Write one map. Raises ValueError if a class has two crowds."""

@@ -6,7 +6,7 @@ lists (as CVAT and datumaro write it) and which otherwise are those of VOC. A bo
 edges (development kit of VOC 2012, section 4). Roboflow's XML lies beside the images and may hold polygons.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -22,7 +22,7 @@ from unipan.datasets.formats.label_picture import image_size, read_label_picture
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.formats.semantic_masks import map_of_instances, require_one_size
-from unipan.files import read_bytes
+from unipan.files import read_lines
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap
 
@@ -34,6 +34,23 @@ VOC_NAMES = (
 
 VOID_NUMBER = 255
 NO_XML = "images without an XML, taken as images without objects"
+
+
+class ClassColors(dict[int, int]):
+    """Colour -> class number.
+
+    Attributes:
+        shared: colours of several classes, with their numbers.
+    """
+
+    def __init__(self, rows: Iterable[tuple[int, int]] = ()) -> None:
+        super().__init__(rows)
+        self.shared: dict[int, tuple[int, int]] = {}
+
+    def claim(self, color: int, number: int) -> None:
+        """Give a colour to a class."""
+        if self.setdefault(color, number) != number:
+            self.shared[color] = (self[color], number)
 
 
 def voc(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDataset:
@@ -77,11 +94,9 @@ def _of_pictures(root: Path, objects: Path, find: Finder, options: FormatOptions
     return ListedDataset(root, categories, entries, left_out)
 
 
-def _read_voc_map(
-    kinds: Path, numbers: Path, classes: dict[int, Category | None], colors: dict[int, int]
-) -> PanopticMap:
+def _read_voc_map(kinds: Path, numbers: Path, classes: dict[int, Category | None], colors: ClassColors) -> PanopticMap:
     semantic = _numbers_of_picture(kinds, colors)
-    instances = _numbers_of_picture(numbers, {color: place for place, color in enumerate(voc_colors())})
+    instances = _numbers_of_picture(numbers, ClassColors((color, place) for place, color in enumerate(voc_colors())))
     require_one_size(numbers, instances.shape, kinds, semantic.shape)
     instances[instances == VOID_NUMBER] = 0
     # Datumaro numbers every mask; what lies on stuff alone is no object.
@@ -99,17 +114,23 @@ def _read_voc_map(
     return map_of_instances(semantic, instances, class_of, kinds, numbers)
 
 
-def _numbers_of_picture(path: Path, colors: dict[int, int]) -> Int32[np.ndarray, "H W"]:
+def _numbers_of_picture(path: Path, colors: ClassColors) -> Int32[np.ndarray, "H W"]:
     """The numbers of a picture with a palette, or those of its colours."""
     channels = read_label_picture(path)
     if channels.shape[2] < 3:
         return np.ascontiguousarray(channels[..., 0], np.int32)
     keys = channels[..., 0] * 65536 + channels[..., 1] * 256 + channels[..., 2]
     found, place = np.unique(keys, return_inverse=True)
-    unknown = next((int(key) for key in found if int(key) not in colors), None)
-    if unknown is not None:
-        rgb = (unknown >> 16, unknown >> 8 & 255, unknown & 255)
-        raise ValueError(f"{path}: the colour {rgb} is of no class; list it in labelmap.txt")
+    for key in map(int, found):
+        rgb = (key >> 16, key >> 8 & 255, key & 255)
+        if key not in colors:
+            raise ValueError(f"{path}: the colour {rgb} is of no class; list it in labelmap.txt")
+        if key in colors.shared:
+            one, other = colors.shared[key]
+            raise ValueError(
+                f"{path}: the colour {rgb} is that of classes {one} and {other} of labelmap.txt, which count "
+                "from 0; give each its own, here and there"
+            )
     return np.array([colors[int(key)] for key in found], np.int32)[place].reshape(keys.shape)
 
 
@@ -128,25 +149,25 @@ def voc_colors() -> list[int]:
     return found
 
 
-def _numbered_names(root: Path) -> tuple[dict[int, str], dict[int, int]]:
+def _numbered_names(root: Path) -> tuple[dict[int, str], ClassColors]:
     """Class number -> name, and colour -> class number. Raises ValueError for a broken labelmap.txt."""
     file = root / "labelmap.txt"
     if not file.is_file():
-        return dict(enumerate(VOC_NAMES)), {color: number for number, color in enumerate(voc_colors())}
-    names, colors = dict[int, str](), dict[int, int]()
-    for line in read_bytes(file).decode("utf-8-sig").splitlines():
-        if not line.strip() or line.startswith("#"):
+        return dict(enumerate(VOC_NAMES)), ClassColors((color, number) for number, color in enumerate(voc_colors()))
+    names, colors = dict[int, str](), ClassColors()
+    for line in read_lines(file):
+        if line.startswith("#"):
             continue
         name, _, rest = line.partition(":")
         if not rest.partition(":")[0].strip():  # datumaro writes no colour where it took VOC's
-            colors[voc_colors()[len(names)]] = len(names)
+            colors.claim(voc_colors()[len(names)], len(names))
             names[len(names)] = name
             continue
         try:
             red, green, blue = (int(value) for value in rest.partition(":")[0].split(","))
         except ValueError as error:
             raise ValueError(f"{file}: {line!r} is not `name:red,green,blue:parts:actions`") from error
-        colors[red << 16 | green << 8 | blue] = len(names)
+        colors.claim(red << 16 | green << 8 | blue, len(names))
         names[len(names)] = name
     colors.setdefault(voc_colors()[VOID_NUMBER], VOID_NUMBER)
     return names, colors
@@ -219,7 +240,7 @@ def _stems(root: Path, part: str, options: FormatOptions) -> list[str]:
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         raise FileNotFoundError(f"--split {options.split}: {places[0]} is not there")
-    return [line.split()[0] for line in read_bytes(file).decode("utf-8-sig").splitlines() if line.strip()]
+    return [line.split()[0] for line in read_lines(file)]
 
 
 def _suggest_voc(path: Path) -> str | None:

@@ -7,10 +7,11 @@ from 0. A file without a line, or no file at all, is an image without objects. T
 (classes.txt, images/, labels/).
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from unipan.datasets.formats.class_names import classes_of_names
 from unipan.datasets.formats.drawing import SHAPE_OPTIONS, Drawing
@@ -19,7 +20,7 @@ from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, images_below
 from unipan.datasets.formats.yaml_text import YamlValue, read_yaml
-from unipan.files import read_bytes
+from unipan.files import read_lines, read_text
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import short
 from unipan.panoptic.maps import PanopticMap
@@ -55,9 +56,11 @@ def yolo(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
     by_number = [categories[categories.index_of_name[name]] for name in names]
     left_out = LeftOut()
     entries = []
-    for file, folder in _listed_images(content, root, source, options):
+    listed = list(_listed_images(content, root, source, options))
+    stems = Counter(file.stem for file, _ in listed)
+    for file, folder in listed:
         name = "/".join(part for part in file.relative_to(folder).parts if part != "images")
-        text = _text_of_image(file, root, options.images is not None)
+        text = _text_beside(file) if options.images is None else _text_elsewhere(name, root, stems)
         where = str(text if text.is_file() else file)
         draw = partial(Drawing, where=where, name=name, categories=categories, options=options, left_out=left_out)
         entries.append(Entry(name, name, file, partial(_read_yolo_map, file, text, by_number, draw)))
@@ -69,11 +72,7 @@ def _read_yolo_map(image: Path, text: Path, classes: list[Category], draw: Calla
     if not text.is_file():
         drawing.left_out.add(NO_FILE, str(image))
         return drawing.truth()
-    try:
-        lines = read_bytes(text).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{text}: not a text file ({error})") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(text).splitlines(), start=1):
         if line.strip():
             _draw_line(line.split(), f"line {number}", classes, drawing)
     return drawing.truth()
@@ -122,7 +121,7 @@ def _class_names(content: dict[str, YamlValue], root: Path, source: Path) -> lis
             raise FileNotFoundError(
                 f"{source}: no names of classes; add `names: [a, b]` in data.yaml, or classes.txt with one a line"
             )
-        names = [line.strip() for line in read_bytes(file).decode("utf-8-sig").splitlines() if line.strip()]
+        names = read_lines(file)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{source}: class {twice!r} is listed twice; give each its own name")
@@ -153,13 +152,17 @@ def _listed_images(
         there = [place for place in (root / str(content["path"]), root.parent / str(content["path"])) if place.is_dir()]
         base = there[0] if there else root  # it may be a path of another machine
     wanted = [options.split] if options.split else list(listed)
-    found = 0
+    found: set[Path] = set()
     for split in wanted:
         parts = listed[split]
-        for part in parts if isinstance(parts, list) else [parts]:
-            for place in _place_of_split(str(part), base, options.split):
-                found += 1
-                yield place, base if base in place.parents else place.parent
+        places = [
+            place
+            for part in (parts if isinstance(parts, list) else [parts])
+            for place in _place_of_split(str(part), base, options.split)
+        ]
+        # Small examples train and validate on the same images.
+        yield from ((each, base if base in each.parents else each.parent) for each in places if each not in found)
+        found.update(places)
     if not found:
         yield from ((file, base) for file in images_below(base))
 
@@ -177,20 +180,31 @@ def _place_of_split(part: str, base: Path, wanted: str | None) -> list[Path]:
         raise FileNotFoundError(f"{base / plain}: no such folder, but data.yaml lists it")
     if place.suffix != ".txt":
         return images_below(place)
-    lines = [line.strip() for line in read_bytes(place).decode("utf-8-sig").splitlines() if line.strip()]
-    files = [place.parent / line.removeprefix("./") for line in lines]
-    files = [file if file.is_file() else base / file.relative_to(place.parent) for file in files]
-    missing = next((file for file in files if not file.is_file()), None)
-    if missing is not None:
-        raise FileNotFoundError(f"{missing}: no such image, but {place} lists it")
-    return files
+    return [_listed_image(line.replace("\\", "/"), place, base) for line in read_lines(place)]
 
 
-def _text_of_image(image: Path, root: Path, elsewhere: bool) -> Path:
+def _listed_image(line: str, source: Path, base: Path) -> Path:
+    """An image by its path, from the folder of the list on or from that of the dataset. Raises FileNotFoundError."""
+    for folder in (source.parent, base):
+        file = folder / line.removeprefix("./")
+        if "\0" not in line and file.is_file():
+            return file
+    raise FileNotFoundError(
+        f"{source.parent / line}: no such image, but {source} lists it; write paths from the folder of the list on, or "
+        "give --images DIR"
+    )
+
+
+def _text_elsewhere(name: str, root: Path, stems: Mapping[str, int]) -> Path:
+    """The text of an image of --images: by its path in that folder, or by its stem if no other image has it."""
+    inside = PurePosixPath(name).with_suffix(".txt")
+    names = [str(inside), *([inside.name] if stems[inside.stem] == 1 else [])]
+    places = [folder / each for each in names for folder in (root / "labels", root)]
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _text_beside(image: Path) -> Path:
     """labels/ instead of the last images/ in the path, or beside the image."""
-    if elsewhere:
-        places = [folder / f"{image.stem}.txt" for folder in (root / "labels", root)]
-        return next((place for place in places if place.is_file()), places[0])
     parts = list(image.parts)
     if "images" in parts[:-1]:
         last = len(parts) - 1 - parts[::-1].index("images")
@@ -215,7 +229,7 @@ def _suggest_yolo(path: Path) -> str | None:
 
 def _first_line(data: ListedDataset, index: int) -> str | None:
     image = data.image_path(index)
-    text = _text_of_image(image, data.source if data.source.is_dir() else data.source.parent, False)
+    text = _text_beside(image)
     return next(iter(text.read_text(errors="replace").splitlines()), None) if text.is_file() else None
 
 

@@ -1,0 +1,77 @@
+"""Which images are segmented: each file once, under the one id that a ground truth has for its name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from unipan.prediction.images import plan_images
+from unipan.prediction.submission import plan_submission
+
+
+def photos(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(folder / name)
+    return folder
+
+
+def truth(path: Path, *rows: tuple[int, str]) -> Path:
+    content: dict[str, Any] = {"categories": [{"id": 1, "name": "road", "isthing": 0}]}
+    content["images"] = [{"id": key, "file_name": name} for key, name in rows]
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_file_that_is_given_twice_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = photos(tmp_path / "many", "1.png", "sub/2.png")
+    monkeypatch.chdir(tmp_path)
+    for given in ([folder, folder / "1.png"], [Path("many"), Path("many/../many/1.png"), folder / "sub"]):
+        assert [job.name for job in plan_images(given, None)[0]] == ["1.png", "sub/2.png"]
+    first_alone = plan_images([folder / "sub" / "2.png", folder], None)[0]
+    assert [job.name for job in first_alone] == ["2.png", "1.png"]
+
+
+@pytest.mark.skipif(not hasattr(Path, "symlink_to"), reason="no links here")
+def test_links_are_images_of_their_own(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "many", "1.png")
+    (folder / "2.png").symlink_to(folder / "1.png")
+    assert [job.name for job in plan_images([folder], None)[0]] == ["1.png", "2.png"]
+
+
+def test_a_name_that_is_listed_with_two_ids_is_refused(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "many", "a.png", "b.png")
+    like = truth(tmp_path / "gt.json", (1, "a.png"), (2, "b.png"), (3, "a.png"))
+    with pytest.raises(ValueError, match=r"gt\.json: it lists a\.png 2 times, with the ids 1 and 3; list it once"):
+        plan_images([folder], like)
+    assert [job.image_id for job in plan_images([folder / "b.png"], like)[0]] == [2]
+    with pytest.raises(ValueError, match=r"it lists a\.png 2 times, with the ids 1 and 3"):
+        plan_submission("coco", [folder], like)
+
+
+def test_two_files_of_one_name_are_no_submission(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "many", "x/a.png", "y/a.png")
+    like = truth(tmp_path / "gt.json", (1, "a.png"))
+    with pytest.raises(ValueError, match=r"x.a\.png and .*y.a\.png have one name"):
+        plan_submission("coco", [folder], like)
+
+
+def test_a_stack_whose_pages_cannot_be_counted_is_left_out_by_name(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (40, 30), (value, 0, 0)) for value in range(4)]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(data[: len(data) // 2])
+    [job] = plan_images([tmp_path / "cut.tif"], None, "all")[0]
+    assert job.broken is not None
+    assert "cut.tif: not a readable image" in job.broken
+    with pytest.raises(ValueError, match="not a readable image"):
+        _ = job.picture
+    jobs = plan_images([tmp_path], None, "2")[0]
+    assert [(each.name, each.page, each.broken is None) for each in jobs] == [
+        ("a_page2.tif", 2, True),
+        ("cut.tif", None, False),
+    ]
+    like = truth(tmp_path / "gt.json", (7, "cut.tif"))
+    assert plan_images([tmp_path / "cut.tif"], like, "all")[0][0].broken == job.broken
