@@ -29,7 +29,7 @@ IMAGE_FORMATS = {
 
 _FIRST_BYTES = {
     b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
+    b"\xff\xd8": "JPEG",
     b"GIF8": "GIF",
     b"BM": "BMP",
     b"II*\0": "TIFF",
