@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unipan.any_detector.fuse import fuse
     from unipan.any_detector.head import PanopticHead
     from unipan.datasets.formats.coco_panoptic import PanopticWriter
+    from unipan.datasets.formats.convert import convert_dataset
     from unipan.datasets.formats.format import FormatOptions
     from unipan.datasets.formats.registry import open_dataset
     from unipan.datasets.scenes.generator import draw_scene
@@ -34,6 +35,7 @@ _HOMES = {
     "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
     "Scene": "unipan.inference",
     "Segmenter": "unipan.inference",
+    "convert_dataset": "unipan.datasets.formats.convert",
     "draw_scene": "unipan.datasets.scenes.generator",
     "evaluate_folders": "unipan.evaluation.folder_quality",
     "fuse": "unipan.any_detector.fuse",
@@ -58,6 +60,7 @@ __all__ = [
     "Scene",
     "Segmenter",
     "__version__",
+    "convert_dataset",
     "draw_scene",
     "evaluate_folders",
     "fuse",

@@ -125,7 +125,39 @@ def dataset_cases() -> Iterator[Case]:
             names="path|gone|x|None|3|no such|panoptic.json",
             call=lambda folder, value=value: f"{len(unipan.open_dataset(value))} images",
         )
+    yield from conversion_cases()
     yield from category_cases()
+
+
+def conversion_cases() -> Iterator[Case]:
+    def convert(source: Any, target: Any, **options: Any) -> str:
+        return f"{unipan.convert_dataset(source, target, unipan.FormatOptions(**options)).tally.images} images"
+
+    base = Case(
+        "convert_dataset", AS_IT_IS, uses=("gt", "text.txt"), makes=("out",), names="gt",
+        call=lambda folder: convert("gt", "rle:out"),
+    )  # fmt: skip
+    yield base
+    for name, source, target, options in (
+        ("source: None", None, "out", {}),
+        ("source: a number", 3, "out", {}),
+        ("source: nothing", "", "out", {}),
+        ("source: no format", "x:gt", "out", {}),
+        ("target: None", "gt", None, {}),
+        ("target: no format", "gt", "nothing:out", {}),
+        ("target: nothing", "gt", "", {}),
+        ("target: the source", "gt", "gt", {}),
+        ("target: a file", "gt", "text.txt", {}),
+        ("target: a JSON", "gt", "out.json", {}),
+        ("divisor 0", "gt", "png16:out", {"divisor": 0}),
+        ("an option of another format", "gt", "rle:out", {"train_ids": True}),
+    ):
+        yield replace(
+            base,
+            name=name,
+            names="source|x|path|target|nothing|TO|divisor|train|out.json|panoptic.json",
+            call=lambda folder, given=(source, target, options): convert(given[0], given[1], **given[2]),
+        )
 
 
 def category_cases() -> Iterator[Case]:

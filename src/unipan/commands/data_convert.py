@@ -8,9 +8,9 @@ from tyro.conf import Positional, arg
 from unipan.commands.json_output import Outcome
 from unipan.commands.options import Flag, JsonFile, OptionalFile, OptionalFolder, entry
 from unipan.commands.progress import progress_of
-from unipan.datasets.formats.convert import open_nonempty, write_dataset
+from unipan.datasets.formats.convert import open_nonempty, place_to_write, write_dataset
 from unipan.datasets.formats.format import BelowDivisor, Boxes, Crowds, FormatOptions, Overlap, Strays
-from unipan.datasets.formats.registry import FORMATS, readable, split_prefix, writable
+from unipan.datasets.formats.registry import FORMATS, readable, writable
 from unipan.datasets.sources import paths_read
 from unipan.outputs import Outputs
 from unipan.terminal import tell
@@ -90,22 +90,18 @@ def _convert(
 ) -> Outcome:
     if options.divisor is not None and options.divisor < 1:
         raise ValueError(f"--divisor {options.divisor}: it must be at least 1")
-    given, out = split_prefix(target, writable())
-    name = given or FORMATS[0].name
-    if out.suffix == ".json":
-        raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
+    written, out = place_to_write(target)
     reads = [*paths_read(source), options.images, options.panoptic, options.classes, options.stuff, options.class_maps]
     outputs = Outputs("data convert", reads)
     outputs.claim_new_folder(out, "TO")
     outputs.claim_optional(json_file, "--json")
-    written = writable()[name]
     data = open_nonempty(source, options, written)
     with progress_of("converting") as progress:
         made = write_dataset(data, written, out, options, limit=limit, images=photos, progress=progress)
     count = made.tally.images
-    tell(f"{made.path}: {count} image{'s' * (count != 1)} as {name}" + ", with their photographs" * made.images)
+    tell(f"{made.path}: {count} image{'s' * (count != 1)} as {written.name}" + ", with their photographs" * made.images)
     tell("\n".join(made.lines()))
-    return Outcome(made.to_json(name))
+    return Outcome(made.to_json(written.name))
 
 
 main = entry(convert, "data convert")

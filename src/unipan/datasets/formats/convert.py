@@ -10,7 +10,7 @@ from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOption
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import require_size
-from unipan.datasets.formats.registry import open_dataset
+from unipan.datasets.formats.registry import FORMATS, open_dataset, split_prefix, writable
 from unipan.datasets.formats.tally import Tally
 from unipan.files import folder_atomically, read_bytes, write_atomically
 
@@ -58,6 +58,54 @@ def open_nonempty(
     if not len(data):
         raise ValueError(f"{source}: it lists no images; `unipan data check` says what else is wrong with it")
     return data
+
+
+def place_to_write(target: str | Path) -> tuple[Format, Path]:
+    """The format and the folder of `[FORMAT:]TO`, as `unipan data convert` takes it.
+
+    Raises:
+        ValueError: no such format can be written, or it is the name of a file.
+    """
+    name, out = split_prefix(str(target), writable())
+    if out.suffix == ".json":
+        raise ValueError(f"{target}: every format is written into a folder; give its name, without .json")
+    return writable()[name or FORMATS[0].name], out
+
+
+def convert_dataset(
+    source: PanopticDataset | str | Path,
+    target: str | Path,
+    options: FormatOptions = DEFAULT_OPTIONS,
+    *,
+    limit: int = 0,
+    images: bool = True,
+) -> Conversion:
+    """Write a dataset in another format, as `unipan data convert` does.
+
+    >>> made = convert_dataset("cityscapes:DIR", "my_data", FormatOptions(split="train"))  # doctest: +SKIP
+
+    Args:
+        source: `[FORMAT:]FROM`, or what `open_dataset` has opened.
+        target: `[FORMAT:]TO`, a new folder; COCO panoptic format unless it says otherwise.
+        options: of both formats.
+        limit: only the first so many images; 0 for all.
+        images: write the images too, if the data has them and the format stores them.
+
+    Raises:
+        FileNotFoundError: something is missing.
+        ValueError: what is wrong with the data, the options or the target; nothing is left there then.
+    """
+    if options.divisor is not None and options.divisor < 1:
+        raise ValueError(f"divisor {options.divisor}: it must be at least 1")
+    if not isinstance(target, str | Path):
+        raise ValueError(f"target: a {type(target).__name__} is no place; give [FORMAT:]TO")
+    written, out = place_to_write(target)
+    data = open_nonempty(str(source), options, written) if isinstance(source, str | Path) else source
+    if not isinstance(data, PanopticDataset):
+        raise ValueError(
+            f"source: a {type(source).__name__} is no dataset; give [FORMAT:]FROM, or what open_dataset returns"
+        )
+    return write_dataset(data, written, out, options, limit=limit, images=images)
 
 
 def has_images(data: PanopticDataset) -> bool:
