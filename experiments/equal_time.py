@@ -105,8 +105,14 @@ def table(folder: Path) -> str:
                 value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
                 last = f"{BESIDE[row]}: {value:+.1f} ({low:.1f}, {high:.1f})"
             seeds = ", ".join(f"{100 * each[0]:.1f}" for each in quality.each["All"])
-            steps = f"{length(LATE[row][0], times * SHARE)} + {length(LATE[row][1], times * (1 - SHARE))}"
-            steps = steps if row in LATE else str(length(row, times))
+            steps = (
+                str(length(row, times))
+                if row not in LATE
+                else " + ".join(
+                    str(length(model, times * share))
+                    for model, share in zip(LATE[row], (SHARE, 1 - SHARE), strict=True)
+                )
+            )
             lines.append(f"| {row} | {times} | {steps} | {seeds} | {100 * quality.mean('All'):.1f} | {last} |")
     return with_minus_signs("\n".join(lines))
 

@@ -8,10 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from unipan.datasets.formats.coco_panoptic import PanopticWriter, write_coco_panoptic
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
+from unipan.exported.segmenter import ExportedSegmenter
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,6 +55,19 @@ def test_the_python_examples_of_a_page_run(
     names: dict[str, Any] = {"__name__": "example"}
     for line, code in blocks(page):  # one after the other, as a reader would type them
         exec(compile("\n" * line + code, str(page), "exec"), names)
+    for _, code in blocks(page):
+        if "InferenceSession(" in code:
+            by_hand_is_by_unipan(code)
+
+
+def by_hand_is_by_unipan(code: str) -> None:
+    """The graphs in another program, on an image whose sides are no multiples of 32."""
+    image = next(iter(Scenes(range(4_000_009, 4_000_010), (113, 225)))).image
+    names: dict[str, Any] = {"image": image}
+    exec(code, names)
+    scene = ExportedSegmenter.load("deployed").scene(image)
+    assert names["panoptic"].shape == scene.panoptic.shape
+    assert np.mean(names["winners"] == scene.panoptic.argmax(0)) > 0.999
 
 
 def test_the_first_example_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

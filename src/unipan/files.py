@@ -317,6 +317,11 @@ def checkpoint_path(source: str | Path) -> Path:
     return path
 
 
+def is_export(source: str | Path) -> bool:
+    """Whether a source is the folder of an export; a folder of a bundled name is `./NAME`, so that it hides none."""
+    return str(source) not in bundled_checkpoints() and os.path.isdir(source)  # noqa: PTH112  it may be no name at all
+
+
 def network_path(source: str | Path) -> Path:
     """The file that says which network it is: a checkpoint, or the description in the folder of an export.
 
@@ -324,4 +329,4 @@ def network_path(source: str | Path) -> Path:
         FileNotFoundError: see `checkpoint_path`.
     """
     described = Path(source) / "model.json"
-    return described if described.is_file() else checkpoint_path(source)
+    return described if is_export(source) and described.is_file() else checkpoint_path(source)

@@ -23,6 +23,7 @@ from unipan.datasets.pictures import IMAGE_BYTES, picture_of, require_room
 from unipan.datasets.same_classes import in_the_order_of
 from unipan.datasets.sizes import network_size, rows_of_one_size
 from unipan.datasets.transforms import collate, resize_image
+from unipan.files import is_export
 from unipan.fusion import FUSIONS
 from unipan.fusion.argmax import Grid, upsample
 from unipan.fusion.edits import checked_detections, edited_output
@@ -225,7 +226,7 @@ class Segmenter:
             FileNotFoundError: neither a file nor a bundled name.
             ValueError: a file that is not a unipan checkpoint, or a device that torch does not know or does not find.
         """
-        if Path(path).is_dir():
+        if is_export(path):
             from unipan.exported.segmenter import ExportedSegmenter
 
             return ExportedSegmenter.load(path, str(device))  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unipan.config import Precision, Runtime
+from unipan.files import is_export
 
 if TYPE_CHECKING:
     from unipan.exported.scene import ExportedScene
@@ -36,7 +37,7 @@ def open_network(
         FileNotFoundError, ValueError: see `Segmenter.load` and `ExportedSegmenter.load`; also an export for torch.
         ModuleNotFoundError: the runtime is not installed.
     """
-    folder = Path(source).is_dir()
+    folder = is_export(source)
     if folder and runtime == "torch":
         raise ValueError(f"--runtime torch: {source} is an export, which onnxruntime runs; give the checkpoint itself")
     if runtime == "onnx" or folder or (runtime == "auto" and find_spec("torch") is None):

@@ -18,6 +18,7 @@ from unipan.exported.segmenter import ExportedSegmenter
 from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.inference import Segmenter
 from unipan.panoptic.categories import Categories
+from unipan.runtimes import open_network
 
 WITHOUT_TORCH = """
 import sys
@@ -96,6 +97,17 @@ def test_what_it_says_of_itself_and_what_it_refuses() -> None:
         ExportedSegmenter.load("scenes", "cuda")
     with pytest.raises(ValueError, match="no NoSuchProvider, only"):
         ExportedSegmenter.load("scenes", providers=["NoSuchProvider"])
+
+
+def test_a_folder_of_a_bundled_name_hides_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `unipan scenes --out scenes` makes one; `./scenes` would be the folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenes").mkdir()
+    assert isinstance(Segmenter.load("scenes"), Segmenter)
+    assert isinstance(ExportedSegmenter.load("scenes"), ExportedSegmenter)
+    assert isinstance(open_network("scenes", "cpu"), Segmenter)
+    with pytest.raises(FileNotFoundError, match=r"model\.json"):
+        open_network("./scenes", "cpu")
 
 
 def test_a_datasets_classes_are_taken_by_name() -> None:

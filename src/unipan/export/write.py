@@ -200,7 +200,7 @@ def export_beside(
             place.write_bytes(graph.SerializeToString())
         parity = graphs.compared(copy, data, chosen, step)
         for made in (*places, model):
-            write_atomically(path.with_name(made.name), made.read_bytes())
+            write_atomically(path.with_name(made.name), made.read_bytes(), durable=True)
     return parity
 
 
@@ -245,7 +245,9 @@ def _description(graphs: Graphs, parity: Parity | None) -> dict[str, Any]:
 
 def _input_facts(config: Config) -> dict[str, Any]:
     return {
-        "pixels": "RGB in 0..1, (1, 3, H, W); the graph normalises by mean and std, and padding has the colour mean",
+        "pixels": "RGB in 0..1, (1, 3, H, W); the graph normalises by mean and std, and padding has the colour fill",
+        "resize": "unless short_side is 0, the short side to short_side, within max_side; then, unless pad, each side "
+        "to the nearest multiple; with pad, filled up at the bottom and right to the next multiple",
         "size": "height and width of what is no padding",
         "multiple": MULTIPLE,
         "short_side": config.data.short_side,

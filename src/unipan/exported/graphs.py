@@ -16,7 +16,7 @@ import numpy as np
 
 from unipan.checkpoint_header import config_from_dict, network_digest, packaged_digest, read_arrays, read_header
 from unipan.config import Config
-from unipan.files import checkpoint_path
+from unipan.files import checkpoint_path, is_export
 from unipan.hub_download import HUB_PREFIX, is_on_hub
 from unipan.panoptic.categories import Categories
 
@@ -116,7 +116,7 @@ def open_graphs(source: str | Path, providers: Sequence[str] = CPU, threads: int
         FileNotFoundError: there are none.
         ValueError: files that do not belong together, or are of another version.
     """
-    place = _in_folder(Path(source)) if Path(source).is_dir() else _beside_checkpoint(source)
+    place = _in_folder(Path(source)) if is_export(source) else _beside_checkpoint(source)
     _require_providers(providers)
     described = place.described
 

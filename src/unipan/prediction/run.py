@@ -84,6 +84,7 @@ def open_journal(plan: PredictionPlan, segmenter: AnySegmenter, fusion: str, tri
         fusion=fusion,
         trim=trim,
         bf16=segmenter.bf16,
+        runtime=type(segmenter).__name__,  # torch's and onnxruntime's scores differ in the last digits
         server=plan.server,
         algorithm=plan.algorithm,
         options=asdict(plan.options),
