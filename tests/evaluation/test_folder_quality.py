@@ -311,7 +311,7 @@ def test_shards_add_up_to_the_whole(lenient: bool, tmp_path: Path) -> None:
     total = third + pickle.loads(pickle.dumps(first)) + second
     assert total.names == whole.names
     assert np.array_equal(total.per_image, whole.per_image)
-    assert total.to_json() == whole.to_json()
+    assert total.to_json() == whole.to_json() == sum([third, first, second]).to_json()
     with pytest.raises(ValueError, match="counted in both parts"):
         _ = first + first
     if not lenient:

@@ -221,6 +221,10 @@ class PanopticQuality:
             {**self.refusals, **other.refusals},
         )
 
+    def __radd__(self, other: int) -> "PanopticQuality":
+        """`sum(parts)` begins with 0."""
+        return self if other == 0 else NotImplemented
+
     def _numbered_after(self, first: "PanopticQuality") -> "PanopticQuality":
         """With other numbers for images without a name, where both parts have some."""
         theirs, ours = ([name for name in each.names if _NUMBERED.fullmatch(name)] for each in (first, self))
