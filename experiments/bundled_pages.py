@@ -115,7 +115,7 @@ def score_table(checkpoints: Path) -> str:
     lines = ["| checkpoint | map | PQ | things | stuff | SQ | RQ |", "|---" * 7 + "|"]
     words = {"affinity": "argmax of P", "potential": "argmax of Ψ", "heuristic": "heuristic fusion, tuned thresholds"}
     short = {"affinity": "P", "potential": "Ψ", "heuristic": "heuristic"}
-    for name in ("scenes", "scenes_mask_free"):
+    for name in ("scenes", "scenes_mask_free", "photos"):
         path = checkpoints / f"{name}.json"
         if not path.exists():
             continue

@@ -181,7 +181,7 @@ def test_transfer_to_other_classes_lists_what_it_left(tmp_path: Path) -> None:
 def test_transfer_between_the_same_classes_leaves_nothing(tmp_path: Path) -> None:
     saved(tmp_path / "a.safetensors", half=True)
     taken = transfer(tiny_network(seed=3), tmp_path / "a.safetensors", CATEGORIES)
-    assert taken == Transfer([], [c.name for c in CATEGORIES], [c.name for c in CATEGORIES.things], [])
+    assert taken == Transfer([], [c.name for c in CATEGORIES], [c.name for c in CATEGORIES.things], [], [])
 
 
 @pytest.mark.parametrize("frozen", [True, False])

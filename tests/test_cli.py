@@ -28,7 +28,8 @@ from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.datasets.statistics import ThingStatistics
 from unipan.inference import Segmenter
-from unipan.training.session import fit_to_data, with_init
+from unipan.training.initial_weights import with_init
+from unipan.training.session import fit_to_data
 from unipan.training.trainer import Trainer
 
 SCENES = 4
@@ -382,7 +383,7 @@ def test_finetune_looks_at_the_data_first(tmp_path: Path, folder: Path, capsys: 
 
 
 def test_what_init_means(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipan.training.session.bundled_checkpoints", lambda: ["scenes"])
+    monkeypatch.setattr("unipan.training.initial_weights.bundled_checkpoints", lambda: ["scenes"])
     config = parse("finetune", ["--data", "x"]).config
     assert with_init(config, None) == (config, "scenes")
     assert with_init(config, str(folder / "net.safetensors"))[1] == str(folder / "net.safetensors")

@@ -14,7 +14,7 @@ from unipan.cli import main
 from unipan.config import BackboneConfig, Config
 from unipan.models.network import PanopticNetwork
 from unipan.presets import finetune
-from unipan.training.session import with_backbone_of
+from unipan.training.initial_weights import with_backbone_of
 
 LITE0 = BackboneConfig(network="tf_efficientnet_lite0", fpn_channels=16, weights="imagenet", fixed=True)
 
@@ -54,12 +54,13 @@ def test_another_run_starts_from_it_with_the_packages_backbone(saved: Path, conf
     assert all(torch.equal(value, expected[key]) for key, value in fresh.state_dict().items())
 
 
-def test_finetune_takes_its_backbone_unless_another_is_asked_for(saved: Path) -> None:
+def test_finetune_takes_its_backbone_and_refuses_another(saved: Path) -> None:
     preset = finetune()
     found = with_backbone_of(preset, str(saved)).backbone
     assert (found.network, found.weights, found.frozen, found.fixed) == (LITE0.network, "checkpoint", True, False)
     asked = replace(preset, backbone=replace(preset.backbone, width=16))
-    assert with_backbone_of(asked, str(saved)) == asked
+    with pytest.raises(ValueError, match=r"--backbone\.width 16: .*heads\.safetensors.* --init none"):
+        with_backbone_of(asked, str(saved))
     assert with_backbone_of(preset, "scenes") == preset
 
 

@@ -1,5 +1,6 @@
 """From a Config to objects: the only place that knows which part gets which number."""
 
+import shlex
 from functools import partial
 
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -22,17 +23,27 @@ from unipan.models.timm_backbone import TimmFPN
 from unipan.panoptic.categories import Categories
 
 
-def require_both_kinds(categories: Categories) -> None:
+def require_both_kinds(categories: Categories, folder: str = "") -> None:
     """Raises ValueError for classes of which none is a thing, or none is stuff."""
     if categories.things and categories.stuff:
         return
+    convert = f"{shlex.quote(folder)} {shlex.quote(folder.rstrip('/') + '_converted')}" if folder else "DATA OUT"
     missing, option, cure = ("thing", "--as-things NAME ...", "says which classes are things")
     if categories.things:
-        missing, option, cure = ("stuff", "--background NAME", "makes one of all void pixels")
+        missing, option, cure = ("stuff", "--background background", "makes one of all void pixels")
     raise ValueError(
         f"categories: the dataset has no {missing} class; the network needs at least one of each: "
-        f"`unipan data convert DATA OUT {option}` {cure}"
+        f"`unipan data convert {convert} {option}` {cure}"
     )
+
+
+def require_kept_weights(backbone: BackboneConfig) -> None:
+    """Raises ValueError where nothing below the feature pyramid would be trained, from random weights."""
+    if backbone.fixed and backbone.weights == "none":
+        raise ValueError(
+            "backbone.fixed: from scratch there are no weights to keep; start from a checkpoint or from pretrained "
+            "weights (--init), or leave fixed out"
+        )
 
 
 def build_network(config: Config, categories: Categories, pretrained: bool = False) -> PanopticNetwork:
@@ -80,6 +91,7 @@ def build_network(config: Config, categories: Categories, pretrained: bool = Fal
 
 def build_backbone(config: BackboneConfig) -> Backbone:
     """Features F (Sec. 3.1); another backbone is another `return` here."""
+    require_kept_weights(config)
     if config.network != "resnet":
         return TimmFPN(
             network=config.network,
@@ -95,6 +107,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         se_reduction=config.se_reduction,
         # Frozen from scratch would be frozen at random.
         frozen=config.frozen and config.weights != "none",
+        fixed=config.fixed,
         stride_in_1x1=config.stride_in_1x1,
     )
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from unipan.checkpoint_header import CHECKPOINT_FORMAT, packaged_digest, read_header
-from unipan.config import Config
+from unipan.config import BackboneConfig, Config
 from unipan.datasets.same_classes import same_classes
 from unipan.files import checkpoint_path, write_atomically
 from unipan.models.network import PanopticNetwork
@@ -198,12 +199,14 @@ class Transfer:
         semantic: names of the classes whose row of V was taken.
         detection: names of the thing classes whose rows in the detector were taken.
         decoders: the ones that keep their initial values, because their layers differ.
+        unused: names of the checkpoint's tensors that have no place in the network, by name.
     """
 
     left: list[str]
     semantic: list[str]
     detection: list[str]
     decoders: list[str]
+    unused: list[str]
 
 
 def transfer(network: PanopticNetwork, source: str | Path, categories: Categories) -> Transfer:
@@ -250,7 +253,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
                 "experiment the same"
             )
     if any(key.startswith("backbone.") for key in left):
-        there = ", ".join(f"{name} {getattr(config.backbone, name)}" for name in BACKBONE_SIZES)
+        there = ", ".join(f"{name} {getattr(config.backbone, name)}" for name in (*BACKBONE_SIZES, "se_reduction"))
         raise ValueError(
             f"--init {source}: its backbone is not this experiment's ({there} there); give the experiment the same, "
             "or --init none"
@@ -258,7 +261,33 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     network.load_state_dict(fitting, strict=False)
     kept = ("semantic.project.weight" in fitting, "detection.roi.box_predictor.cls_score.weight" in fitting)
     names = [[categories[new].name for new in sorted(each)] for each in (same, things)]
-    return Transfer(left, names[0] if kept[0] else [], names[1] if kept[1] else [], decoders)
+    unused = [key for key in stored if key not in own and not key.endswith(COUNTER)]
+    return Transfer(left, names[0] if kept[0] else [], names[1] if kept[1] else [], decoders, unused)
+
+
+def require_backbone(start: str, theirs: BackboneConfig, asked: Mapping[str, object]) -> None:
+    """Look whether a run can have the backbone that it asks for, with the weights that it starts from.
+
+    Args:
+        start: where the weights come from, for the sentence.
+        theirs: the backbone there.
+        asked: values of fields of `BackboneConfig` that were asked for.
+
+    Raises:
+        ValueError: a field that the weights depend on differs. Squeeze-and-excite alone may be left out.
+    """
+    for name, value in asked.items():
+        there = getattr(theirs, name)
+        of_resnets = name in ("depth", "width", "stride_in_1x1") and theirs.network != "resnet"
+        if name not in (*BACKBONE_SIZES, "se_reduction", "stride_in_1x1") or (value == there and not of_resnets):
+            continue
+        if name == "se_reduction" and not value:
+            continue
+        has = f"the network {theirs.network}" if of_resnets else f"{there}"
+        raise ValueError(
+            f"--backbone.{name.replace('_', '-')} {value}: {start}, whose backbone has {has}; leave the option out, "
+            "give --init a checkpoint that has it, or train from scratch with --init none"
+        )
 
 
 def _by_class(fresh: Tensor, stored: Tensor, pairs: dict[int, int], rows: int, backgrounds: int) -> Tensor:

@@ -25,18 +25,16 @@ class BackboneConfig(Section):
     """Reduction of the squeeze-and-excite on C5; 0: none."""
     weights: str = "imagenet"
     """`imagenet` (torchvision's or timm's), `none` (from scratch), a file of weights with the same names, or
-    `checkpoint` (what `--init` brings; only then can `frozen` hold for it)."""
+    `checkpoint` (what `--init` brings)."""
     frozen: bool = True
     """Freeze batch norm, stem and res2 at their pretrained values; has no effect from scratch."""
     fixed: bool = False
-    """Train nothing below the feature pyramid; for networks of timm."""
+    """Train nothing below the feature pyramid, but keep the weights that it starts from."""
     stride_in_1x1: bool = False
     """Put a stage's stride in its first 1x1 convolution, as MSRA's ResNets (Caffe, detectron2), not in the 3x3."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fixed and (self.network == "resnet" or self.weights == "none"):
-            raise ValueError("backbone: fixed keeps pretrained timm weights; name network and weights, or fixed=False")
         if self.stride_in_1x1 and (self.network != "resnet" or self.depth not in (50, 101)):
             lacking = f"ResNet-{self.depth}" if self.network == "resnet" else self.network
             fault = f"stride_in_1x1 needs blocks with a 1x1, which {lacking} lacks"

@@ -17,7 +17,8 @@ from unipan.config import Config
 from unipan.datasets.sources import open_training
 from unipan.datasets.statistics import ThingStatistics
 from unipan.presets import preset
-from unipan.training.session import fit_to_data, with_init
+from unipan.training.initial_weights import with_init
+from unipan.training.session import describe_cover, fit_to_data
 
 
 def test_a_baseline_is_a_preset_with_its_name_behind() -> None:
@@ -49,10 +50,22 @@ def test_finetune_starts_from_a_bundled_checkpoint_as_a_baseline_too(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for installed, start, network in ((True, "photos", "tf_efficientnet_lite0"), (False, "scenes", "resnet")):
-        monkeypatch.setattr("unipan.training.session.has_package", lambda _, here=installed: here)
+        monkeypatch.setattr("unipan.training.initial_weights.has_package", lambda _, here=installed: here)
         config, found = with_init(preset(name), None)
         assert (found, config.backbone.network, config.backbone.fixed) == (start, network, False)
     assert with_init(preset("scenes_upsnet"), None)[1] is None
+
+
+def test_few_things_are_said_with_the_options_that_are_not_given() -> None:
+    seen = ThingStatistics(10, (2.0, 3.0, 4), (4.0,) * 7, (0.5, 1.0, 2.0), (2.0, 20.0), (256, 256), 2, cover=0.031)
+    config = preset("finetune")
+    said = describe_cover(seen, config)
+    assert "things cover 3.1 % of the pixels" in said
+    assert "--loss.semantic-kind both and --data.crop-around-things 0.5" in said
+    config = replace(config, loss=replace(config.loss, semantic_kind="both"))
+    assert "semantic-kind" not in describe_cover(seen, config)
+    assert describe_cover(replace(seen, cover=0.05), config) == ""
+    assert describe_cover(replace(seen, cover=0.0), config) == ""  # the statistics say that there are none
 
 
 def test_baselines_are_fitted_to_the_data_where_their_preset_is() -> None:

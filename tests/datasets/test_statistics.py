@@ -66,3 +66,11 @@ def test_it_reads_as_a_sentence() -> None:
 def test_an_empty_dataset_is_refused() -> None:
     with pytest.raises(ValueError, match="no images"):
         thing_statistics(Drawn([]), DataConfig(short_side=0), 4)
+
+
+def test_the_share_of_things_is_told() -> None:
+    data = Drawn([3, 2, 4])
+    seen = thing_statistics(data, DataConfig(short_side=0), 2)
+    truths = [data[n].truth for n in range(3)]
+    areas = sum(segment.area for truth in truths for segment in truth if segment.isthing and not segment.iscrowd)
+    assert seen.cover == areas / sum(truth.ids.size for truth in truths)

@@ -115,11 +115,11 @@ def test_the_config_chooses_the_network() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"fixed": True},
+        {"fixed": True, "weights": "none"},
         {"fixed": True, "network": LITE0, "weights": "none"},
         {"stride_in_1x1": True, "network": LITE0},
     ],
 )
 def test_settings_that_do_not_fit_the_network_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="backbone"):
-        BackboneConfig(**options)  # type: ignore[arg-type]
+        build_backbone(BackboneConfig(**options))  # type: ignore[arg-type]

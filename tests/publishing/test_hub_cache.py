@@ -68,7 +68,7 @@ def test_from_python_and_for_training(tmp_path: Path) -> None:
     cached(tmp_path / "hf", "owner/streets", bundled(graphs=False))
     code = (
         "import unipan\n"
-        "from unipan.training.session import with_init\n"
+        "from unipan.training.initial_weights import with_init\n"
         "from unipan.presets import finetune\n"
         "print(unipan.Segmenter.load('hf:owner/streets'), with_init(finetune(), 'hf:owner/streets')[1])"
     )

@@ -11,11 +11,12 @@ from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.inference import Segmenter
 from unipan.models.network import PanopticNetwork
 from unipan.training.diagnosis import ThingEvidence, explain_missing_things, sentence
+from unipan.training.schedule import enough_steps
 
 
 def explained(network: PanopticNetwork, config: Config, data: Drawn) -> str:
     segmenter = Segmenter(network.eval(), config, CATEGORIES, {}, torch.device("cpu"))
-    return explain_missing_things(segmenter, data, range(len(data)))
+    return explain_missing_things(segmenter, data, range(len(data)), 0.0, 100)
 
 
 def biased(config: Config, things: float) -> PanopticNetwork:
@@ -51,9 +52,20 @@ def test_images_without_things_are_said() -> None:
     assert "there is no PQ of things" in explained(tiny_network(config), config, Drawn([0]))
 
 
-@pytest.mark.parametrize("steps", [60, 1500])
-def test_more_steps_are_proposed_from_those_that_were_taken(steps: int) -> None:
+@pytest.mark.parametrize(("steps", "proposed"), [(2, 100), (60, 240), (1500, 6000)])
+def test_more_steps_are_proposed_from_those_that_were_taken_and_never_fewer_than_find_things(
+    steps: int, proposed: int
+) -> None:
     base = tiny_config()
     evidence = ThingEvidence(SemanticIoU(CATEGORIES), things=3)
-    text = sentence(evidence, replace(base, train=replace(base.train, iterations=steps)))
-    assert f"--train.iterations {4 * steps}" in text
+    config = replace(base, train=replace(base.train, iterations=steps))
+    text = sentence(evidence, config, 0.0, enough_steps(trained=True))
+    assert text.endswith(f"--train.iterations {proposed}), or weigh classes alike in V: --loss.semantic-kind both")
+    afresh = sentence(evidence, config, 0.0, enough_steps(trained=False))
+    assert f"--train.iterations {max(4 * steps, 600)})" in afresh
+
+
+def test_next_to_nothing_is_not_called_nothing() -> None:
+    text = sentence(ThingEvidence(SemanticIoU(CATEGORIES), things=3), tiny_config(), 0.004, 100)
+    assert "PQ of things is 0.4 %" in text
+    assert "hardly any is found" in text

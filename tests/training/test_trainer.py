@@ -113,6 +113,25 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
     assert 0.5e-3 < float(moved) < 1.01e-3
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (2.0, "so not one fits; 20 are taken, about 43 seconds"),
+        (0.2, "so only 5 fit; 20 are taken, about 4 seconds"),
+        (0.01, "so 110 iterations fit"),
+    ],
+)
+def test_fit_to_says_what_fits_and_what_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, said: str
+) -> None:
+    trainer = trainer_of(tmp_path, tiny_config())
+    told: list[str] = []
+    monkeypatch.setattr(trainer, "seconds_per_step", lambda: seconds)
+    monkeypatch.setattr(trainer.record, "say", told.append)
+    trainer.fit_to(minutes=0.02)
+    assert said in told[0]
+
+
 def test_fit_to_leaves_no_trace_but_the_schedule(tmp_path: Path) -> None:
     config = with_train(tiny_config(), ema_decay=0.9)
     fitted, plain = trainer_of(tmp_path / "a", config), trainer_of(tmp_path / "b", config)
@@ -121,7 +140,7 @@ def test_fit_to_leaves_no_trace_but_the_schedule(tmp_path: Path) -> None:
     assert fitted.progress.iteration == 0
     assert not (tmp_path / "a" / "log.csv").exists()
     fitted.record.begin()  # notes are written with the first state
-    assert "iterations fit" in (tmp_path / "a" / "notes.txt").read_text()
+    assert "--minutes 0.02: a step takes" in (tmp_path / "a" / "notes.txt").read_text()
     assert fitted.ema is not None
     for network in (fitted.network, fitted.ema):
         state = network.state_dict()

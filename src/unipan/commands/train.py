@@ -40,7 +40,7 @@ def overview() -> str:
     """What `unipan train --help` prints."""
     presets = "".join(f"  {name:<27}{(make.__doc__ or '').splitlines()[0]}\n" for name, make in PRESETS.items())
     return (
-        "usage: unipan train PRESET [--data DIR] [--val DIR] [--out RUN] [--init scenes|imagenet|FILE|none]\n"
+        "usage: unipan train PRESET [--data DIR] [--val DIR] [--out RUN] [--init scenes|photos|imagenet|FILE|none]\n"
         "                           [--minutes M] [--seed S] [--resume] [--devices N] [--field value ...]\n\n"
         f"presets:\n{presets}\n"
         f"and each as a baseline of the paper: PRESET_{', PRESET_'.join(BASELINES)} (scenes_upsnet)\n\n"

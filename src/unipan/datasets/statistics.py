@@ -24,6 +24,7 @@ class ThingStatistics:
         size: median height and width of the network's input.
         stride: pixels of the network's input per cell.
         crowds: their number.
+        cover: share of the pixels that are a thing's.
     """
 
     images: int
@@ -34,6 +35,7 @@ class ThingStatistics:
     size: tuple[int, int]
     stride: int
     crowds: int = 0
+    cover: float = 1.0
 
     def __str__(self) -> str:
         mean, most, maximum = self.per_image
@@ -68,13 +70,15 @@ def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images
     if not len(data):
         raise ValueError("statistics: the dataset has no images; give a folder whose panoptic.json lists some")
     counts, sides, aspects, cells, sizes = [], [], [], [], []
-    crowds = 0
+    crowds = covered = pixels = 0
     for index in np.linspace(0, len(data) - 1, min(images, len(data))).astype(int):
         truth = data[int(index)].truth
         height, width = scaled_size(truth.ids.shape[0], truth.ids.shape[1], config)
         factor = height / truth.ids.shape[0]
         things = [segment for segment in truth if segment.isthing and not segment.iscrowd]
         counts.append(len(things))
+        covered += sum(segment.area for segment in things)
+        pixels += truth.ids.size
         crowds += sum(segment.iscrowd for segment in truth)
         sizes.append((height, width))
         sides += [factor * np.sqrt(s.bbox[2] * s.bbox[3]) for s in things]
@@ -90,4 +94,5 @@ def thing_statistics(data: PanopticData, config: DataConfig, stride: int, images
         size=(int(np.median([h for h, _ in sizes])), int(np.median([w for _, w in sizes]))),
         stride=stride,
         crowds=crowds,
+        cover=covered / pixels,
     )

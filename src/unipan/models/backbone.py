@@ -76,6 +76,7 @@ class ResNetFPN(nn.Module):
         fpn_channels: of every level.
         se_reduction: of the squeeze-and-excite; 0 leaves it out.
         frozen: freeze batch norm, stem and res2; for pretrained weights.
+        fixed: train nothing of the ResNet.
         stride_in_1x1: of every stage, see `ResNet`.
     """
 
@@ -87,6 +88,7 @@ class ResNetFPN(nn.Module):
         fpn_channels: int = 256,
         se_reduction: int = 16,
         frozen: bool = False,
+        fixed: bool = False,
         stride_in_1x1: bool = False,
     ) -> None:
         super().__init__()
@@ -94,7 +96,9 @@ class ResNetFPN(nn.Module):
         self.width = width
         self.out_channels = fpn_channels
         self.must_match: Mapping[str, object] = {"stride_in_1x1": stride_in_1x1}
-        self.resnet = ResNet(depth=depth, width=width, frozen=frozen, msra=stride_in_1x1)
+        self.resnet = ResNet(depth=depth, width=width, frozen=frozen or fixed, msra=stride_in_1x1)
+        if fixed:
+            self.resnet.requires_grad_(False)
         top = self.resnet.channels[-1]
         self.excite = SqueezeExcitation(top, max(top // se_reduction, 1)) if se_reduction else nn.Identity()
         self.fpn = FeaturePyramidNetwork(self.resnet.channels, fpn_channels, extra_blocks=LastLevelMaxPool())

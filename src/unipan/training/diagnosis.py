@@ -1,4 +1,4 @@
-"""Why no thing is found: the last words of a training whose PQ of things is 0."""
+"""Why hardly a thing is found: the last words of a training whose PQ of things is 0, or nearly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,25 +45,39 @@ class ThingEvidence:
         self.found += sum(each.category.isthing for each in result)
 
 
-def explain_missing_things(segmenter: Segmenter, data: PanopticData, images: Sequence[int]) -> str:
-    """One sentence: what keeps things out of P on these images of the data, and what to try."""
+def explain_missing_things(
+    segmenter: Segmenter, data: PanopticData, images: Sequence[int], pq: float, enough: int
+) -> str:
+    """One sentence: what keeps things out of P on these images of the data, and what to try; see `sentence`."""
     segmenter = segmenter.with_categories(data.categories)
     evidence = ThingEvidence(SemanticIoU(segmenter.categories))
     for index in images:
         sample = data[index]
         evidence.update(segmenter.scene(sample.image), sample.truth, sample.name)
-    return sentence(evidence, segmenter.config)
+    return sentence(evidence, segmenter.config, pq, enough)
 
 
-def sentence(evidence: ThingEvidence, config: Config) -> str:
-    """The words for what was counted."""
+def sentence(evidence: ThingEvidence, config: Config, pq: float, enough: int) -> str:
+    """The words for what was counted.
+
+    Args:
+        evidence: of the validation images.
+        config: of the training.
+        pq: of things, a share; next to nothing.
+        enough: steps after which most things are found (`enough_steps`).
+    """
     if not evidence.things:
         return "there is no PQ of things: the validation images have none; give --val with some"
     steps, threshold = config.train.iterations, config.inference.score_threshold
-    more = f"train longer (these were {steps} steps; four times as many: --train.iterations {4 * steps})"
+    times = "four times as many" if 4 * steps >= enough else "many things are only found after about so many"
+    more = f"train longer (these were {steps} steps; {times}: --train.iterations {max(4 * steps, enough)})"
     (as_things, as_stuff), _ = thing_stuff_counts(evidence.semantic.confusion, evidence.semantic.categories)
     share = as_things / max(as_things + as_stuff, 1)
-    begin = f"PQ of things is 0: of {evidence.things} things in {len(evidence.best)} validation images none is found"
+    found = f"{100 * pq:.1f} %" if pq else "0"
+    begin = (
+        f"PQ of things is {found}: of {evidence.things} things in {len(evidence.best)} validation images "
+        f"{'hardly any' if pq else 'none'} is found"
+    )
     if share < WEAK:
         return (
             f"{begin}, because V gives {100 * share:.0f} % of their pixels to a thing class, so that stuff wins in P "
@@ -76,5 +90,6 @@ def sentence(evidence: ThingEvidence, config: Config) -> str:
         )
     return (
         f"{begin}: P has {evidence.found} segments of things, {evidence.kept} detections reach the score threshold of "
-        f"{threshold:g}, but none overlaps a thing by half; {more}, or larger images (--data.short-side)"
+        f"{threshold:g}, but {'hardly any' if pq else 'none'} overlaps a thing by half; {more}, or larger images "
+        "(--data.short-side)"
     )

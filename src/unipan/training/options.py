@@ -38,10 +38,10 @@ class TrainOptions:
     scenes)."""
     out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
     """The run's folder; runs/PRESET by default."""
-    init: Annotated[str | None, arg(metavar="scenes|imagenet|FILE|none", help_behavior_hint="")] = None
-    """Start from a checkpoint of unipan (`scenes` is the bundled one), from ImageNet weights, from a FILE (a
-    checkpoint, or ResNet weights with torchvision's names), or from scratch. Default: scenes for finetune, otherwise
-    the preset's --backbone.weights."""
+    init: Annotated[str | None, arg(metavar="scenes|photos|imagenet|FILE|none", help_behavior_hint="")] = None
+    """Start from a checkpoint of unipan (`scenes` and `photos` are bundled), from ImageNet weights, from a FILE (a
+    checkpoint, or ResNet weights with torchvision's names), or from scratch. Default: for finetune photos where
+    unipan[photos] is installed, else scenes; otherwise the preset's --backbone.weights."""
     minutes: Annotated[float | None, arg(metavar="M", help_behavior_hint="")] = None
     """Time a few steps first and fit the schedule to M minutes."""
     seed: Annotated[int | None, arg(metavar="S", help_behavior_hint="")] = None
@@ -61,6 +61,8 @@ class TrainOptions:
     """Write the results as JSON, to FILE or to standard output."""
     explicit: Annotated[tuple[str, ...], Suppress] = ()
     """Fields of `train` given on the command line, which the linear scaling rule does not change."""
+    explicit_backbone: Annotated[tuple[str, ...], Suppress] = ()
+    """Fields of `backbone` given on the command line, which a checkpoint to start from does not change."""
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
 
     def __post_init__(self) -> None:
@@ -89,7 +91,7 @@ def check_run(options: TrainOptions) -> None:
         resume_state(out)
     else:
         check_folder(out)
-        check_init(options.init, options.config.backbone.weights)
+        check_init(options.init, options.config)
         check_outputs(options, out)
     for source in (options.data, *([] if options.val is None else [options.val])):
         require_data(source)
@@ -127,11 +129,24 @@ def check_outputs(options: TrainOptions, out: Path) -> None:
     outputs.claim_optional(options.json_file, "--json")
 
 
-def check_init(init: str | None, weights: str) -> None:
-    """Raises FileNotFoundError if `--init` or, without it, `--backbone.weights` names a file that does not exist."""
+def check_init(init: str | None, config: Config) -> None:
+    """Look at `--init` or, without it, at `--backbone.weights`.
+
+    Raises:
+        FileNotFoundError: it names a file that does not exist.
+        ValueError: it needs a checkpoint, and neither the command line nor the preset names one.
+    """
+    weights = config.backbone.weights
+    if weights == "checkpoint" and (
+        init in ("imagenet", "none") or (init is None and split_baseline(config.name)[0] != "finetune")
+    ):
+        raise ValueError(
+            "--backbone.weights checkpoint: these are the weights of a checkpoint that --init names; give --init FILE "
+            "(or scenes), or leave the option out"
+        )
     if init is None:
-        if weights not in ("imagenet", "none"):
-            require_weights(Path(weights), "imagenet, none, or a .safetensors or .pth file")
+        if weights not in ("checkpoint", "imagenet", "none"):
+            require_weights(Path(weights), "checkpoint, imagenet, none, or a .safetensors or .pth file")
     elif init not in ("imagenet", "none"):
         checkpoint_path(init)
 
@@ -156,6 +171,13 @@ def parse(name: str, arguments: list[str]) -> TrainOptions:
     config = options.config
     if options.seed is not None:
         config = replace(config, train=replace(config.train, seed=options.seed))
-    given = [word.partition("=")[0].removeprefix("--train.") for word in arguments if word.startswith("--train.")]
-    explicit = tuple(option.replace("-", "_") for option in given)
-    return replace(options, config=config, out=options.out or Path("runs") / name, explicit=explicit)
+    out = options.out or Path("runs") / name
+    train, backbone = (given_fields(group, arguments) for group in ("train", "backbone"))
+    return replace(options, config=config, out=out, explicit=train, explicit_backbone=backbone)
+
+
+def given_fields(group: str, arguments: list[str]) -> tuple[str, ...]:
+    """The fields of a group of the config that a command line has, `--backbone.no-frozen` as `frozen`."""
+    begin = f"--{group}."
+    given = [word.partition("=")[0].removeprefix(begin) for word in arguments if word.startswith(begin)]
+    return tuple(option.removeprefix("no-").replace("-", "_") for option in given)

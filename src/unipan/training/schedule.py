@@ -23,11 +23,16 @@ def describe_length(config: TrainConfig, images: int, trained: bool) -> str:
     seen = config.iterations * config.batch_size / images
     times = f"{seen:.0f} times" if seen >= 10 else f"{seen:.1f} times" if seen > 1 else "at most once"
     text = f"{config.iterations} steps of {config.batch_size} images see each of the {images} images {times}"
-    enough = FEW_STEPS if trained else FEW_STEPS_AFRESH
+    enough = enough_steps(trained)
     if config.iterations >= enough:
         return text
     start = "from a trained checkpoint" if trained else "with fresh heads"
     return f"{text}; warning: these are few steps, and {start} many things are only found after about {enough}"
+
+
+def enough_steps(trained: bool) -> int:
+    """After how many steps most things are found, if the heads start from a checkpoint, or afresh."""
+    return FEW_STEPS if trained else FEW_STEPS_AFRESH
 
 
 def learning_rate_factor(iteration: int, config: TrainConfig) -> float:

@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unipan.build import build_network, require_both_kinds
-from unipan.checkpoint import Transfer, claims_to_be_ours, transfer
-from unipan.checkpoint_header import read_header
+from unipan.checkpoint import Transfer, transfer
 from unipan.config import Config, DetectionConfig
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import is_scenes, open_training, use_window
 from unipan.datasets.statistics import ThingStatistics, thing_statistics
-from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.folder_lock import folder_lock
-from unipan.hub_download import is_on_hub
 from unipan.models.network import PanopticNetwork
-from unipan.models.pretrained import check_width
-from unipan.models.timm_weights import has_package
 from unipan.panoptic.categories import Categories
-from unipan.presets import fit_detection, preset, split_baseline
+from unipan.presets import fit_detection, preset
 from unipan.processes import peak_memory, resident_memory
 from unipan.stopping import StopSignals
 from unipan.training.failures import describe_failure, describe_stop, words_of_worker
+from unipan.training.initial_weights import describe_missing_start, with_init
 from unipan.training.options import RESUME_STATE, TrainOptions, is_first_process
 from unipan.training.resuming import asked_of, resume
+
+NEARLY_NONE = 0.01
+"""Below this PQ of things, the last words of a training say why they are not found."""
+LITTLE = 0.05
+"""Where things cover less of the pixels, the first words say what may help."""
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
@@ -46,12 +47,14 @@ def train(options: TrainOptions) -> dict[str, Any] | None:
     out = options.out or Path("runs")
     with StopSignals("the run stops after this iteration; a second signal ends it at once") as signals:
         # Checking --init is quick and reading the data is not, so mistakes in --init are reported first.
-        begin = None if options.resume else with_init(options.config, options.init)
+        asked = (options.config, options.init, options.explicit_backbone)
+        begin = None if options.resume else with_init(*asked)
         data, val, note = open_training(options.data, options.val)
-        require_both_kinds(data.categories)  # before anything is computed or written
+        require_both_kinds(data.categories, options.data)  # before anything is computed or written
         lock = folder_lock(out, "--out") if is_first_process() else nullcontext()
         with lock as left:
-            return _train(options, out, begin, (data, val), [note, *([left] if left else [])], signals)
+            notes = [note, left or "", "" if options.resume else describe_missing_start(*asked)]
+            return _train(options, out, begin, (data, val), [each for each in notes if each], signals)
 
 
 def _train(
@@ -113,8 +116,8 @@ def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say
         f"done: {out / 'best.safetensors'} (PQ {100 * trainer.progress.best:.1f} in validation) and "
         f"{out / 'last.safetensors'} (PQ {spell_pq(figures['pq'])}); {effort(trainer)}"
     )
-    if not figures["pq_things"] and trainer.fabric.is_global_zero:
-        say(why_no_things(trainer))
+    if (figures["pq_things"] or 0.0) < NEARLY_NONE and trainer.fabric.is_global_zero:
+        say(why_no_things(trainer, figures["pq_things"] or 0.0))
 
 
 def result_of(trainer: "Trainer", figures: "ValidationFigures", out: Path) -> dict[str, Any]:
@@ -130,15 +133,18 @@ def result_of(trainer: "Trainer", figures: "ValidationFigures", out: Path) -> di
     }
 
 
-def why_no_things(trainer: "Trainer") -> str:
-    """What keeps things out of P on the validation images."""
+def why_no_things(trainer: "Trainer", pq: float) -> str:
+    """What keeps things out of P on the validation images, where their PQ is next to nothing."""
     from unipan.inference import Segmenter
     from unipan.training.diagnosis import explain_missing_things
+    from unipan.training.schedule import enough_steps
     from unipan.training.validation import validation_images
 
     network, categories = trainer.evaluated.eval(), trainer.data.categories
     segmenter = Segmenter(network, trainer.config, categories, {}, trainer.fabric.device)
-    return explain_missing_things(segmenter, trainer.val, validation_images(trainer.config, trainer.val))
+    images = validation_images(trainer.config, trainer.val)
+    enough = enough_steps(bool((trainer.record.asked or {}).get("trained")))
+    return explain_missing_things(segmenter, trainer.val, images, pq, enough)
 
 
 def out_of_memory(error: torch.OutOfMemoryError, out: Path) -> str:
@@ -194,6 +200,8 @@ def start(
         use_window(data, config.data)
         seen = thing_statistics(data, config.data, stride=config.decoder.stride)
         say(str(seen))
+        if advice := describe_cover(seen, config):
+            say(advice)
         config = fit_to_data(config, seen)
         say(describe_detection(config.detection, seen))
         if fabric.is_global_zero:
@@ -208,6 +216,7 @@ def start(
     else:
         trainer.announce()
     say(describe_length(trainer.config.train, len(data), trained=init is not None))
+    record.asked = {**(record.asked or {}), "trained": init is not None}  # the last words of a resumed run need it
     return trainer
 
 
@@ -228,61 +237,6 @@ def memory(trainer: "Trainer") -> str:
     return describe_memory(estimate, config.train, world, device_memory(device))
 
 
-def with_init(config: Config, init: str | None) -> tuple[Config, str | None]:
-    """The config after `--init`, and the checkpoint of unipan to start from, if it is one.
-
-    Raises:
-        FileNotFoundError: a file that does not exist.
-        ValueError: ImageNet weights for a network width that has none.
-    """
-    finetunes = split_baseline(config.name)[0] == "finetune"
-    if init is None and finetunes:
-        init = start_of_finetune()
-    if init == "none":
-        return replace(config, backbone=replace(config.backbone, weights="none", frozen=False)), None
-    if init not in (None, "imagenet") and (
-        init in bundled_checkpoints() or is_on_hub(init) or _is_checkpoint(checkpoint_path(init))
-    ):
-        return with_backbone_of(config, init) if finetunes else config, init
-    if init is not None:
-        # From pretrained ResNet weights: frozen batch norm and a frozen stem (Sec. 4).
-        config = replace(config, backbone=replace(config.backbone, weights=init, frozen=True))
-    if config.backbone.weights == "imagenet" and config.backbone.network == "resnet":
-        check_width(config.backbone.width)
-    return config, None
-
-
-def start_of_finetune() -> str:
-    """The bundled checkpoint that `finetune` starts from: that of photographs where its backbone is installed."""
-    name = "photos"
-    if name not in bundled_checkpoints():
-        return "scenes"
-    network = read_header(checkpoint_path(name))[0].backbone.network
-    return name if has_package(network) else "scenes"
-
-
-def with_backbone_of(config: Config, init: str) -> Config:
-    """`finetune` has the backbone of the checkpoint that it starts from, unless the options give another.
-
-    One that is pretrained on photographs keeps its batch norm and its first layers, as in the paper.
-    """
-    given = config.backbone
-    if given != preset(config.name).backbone:
-        return config
-    theirs = read_header(checkpoint_path(init))[0].backbone
-    if theirs.network == "resnet":
-        return config
-    return replace(config, backbone=replace(theirs, weights="checkpoint", frozen=True, fixed=False))
-
-
-def _is_checkpoint(path: Path) -> bool:
-    """Whether a file is a checkpoint of unipan. Raises ValueError if it is one that cannot be opened."""
-    if not claims_to_be_ours(path):
-        return False
-    read_header(path)
-    return True
-
-
 def build(config: Config, categories: Categories, init: str | None) -> tuple[PanopticNetwork, str]:
     """The network with its initial weights, and a sentence about their origin."""
     network = build_network(config, categories, pretrained=init is None)
@@ -296,12 +250,17 @@ def build(config: Config, categories: Categories, init: str | None) -> tuple[Pan
 def describe_transfer(taken: Transfer, network: PanopticNetwork, categories: Categories, init: str) -> str:
     """Which tensors, classes and decoders were taken from a checkpoint, and which are newly initialised."""
     total = len(network.state_dict())
+    unused = ""
+    if taken.unused:
+        names = sorted({".".join(name.split(".")[:2]) for name in taken.unused})
+        unused = f"; {len(taken.unused)} tensors there have no place in this network ({', '.join(names)})"
     if not taken.left and len(taken.semantic) == len(categories):
-        return f"all from {init}"
+        return f"all from {init}{unused}"
     parts = ", ".join(sorted({".".join(name.split(".")[:3]) for name in taken.left}))
     text = f"from {init}: {total - len(taken.left)} of {total} tensors"
     if taken.left:
         text += f"; {len(taken.left)} are newly initialised, because their classes or options differ ({parts})"
+    text += unused
     things = [category.name for category in categories.things]
     for what, names, kept in (
         ("V", [category.name for category in categories], taken.semantic),
@@ -325,6 +284,16 @@ def fit_to_data(config: Config, seen: ThingStatistics) -> Config:
     fitted = fit_detection(given, seen.per_image[1], seen.side, seen.aspect)
     own = {f.name: getattr(given, f.name) for f in fields(given) if getattr(given, f.name) != getattr(default, f.name)}
     return replace(config, detection=replace(fitted, **own))
+
+
+def describe_cover(seen: ThingStatistics, config: Config) -> str:
+    """A warning, and options that have not been given, where things cover so little that V may miss them; else ""."""
+    if not 0 < seen.cover < LITTLE:
+        return ""
+    options = ["--loss.semantic-kind both"] if config.loss.semantic_kind == "cross_entropy" else []
+    options += [] if config.data.crop_around_things else ["--data.crop-around-things 0.5"]
+    text = f"things cover {100 * seen.cover:.1f} % of the pixels, and so little is found late"
+    return f"{text}; more steps help, or try {' and '.join(options)}" if options else f"{text}; more steps help"
 
 
 def describe_detection(detection: DetectionConfig, seen: ThingStatistics) -> str:

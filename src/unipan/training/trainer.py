@@ -28,6 +28,8 @@ from unipan.training.schedule import make_optimizer, set_learning_rate
 from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_ema
 from unipan.training.validation import validate
 
+FEWEST_STEPS = 20
+"""That `--minutes` takes, however short they are."""
 MEASURED_STEPS = 6
 """Steps that are timed before a run and then undone."""
 MEASURED_SECONDS = 60.0
@@ -122,9 +124,18 @@ class Trainer:
     def fit_to(self, minutes: float) -> None:
         """Set the number of iterations that fit into `minutes`, from a few timed steps."""
         seconds = self.seconds_per_step()
-        iterations = max(20, int(minutes * 60 * VALIDATION_SHARE / seconds))
+        fit = int(minutes * 60 * VALIDATION_SHARE / seconds)
+        iterations = max(FEWEST_STEPS, fit)
         self.config = replace(self.config, train=replace(self.config.train, iterations=iterations))
-        self._say(f"--minutes {minutes:g}: a step takes {seconds:.2f} s, so {iterations} iterations fit")
+        text = f"--minutes {minutes:g}: a step takes {seconds:.2f} s, so "
+        if fit >= FEWEST_STEPS:
+            self._say(f"{text}{iterations} iterations fit")
+            return
+        whole = spell_time(iterations * seconds / VALIDATION_SHARE)
+        self._say(
+            f"{text}{f'only {fit} fit' if fit else 'not one fits'}; {iterations} are taken, about {whole} with their "
+            f"validations (--train.iterations {max(fit, 1)} in place of --minutes takes fewer)"
+        )
 
     def announce(self) -> None:
         """Say how long the rest of the run will take, from a few timed steps."""
