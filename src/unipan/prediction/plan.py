@@ -1,6 +1,7 @@
 """Everything about a prediction that can be known before the network is loaded: images, outputs, and what to say."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,8 @@ def _truth_notes(paths: Sequence[Path]) -> Iterator[str]:
     """Where folders are the images of a dataset, without whose ids `unipan pq` cannot compare."""
     for truth in dict.fromkeys(path.parent / "panoptic.json" for path in paths if path.name == "images"):
         if truth.is_file():
-            yield f"note: if `unipan pq` is to compare the result with {truth}, add --like {truth} for its image ids"
+            named = shlex.quote(str(truth))
+            yield f"note: if `unipan pq` is to compare the result with {truth}, add --like {named} for its image ids"
 
 
 def _is_geotiff(path: Path) -> bool:
