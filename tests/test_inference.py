@@ -237,6 +237,8 @@ def test_importing_unipan_imports_nothing_heavy() -> None:
 
 def test_the_public_names() -> None:
     assert unipan.Segmenter is Segmenter
+    for name in unipan.__all__:
+        assert getattr(unipan, name) is not None
     assert "Segmenter" in dir(unipan)
     with pytest.raises(AttributeError, match="no attribute 'segmenter'"):
         _ = unipan.segmenter
