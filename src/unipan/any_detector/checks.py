@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unipan.arrays import Float, Integer
-from unipan.interop.outputs import array_of, mask_logits, require_pixels
+from unipan.interop.outputs import array_of, mask_logits, refuse_relative
 from unipan.numpy_fusion.psi import Found
 from unipan.panoptic.categories import Categories, Category, distinct_color
 
@@ -140,7 +140,7 @@ def _masks_of(masks: Any, count: int) -> Float[np.ndarray, "D a b"] | None:
 def _check_boxes(boxes: Float[np.ndarray, "D 4"], height: int, width: int) -> None:
     x0, y0, x1, y1 = boxes.T
     if height > 1 and width > 1:
-        require_pixels(boxes, "fuse")
+        refuse_relative(boxes, "fuse")
     for row in np.flatnonzero((x1 <= x0) | (y1 <= y0))[:1]:
         raise ValueError(
             f"fuse: box {row} is empty: {boxes[row].tolist()}; give x0 y0 x1 y1 with x0 < x1 and y0 < y1, in pixels"

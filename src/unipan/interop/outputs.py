@@ -73,7 +73,7 @@ def read_transformers_boxes(output: Mapping[str, Any], labels: Mapping[int, int]
         ValueError: a missing key, lengths that differ, or boxes that are still relative, 0..1.
     """
     found = _detections_of(output, "transformers", labels, first=0)
-    require_pixels(found["boxes"], "transformers")
+    refuse_relative(found["boxes"], "transformers")
     return found
 
 
@@ -161,7 +161,7 @@ def read_transformers_panoptic(
     return panoptic_map(ids, chosen, confidence, source="transformers")
 
 
-def require_pixels(boxes: Float[np.ndarray, "D 4"], source: str) -> None:
+def refuse_relative(boxes: Float[np.ndarray, "D 4"], source: str) -> None:
     """Raises ValueError for boxes that all lie within 0..1, where a box in pixels is one pixel at most."""
     if len(boxes) and (boxes >= 0).all() and (boxes <= 1).all() and (boxes % 1 != 0).any():
         raise ValueError(

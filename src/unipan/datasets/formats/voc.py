@@ -33,7 +33,7 @@ VOC_NAMES = (
 """The classes of VOC 2007 to 2012, by number."""
 
 VOID_NUMBER = 255
-SIDES = ("height", "width")
+SIZE_KEYS = ("height", "width")
 NO_XML = "images without an XML, taken as images without objects"
 
 
@@ -207,7 +207,9 @@ def _read_xml_map(
     tree: Element, image: Path | None, categories: Categories, draw: Callable[..., Drawing]
 ) -> PanopticMap:
     where = str(draw(size=(1, 1)).where)
-    size = tuple(whole_number(tree.findtext(f"size/{side}", "").strip() or "0", f"<{side}>", where) for side in SIDES)
+    size = tuple(
+        whole_number(tree.findtext(f"size/{side}", "").strip() or "0", f"<{side}>", where) for side in SIZE_KEYS
+    )
     if 0 in size:
         if image is None:
             raise ValueError(f"{where}: it has no <size>, and the image is not there either")
