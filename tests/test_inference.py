@@ -17,7 +17,7 @@ from PIL import Image
 import unipan
 from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint
-from unipan.config import Config, HeuristicConfig, InferenceConfig
+from unipan.config import Config, DataConfig, HeuristicConfig, InferenceConfig
 from unipan.datasets import pictures
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
 from unipan.inference import Scene, Segmenter
@@ -70,6 +70,18 @@ def test_every_kind_of_image_gives_the_same_map(segmenter: Segmenter, image: np.
     for same in (path, str(path), Image.fromarray(image), tensor, tensor.float() / 255):
         assert np.array_equal(segmenter(same).ids, expected.ids)
     assert segmenter(path).name == "street.png"
+
+
+def test_sixteen_bits_look_the_same_in_memory_and_in_a_file(segmenter: Segmenter, tmp_path: Path) -> None:
+    """In a network with a window; as one picture, and in tiles."""
+    windowed = replace(segmenter, config=replace(segmenter.config, data=DataConfig(window=(0.1, 99.9))))
+    pixels = np.linspace(0, 4180, 64 * 96).reshape(64, 96).astype(np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    for given in (tmp_path / "a.tif", Image.open(tmp_path / "a.tif"), pixels):
+        for found in (windowed(given), windowed.in_tiles(given, side=64)):
+            assert len(np.unique(found.image)) > 200
+    with pytest.raises(ValueError, match="this array is uint16"):
+        segmenter(pixels)
 
 
 def test_what_is_no_image_is_refused(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -225,6 +237,8 @@ def test_importing_unipan_imports_nothing_heavy() -> None:
 
 def test_the_public_names() -> None:
     assert unipan.Segmenter is Segmenter
+    for name in unipan.__all__:
+        assert getattr(unipan, name) is not None
     assert "Segmenter" in dir(unipan)
     with pytest.raises(AttributeError, match="no attribute 'segmenter'"):
         _ = unipan.segmenter

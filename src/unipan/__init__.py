@@ -12,6 +12,7 @@ __version__ = "0.2.0"  # pyproject.toml reads it here; to ask the installed pack
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing would take a third of the time of `unipan --help`
 if TYPE_CHECKING:
+    from unipan.any_detector.checks import numbered_categories
     from unipan.any_detector.fuse import fuse
     from unipan.any_detector.head import PanopticHead
     from unipan.datasets.formats.coco_panoptic import PanopticWriter
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from unipan.inference import Scene, Segmenter
     from unipan.panoptic.categories import Categories
     from unipan.result import PanopticResult
+    from unipan.structures import Detections, Target
 
 _HOMES = {
     "Categories": "unipan.panoptic.categories",
+    "Detections": "unipan.structures",
     "FolderScores": "unipan.evaluation.folder_quality",
     "FormatOptions": "unipan.datasets.formats.format",
     "PanopticHead": "unipan.any_detector.head",
@@ -35,10 +38,12 @@ _HOMES = {
     "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
     "Scene": "unipan.inference",
     "Segmenter": "unipan.inference",
+    "Target": "unipan.structures",
     "convert_dataset": "unipan.datasets.formats.convert",
     "draw_scene": "unipan.datasets.scenes.generator",
     "evaluate_folders": "unipan.evaluation.folder_quality",
     "fuse": "unipan.any_detector.fuse",
+    "numbered_categories": "unipan.any_detector.checks",
     "open_dataset": "unipan.datasets.formats.registry",
 }
 """The module of each public name. They are imported when first asked for (PEP 562): only some of them need torch."""
@@ -51,6 +56,7 @@ _WITHOUT_TORCH = {
 
 __all__ = [
     "Categories",
+    "Detections",
     "FolderScores",
     "FormatOptions",
     "PanopticHead",
@@ -59,11 +65,13 @@ __all__ = [
     "PanopticWriter",
     "Scene",
     "Segmenter",
+    "Target",
     "__version__",
     "convert_dataset",
     "draw_scene",
     "evaluate_folders",
     "fuse",
+    "numbered_categories",
     "open_dataset",
 ]
 

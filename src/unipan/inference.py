@@ -217,8 +217,8 @@ class Segmenter:
     ) -> "Segmenter":
         """Open a checkpoint, by its path or by the name of a bundled one, and make its network quick.
 
+        The bundled ones know drawn street scenes (`unipan scenes`) alone: on photographs they mean little.
         Batch norm is folded, and weights lie with their channels last in memory. This moves the last digits.
-
         The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays
         instead of tensors.
 
@@ -242,7 +242,8 @@ class Segmenter:
         """Segment one image.
 
         Args:
-            image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1).
+            image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1); uint16
+                arrays too, if the checkpoint has a window for them (`data.window`).
             fusion: `affinity`, `potential`, `heuristic` or `upsnet`; by default the checkpoint's.
             page: of a TIFF of several pages, from 1 on.
 
@@ -294,7 +295,7 @@ class Segmenter:
             require_room(Path(image), IMAGE_BYTES * height * width + TILE_BYTES * seen)
             pixels, name = read_image(Path(image), self.config.data.window, page), Path(image).name
         else:
-            pixels, name = as_rgb(image), "image"
+            pixels, name = as_rgb(image, self.config.data.window), "image"
         height, width = (max(1, round(scale * each)) for each in pixels.shape[:2])
         size = network_size(height, width, data)
         output = run_tiled(

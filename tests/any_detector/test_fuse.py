@@ -83,6 +83,20 @@ def test_whole_masks_are_told_by_their_shape() -> None:
     np.testing.assert_array_equal(certain.ids, result.ids)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_masks_of_whole_numbers_are_masks(kind: Any) -> None:
+    """0 is outside, not a logit of one half."""
+    mask = np.zeros((1, 12, 16), bool)
+    mask[0, 2:6, 2:8] = True
+    semantic = np.stack([np.ones((12, 16), np.float32), np.zeros((12, 16), np.float32)])
+    given = {"semantic": semantic, "boxes": np.array([[0, 0, 14, 12]], np.float32)}
+    given |= {"scores": np.array([0.9], np.float32), "classes": np.array([0])}
+    for masks in (mask, mask.astype(np.uint8), mask.astype(np.int64), mask.astype(np.uint8) * np.uint8(255)):
+        found = unipan.fuse(**{name: kind(each) for name, each in given.items()}, masks=kind(masks), categories=1)
+        thing = next(segment for segment in found if segment.category.isthing)
+        assert ((found.ids == thing.id) == mask[0]).all()
+
+
 def test_things_are_counted_or_said_or_named() -> None:
     v, found = drawn_input(0, 4, "none")
     arrays = (v, found.boxes, found.scores, np.array([0, 1, 0, 1]))
@@ -124,6 +138,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"boxes": [[1, 1, 4], [2, 2, 6]]}, "boxes"),
     ({"boxes": [[1, 1, 4, np.inf], [2, 2, 6, 6]]}, "boxes"),
     ({"boxes": [[1, 1, 4, 4], [6, 2, 6, 6]]}, "box 1 is empty"),
+    ({"boxes": [[0.1, 0.1, 0.5, 0.5], [0, 0, 1, 1]]}, "all boxes lie within 0..1, so they are relative"),
+    ({"masks": np.full((2, 3, 3), 7, np.uint8)}, "masks are whole numbers between 7 and 7"),
     ({"boxes": [[1, 1, 4, 4], [8, 2, 9, 6]]}, "box 1 lies outside"),
     ({"boxes": [[1, -4, 4, 0], [2, 2, 6, 6]]}, "box 0 lies outside"),
     ({"scores": [0.9]}, "1 scores for 2 boxes"),

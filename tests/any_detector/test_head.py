@@ -157,6 +157,8 @@ def test_mistakes() -> None:
         head_of(learn_semantic=True)(features, semantic, detections)
     with pytest.raises(ValueError, match="3 classes"):
         head(features, semantic[:, :3], detections)
+    with pytest.raises(ValueError, match=r"features have shape \(2, 5, .*; give \(images, 6, height, width\)"):
+        head(features[:, :5], semantic, detections)
     with pytest.raises(ValueError, match="1 detections for 2 images"):
         head(features, semantic, detections[:1])
     with pytest.raises(ValueError, match="1 targets for 2 images"):
@@ -166,6 +168,15 @@ def test_mistakes() -> None:
     for change in ({"num_things": 0}, {"channels": 0}, {"width": 9}, {"label_stride": 3}, {"layers": 10**9}):
         with pytest.raises(ValueError, match=next(iter(change))):
             head_of(**change)
+
+
+@pytest.mark.usefixtures("no_type_checks")
+def test_shapes_of_other_batches_are_named() -> None:
+    features, semantic, detections = outputs()
+    with pytest.raises(ValueError, match=r"semantic has shape \(1, .* for 2 images"):
+        head_of()(features, semantic[:1], detections)
+    with pytest.raises(ValueError, match="features have shape"):
+        head_of()(features[0], semantic, detections)
 
 
 @pytest.mark.usefixtures("no_type_checks")

@@ -132,6 +132,12 @@ def test_transformers_boxes_and_rfdetr_are_the_same_detections() -> None:
     assert result.ids[20, 15] == 1
 
 
+def test_relative_boxes_of_transformers_are_refused() -> None:
+    output = {"scores": [0.9], "labels": [0], "boxes": [[0.1, 0.1, 0.5, 0.5]]}
+    with pytest.raises(ValueError, match=r"transformers: all boxes lie within 0\.\.1, so they are relative"):
+        read_transformers_boxes(output)
+
+
 def test_ultralytics_arrays() -> None:
     """As recorded: float32, columns x0 y0 x1 y1 score class, masks of 0 and 1 at the image's size."""
     boxes = np.array([[3, 2, 20, 30, 0.9, 1], [10, 8, 50, 39, 0.6, 0]], np.float32)

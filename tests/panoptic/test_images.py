@@ -88,6 +88,7 @@ def test_as_rgb_may_always_be_written() -> None:
     [
         (PHOTO.astype(float), "HxWx3 uint8"),
         (PHOTO[..., 0], "HxWx3 uint8"),
+        (PHOTO.astype(np.uint16), "this array is uint16, and nothing says which of its values are black and white"),
         (np.zeros((0, 4, 3), np.uint8), "no pixels"),
         (torch.zeros(1, 4, 4), "3xHxW"),
         (torch.zeros(4, 4, 3), "3xHxW"),
@@ -163,3 +164,21 @@ def test_a_page_of_a_tiff_is_read_at_its_own_depth(tmp_path: Path) -> None:
     for page in (0, 3):
         with pytest.raises(ValueError, match=f"no page {page}"):
             read_image(tmp_path / "grey.tif", page=page)
+
+
+def test_deep_images_in_memory_are_stretched_as_their_files_are(tmp_path: Path) -> None:
+    pixels = np.arange(96 * 128).reshape(96, 128)
+    colors = np.repeat(pixels.astype(np.uint16)[..., None], 3, 2)
+    window = (0.1, 99.9)
+    Image.fromarray(pixels.astype(np.uint16)).save(tmp_path / "a.tif")
+    Image.fromarray(pixels.astype(np.float32)).save(tmp_path / "f.tif")
+    cv2.imwrite(str(tmp_path / "rgb16.png"), colors)
+    expected = read_image(tmp_path / "a.tif", window)
+    assert len(np.unique(expected)) > 200
+    for given in (pixels.astype(np.uint16), colors, Image.open(tmp_path / "a.tif"), Image.open(tmp_path / "f.tif")):
+        np.testing.assert_allclose(as_rgb(given, window), expected, atol=1)
+    with pytest.raises(ValueError, match="give its path"):  # Pillow has cut its colours to 8 bits
+        as_rgb(Image.open(tmp_path / "rgb16.png"), window)
+    with pytest.raises(ValueError, match="no pixels"):
+        as_rgb(np.zeros((0, 4), np.uint16), window)
+    assert as_rgb(PHOTO, window) is PHOTO  # 8 bits stay

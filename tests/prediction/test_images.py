@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from unipan.prediction.images import plan_images
+from unipan.prediction.images import ImageJob, plan_images
+from unipan.prediction.plan import depth_note
 from unipan.prediction.submission import plan_submission
 
 
@@ -75,3 +77,15 @@ def test_a_stack_whose_pages_cannot_be_counted_is_left_out_by_name(tmp_path: Pat
     ]
     like = truth(tmp_path / "gt.json", (7, "cut.tif"))
     assert plan_images([tmp_path / "cut.tif"], like, "all")[0][0].broken == job.broken
+
+
+def test_a_dark_picture_of_16_bits_and_a_checkpoint_without_a_window(tmp_path: Path) -> None:
+    for name, most in (("dark", 4180), ("full", 65535)):
+        pixels = np.linspace(0, most, 96 * 128).reshape(96, 128).astype(np.uint16)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.tif")
+    dark, full = (ImageJob(tmp_path / f"{name}.tif", f"{name}.png", 1) for name in ("dark", "full"))
+    said = depth_note("scenes", [full, dark])
+    assert said is not None
+    assert "dark.tif has more than 8 bits a channel" in said
+    assert "17 grey levels remain" in said
+    assert depth_note("scenes", [full]) is None

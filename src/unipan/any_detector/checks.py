@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unipan.arrays import Float, Integer
-from unipan.interop.outputs import array_of, mask_logits
+from unipan.interop.outputs import array_of, mask_logits, refuse_relative
 from unipan.numpy_fusion.psi import Found
 from unipan.panoptic.categories import Categories, Category, distinct_color
 
@@ -119,9 +119,16 @@ def _masks_of(masks: Any, count: int) -> Float[np.ndarray, "D a b"] | None:
     found = _numbers(given, "masks", "(detections, m, m) or (detections, height, width)", 3)
     if len(found) != count or 0 in found.shape:
         raise ValueError(f"fuse: masks have shape {found.shape} for {count} boxes; give one for each detection")
+    low, high = found.min(), found.max()
     if given.dtype.kind == "b":
         return mask_logits(found)
-    low, high = found.min(), found.max()
+    if given.dtype.kind in "iu" and low >= 0:  # below 0 they can only be logits
+        if high in (0, 1, 255) and np.isin(found, (0, high)).all():
+            return mask_logits(found > 0)
+        raise ValueError(
+            f"fuse: masks are whole numbers between {low:g} and {high:g}; give True and False, 0 and 1, 0 and 255, or "
+            "logits in floating point"
+        )
     if 0 <= low < high <= 1:
         raise ValueError(
             f"fuse: masks lie between {low:g} and {high:g}, like probabilities; give logits, or True and False "
@@ -132,6 +139,8 @@ def _masks_of(masks: Any, count: int) -> Float[np.ndarray, "D a b"] | None:
 
 def _check_boxes(boxes: Float[np.ndarray, "D 4"], height: int, width: int) -> None:
     x0, y0, x1, y1 = boxes.T
+    if height > 1 and width > 1:
+        refuse_relative(boxes, "fuse")
     for row in np.flatnonzero((x1 <= x0) | (y1 <= y0))[:1]:
         raise ValueError(
             f"fuse: box {row} is empty: {boxes[row].tolist()}; give x0 y0 x1 y1 with x0 < x1 and y0 < y1, in pixels"

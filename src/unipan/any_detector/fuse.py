@@ -63,8 +63,9 @@ def fuse(
         semantic: V, logits (or log probabilities) of every class, things first: (L, H, W), or (L, h, w) with `size`.
         boxes: (D, 4), x0 y0 x1 y1 in pixels of the image, the ends exclusive.
         scores, classes: (D,), 0..1, and whole numbers from 0, without background.
-        masks: logits, or True and False: (D, m, m) inside each box (Mask R-CNN), or (D, H', W') on the whole image at
-            any resolution (DETR), which the box cuts off. See `whole_masks`.
+        masks: logits, or True and False, as which whole numbers 0 and 1, or 0 and 255, count: (D, m, m) inside each box
+            (Mask R-CNN), or (D, H', W') on the whole image at any resolution (DETR), which the box cuts off. See
+            `whole_masks`.
         queries: Q, (C, h', w') of any resolution: P = Psi + A Psi with the dot products Q_p . Q_j as affinities (phi0
             and phi1 are the identity, normalised as by default). Their scale is how far to trust them.
         categories: the classes, or how many are things; by default as many as `classes` of this image need.

@@ -163,6 +163,7 @@ class PanopticHead(nn.Module):
         Raises:
             ValueError: inputs that do not fit together.
         """
+        self._check_features(features, semantic)
         v = self._semantic(features, semantic)
         self._check(v, detections, targets, sizes)
         queries = self._at_grid(self.affinity.extractor(features), v)
@@ -216,6 +217,20 @@ class PanopticHead(nn.Module):
             found, factor = output.detections[index], float(output.temperature.detach())
             maps.append(decode(channels.detach(), _detached(found), categories, geometry, temperature=factor))
         return maps
+
+    def _check_features(self, features: Tensor, semantic: Tensor | None) -> None:
+        first = next(each for each in self.affinity.extractor.modules() if isinstance(each, nn.Conv2d))
+        wanted = first.in_channels
+        if features.ndim != 4 or features.shape[1] != wanted:
+            raise ValueError(
+                f"PanopticHead: features have shape {tuple(features.shape)}; give (images, {wanted}, height, width), "
+                f"as in_channels={wanted} says"
+            )
+        if semantic is not None and (semantic.ndim != 4 or len(semantic) != len(features)):
+            raise ValueError(
+                f"PanopticHead: semantic has shape {tuple(semantic.shape)} for {len(features)} images; give (images, "
+                f"{self.num_classes}, height, width)"
+            )
 
     def _semantic(self, features: Tensor, semantic: Tensor | None) -> Float[Tensor, "B L h w"]:
         if (semantic is None) == (self.semantic is None):

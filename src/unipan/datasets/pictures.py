@@ -25,7 +25,8 @@ def picture_of(
     """RGB pixels and a name: the file's, or "image".
 
     Args:
-        image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1).
+        image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1); for a network
+            with a window also a uint16 array.
         data: of the network.
         on_cpu: whether the network runs in this machine's memory.
         page: of a TIFF stack, from 0.
@@ -34,7 +35,7 @@ def picture_of(
         FileNotFoundError, ValueError: no such file, no image, or no memory for it.
     """
     if not isinstance(image, str | Path):
-        return as_rgb(image), "image"
+        return as_rgb(image, data.window), "image"
     path = Path(image)
     check_room(path, data, on_cpu, page)
     return read_image(path, data.window, page), path.name

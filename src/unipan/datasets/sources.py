@@ -12,7 +12,7 @@ from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, dataset_parts, require_panoptic_json
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.listed_dataset import ListedDataset
-from unipan.datasets.formats.registry import open_dataset, readable, split_prefix, suggested_command
+from unipan.datasets.formats.registry import open_dataset, readable, split_prefix, suggested_command, what_is_there
 from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.scenes.generator import HELD_OUT, Scenes
 from unipan.datasets.scenes.seeds import TEST_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, use_in_training
@@ -62,6 +62,8 @@ def require_data(source: str) -> None:
         command = None if (path / "panoptic.json").is_file() else suggested_command(path)
         if command is not None:
             raise FileNotFoundError(f"{source}: not COCO panoptic format, but `{command}` makes it so; then give OUT")
+        if (said := what_is_there(path)) is not None:
+            raise FileNotFoundError(said)
         require_panoptic_json(path / "panoptic.json")
     elif not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")

@@ -5,6 +5,7 @@ weights of their own: they take those of the .safetensors file, so that nothing 
 """
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -192,13 +193,14 @@ def _require_graphs(source: str | Path, checkpoint: Path, files: Sequence[Path],
     what = f"it needs {missing[0]} beside it; make that with {making}"
     read_header(checkpoint)  # a damaged checkpoint is named as one
     if packaged_digest(checkpoint) is not None:  # graphs beside it would lack the package's weights
-        what = f"export it, as its backbone lies in a package: `unipan export {source} --out DIR`, and give DIR"
+        command = f"unipan export {shlex.quote(str(source))} --out DIR"
+        what = f"export it, as its backbone lies in a package: `{command}`, and give DIR"
     raise FileNotFoundError(f"checkpoint {source}: to run without torch {what}, or pip install 'unipan[torch]'")
 
 
 def _beside_checkpoint(source: str | Path) -> _Place:
     checkpoint = checkpoint_path(source)
-    files, making = files_beside(checkpoint, True), f"`unipan export {source} --beside`"
+    files, making = files_beside(checkpoint, True), f"`unipan export {shlex.quote(str(source))} --beside`"
     if is_on_hub(source):
         making = f"`unipan push CHECKPOINT {source} --onnx`".replace(HUB_PREFIX, "")
     remedy = f"make its graphs again: {making}"

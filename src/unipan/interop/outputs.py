@@ -72,7 +72,9 @@ def read_transformers_boxes(output: Mapping[str, Any], labels: Mapping[int, int]
     Raises:
         ValueError: a missing key, lengths that differ, or boxes that are still relative, 0..1.
     """
-    return _detections_of(output, "transformers", labels, first=0)
+    found = _detections_of(output, "transformers", labels, first=0)
+    refuse_relative(found["boxes"], "transformers")
+    return found
 
 
 def read_rfdetr(detections: Any, labels: Mapping[int, int] | None = None) -> DetectionArrays:
@@ -157,6 +159,14 @@ def read_transformers_panoptic(
         ids[own], chosen[number] = number, categories[index]
         confidence[number] = max(scores[theirs], confidence.get(number, 0.0))
     return panoptic_map(ids, chosen, confidence, source="transformers")
+
+
+def refuse_relative(boxes: Float[np.ndarray, "D 4"], source: str) -> None:
+    """Raises ValueError for boxes that all lie within 0..1, where a box in pixels is one pixel at most."""
+    if len(boxes) and (boxes >= 0).all() and (boxes <= 1).all() and (boxes % 1 != 0).any():
+        raise ValueError(
+            f"{source}: all boxes lie within 0..1, so they are relative; multiply them by the image's width and height"
+        )
 
 
 def _rows_of(

@@ -191,23 +191,21 @@ def _rgb_of_16_bit(grey: np.ndarray, source: str) -> UInt8[np.ndarray, "H W 3"]:
     return np.repeat(scaled[..., None], 3, axis=2)
 
 
-def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
+def as_rgb(image: object, window: Percentiles = WHOLE_RANGE) -> UInt8[np.ndarray, "H W 3"]:
     """Turn an image in memory into a contiguous, writable HxWx3 uint8 array.
 
     Args:
-        image: a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255, or floating point 0-1).
+        image: a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255, or floating point 0-1); with a window
+            also a uint16 array, HxW or HxWx3.
+        window: see `read_image`.
 
     Raises:
         ValueError: anything else.
     """
     if isinstance(image, Image.Image):
-        rgb = rgb_of_pil(image) if image.width and image.height else np.zeros((image.height, image.width, 3), np.uint8)
+        rgb = _rgb_of_picture(image, window)
     elif isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
-                f"image: an array must be HxWx3 uint8 (RGB), this one has shape {image.shape} and type {image.dtype}"
-            )
-        rgb = image
+        rgb = _rgb_of_array(image, window)
     elif is_tensor(image):
         rgb = _rgb_of_tensor(image)
     else:
@@ -218,6 +216,35 @@ def as_rgb(image: object) -> UInt8[np.ndarray, "H W 3"]:
     if rgb.size == 0:
         raise ValueError(f"image: it has no pixels (shape {rgb.shape})")
     return np.require(rgb, requirements=("C", "W"))  # torch warns of arrays that may not be written
+
+
+def _rgb_of_picture(image: Image.Image, window: Percentiles) -> UInt8[np.ndarray, "H W 3"]:
+    if not (image.width and image.height):
+        return np.zeros((image.height, image.width, 3), np.uint8)
+    if window == WHOLE_RANGE or not is_deep(image):
+        return rgb_of_pil(image)
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        raise ValueError(
+            f"image: Pillow keeps 8 of the bits of each colour of this {image.format}; give its path, so that all are "
+            "read, or a uint16 array"
+        )
+    return stretched(np.asarray(ImageOps.exif_transpose(image)), window)
+
+
+def _rgb_of_array(image: np.ndarray, window: Percentiles) -> UInt8[np.ndarray, "H W 3"]:
+    colors = image.ndim == 3 and image.shape[2] == 3
+    if image.dtype == np.uint8 and colors:
+        return image
+    if image.dtype == np.uint16 and (colors or image.ndim == 2):
+        if window == WHOLE_RANGE:
+            raise ValueError(
+                "image: this array is uint16, and nothing says which of its values are black and white (data.window of "
+                "the checkpoint is 0 0); scale it to HxWx3 uint8"
+            )
+        return stretched(image, window) if image.size else np.zeros((*image.shape[:2], 3), np.uint8)
+    raise ValueError(
+        f"image: an array must be HxWx3 uint8 (RGB), this one has shape {image.shape} and type {image.dtype}"
+    )
 
 
 def is_tensor(image: object) -> bool:

@@ -1,15 +1,19 @@
 """Everything about a prediction that can be known before the network is loaded: images, outputs, and what to say."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from unipan import files
+from unipan.checkpoint_header import read_header
 from unipan.outputs import Outputs
 from unipan.panoptic.categories import Categories
-from unipan.panoptic.image_files import is_geotiff
-from unipan.panoptic.images import is_animation
+from unipan.panoptic.image_files import is_geotiff, open_image, told_of_damage
+from unipan.panoptic.images import WHOLE_RANGE, go_to_page, is_animation, is_deep, rgb_of_pil
 from unipan.panoptic.segment_table import shapes_are_measured
 from unipan.prediction.images import ImageJob, plan_images
 from unipan.prediction.options import (
@@ -28,6 +32,10 @@ from unipan.prediction.submission import Server, plan_submission, submission_fil
 
 SCENE_NAME = re.compile(r"scene_\d{7,}\.png")
 """The files of `unipan scenes`."""
+MOST_LOOKED_AT = 20
+"""Pictures whose depth is looked at before the first is segmented."""
+FEW_LEVELS = 64
+"""Grey levels below which a picture of 16 bits has lost most of what it shows."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,8 @@ def _notes(checkpoint: str, jobs: Sequence[ImageJob], options: ResultOptions) ->
     """What is to be said before the first image."""
     if sentence := drawings_note(checkpoint, jobs):
         yield sentence
+    if sentence := depth_note(checkpoint, jobs):
+        yield sentence
     if (georeferenced := next((job.path for job in jobs if _is_geotiff(job.path)), None)) is not None:
         yield f"note: {georeferenced} is a GeoTIFF; its coordinates are not read, and all results are in pixels"
     if sentence := animations_note(jobs):
@@ -134,7 +144,8 @@ def _truth_notes(paths: Sequence[Path]) -> Iterator[str]:
     """Where folders are the images of a dataset, without whose ids `unipan pq` cannot compare."""
     for truth in dict.fromkeys(path.parent / "panoptic.json" for path in paths if path.name == "images"):
         if truth.is_file():
-            yield f"note: if `unipan pq` is to compare the result with {truth}, add --like {truth} for its image ids"
+            named = shlex.quote(str(truth))
+            yield f"note: if `unipan pq` is to compare the result with {truth}, add --like {named} for its image ids"
 
 
 def _is_geotiff(path: Path) -> bool:
@@ -155,6 +166,38 @@ def animations_note(jobs: Sequence[ImageJob]) -> str | None:
         return None
     more = f" and {len(found) - 1} more" * (len(found) > 1)
     return f"note: {found[0]}{more}: of an animation the first frame is segmented; --pages all takes every frame"
+
+
+def depth_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:
+    """What to say where a checkpoint without a window meets a picture of 16 bits whose values may lie close together.
+
+    Only PNGs and TIFFs have as many bits; the first few are looked at, and of one the pixels.
+    """
+    likely = [job for job in jobs if job.broken is None and job.path.suffix.lower() in (".png", ".tif", ".tiff")]
+    for job in likely[:MOST_LOOKED_AT]:
+        levels = _levels_of_deep(job)
+        if levels is not None and levels < FEW_LEVELS:
+            path = files.network_path(checkpoint)
+            if path.suffix != ".safetensors" or read_header(path)[0].data.window != WHOLE_RANGE:
+                return None
+            return (
+                f"note: {job.source} has more than 8 bits a channel, and the checkpoint {checkpoint} has no window for "
+                f"them (data.window): of its values {levels} grey levels remain; save it with 8 bits and the contrast "
+                "that you see, or train a checkpoint with a window (`unipan train finetune`)"
+            )
+    return None
+
+
+def _levels_of_deep(job: ImageJob) -> int | None:
+    """How many values of 8 bits a picture of more bits becomes; None for any other picture, or a broken one."""
+    try:
+        with told_of_damage(job.path), open_image(job.path) as image:
+            if not is_deep(image):
+                return None
+            go_to_page(image, job.path, job.page)
+            return len(np.unique(rgb_of_pil(image, job.source)))
+    except (ValueError, OSError):
+        return None
 
 
 def drawings_note(checkpoint: str, jobs: Sequence[ImageJob]) -> str | None:

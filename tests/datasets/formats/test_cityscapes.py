@@ -175,7 +175,7 @@ def test_own_classes_in_this_layout(city: str, images: str, tmp_path: Path) -> N
     assert said(cityscapes_split(root, "train").truth(0)) == said(data.truth(0))
     with pytest.raises(ValueError, match=r"--train-ids: .* has classes of its own"):
         cityscapes_split(root, "train", train_ids=True)
-    assert suggestion(root) == f"cityscapes:{root} --split train"
+    assert suggestion(root) == (f"cityscapes:{root}", "--split", "train")
 
 
 def test_own_classes_that_nobody_declares_are_no_void(tmp_path: Path) -> None:

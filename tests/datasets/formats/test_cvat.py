@@ -104,3 +104,12 @@ def test_video_and_damage_are_refused(tmp_path: Path) -> None:
 def test_it_is_recognised(tmp_path: Path) -> None:
     write(tmp_path, polygon("car", 1, 1, 3, 3))
     assert suggested_command(tmp_path) == f"unipan data convert cvat:{tmp_path} OUT --background background"
+
+
+@pytest.mark.parametrize("value", ["", "x", "nan", "inf", "2.5"])
+@pytest.mark.parametrize("key", ["left", "top", "width", "height"])
+def test_values_of_masks_are_whole_numbers(key: str, value: str, tmp_path: Path) -> None:
+    given = {"left": "50", "top": "40", "width": "3", "height": "2", key: value}
+    text = " ".join(f'{name}="{each}"' for name, each in given.items())
+    with pytest.raises(ValueError, match=rf"a\.jpg\): mask 0: its `{key}` is '{value}', not a whole number"):
+        cvat(write(tmp_path, f'<mask label="car" rle="1, 5" {text}></mask>')).truth(0)

@@ -147,7 +147,7 @@ def test_regions_without_a_label_are_counted(tmp_path: Path) -> None:
 def test_other_exports_are_refused_and_this_one_recognised(tmp_path: Path) -> None:
     path = write(tmp_path, [region("rectanglelabels", "a", x=1.0, y=1.0, width=2.0, height=2.0)])
     assert suggested_command(path) == (
-        f"unipan data convert label-studio:{path} OUT --boxes paint --background background"
+        f"unipan data convert label-studio:{path} OUT --boxes paint --overlap small --background background"
     )
     path.write_text('[{"image": "a.jpg", "label": []}]')
     with pytest.raises(ValueError, match="choose the format JSON there"):

@@ -23,7 +23,7 @@ def test_the_command_is_named(name: str, channels: int, dtype: type, tmp_path: P
         Image.fromarray(pixels, "LA").save(folder / "a.png")
     else:
         paint(folder / "a.png", pixels.squeeze(), dtype)
-    assert suggest_pictures(name, tmp_path) == f"{name}:{tmp_path}"
+    assert suggest_pictures(name, tmp_path) == (f"{name}:{tmp_path}",)
     assert suggested_command(tmp_path) == f"unipan data convert {name}:{tmp_path} OUT"
 
 

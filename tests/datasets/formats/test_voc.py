@@ -169,3 +169,32 @@ def test_texts_that_are_no_utf_8_are_named(tmp_path: Path) -> None:
     (tmp_path / "labelmap.txt").write_bytes(b"caf\xe9:1,2,3::\n")
     with pytest.raises(ValueError, match=r"labelmap\.txt: not a text file in UTF-8"):
         voc(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("<object><bndbox/></object>", r"a\.xml: object 0 has no <name>"),
+        ("<object><name/></object>", r"a\.xml: object 0 has no <name>"),
+        ("<object><name>car</name></object>", r"a\.xml: object 0 has neither a <bndbox> nor a <polygon>"),
+        (
+            "<size><height>tall</height></size><object><name>car</name></object>",
+            r"a\.xml: its <height> is 'tall', not a whole number",
+        ),
+        (
+            "<size><height>1</height><width>2.5</width></size><object><name>car</name></object>",
+            r"a\.xml: its <width> is '2\.5', not a whole number",
+        ),
+    ],
+)
+def test_a_value_that_is_none_is_named_with_its_file(row: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(f"<annotation>{row}</annotation>")
+    photo(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match=words):
+        voc(tmp_path).truth(0)
+
+
+def test_sizes_may_be_written_as_fractions(tmp_path: Path) -> None:
+    size = "<size><height>48.0</height><width> 64 </width></size>"
+    (tmp_path / "a.xml").write_text(f"<annotation>{size}{thing('car', 1, 1, 9, 9)}</annotation>")
+    assert voc(tmp_path, FormatOptions(boxes="paint")).truth(0).ids.shape == SIZE

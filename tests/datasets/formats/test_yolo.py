@@ -110,7 +110,7 @@ def test_a_confidence_is_a_score(tmp_path: Path) -> None:
 def test_it_is_recognised(tmp_path: Path) -> None:
     assert suggested_command(write(tmp_path)) == f"unipan data convert yolo:{tmp_path} OUT --background background"
     write(tmp_path, BOX)
-    assert "--boxes paint --background" in str(suggested_command(tmp_path))
+    assert "--boxes paint --overlap small --background" in str(suggested_command(tmp_path))
 
 
 @pytest.mark.parametrize("stray", [False, True])

@@ -14,7 +14,7 @@ from unipan.datasets.doctor.examine import Classes, Examined, examine, read_any_
 from unipan.datasets.doctor.findings import Diagnosis, Kept
 from unipan.datasets.doctor.prepare import prepared
 from unipan.datasets.doctor.remarks import few, remark
-from unipan.datasets.formats.registry import suggested_command
+from unipan.datasets.formats.registry import suggested_command, what_is_there
 from unipan.files import folder_atomically, read_bytes, write_atomically, write_json
 from unipan.panoptic.coco_json import Row, read_json, short
 from unipan.panoptic.coco_parser import LISTS, Finding, parse_panoptic
@@ -99,6 +99,8 @@ def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis
         command = suggested_command(source)
         if command is not None:
             raise UnreadableError(f"{source}: not COCO panoptic format, but `{command}` makes it so") from error
+        if (said := what_is_there(source)) is not None:
+            raise UnreadableError(said) from error
         raise UnreadableError(f"{error}; `unipan data convert` reads other formats") from error
     return Diagnosis(content, parsed, images, panoptic, [*renamed, *parsed.findings], [*parsed.categories])
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void, read_classes
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.panoptic.categories import Categories, Category
@@ -190,12 +190,12 @@ def _entry(file: Path, folder: Path, images: Path, read: Callable[[Path], Panopt
     return Entry(identity, f"{identity}{IMAGE_ENDING}", image, partial(read, file))
 
 
-def _suggest_cityscapes(path: Path) -> str | None:
+def _suggest_cityscapes(path: Path) -> Words | None:
     """FROM and options for `unipan data convert`, if this has a folder gtFine with a split."""
     if not (path / "gtFine").is_dir():
         return None
     splits = sorted(each.name for each in (path / "gtFine").iterdir() if each.is_dir())
-    return f"cityscapes:{path}" + f" --split {splits[0]}" * ("val" not in splits) if splits else None
+    return (f"cityscapes:{path}", *("--split", splits[0]) * ("val" not in splits)) if splits else None
 
 
 FORMAT = Format(

@@ -14,7 +14,7 @@ import numpy as np
 from unipan.datasets.formats.class_names import with_roles
 from unipan.datasets.formats.classes import read_classes
 from unipan.datasets.formats.drawing import SHAPE_OPTIONS, Drawing, Finder, image_finder
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, PAINT, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import read_labels
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
@@ -284,7 +284,7 @@ def _image_of_row(image: Row, source: Path, find: Finder) -> tuple[str, Size, Pa
     return name, (height, width), path
 
 
-def _suggest_coco_instances(path: Path) -> str | None:
+def _suggest_coco_instances(path: Path) -> Words | None:
     """FROM and options for `unipan data convert`, if this is a JSON of COCO instances or a folder with one."""
     try:
         source = coco_json_in(path)
@@ -299,10 +299,10 @@ def _suggest_coco_instances(path: Path) -> str | None:
         return None
     categories = content.get("categories")
     stuff = isinstance(categories, list) and any(isinstance(c, dict) and c.get("isthing") == 0 for c in categories)
-    crowds = " --crowds things" * (
-        bool(rows) and all(isinstance(r, dict) and says_crowd(r.get("iscrowd")) for r in rows)
-    )
-    return f"coco-instances:{source}{crowds}" + ("" if stuff else " --background background")
+    crowds = bool(rows) and all(isinstance(r, dict) and says_crowd(r.get("iscrowd")) for r in rows)
+    boxes = bool(rows) and not any(isinstance(r, dict) and r.get("segmentation") for r in rows)
+    options = ("--crowds", "things") * crowds + PAINT * boxes
+    return (f"coco-instances:{source}", *options, *BACKGROUND * (not stuff))
 
 
 FORMAT = Format(

@@ -13,11 +13,12 @@ from xml.etree.ElementTree import Element
 
 from unipan.datasets.formats.class_names import classes_of_names
 from unipan.datasets.formats.drawing import POINTS, SHAPE_OPTIONS, Drawing, Finder, image_finder, union
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, PAINT, Format, FormatOptions, Words
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.formats.regions import PixelRegion, bits_of_runs, region_of_ellipse, region_of_patch
 from unipan.files import read_bytes
+from unipan.panoptic.coco_json import short
 from unipan.panoptic.maps import PanopticMap
 
 WITHOUT_AREA = ("polyline", "points", "skeleton", "cuboid", "tag")
@@ -84,8 +85,23 @@ def number_of(element: Element, key: str, where: str, missing: float | None = No
         raise ValueError(f"{where}: its `{key}` is {text!r}, not a number") from error
 
 
+def whole_number(text: str, what: str, where: str) -> int:
+    """A text as a whole number, which may be written as 256.0. Raises ValueError if it is none."""
+    try:
+        number = float(text)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"{where}: its {what} is {short(text)}, not a whole number")
+
+
+def _whole_attribute(element: Element, key: str, where: str) -> int:
+    return whole_number(element.get(key) or "", f"`{key}`", where)
+
+
 def _read_cvat_map(image: Element, where: str, draw: Callable[..., Drawing]) -> PanopticMap:
-    drawing = draw(size=tuple(int(number_of(image, side, where)) for side in ("height", "width")))
+    drawing = draw(size=tuple(_whole_attribute(image, side, where) for side in ("height", "width")))
     groups: dict[object, list[PixelRegion]] = {}
     first: dict[object, tuple[str, str, float]] = {}
     for number, shape in enumerate(image):
@@ -125,7 +141,7 @@ def _regions_of_shape(shape: Element, label: str, order: float, drawing: Drawing
         x, y, rx, ry = (number_of(shape, key, where) for key in ("cx", "cy", "rx", "ry"))
         yield region_of_ellipse(x, y, rx, ry, drawing.size, number_of(shape, "rotation", where, 0.0))
     elif shape.tag == "mask":
-        left, top, width, height = (int(number_of(shape, key, where)) for key in ("left", "top", "width", "height"))
+        left, top, width, height = (_whole_attribute(shape, key, where) for key in ("left", "top", "width", "height"))
         try:
             counts = [int(word) for word in shape.get("rle", "").split(",")]
             patch = bits_of_runs(counts, height, width)
@@ -136,7 +152,7 @@ def _regions_of_shape(shape: Element, label: str, order: float, drawing: Drawing
         raise ValueError(f"{where}: a shape of this kind is not known")
 
 
-def _suggest_cvat(path: Path) -> str | None:
+def _suggest_cvat(path: Path) -> Words | None:
     source = _xml_in(path)
     if source.suffix != ".xml" or not source.is_file():
         return None
@@ -147,7 +163,7 @@ def _suggest_cvat(path: Path) -> str | None:
     if root.tag != "annotations" or root.find("image") is None:
         return None
     kinds = {shape.tag for image in root.findall("image") for shape in image} - {*WITHOUT_AREA}
-    return f"cvat:{path}" + " --boxes paint" * (kinds == {"box"}) + " --background background"
+    return (f"cvat:{path}", *PAINT * (kinds == {"box"}), *BACKGROUND)
 
 
 FORMAT = Format(

@@ -29,6 +29,13 @@ number, the class of that number, or void."""
 Strays = Literal["refuse", "leave-out"]
 """What becomes of an instance that lies on no thing class: an error, or nothing (it is counted)."""
 
+Words = tuple[str, ...]
+"""Of a command, before the shell's quotes."""
+
+BACKGROUND: Words = ("--background", "background")
+PAINT: Words = ("--boxes", "paint", "--overlap", "small")
+"""What a suggestion says where all objects are boxes; these overlap nearly always."""
+
 
 @dataclass(frozen=True)
 class FormatOptions:
@@ -137,8 +144,8 @@ class Format:
         uses: the fields of `FormatOptions` that reading looks at; all others are refused. `background` works with every
             format: where it is not in here, void pixels are filled after reading.
         writes_with: the fields that writing looks at.
-        suggest: for a path of this format, FROM and the options that make it trainable, as they are written after
-            `unipan data convert`; None for any other path. It is asked without a format's name, so it is quick.
+        suggest: for a path of this format, FROM and the options that make it trainable, as words that follow `unipan
+            data convert`; None for any other path. It is asked without a format's name, so it is quick.
     """
 
     name: str
@@ -150,7 +157,7 @@ class Format:
     aliases: tuple[str, ...] = ()
     uses: frozenset[str] = frozenset()
     writes_with: frozenset[str] = frozenset()
-    suggest: Callable[[Path], str | None] | None = None
+    suggest: Callable[[Path], Words | None] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unipan.datasets.formats.class_names import background_of, classes_of_names
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import IMAGE_SUFFIXES, LABEL_SUFFIXES, Entry, ListedDataset, find_image
 from unipan.panoptic.categories import Categories
@@ -78,7 +78,7 @@ def _stem_of_image(file: Path, beside: bool) -> str | None:
     return file.stem.removesuffix(ending)
 
 
-def _suggest_label_images(path: Path) -> str | None:
+def _suggest_label_images(path: Path) -> Words | None:
     """Only where each picture has an image; a lone folder of TIFFs could be anything."""
     if not path.is_dir() or (path / "classes.json").is_file() or (path / "panoptic.json").is_file():
         return None
@@ -89,7 +89,7 @@ def _suggest_label_images(path: Path) -> str | None:
         return None
     if numbers is None or ((path / "images").is_dir() is False and not _beside(path)):
         return None
-    return f"label-images:{path} --thing {THING} --background background"
+    return (f"label-images:{path}", "--thing", THING, *BACKGROUND)
 
 
 def read_labels_of(data: ListedDataset) -> np.ndarray | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from unipan.datasets.formats.class_names import classes_of_names
 from unipan.datasets.formats.drawing import POINTS, SHAPE_OPTIONS, Drawing, image_finder, numbered_pairs
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, PAINT, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import IMAGE_SUFFIXES, Entry, ListedDataset
@@ -232,7 +232,7 @@ def unpack_runs(data: Iterable[int]) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
-def _suggest_label_studio(path: Path) -> str | None:
+def _suggest_label_studio(path: Path) -> Words | None:
     if path.suffix != ".json" or not path.is_file():
         return None
     try:
@@ -243,7 +243,7 @@ def _suggest_label_studio(path: Path) -> str | None:
         return None
     quiet = LeftOut()
     kinds = {row.get("type") for task in tasks for row in _results_of(task, quiet, path) or [] if _labels_of(row)}
-    return f"label-studio:{path}" + " --boxes paint" * (kinds == {"rectanglelabels"}) + " --background background"
+    return (f"label-studio:{path}", *PAINT * (kinds == {"rectanglelabels"}), *BACKGROUND)
 
 
 FORMAT = Format(

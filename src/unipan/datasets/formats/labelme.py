@@ -16,7 +16,7 @@ import numpy as np
 
 from unipan.datasets.formats.class_names import classes_of_names
 from unipan.datasets.formats.drawing import POINTS, SHAPE_OPTIONS, Drawing, image_finder, numbered_pairs, union
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, PAINT, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
@@ -137,7 +137,7 @@ def _mask_of_text(text: Any, where: str) -> np.ndarray:
         raise ValueError(f"{where}: its `mask` is no PNG in base64 ({error})") from error
 
 
-def _suggest_labelme(path: Path) -> str | None:
+def _suggest_labelme(path: Path) -> Words | None:
     files = [path] if path.is_file() and path.suffix == ".json" else []
     files = files or (sorted(path.rglob("*.json"))[:5] if path.is_dir() else [])
     try:
@@ -148,7 +148,7 @@ def _suggest_labelme(path: Path) -> str | None:
     if not any(_is_labelme(each) for each in contents):
         return None
     boxes = bool(shapes) and all(row.get("shape_type") == "rectangle" for row in shapes)
-    return f"labelme:{path}" + " --boxes paint" * boxes + " --background background"
+    return (f"labelme:{path}", *PAINT * boxes, *BACKGROUND)
 
 
 FORMAT = Format(

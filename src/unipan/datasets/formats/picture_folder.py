@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from unipan.datasets.formats.classes import CLASSES_FILE
+from unipan.datasets.formats.format import Words
 from unipan.panoptic.image_files import open_image
 
 FORMAT_OF_MODE = {
@@ -16,12 +17,12 @@ FORMAT_OF_MODE = {
 """Pillow's mode -> format."""
 
 
-def suggest_pictures(name: str, path: Path) -> str | None:
+def suggest_pictures(name: str, path: Path) -> Words | None:
     """FROM for `unipan data convert`, if this is a folder of label pictures of the format `name`."""
     if not (path / CLASSES_FILE).is_file() or (path / "panoptic.json").exists() or not (path / "panoptic").is_dir():
         return None
     first = min((path / "panoptic").rglob("*.png"), default=None)
-    return f"{name}:{path}" if first is not None and FORMAT_OF_MODE.get(_mode(first)) == name else None
+    return (f"{name}:{path}",) if first is not None and FORMAT_OF_MODE.get(_mode(first)) == name else None
 
 
 def _mode(picture: Path) -> str:

@@ -1,5 +1,6 @@
 """All formats, and `FORMAT:PATH`."""
 
+import shlex
 from pathlib import Path
 
 from unipan.datasets.formats import (
@@ -21,7 +22,9 @@ from unipan.datasets.formats import (
     yolo,
 )
 from unipan.datasets.formats.background import with_background
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset, Words
+from unipan.datasets.formats.listed_dataset import images_below
+from unipan.datasets.formats.shapes import OverlapError
 from unipan.datasets.formats.thing_classes import with_things
 
 FORMATS: tuple[Format, ...] = (
@@ -44,6 +47,8 @@ FORMATS: tuple[Format, ...] = (
     submissions.CITYSCAPES_INSTANCE,
 )
 """The first one is the default."""
+LOOKED_AT = 10
+"""Images that are read to see whether shapes overlap."""
 
 
 def readable() -> dict[str, Format]:
@@ -102,6 +107,8 @@ def open_dataset(
         command = suggested_command(path)
         if command is not None:
             raise FileNotFoundError(f"{path}: not COCO panoptic format; name what it is: `{command}`")
+        if (said := what_is_there(path)) is not None:
+            raise FileNotFoundError(said)
     if found.read is None:
         raise ValueError(f"{given}: the format {found.name} cannot be read; choose one of {', '.join(formats)}")
     _require_used(options, found, target)
@@ -124,14 +131,33 @@ def _require_used(options: FormatOptions, source: Format, target: Format | None)
         )
 
 
-def suggestion(path: Path) -> str | None:
+def suggestion(path: Path) -> Words | None:
     """FROM and the options that make this path trainable, for `unipan data convert FROM OUT ...`, if it is known.
 
-    `FROM` comes first, then a space, then the options.
+    Where shapes of one of the first images overlap, the smaller one is in front.
     """
     if not path.exists():
         return None
-    return next((text for each in FORMATS if each.suggest and (text := each.suggest(path))), None)
+    for each in FORMATS:
+        words = each.suggest(path) if each.suggest else None
+        if words is not None:
+            return (*words, *("--overlap", "small") * ("overlap" in each.uses and _overlaps(words)))
+    return None
+
+
+def _overlaps(words: Words) -> bool:
+    """Whether the first images of FROM need --overlap and do not have it."""
+    if "--overlap" in words or "--class-maps" in words:
+        return False
+    try:
+        data = open_dataset(words[0], FormatOptions(crowds="things" if "--crowds" in words else "keep"))
+        for index in range(min(len(data), LOOKED_AT)):
+            data.truth(index)
+    except OverlapError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return False
 
 
 def suggested_command(path: Path, out: str = "OUT") -> str | None:
@@ -139,6 +165,23 @@ def suggested_command(path: Path, out: str = "OUT") -> str | None:
     found = suggestion(path)
     if found is None:
         return None
-    source, _, options = found.partition(" --")
-    quoted = f"'{source}'" if " " in source else source
-    return f"unipan data convert {quoted} {out}" + f" --{options}" * bool(options)
+    return shlex.join(["unipan", "data", "convert", found[0], out, *found[1:]])
+
+
+def what_is_there(folder: Path) -> str | None:
+    """Of a folder without panoptic.json that no format recognises: what it has, and what to do; None if nothing."""
+    if not folder.is_dir() or (folder / "panoptic.json").exists():
+        return None
+    jsons = sorted(folder.glob("*.json"))
+    if jsons:
+        names = ", ".join(each.name for each in jsons[:3]) + f" and {len(jsons) - 3} more" * (len(jsons) > 3)
+        command = shlex.join(["unipan", "data", "check", str(jsons[0])])
+        return f"{folder}: no panoptic.json, but {names}; name the JSON that you mean, as in `{command}`"
+    images = images_below(folder)
+    if not images:
+        return None
+    count = f"{len(images)} image{'s' * (len(images) > 1)}"
+    return (
+        f"{folder}: no panoptic.json, but {count} without annotations that unipan recognises; annotate them first, "
+        "or name the format (FORMAT:PATH): docs/which_data.md lists tools and formats"
+    )

@@ -94,6 +94,10 @@ def paint_shapes(
     return panoptic_map(ids, kept, scores, canvas.crowds & visible, where)
 
 
+class OverlapError(ValueError):
+    """Two shapes overlap, and nobody says which is in front."""
+
+
 @dataclass
 class _Canvas:
     """A map that is being painted.
@@ -147,7 +151,7 @@ class _Canvas:
         rivals = [key for key in np.unique(taken).tolist() if orders.get(key, 0) == shape.order]
         if rivals and shape.category is not None:
             count = int(np.isin(taken, rivals).sum())
-            raise ValueError(
+            raise OverlapError(
                 f"{self.where}: {shape.label} ({shape.category.name}) shares {count} pixels with a "
                 f"{self.classes[rivals[0]].name}; say which is in front: --overlap small, score or last"
             )

@@ -15,9 +15,9 @@ import numpy as np
 
 from unipan.arrays import Int32
 from unipan.datasets.formats.class_names import background_of, classes_of_names
-from unipan.datasets.formats.cvat import read_xml
+from unipan.datasets.formats.cvat import read_xml, whole_number
 from unipan.datasets.formats.drawing import SHAPE_OPTIONS, Drawing, Finder, image_finder
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, PAINT, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import image_size, read_label_picture
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
@@ -33,6 +33,7 @@ VOC_NAMES = (
 """The classes of VOC 2007 to 2012, by number."""
 
 VOID_NUMBER = 255
+SIZE_KEYS = ("height", "width")
 NO_XML = "images without an XML, taken as images without objects"
 
 
@@ -183,13 +184,13 @@ def _of_boxes(root: Path, find: Finder, options: FormatOptions, left_out: LeftOu
         tree = read_xml(file)
         if tree.tag != "annotation":
             raise ValueError(f"{file}: no annotation of VOC; its root is <{tree.tag}>")
-        names |= {each.findtext("name", "") for each in tree.findall("object")}
+        names |= {_name_of(each, number, str(file)) for number, each in enumerate(tree.findall("object"))}
         found.append((file, tree))
     if not found:
         raise FileNotFoundError(f"{root}: neither SegmentationObject/ nor XMLs in Annotations/ are here")
     numbered, _ = _numbered_names(root)
     by_name = {name: number for number, name in numbered.items()}
-    listed = sorted(names - {""}, key=lambda name: (by_name.get(name, len(by_name)), name))
+    listed = sorted(names, key=lambda name: (by_name.get(name, len(by_name)), name))
     categories = classes_of_names(listed, options, root, by_name)
     entries = []
     for file, tree in found:
@@ -205,14 +206,17 @@ def _of_boxes(root: Path, find: Finder, options: FormatOptions, left_out: LeftOu
 def _read_xml_map(
     tree: Element, image: Path | None, categories: Categories, draw: Callable[..., Drawing]
 ) -> PanopticMap:
-    size = tuple(int(tree.findtext(f"size/{side}", "0") or 0) for side in ("height", "width"))
+    where = str(draw(size=(1, 1)).where)
+    size = tuple(
+        whole_number(tree.findtext(f"size/{side}", "").strip() or "0", f"<{side}>", where) for side in SIZE_KEYS
+    )
     if 0 in size:
         if image is None:
-            raise ValueError(f"{draw(size=(1, 1)).where}: it has no <size>, and the image is not there either")
+            raise ValueError(f"{where}: it has no <size>, and the image is not there either")
         size = image_size(image)
     drawing = draw(size=size)
     for number, each in enumerate(tree.findall("object")):
-        label, category = f"object {number}", categories[categories.index_of_name[each.findtext("name", "")]]
+        label, category = f"object {number}", categories[categories.index_of_name[_name_of(each, number, where)]]
         polygon = each.find("polygon")
         try:
             if polygon is not None:
@@ -224,6 +228,13 @@ def _read_xml_map(
             raise ValueError(f"{drawing.where}: {label} has neither a <bndbox> nor a <polygon> of numbers") from error
         drawing.add_box(label, category, (edges[0] - 1, edges[1] - 1, edges[2], edges[3]))
     return drawing.truth()
+
+
+def _name_of(row: Element, number: int, where: str) -> str:
+    name = row.findtext("name", "")
+    if not name:
+        raise ValueError(f"{where}: object {number} has no <name>; write its class there, or delete the object")
+    return name
 
 
 def _corners_of(polygon: Element) -> list[tuple[float, float]]:
@@ -243,11 +254,11 @@ def _stems(root: Path, part: str, options: FormatOptions) -> list[str]:
     return [line.split()[0] for line in read_lines(file)]
 
 
-def _suggest_voc(path: Path) -> str | None:
+def _suggest_voc(path: Path) -> Words | None:
     if not path.is_dir():
         return None
     if (path / "SegmentationObject").is_dir():
-        return f"voc:{path} --background background"
+        return (f"voc:{path}", *BACKGROUND)
     folder = path / "Annotations" if (path / "Annotations").is_dir() else path
     first = next(iter(sorted(folder.glob("*.xml"))), None)
     try:
@@ -258,8 +269,8 @@ def _suggest_voc(path: Path) -> str | None:
         return None
     boxes = tree.find("object/polygon") is None
     if boxes and (path / "SegmentationClass").is_dir():
-        return f"voc:{path} --class-maps {path / 'SegmentationClass'} --background background"
-    return f"voc:{path}" + " --boxes paint" * boxes + " --background background"
+        return (f"voc:{path}", "--class-maps", str(path / "SegmentationClass"), *BACKGROUND)
+    return (f"voc:{path}", *PAINT * boxes, *BACKGROUND)
 
 
 FORMAT = Format(

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from unipan.datasets.formats.class_names import classes_of_names
 from unipan.datasets.formats.drawing import SHAPE_OPTIONS, Drawing
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, PAINT, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, images_below
@@ -212,7 +212,7 @@ def _text_beside(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _suggest_yolo(path: Path) -> str | None:
+def _suggest_yolo(path: Path) -> Words | None:
     root = path if path.is_dir() else path.parent
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         return None
@@ -223,8 +223,8 @@ def _suggest_yolo(path: Path) -> str | None:
         first = next((text for text in (_first_line(data, n) for n in range(min(len(data), 50))) if text), None)
     except (ValueError, OSError):
         return None
-    boxes = " --boxes paint" * (first is not None and len(first.split()) in (5, 6))
-    return f"yolo:{path}{boxes} --background background"
+    boxes = first is not None and len(first.split()) in (5, 6)
+    return (f"yolo:{path}", *PAINT * boxes, *BACKGROUND)
 
 
 def _first_line(data: ListedDataset, index: int) -> str | None:
