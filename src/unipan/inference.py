@@ -242,8 +242,7 @@ class Segmenter:
         """Segment one image.
 
         Args:
-            image: a path, a PIL image, an HxWx3 uint8 array, or a 3xHxW tensor (uint8 0-255 or float 0-1); uint16
-                arrays too, if the checkpoint has a window for them (`data.window`).
+            image: a path, a PIL image, an HxWx3 array (uint8, or uint16 for a `data.window`), or a 3xHxW tensor.
             fusion: `affinity`, `potential`, `heuristic` or `upsnet`; by default the checkpoint's.
             page: of a TIFF of several pages, from 1 on.
 
