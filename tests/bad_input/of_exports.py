@@ -184,7 +184,7 @@ def onnx_options() -> Iterator[Case]:
         ("predict exported photo.png --out out --tiles", "tiles"),
         ("predict net.safetensors photo.png --out out --runtime onnx", "net.onnx.json"),
         ("predict net.safetensors photo.png --out out --runtime onnx --precision bf16", "--precision bf16"),
-        ("predict photos photo.png --out out", "photos"),
+        ("predict ./photos photo.png --out out", "photos"),
         ("evaluate exported gt", "exported"),
         ("figures exported gt --out out", "exported"),
         ("export exported --out out", "exported"),
