@@ -217,7 +217,7 @@ class Segmenter:
     ) -> "Segmenter":
         """Open a checkpoint, by its path or by the name of a bundled one, and make its network quick.
 
-        The bundled ones know drawn street scenes (`unipan scenes`) alone: on photographs they mean little.
+        The bundled ones know drawn street scenes (`unipan scenes`) alone: on photographs their results mean little.
         Batch norm is folded, and weights lie with their channels last in memory. This moves the last digits.
         The folder of an export runs on onnxruntime: it gives an `ExportedSegmenter`, which does the same with arrays
         instead of tensors.
