@@ -71,6 +71,7 @@ def ours(kind: str, plain_decoders: bool = False) -> Call:
     if plain_decoders:
         config = replace(config, decoder=replace(config.decoder, deformable=False))
     config = replace(config, inference=replace(config.inference, score_threshold=0.0))
+    config = replace(config, data=replace(config.data, short_side=0))  # the image's own size, like the others
     torch.manual_seed(0)
     network = build_network(config, CITYSCAPES)
     settled(network)

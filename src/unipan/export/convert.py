@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from unipan.datasets.sizes import MULTIPLE
+from unipan.export.plain import drop_zero_biases, replace_sequences
 from unipan.export.wrappers import DenseGraph, HeadGraph, MaskGraph
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
@@ -94,6 +95,8 @@ def _converted(module: nn.Module, arguments: dict[str, Tensor], dynamic: dict[st
         )
     assert made is not None
     model = made.model_proto
+    replace_sequences(model.graph)
+    drop_zero_biases(model.graph)
     _forget_the_source(model)
     return model
 
