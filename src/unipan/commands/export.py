@@ -18,6 +18,7 @@ def export(
     data: Annotated[str, arg(metavar="DATA")] = "scenes",
     limit: Annotated[int, arg(metavar="N")] = 20,
     format: Literal["onnx"] = "onnx",
+    int8: Flag = False,
     overwrite: Overwrite = False,
     json_file: JsonFile = None,
 ) -> Outcome:
@@ -30,15 +31,18 @@ def export(
         checkpoint: see `options.CheckpointChoice`.
         out: folder of the export, created if missing.
         beside: write the graphs next to CHECKPOINT and use its weights; then its name alone is enough.
-        data: images to compare on, see `unipan evaluate --help`; ideally photographs like yours.
+        data: images to compare on: a folder of photographs like yours, with or without a truth (see `unipan evaluate
+            --help`), or scenes.
         limit: compare on the first N images; 0 takes all.
         format: file format of the graphs.
+        int8: let the convolutions compute in 8-bit integers, calibrated on DATA; refused where this is not faster on
+            this processor, or where PQ falls by more than 0.5.
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import progress_bar
     from unipan.config_values import AMOUNT, check_value
-    from unipan.datasets.sources import open_first, paths_read
+    from unipan.datasets.unlabelled import images_read, open_images
     from unipan.exported.graphs import EXPORT_FILES, check_same_network, own_files_beside
     from unipan.files import checkpoint_path
     from unipan.hub_download import require_own_place
@@ -47,27 +51,30 @@ def export(
     check_value("--limit", limit, int, AMOUNT)
     if (out is None) != beside:
         raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
+    if beside and int8:
+        raise ValueError("--int8: --beside takes the weights of the checkpoint, which have 32 bits; give --out DIR")
     if beside:
         require_own_place(checkpoint, "--beside")
     path = checkpoint_path(checkpoint)
     beside_it = own_files_beside(path)  # damage is told before the exporter is imported, which takes seconds
-    outputs = Outputs("export", [path, *paths_read(data)], overwrite)
+    outputs = Outputs("export", [path, *images_read(data)], overwrite)
     if out is None:
         outputs.claim_all(beside_it, "--beside")
     else:
         outputs.claim_folder(out, "--out", EXPORT_FILES)
         check_same_network(out, path, overwrite)
     outputs.claim_optional(json_file, "--json")
-    images, chosen, note = open_first(data, limit)
+    images, chosen, note = open_images(data, limit)
     from unipan.export.write import require_exporter, write_export
 
     require_exporter(format)
-    with progress_bar("comparing with torch", len(chosen)) as step:
-        parity = write_export(path, out, outputs, images, chosen, step)
+    with progress_bar("comparing with torch", len(chosen) * (1 + int8)) as step:
+        parity = write_export(path, out, outputs, images, chosen, step, int8)
     written = [str(each) for each in (beside_it if out is None else [out])]
     tell(f"{', '.join(written)}: {checkpoint}, compared with torch on {note}")
     tell(*parity.lines())
-    return Outcome({"written": written, "compared": parity.to_json()})
+    gained = {} if parity.int8 is None else {"int8": parity.int8.to_json()}
+    return Outcome({"written": written, "compared": parity.to_json()} | gained)
 
 
 main = entry(export, "export")

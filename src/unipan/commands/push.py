@@ -32,8 +32,7 @@ def push(
         repository: created if it does not exist.
         private: make the repository private; an existing public one is refused.
         onnx: also make the graphs, so that the checkpoint runs without PyTorch; see `unipan export --help`.
-        data: with --onnx, images to compare on, see `unipan evaluate --help`; ideally photographs like yours; by
-            default drawn scenes.
+        data: with --onnx, images to compare on, see `unipan export --help`; by default drawn scenes.
         limit: with --onnx, compare on the first N images; 0 takes all.
         dry_run: write the files to this new folder and send nothing; no token is needed.
         overwrite: replace files in the repository that `unipan push` did not write, and an edited card.
@@ -41,7 +40,7 @@ def push(
     """
     from unipan.commands.progress import tracked
     from unipan.config_values import AMOUNT, check_value
-    from unipan.datasets.sources import open_first, paths_read
+    from unipan.datasets.unlabelled import images_read, open_images
     from unipan.files import checkpoint_path
     from unipan.hub_download import repository_of
     from unipan.outputs import Outputs
@@ -53,9 +52,9 @@ def push(
     if data is not None and not onnx:
         raise ValueError(f"--data {data}: goes with --onnx, which compares the graphs on it; give both or none")
     path = checkpoint_path(checkpoint)
-    outputs = Outputs("push", [path, *paths_read(data or "scenes")])
+    outputs = Outputs("push", [path, *images_read(data or "scenes")])
     outputs.claim_optional(json_file, "--json")
-    images, chosen, _ = open_first(data or "scenes", limit)
+    images, chosen, _ = open_images(data or "scenes", limit)
     require_place(dry_run)
     compared = tracked(chosen, "comparing with torch", len(chosen))
     export = graph_maker(checkpoint, path, images, compared) if onnx else None

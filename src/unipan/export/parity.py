@@ -5,7 +5,7 @@ Legend: H W the image.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.exported.segmenter import ExportedSegmenter
 from unipan.inference import Scene, Segmenter
 from unipan.panoptic.maps import PanopticMap
+
+if TYPE_CHECKING:
+    from unipan.export.int8 import Int8
 
 MOST_DIFFERING = 0.001
 """Share of all pixels that may belong to another segment."""
@@ -33,6 +36,8 @@ class Parity:
         edited: pixels whose segment differs after the scenes were edited (`moved_boxes`).
         worst_edited: as `worst`, of the edited scenes.
         largest: difference of P; infinite where the number of detections differs.
+        images: that were compared.
+        int8: what 8-bit integers gain, in an export that has them.
         quality: PQ of torch and of onnxruntime; None where the data has other classes.
     """
 
@@ -43,6 +48,7 @@ class Parity:
     worst_edited: tuple[float, str] = (0.0, "")
     largest: float = 0.0
     images: int = 0
+    int8: "Int8 | None" = None
     quality: tuple[PanopticQuality, PanopticQuality] | None = field(default=None, repr=False)
 
     @property
@@ -86,7 +92,7 @@ class Parity:
         ]
         if self.pq is not None:
             told.append(f"PQ {100 * self.pq[0]:.2f} with torch, {100 * self.pq[1]:.2f} with onnxruntime")
-        return told
+        return told if self.int8 is None else [*told, self.int8.line()]
 
     def require(self) -> None:
         """The gate.

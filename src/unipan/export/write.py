@@ -17,7 +17,9 @@ from unipan.checkpoint_header import network_digest, packaged_digest, read_array
 from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sizes import MULTIPLE
+from unipan.datasets.sources import use_window
 from unipan.export.convert import OPSET, dense_graph, head_graph, mask_graph
+from unipan.export.int8 import Int8, calibration_images, feeds, quantise, relative_time
 from unipan.export.parity import Parity, compare
 from unipan.exported.graphs import (
     DENSE_FILE,
@@ -43,6 +45,8 @@ else:
     ModelProto = Any
 
 
+TIMED = 5
+"""Images on which 8-bit integers and 32 bits are timed in turn."""
 NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 """The packages of each format."""
 
@@ -60,11 +64,12 @@ def write_export(
     data: PanopticData,
     chosen: Sequence[int],
     step: Callable[[], object] = lambda: None,
+    int8: bool = False,
 ) -> Parity:
     """`export_folder`, or `export_beside` where no folder is given; `outputs` has claimed the files."""
     if out is None:
         return export_beside(checkpoint, data, chosen, step)
-    return export_folder(checkpoint, out, data, chosen, step, lambda names: outputs.start_folder(out, names))
+    return export_folder(checkpoint, out, data, chosen, step, lambda names: outputs.start_folder(out, names), int8)
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,26 @@ class Graphs:
         Raises:
             ValueError: not well enough.
         """
-        graphs = open_graphs(place, threads=torch.get_num_threads())
-        parity = compare(self.segmenter, ExportedSegmenter(graphs, graphs.categories), data, chosen, step)
+        use_window(data, self.segmenter.config.data)
+        parity = compare(self.segmenter, _opened(place), data, chosen, step)
         parity.require()
+        return parity
+
+    def in_int8(self, place: Path, data: PanopticData, chosen: Sequence[int], step: Callable[[], object]) -> Parity:
+        """Quantise the dense graph in a folder, and compare it with the network.
+
+        Raises:
+            ValueError: that does not pay.
+        """
+        before, seen = _opened(place).graphs, calibration_images(data, chosen)
+        config, fill = self.segmenter.config.data, before.fill
+        small = quantise(self.dense, feeds(data, seen, config, fill)).SerializeToString()
+        (place / DENSE_FILE).write_bytes(small)
+        after = _opened(place)
+        parity = compare(self.segmenter, after, data, chosen, step)
+        ratio = relative_time(after.graphs.dense, before.dense, list(feeds(data, chosen[:TIMED], config, fill)))
+        parity.int8 = Int8(len(seen), ratio, len(small) / self.dense.ByteSize())
+        parity.int8.require(parity)
         return parity
 
 
@@ -138,6 +160,7 @@ def export_folder(
     chosen: Sequence[int],
     step: Callable[[], object] = lambda: None,
     start: Callable[[Sequence[str]], object] = lambda _: None,
+    int8: bool = False,
 ) -> Parity:
     """Write the graphs and `model.json`, which need nothing else.
 
@@ -148,9 +171,10 @@ def export_folder(
         chosen: which of them.
         step: called after each.
         start: called with the names of the files before the first is written.
+        int8: whether convolutions compute in 8-bit integers.
 
     Raises:
-        ValueError: the graphs do not do what the network does; nothing is written.
+        ValueError: the graphs do not do what the network does, or 8-bit integers do not pay; nothing is written.
     """
     graphs = Graphs.of(checkpoint_path(checkpoint))
     files = [*graphs.by_file, MODEL_FILE]  # the JSON last: without it a folder is no export
@@ -160,6 +184,8 @@ def export_folder(
             (place / file).write_bytes(graph.SerializeToString())
         write_json(place / MODEL_FILE, _description(graphs, None))
         parity = graphs.compared(place, data, chosen, step)
+        if int8:
+            parity = graphs.in_int8(place, data, chosen, step)
         write_json(place / MODEL_FILE, _description(graphs, parity), indent=1)
         start(files)
         for file in files:
@@ -204,6 +230,12 @@ def export_beside(
     return parity
 
 
+def _opened(place: Path) -> ExportedSegmenter:
+    """The network in a folder, or beside a checkpoint, as its users will have it."""
+    graphs = open_graphs(place, threads=torch.get_num_threads())
+    return ExportedSegmenter(graphs, graphs.categories)
+
+
 def _leave_weights_out(graph: ModelProto, stored: Collection[str]) -> list[str]:
     """Turn the weights of a graph into references, which a session fills; their names."""
     from onnx import TensorProto
@@ -237,6 +269,7 @@ def _description(graphs: Graphs, parity: Parity | None) -> dict[str, Any]:
         | {"mean": network.mean.flatten().tolist(), "std": network.std.flatten().tolist()},
         "thresholds": {"inference.score_threshold": config.inference.score_threshold} | asdict(config.heuristic),
         "parity": None if parity is None else parity.to_json(),
+        "int8": None if parity is None or parity.int8 is None else parity.int8.to_json(),
         "metrics": graphs.segmenter.metrics,
         "categories": graphs.segmenter.categories.to_coco(),
         "config": asdict(config),
