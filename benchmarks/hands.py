@@ -215,7 +215,7 @@ def take_pictures(folder: Path, shots: Path) -> None:
     with served(*arguments, cwd=folder) as (address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
 
-        def visit(width: int, height: int, **more: str) -> Hand:
+        def visit(width: int, height: int, **more: Any) -> Hand:
             page = browser.new_page(viewport={"width": width, "height": height}, **more)
             page.goto(address)
             page.wait_for_function(READY)
@@ -223,9 +223,9 @@ def take_pictures(folder: Path, shots: Path) -> None:
 
         def keep(hand: Hand, name: str) -> None:
             hand.page.wait_for_timeout(1000)
-            hand.page.screenshot(path=shots / f"serve_{name}.jpg", quality=85)
+            hand.page.screenshot(path=shots / f"serve_{name}.jpg", quality=75)
 
-        hand = visit(400, 760, color_scheme="dark")
+        hand = visit(400, 760, color_scheme="dark", is_mobile=True, has_touch=True)
         hand.page.locator("#other").select_option("heuristic")
         hand.page.evaluate("() => scrollTo(0, 0)")
         keep(hand, "narrow")
