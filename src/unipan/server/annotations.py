@@ -28,7 +28,7 @@ WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
 """What the server writes into the folder besides images/, whose pictures remain photographs."""
 SENT = "sent"
 """In the row of an image in panoptic.json: it was dropped on the page, and is not of the chosen folder."""
-MINUTES = 3
+PROPOSED_MINUTES = 3
 """Of the training that is proposed: a first look, where the preset's own schedule takes hours without a GPU."""
 NONE_CHOSEN: Mapping[str, Path] = MappingProxyType({})
 
@@ -201,7 +201,7 @@ def next_commands(folder: Path, checkpoint: str, config: Config) -> list[str]:
     data, start = shlex.quote(str(folder)), shlex.quote(checkpoint)
     side = config.data.short_side
     size = "" if side == finetune().data.short_side else f" --data.short-side {side}"
-    training = f"unipan train finetune --data {data} --init {start}{size} --minutes {MINUTES}"
+    training = f"unipan train finetune --data {data} --init {start}{size} --minutes {PROPOSED_MINUTES}"
     return [f"unipan data check {data}", training]
 
 
