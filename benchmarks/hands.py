@@ -114,7 +114,7 @@ def correct(hand: Hand, number: int) -> None:
     (left, top, right, bottom), _ = hand.select(rows[-1])
     hand.press("Delete")
     hand.shot("deleted")
-    # Starting from the corner with the fewest other boxes would matter to nobody: a drag beside the selection draws.
+    # Nothing is selected now, so a drag draws wherever it begins.
     hand.drag((left, top), (min(right, 255.5), min(bottom, 127.5)))
     hand.shot("drawn")
     _, name = hand.select(hand.things()[0])
