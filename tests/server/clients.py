@@ -30,10 +30,11 @@ def studio(
     annotations: Annotations | None = None,
     limits: Limits | None = None,
     memory: int = 1 << 30,
+    checkpoint: str = "tiny",
 ) -> Studio:
     return Studio(
         maker,
-        "tiny",
+        checkpoint,
         jobs=jobs or [],
         annotations=annotations,
         limits=limits or Limits(),

@@ -265,3 +265,14 @@ def test_a_browser_that_goes_away_or_stalls_is_no_error(maker: Segmenter, monkey
     made = studio(maker)
     for _ in range(2 * ARRIVALS):  # none of them keeps its place
         assert asked_by_hand(made, [begun]) == [408]
+
+
+def test_what_is_said_of_the_network(maker: Segmenter, tmp_path: Path) -> None:
+    """The last part of its name; and that the bundled one has seen drawings alone, where there are photographs."""
+    photos, _ = plan_images([folder_of(tmp_path / "photos", ["a.png"])], None)
+    drawn, _ = plan_images([folder_of(tmp_path / "drawn", ["scene_4000000.png"])], None)
+    told = []
+    for checkpoint, jobs in (("scenes", photos), ("scenes", drawn), ("run/best.safetensors", photos), ("scenes", [])):
+        found = client(studio(maker, jobs, checkpoint=checkpoint)).get("/api/overview").json()
+        told.append((found["network"], found["drawings"]))
+    assert told == [("scenes", True), ("scenes", False), ("best", False), ("scenes", False)]

@@ -101,7 +101,10 @@ def test_the_confirmation_stays_until_the_next_act_and_the_last_one_tells_what_i
     expect(news).to_contain_text("b.png is accepted; the dataset has 2 images. All images of the folder are accepted.")
     commands = news.locator("code").all_inner_texts()
     out = f"'{tmp_path / 'my data'}'"
-    assert commands == [f"unipan data check {out}", f"unipan train finetune --data {out}"]
+    assert commands == [
+        f"unipan data check {out}",
+        f"unipan train finetune --data {out} --init tiny --data.short-side 0 --minutes 3",
+    ]
     assert len(CocoPanoptic(tmp_path / "my data")) == 2
 
 

@@ -122,7 +122,8 @@ def test_what_was_accepted_outlives_a_killed_server(tmp_path: Path, start: Start
     os.kill(process.pid, signal.SIGTERM)
     printed, _ = process.communicate(timeout=150)
     assert process.returncode == 0
-    assert f"2 images accepted\n  unipan data check {out}\n  unipan train finetune --data {out}\n" in printed
+    training = f"unipan train finetune --data {out} --init scenes --data.short-side 0 --minutes 3"
+    assert f"2 images accepted\n  unipan data check {out}\n  {training}\n" in printed
     assert not (out / LOCK).exists()
     assert len(CocoPanoptic(out)) == 2
 

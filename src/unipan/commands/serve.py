@@ -1,6 +1,5 @@
 """`unipan serve [CHECKPOINT]`."""
 
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
@@ -44,7 +43,7 @@ def serve_page(
     from unipan.inference import open_segmenter
     from unipan.server.run import serve
 
-    serve(plan, Path(checkpoint).stem, open_segmenter(checkpoint, device))
+    serve(plan, checkpoint, open_segmenter(checkpoint, device))
 
 
 main = entry(serve_page, "serve")

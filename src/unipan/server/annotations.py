@@ -11,6 +11,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import msgspec
 
+from unipan.config import Config
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
 from unipan.datasets.formats.writing import stem_of
 from unipan.files import make_folder, read_bytes, remove_leftovers, write_atomically, write_json
@@ -19,6 +20,7 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import Row, load_json, path_inside, read_json
 from unipan.panoptic.coco_parser import parse_panoptic, raise_first
 from unipan.panoptic.png import encode_png, png_of_rgb
+from unipan.presets import finetune
 from unipan.result import PanopticResult
 from unipan.server.scenes import PageBox
 
@@ -26,6 +28,8 @@ WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
 """What the server writes into the folder besides images/, whose pictures remain photographs."""
 SENT = "sent"
 """In the row of an image in panoptic.json: it was dropped on the page, and is not of the chosen folder."""
+PROPOSED_MINUTES = 3
+"""Of the training that is proposed: a first look, where the preset's own schedule takes hours without a GPU."""
 NONE_CHOSEN: Mapping[str, Path] = MappingProxyType({})
 
 
@@ -186,10 +190,19 @@ class Annotations:
         return next(each for each in numbers if each not in taken)
 
 
-def next_commands(folder: Path) -> list[str]:
-    """What to do with accepted images, as one would type it."""
-    name = shlex.quote(str(folder))
-    return [f"unipan data check {name}", f"unipan train finetune --data {name}"]
+def next_commands(folder: Path, checkpoint: str, config: Config) -> list[str]:
+    """What to do with accepted images, as one would type it: a short training that goes on from the network shown.
+
+    Args:
+        folder: of the dataset.
+        checkpoint: of the network, as it was given.
+        config: of the network. Its images keep their size: of another one, it would have to learn its things anew.
+    """
+    data, start = shlex.quote(str(folder)), shlex.quote(checkpoint)
+    side = config.data.short_side
+    size = "" if side == finetune().data.short_side else f" --data.short-side {side}"
+    training = f"unipan train finetune --data {data} --init {start}{size} --minutes {PROPOSED_MINUTES}"
+    return [f"unipan data check {data}", training]
 
 
 def as_truth(result: PanopticResult) -> PanopticResult:

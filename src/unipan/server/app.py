@@ -22,6 +22,7 @@ from unipan.datasets.scenes.seeds import TEST_SEEDS
 from unipan.panoptic.categories import Category
 from unipan.panoptic.png import png_of_rgb
 from unipan.prediction.images import ImageJob
+from unipan.prediction.plan import drawings_note
 from unipan.processes import short_of_memory
 from unipan.server.annotations import Annotations, archive, next_commands
 from unipan.server.messages import GZIP_FROM, affinity_message, box_color, maps_message, squeezed
@@ -69,7 +70,7 @@ class Studio:
     def __init__(
         self,
         maker: SceneMaker,
-        about: str,
+        checkpoint: str,
         *,
         jobs: list[ImageJob],
         annotations: Annotations | None,
@@ -80,13 +81,13 @@ class Studio:
 
         Args:
             maker: the network.
-            about: what the page calls it.
+            checkpoint: its name as it was given; the page shows the last part.
             jobs: the images of the chosen folder, none without one. No other file is ever read.
             annotations: where accepted images go; None keeps none.
             limits: of one picture.
             shelf: of open scenes.
         """
-        self.maker, self.about, self.jobs, self.annotations = maker, about, jobs, annotations
+        self.maker, self.checkpoint, self.jobs, self.annotations = maker, checkpoint, jobs, annotations
         self.limits, self.shelf = limits, shelf
         self.fusions = possible_fusions(maker.config)
         self.samples = [TEST_SEEDS[each] for each in SAMPLES] if self._knows_scenes() else []
@@ -113,7 +114,8 @@ class Studio:
         default = self.maker.config.inference.fusion
         content = {
             "version": __version__,
-            "network": self.about,
+            "network": Path(self.checkpoint).stem,
+            "drawings": drawings_note(self.checkpoint, self.jobs) is not None,
             "classes": [
                 {"name": each.name, "thing": each.isthing, "color": each.color, "tints": tints(each)}
                 for each in self.maker.categories
@@ -124,11 +126,17 @@ class Studio:
             "samples": len(self.samples),
             "images": [{"name": job.name, "accepted": job.name in accepted} for job in self.jobs],
             "accepts": self.annotations is not None,
-            "next": next_commands(self.annotations.folder) if self.annotations else [],
+            "next": self.next_commands(),
             "megabytes": self.limits.megabytes,
             "megapixels": self.limits.megapixels,
         }
         return JSONResponse(content)
+
+    def next_commands(self) -> list[str]:
+        """What to do with what was accepted; nothing without a dataset."""
+        if self.annotations is None:
+            return []
+        return next_commands(self.annotations.folder, self.checkpoint, self.maker.config)
 
     async def upload(self, request: Request) -> Response:
         """Open a picture that is sent as the request's body; x-name is its name, percent-encoded."""

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import uvicorn
 
 from unipan.folder_lock import folder_lock
-from unipan.server.annotations import WRITTEN, Annotations, next_commands
+from unipan.prediction.plan import drawings_note
+from unipan.server.annotations import WRITTEN, Annotations
 from unipan.server.app import Studio
 from unipan.server.guard import Guard, is_loopback
 from unipan.server.plan import CONNECTIONS, ServePlan
@@ -39,6 +40,8 @@ def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
             timeout_graceful_shutdown=3,
         )  # fmt: skip
         address = plan.address + (f"?token={token}" if token else "")
+        if note := drawings_note(checkpoint, plan.jobs):
+            tell(note, error=True)
         tell(f"{address}  (Ctrl-C stops)")
         if options.show:
             import webbrowser
@@ -53,4 +56,4 @@ def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
             count = len(annotations.accepted)
             tell(f"{annotations.folder}: {count} image{'s' * (count != 1)} accepted")
             if count:
-                tell(*(f"  {each}" for each in next_commands(annotations.folder)))
+                tell(*(f"  {each}" for each in studio.next_commands()))

@@ -9,7 +9,7 @@ import { colorBar, greyed } from "./paint.js";
 import { find, showBox, showLegend, showSegments } from "./panel.js";
 import { Stage } from "./stage.js";
 import { FUSIONS, LAYERS, about, changed, classes, plain, shownIndex, things, view } from "./state.js";
-import { boxNote, hasVoid, keyAt, readout, scale, tableTitle } from "./words.js";
+import { DRAWINGS, boxNote, hasVoid, keyAt, readout, scale, tableTitle } from "./words.js";
 
 Object.assign(view, { sides, wiping: () => sides().length > 1 });
 let uids = 0;
@@ -298,9 +298,14 @@ function showBoxForm() {
   showBox(view.selectedBox(), things, editing, view.label, drawing ? "" : boxNote());
 }
 
-/** Segments, classes and their headings. */
+let tabled = [];
+
+/** Segments, classes and their headings; made anew only where they change, since that takes longer than the rest. */
 function showTables() {
-  const map = view.maps[view.fusion], segments = map?.segments ?? [];
+  const map = view.maps[view.fusion], segments = map?.segments ?? [], { fusion, other, layer, marked, hidden, sort } = view;
+  const parts = [map, view.maps[other], view.scene, fusion, other, layer, marked, [...hidden].join(), sort];
+  if (parts.length === tabled.length && parts.every((each, place) => each === tabled[place])) return;
+  tabled = parts;
   const total = view.scene ? view.scene.width * view.scene.height : 1, counts = new Map();
   for (const each of segments) counts.set(each.label, (counts.get(each.label) ?? 0) + 1);
   showSegments(segments, classes, total, {
@@ -367,5 +372,8 @@ listen({
   refresh, showAll, showReadout, setLayer, setMode, setWipe,
 });
 showAll();
-if (about.images.length) await folder.start();
+if (about.images.length) {
+  await folder.start();
+  if (about.drawings) tell(DRAWINGS);
+}
 else if (about.samples) await open({ kind: "sample", index: 0 });

@@ -78,9 +78,11 @@ export function greyed(bitmap) {
   const canvas = document.createElement("canvas");
   canvas.width = bitmap.width; canvas.height = bitmap.height;
   const context = canvas.getContext("2d");
-  context.filter = "grayscale(1)";
   context.drawImage(bitmap, 0, 0);
-  context.filter = "none";
+  context.globalCompositeOperation = "saturation"; // that of grey; WebKit knows no filters
+  context.fillStyle = "#808080";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.globalCompositeOperation = "source-over";
   context.fillStyle = "rgb(255 255 255 / .45)";
   context.fillRect(0, 0, canvas.width, canvas.height);
   return canvas;
@@ -88,18 +90,19 @@ export function greyed(bitmap) {
 
 /** The edges between pixels of different ids; with `only`, around the pixels of one id. */
 export function outlines({ width, height, values }, only = null) {
-  const path = new Path2D(), id = only === null ? (at) => values[at] : (at) => values[at] === only;
-  for (let y = only === null ? 1 : 0; y < (only === null ? height : height + 1); y++) {
+  const path = new Path2D(), ids = only === null ? values : values.map((id) => (id === only ? 1 : 0)), outer = only !== null;
+  for (let y = outer ? 0 : 1; y < height + outer; y++) {
+    const below = y * width, above = below - width;
     for (let x = 0, start = -1; x <= width; x++) {
-      const above = x < width && y > 0 ? id((y - 1) * width + x) : false, below = x < width && y < height ? id(y * width + x) : false;
-      if (x < width && above !== below) { if (start < 0) start = x; }
+      const edge = x < width && (y > 0 ? ids[above + x] : 0) !== (y < height ? ids[below + x] : 0);
+      if (edge) { if (start < 0) start = x; }
       else if (start >= 0) { path.moveTo(start, y); path.lineTo(x, y); start = -1; }
     }
   }
-  for (let x = only === null ? 1 : 0; x < (only === null ? width : width + 1); x++) {
+  for (let x = outer ? 0 : 1; x < width + outer; x++) {
     for (let y = 0, start = -1; y <= height; y++) {
-      const left = y < height && x > 0 ? id(y * width + x - 1) : false, right = y < height && x < width ? id(y * width + x) : false;
-      if (y < height && left !== right) { if (start < 0) start = y; }
+      const at = y * width + x, edge = y < height && (x > 0 ? ids[at - 1] : 0) !== (x < width ? ids[at] : 0);
+      if (edge) { if (start < 0) start = y; }
       else if (start >= 0) { path.moveTo(x, start); path.lineTo(x, y); start = -1; }
     }
   }

@@ -8,8 +8,9 @@ export class Stage {
   /** `view` is what is shown, see state.js; `on` are its answers to gestures. */
   constructor(canvas, view, on) {
     this.canvas = canvas; this.view = view; this.on = on;
-    this.zoom = 1; this.center = [0.5, 0.5]; this.pointers = new Map(); this.gesture = null; this.waiting = false;
-    new ResizeObserver(() => this.fit()).observe(canvas.parentElement);
+    this.zoom = 1; this.center = [0.5, 0.5]; this.pointers = new Map(); this.gesture = null; this.waiting = false; this.edges = [];
+    // Not at once: it changes what is observed, which browsers report as an error.
+    new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(canvas.parentElement);
     addEventListener("resize", () => this.fit());
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -28,8 +29,8 @@ export class Stage {
     if (this.canvas.width !== Math.round(wide * dpr) || this.canvas.height !== Math.round(tall * dpr)) {
       this.canvas.width = Math.round(wide * dpr); this.canvas.height = Math.round(tall * dpr);
       this.canvas.style.height = `${tall}px`;
-    }
-    this.draw();
+      this.paint(); // at once: the new size has cleared it
+    } else this.draw();
   }
 
   place() {
@@ -167,7 +168,7 @@ export class Stage {
     const { scale, left, top, dpr } = this.place(), { width, height } = view.scene;
     const line = dpr / scale; // one pixel of the screen
     c.setTransform(scale, 0, 0, scale, left, top);
-    c.imageSmoothingEnabled = true; c.imageSmoothingQuality = "high";
+    c.imageSmoothingEnabled = true; c.imageSmoothingQuality = scale < 1 ? "high" : "low"; // "high" takes five times as long
     c.drawImage(view.ground(), 0, 0, width, height);
     const sides = view.sides(), split = sides.length > 1 ? view.wipe * width : width;
     sides.forEach((side, number) => {
@@ -178,14 +179,34 @@ export class Stage {
       c.clip();
       c.imageSmoothingEnabled = side.smooth;
       if (side.overlay) c.drawImage(side.overlay, 0, 0, width, height);
-      if (side.edges) { c.strokeStyle = "rgb(0 0 0 / .35)"; c.lineWidth = 3 * line; c.stroke(side.edges); c.strokeStyle = "rgb(255 255 255 / .9)"; c.lineWidth = 1.3 * line; c.stroke(side.edges); }
+      if (side.edges) {
+        c.setTransform(1, 0, 0, 1, 0, 0);
+        c.drawImage(this.drawnEdges(side.edges, number), 0, 0);
+        c.setTransform(scale, 0, 0, scale, left, top);
+      }
       if (side.marked) { c.strokeStyle = "#111"; c.lineWidth = 5 * line; c.stroke(side.marked); c.strokeStyle = "#ffd54a"; c.lineWidth = 2.5 * line; c.stroke(side.marked); }
       c.restore();
     });
     if (sides.length > 1) this.paintWipe(c, split, height, line);
     if (view.mode === "edit") for (const each of view.boxes()) this.paintBox(c, each, each.uid === view.selected, line);
-    view.pins.forEach((pin, number) => this.paintPin(c, pin, view.pins.length > 1 ? number + 1 : 0, line));
+    if (view.mode === "look" || view.layer === "affinity") view.pins.forEach((pin, number) => this.paintPin(c, pin, view.pins.length > 1 ? number + 1 : 0, line));
     if (view.keyed) this.paintCursor(c, view.keyed, line);
+  }
+
+  /** Outlines as they are on the screen; they take long to draw, and change with the map and the zoom alone. */
+  drawnEdges(edges, number) {
+    const { scale, left, top, dpr } = this.place(), { width, height } = this.canvas, parts = [edges, scale, left, top, width, height];
+    const found = this.edges[number];
+    if (found?.parts.every((each, place) => each === parts[place])) return found.canvas;
+    const canvas = found?.canvas ?? document.createElement("canvas");
+    canvas.width = width; canvas.height = height; // clears it
+    const c = canvas.getContext("2d");
+    c.setTransform(scale, 0, 0, scale, left, top);
+    for (const [color, wide] of [["rgb(0 0 0 / .35)", 3], ["rgb(255 255 255 / .9)", 1.3]]) {
+      c.strokeStyle = color; c.lineWidth = (wide * dpr) / scale; c.stroke(edges);
+    }
+    this.edges[number] = { parts, canvas };
+    return canvas;
   }
 
   paintWipe(c, x, height, line) {

@@ -3,6 +3,10 @@ import { affinityLimit, difference } from "./overlays.js";
 import { share } from "./panel.js";
 import { FUSIONS, LAYERS, about, classes, things, view } from "./state.js";
 
+/** Of photographs and a network that has seen none. */
+export const DRAWINGS = "The bundled network knows drawn street scenes, and these are other pictures: its maps of them mean little. "
+  + "Train on some of yours first (unipan train finetune), and start the page with that network.";
+
 /** The segment at a pixel of a map, by its key. */
 export function keyAt(fusion, x, y) {
   const map = view.maps[fusion];
