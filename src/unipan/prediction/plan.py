@@ -27,6 +27,7 @@ from unipan.prediction.options import (
     check_pictures,
 )
 from unipan.prediction.parquet import is_remote, plan_remote
+from unipan.prediction.passed_over import passed_over_notes
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -120,6 +121,8 @@ def plan_prediction(
     outputs.claim_folder(out, "--out", names)
     outputs.claim_optional(json_file, "--json")
     for note in _notes(checkpoint, jobs, options):
+        warn(note)
+    for note in passed_over_notes(paths):
         warn(note)
     for note in _truth_notes(paths) if like is None and server is None else ():
         warn(note)
