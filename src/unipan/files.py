@@ -254,7 +254,8 @@ def files_below(folder: Path, suffixes: Container[str], closed: list[Path] | Non
     """The files of a folder and of those in it with one of these endings (lower case), in order.
 
     A link to nothing, or to a place that cannot be reached, is among them: it stands for a file, and whoever reads it
-    says what is wrong. Links to folders are not followed, because they may lead anywhere, and round in circles.
+    says what is wrong. Links to folders are not followed, because they may lead anywhere, and round in circles. What
+    macOS stores beside a file on other disks (`._photo.jpg`, which is no picture) is left out.
 
     Args:
         folder: to look through.
@@ -273,7 +274,15 @@ def files_below(folder: Path, suffixes: Container[str], closed: list[Path] | Non
     found = []
     for place, _, names in os.walk(folder, onerror=note):
         found += [Path(place, name) for name in names if PurePath(name).suffix.lower() in suffixes]
-    return sorted(found)
+    return sorted(path for path in found if not (path.name.startswith("._") and _is_apple_double(path)))
+
+
+def _is_apple_double(path: Path) -> bool:
+    """Whether a file holds what macOS keeps of another one (AppleSingle and AppleDouble, version 2)."""
+    try:
+        return read_bytes(path).startswith(b"\x00\x05\x16\x07")
+    except (OSError, ValueError):
+        return False
 
 
 def read_bytes(path: Path | str) -> bytes:

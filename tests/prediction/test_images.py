@@ -87,6 +87,15 @@ def test_a_folder_that_cannot_be_read_is_left_out_by_name(tmp_path: Path, monkey
         plan_images([folder], like)
 
 
+def test_a_name_too_long_for_the_files_of_a_result_is_left_out(tmp_path: Path) -> None:
+    """In letters of three bytes too; 247 bytes and .geojson are the 255 that file systems take."""
+    folder = photos(tmp_path / "many", f"{'x' * 247}.png", f"{'図' * 83}.png")
+    good, long = plan_images([folder], None)[0]
+    assert (good.broken, len(good.name)) == (None, 251)
+    assert long.broken is not None
+    assert "too long" in long.broken
+
+
 def test_what_a_folder_has_besides_images_is_told(tmp_path: Path) -> None:
     folder = photos(tmp_path / "many", "1.png", "a.heic", "deep/b.HEIC", "c.mp4", "notes/d.txt.png")
     photos(tmp_path / "elsewhere", "2.png")

@@ -20,6 +20,9 @@ from unipan.prediction.videos import Video
 SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
 """What counts as an image inside a folder."""
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+LONGEST_STEM = 255 - len(".geojson")
+"""Bytes: file systems take names of 255, and some of an image's files have longer endings than itself."""
+LONG_NAME = "its name is too long for the files of its result; rename it"
 NO_PICTURES = {
     "a NIfTI volume": (".nii", ".nii.gz"),
     "a DICOM file": (".dcm", ".dicom"),
@@ -135,8 +138,14 @@ def plan_images(
         categories, entries = read_like(like)
         jobs = jobs_like(found, entries, like, page_of)
     jobs = [replace(job, broken=broken[job.path]) if job.path in broken else job for job in jobs]
+    jobs = [replace(job, broken=LONG_NAME) if _is_long(job) else job for job in jobs]
     check_names(jobs)
     return jobs, categories
+
+
+def _is_long(job: ImageJob) -> bool:
+    """Whether a file of its result could not have its name, at which every run would end."""
+    return len(os.fsencode(job.png.stem)) > LONGEST_STEM
 
 
 def read_like(like: Path) -> tuple[Categories, Mapping[int | str, Mapping[str, object]]]:
