@@ -474,6 +474,20 @@ def test_a_missing_package_is_one_sentence(module: str | None, cure: str, capsys
     assert capsys.readouterr().err == f"unipan: {cure}\n"
 
 
+def test_a_library_that_the_system_does_not_load_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """As under `ulimit -v` on a cluster; of our own modules it is a bug."""
+
+    def fail(name: str) -> int:
+        raise ImportError("lib.so: failed to map segment from shared object", name=name, path="lib.so")
+
+    assert guarded(lambda _: fail("torch._C"), []) == 1
+    assert capsys.readouterr().err.startswith(
+        "unipan: lib.so: failed to map segment from shared object; make room in memory"
+    )
+    with pytest.raises(ImportError):
+        guarded(lambda _: fail("unipan.files"), [])
+
+
 def test_a_missing_module_of_our_own_is_a_bug() -> None:
     def command(_: list[str]) -> int:
         raise ModuleNotFoundError("No module named 'unipan.lost'", name="unipan.lost")

@@ -10,6 +10,7 @@ import pytest
 import unipan.files
 from unipan.files import (
     checkpoint_path,
+    files_below,
     folder_atomically,
     make_folder,
     read_bytes,
@@ -218,3 +219,14 @@ def test_what_is_there_in_the_place_of_weights_is_told(tmp_path: Path) -> None:
             require_weights(path, "a file")
         with pytest.raises(FileNotFoundError, match=f"checkpoint {path}: {told}, and the bundled ones are"):
             checkpoint_path(path)
+
+
+def test_what_macos_keeps_of_a_file_is_none(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.png", b"x"),
+        ("._a.png", b"\0\5\x16\7\0\2\0\0Mac OS X"),
+        ("deep/._b.PNG", b"a photograph"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert files_below(tmp_path, (".png",)) == [tmp_path / "a.png", tmp_path / "deep/._b.PNG"]

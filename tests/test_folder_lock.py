@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import unipan.folder_lock
 from unipan.cli import main
@@ -52,12 +53,13 @@ def test_a_second_training_and_a_second_prediction_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     child = hold(tmp_path / "run")
+    Image.new("RGB", (96, 64)).save(tmp_path / "a.png")
+    training = ["train", "scenes", "--data", "scenes:0-3", "--val", "scenes:4-5", "--accelerator", "cpu"]
     try:
-        arguments = ["train", "scenes", "--data", "scenes:0-3", "--val", "scenes:4-5", "--accelerator", "cpu"]
-        assert main([*arguments, "--out", str(tmp_path / "run")]) == 1
-        said = capsys.readouterr()
-        assert f"process {child} on" in said.err
-        assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]
+        for arguments in (training, ["predict", "scenes", str(tmp_path / "a.png")]):
+            assert main([*arguments, "--out", str(tmp_path / "run")]) == 1
+            assert f"process {child} on" in capsys.readouterr().err
+            assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]
     finally:
         kill(child)
 

@@ -126,10 +126,10 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str], extra: st
         return complain(str(stop) or "interrupted", stop.exit_code if isinstance(stop, StoppedBySignal) else 1)
     except BrokenPipeError:  # the reader of a pipe (`| head`) has seen enough
         return 1
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if os.environ.get("UNIPAN_TRACEBACK") or (error.name or "").startswith("unipan"):
             raise
-        return complain(str(error) if error.name is None else missing(error.name, extra), 1)
+        return complain(_import_words(error, extra), 1)
     except (ValueError, OSError) as error:
         if os.environ.get("UNIPAN_TRACEBACK"):
             raise
@@ -145,6 +145,13 @@ def words_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _import_words(error: ImportError, extra: str | None) -> str:
+    """What to say of a library that is not there, or that the system does not load."""
+    if not isinstance(error, ModuleNotFoundError):
+        return f"{error}; make room in memory (see `ulimit -v`), or install it again"
+    return str(error) if error.name is None else missing(error.name, extra)
 
 
 def missing(module: str, needed: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and paths are checked before any work begins."""
 
+import errno
 import json
 import os
 import secrets
@@ -7,9 +8,9 @@ import shutil
 import socket
 import stat
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Container, Generator, Iterable
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from unipan.hub_download import downloaded, is_on_hub
@@ -196,7 +197,7 @@ def require_weights(path: Path, expected: str) -> None:
         FileNotFoundError: it is not; `expected` is what may be given.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"weights {path}: {_no_file(path)}; give {expected}")
+        raise FileNotFoundError(f"weights {path}: {no_file_words(path)}; give {expected}")
 
 
 def require_folder(path: Path, option: str) -> None:
@@ -221,11 +222,17 @@ def require_new_folder(path: Path, option: str) -> None:
         raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
 
 
-def _no_file(path: Path) -> str:
-    """What is there instead of a file."""
-    if not os.path.exists(path):  # noqa: PTH110  see `require_regular`
-        return "there is no such file"
-    return f"this is a {'folder' if path.is_dir() else 'pipe or a device'}"
+def no_file_words(path: Path) -> str:
+    """What is there instead of a file that can be read, to be said after its path."""
+    try:
+        kind = os.stat(path).st_mode  # noqa: PTH116  see `require_regular`
+    except (FileNotFoundError, ValueError):  # ValueError: a NUL, or half a character
+        link = os.path.islink(path)  # noqa: PTH114
+        return f"a link to {os.readlink(path)}, where nothing is" if link else "there is no such file"  # noqa: PTH115
+    except OSError as error:
+        no_name = error.errno == errno.ENAMETOOLONG
+        return "there is no such file" if no_name else f"it cannot be reached ({error.strerror})"
+    return f"this is a {'folder' if stat.S_ISDIR(kind) else 'pipe or a device'}"
 
 
 def require_regular(path: Path) -> None:
@@ -239,8 +246,43 @@ def require_regular(path: Path) -> None:
     if os.path.isfile(path):  # noqa: PTH113
         return
     if not os.path.exists(path):  # noqa: PTH110
-        raise FileNotFoundError(f"{path}: no such file")
-    raise ValueError(f"{path}: {_no_file(path)}, a file is needed")
+        raise FileNotFoundError(f"{path}: {no_file_words(path).removeprefix('there is ')}")
+    raise ValueError(f"{path}: {no_file_words(path)}, a file is needed")
+
+
+def files_below(folder: Path, suffixes: Container[str], closed: list[Path] | None = None) -> list[Path]:
+    """The files of a folder and of those in it with one of these endings (lower case), in order.
+
+    A link to nothing, or to a place that cannot be reached, is among them: it stands for a file, and whoever reads it
+    says what is wrong. Links to folders are not followed, because they may lead anywhere, and round in circles. What
+    macOS stores beside a file on other disks (`._photo.jpg`, which is no picture) is left out.
+
+    Args:
+        folder: to look through.
+        suffixes: with the dot.
+        closed: gets the folders in it that cannot be read.
+
+    Raises:
+        OSError: a folder that cannot be read, if nobody takes them.
+    """
+
+    def note(error: OSError) -> None:
+        if closed is None:
+            raise OSError(f"{error.filename}: this folder cannot be read ({error.strerror})") from error
+        closed.append(Path(error.filename))
+
+    found = []
+    for place, _, names in os.walk(folder, onerror=note):
+        found += [Path(place, name) for name in names if PurePath(name).suffix.lower() in suffixes]
+    return sorted(path for path in found if not (path.name.startswith("._") and _is_apple_double(path)))
+
+
+def _is_apple_double(path: Path) -> bool:
+    """Whether a file holds what macOS keeps of another one (AppleSingle and AppleDouble, version 2)."""
+    try:
+        return read_bytes(path).startswith(b"\x00\x05\x16\x07")
+    except (OSError, ValueError):
+        return False
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -311,7 +353,7 @@ def checkpoint_path(source: str | Path) -> Path:
         )
     if not path.is_file():
         raise FileNotFoundError(
-            f"checkpoint {source}: {_no_file(path)}, and the bundled ones are {', '.join(bundled) or 'none'}; "
+            f"checkpoint {source}: {no_file_words(path)}, and the bundled ones are {', '.join(bundled) or 'none'}; "
             "give a .safetensors file that `unipan train` wrote"
         )
     return path

@@ -49,6 +49,13 @@ def image_cases() -> Iterator[Case]:
         yield replace(FOLDER, name=f"one of two: {what}", change=in_place_of("photos/0.png", what))
         yield replace(ALONE, name=f"one picture: {what}", change=in_place_of("photo.png", what))
     yield replace(FOLDER, name="one of two is not ours to read", change=unreadable("photos/0.png"), mortal=True)
+    yield replace(FOLDER, name="a folder in it is not ours to read", change=_locked, mortal=True)
+    for more in ((), ("--overwrite",)):
+        yield replace(
+            FOLDER, name=" ".join(["--out is the dataset of the images", *more]), uses=("net.safetensors", "gt"),
+            arguments=("predict", "net.safetensors", "gt/images", "--out", "gt", *more), about="options",
+            names="panoptic.json",
+        )  # fmt: skip
     yield replace(FOLDER, name="an empty folder", change=in_place_of("photos", "a folder"))
     yield replace(
         FOLDER,
@@ -85,6 +92,11 @@ def image_cases() -> Iterator[Case]:
             about="options",
             names="pixel",
         )
+
+
+def _locked(folder: Path) -> None:
+    (folder / "photos" / "locked").mkdir()
+    (folder / "photos" / "locked").chmod(0)
 
 
 def _renamed(folder: Path, name: str) -> Path:

@@ -39,6 +39,8 @@ ATTEMPTS = [
     "train scenes --init mine/best.safetensors --out mine",
     "scenes --count 2 --seed 3 --out taken",
     "predict scenes gt/images --like gt/panoptic.json --out gt",
+    "predict scenes gt/images --out gt --overwrite",
+    "predict scenes PHOTO --out gt/images/.. --overwrite",
     "predict scenes photo.png --out mine",
     "reproduce table1 --from-records --out mine.md",
 ]
@@ -77,6 +79,7 @@ def test_it_is_refused_in_one_sentence_and_nothing_changes(
         "which is read",
         "is written there too",
         "not empty",
+        "is the ground truth of these images",
     )
     assert any(word in said for word in words), said
     assert contents(home) == before
@@ -97,3 +100,12 @@ def test_what_a_command_wrote_it_may_replace(home: Path, capsys: pytest.CaptureF
     assert "`unipan affinity` wrote this picture" in capsys.readouterr().err
     assert main(["pq", "gt", "gt", "--json", "mine.json", "--overwrite"]) == 0
     assert (home / "mine.json").read_text() != "mine"
+
+
+def test_results_beside_the_images_are_no_photographs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without a ground truth may hold both: the same command again, and one that reads all of it."""
+    (home / "D" / "images").mkdir(parents=True)
+    (home / "photo.png").rename(home / "D" / "images" / "a.png")
+    for line in ("D/images --out D", "D/images --out D", "D --out again"):
+        assert main(["predict", "scenes", *line.split()]) == 0, capsys.readouterr().err
+        assert "panoptic.json: 1 image\n" in capsys.readouterr().out

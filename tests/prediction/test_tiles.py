@@ -1,6 +1,7 @@
 """`predict --tiles` writes what `Segmenter.in_tiles` finds, and says what it cannot do before it begins."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,24 @@ def test_everywhere_is_the_rule_of_the_paper(segmenter: Segmenter, command: list
     assert main([*command, str(tmp_path / "out"), "--tiles", "--reach", "everywhere"]) == 0
     expected = segmenter.in_tiles(tmp_path / "a.png", reach=None)
     assert (decode_png(tmp_path / "out" / "panoptic" / "a.png") != expected.ids).mean() < 0.002
+
+
+def test_a_full_disk_of_temporary_files_leaves_out_the_picture_alone(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The system's own limit on the size of files stands for the full disk; the smaller picture keeps within it."""
+    resource = pytest.importorskip("resource")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    Image.fromarray(np.zeros((640, 640, 3), np.uint8)).save(tmp_path / "large.png")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        more = [str(tmp_path / "large.png"), *command[3:], str(tmp_path / "out"), "--tiles", "--tile-side", "64"]
+        assert main([*command[:3], *more]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr()
+    assert f"{tmp_path / 'large.png'} is left out: {tmp_path / 'tmp'}: no place for" in said.err
+    assert "1 image, 1 left out" in said.out
+    assert not list((tmp_path / "tmp").iterdir())

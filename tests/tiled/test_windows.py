@@ -66,5 +66,13 @@ def test_a_full_disk_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="TMPDIR"):
+    with pytest.raises(OSError, match=r"no place for 1 MiB .*No space left on device.*TMPDIR"):
+        FeatureMap(3, (10, 12))
+    monkeypatch.delattr(os, "posix_fallocate")  # macOS: the room is taken by writing
+    assert FeatureMap(3, (10, 12)).tensor.count_nonzero() == 0
+
+
+def test_a_folder_that_has_gone_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(OSError, match=r"gone: no place for .*No such file or directory.*TMPDIR"):
         FeatureMap(3, (10, 12))

@@ -125,6 +125,8 @@ def told_of_damage(
     except Exception as error:
         if isinstance(error, ValueError) and str(error).startswith(f"{path}: "):
             raise
+        if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+            raise ValueError(f"{path}: it cannot be read ({error.strerror})") from error
         words = " ".join(str(error).split()) or type(error).__name__
         remedy = _content_of_another_kind(path) if isinstance(error, UnidentifiedImageError) else None
         raise ValueError(f"{path}: not a readable {kind} ({words}); {remedy or hint}") from error

@@ -59,12 +59,17 @@ def _listed_paths(lines: Iterable[str], addresses: bool) -> list[Path | str]:
         told = f"-: line {number} of standard input, {word[:60]!r}{'...' * (len(word) > 60)}"
         if seen.setdefault(word, number) != number:
             raise ValueError(f"{told}, is line {seen[word]} again; list each path once")
-        if not os.path.exists(word) and not _is_pattern(word) and "://" not in word:  # noqa: PTH110  it may have a NUL
+        if not _is_there(word) and not _is_pattern(word) and "://" not in word:
             raise FileNotFoundError(f"{told}, names no file or folder; {REMEDY}")
         found += _paths_of(word, addresses)
     if not found:
         raise ValueError(f"-: standard input has no line; {REMEDY}")
     return found
+
+
+def _is_there(word: str) -> bool:
+    """Whether a path is there, and be it a link to nothing; a word may have a NUL."""
+    return "\0" not in word and os.path.lexists(word)
 
 
 def _is_pattern(word: str) -> bool:
@@ -77,7 +82,7 @@ def _paths_of(word: str, addresses: bool) -> Iterator[Path | str]:
         yield word
     elif "://" in word:
         raise ValueError(f"{word}: this is an address, and unipan fetches nothing; download the picture first")
-    elif has_magic(word) and not Path(word).exists():  # a file may be called a[1].png
+    elif has_magic(word) and not _is_there(word):  # a file may be called a[1].png
         matches = sorted(glob(word, recursive=True))  # noqa: PTH207  a pattern may be absolute
         if not matches:
             raise ValueError(f"{word}: no file matches this pattern")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unipan.files import files_below, no_file_words
 from unipan.outputs import ResultFolders
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
@@ -19,6 +20,9 @@ from unipan.prediction.videos import Video
 SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
 """What counts as an image inside a folder."""
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+LONGEST_STEM = 255 - len(".geojson")
+"""Bytes: file systems take names of 255, and some of an image's files have longer endings than itself."""
+LONG_NAME = "its name is too long for the files of its result; rename it"
 NO_PICTURES = {
     "a NIfTI volume": (".nii", ".nii.gz"),
     "a DICOM file": (".dcm", ".dicom"),
@@ -112,7 +116,10 @@ def plan_images(
     """
     given = [path for path, _ in _without_repeats((path, "") for path in images)]
     clips = [path for path in given if is_video(path)]
-    found = find_images(path for path in given if path not in clips) if len(clips) < len(given) or not given else []
+    closed: list[tuple[Path, str]] = []
+    found = []
+    if len(clips) < len(given) or not given:
+        found = find_images((path for path in given if path not in clips), closed if like is None else None)
     categories = None
     page_of: dict[str, int | None] = {}
     broken: dict[Path, str] = {}
@@ -123,14 +130,22 @@ def plan_images(
         jobs = [ImageJob(path, name, number, page_of.get(name)) for number, (path, name) in enumerate(found, start=1)]
         for clip in clips:
             jobs += _frames(clip, len(jobs) + 1)
+        unread = "this folder cannot be read; give yourself the right to, or move it away"
+        jobs += [ImageJob(path, name, len(jobs) + at, broken=unread) for at, (path, name) in enumerate(closed, start=1)]
     elif clips:
         raise ValueError(f"--like {like}: it lists images, and {clips[0]} is a video; run once for each")
     else:
         categories, entries = read_like(like)
         jobs = jobs_like(found, entries, like, page_of)
     jobs = [replace(job, broken=broken[job.path]) if job.path in broken else job for job in jobs]
+    jobs = [replace(job, broken=LONG_NAME) if _is_long(job) else job for job in jobs]
     check_names(jobs)
     return jobs, categories
+
+
+def _is_long(job: ImageJob) -> bool:
+    """Whether a file of its result could not have its name, at which every run would end."""
+    return len(os.fsencode(job.png.stem)) > LONGEST_STEM
 
 
 def read_like(like: Path) -> tuple[Categories, Mapping[int | str, Mapping[str, object]]]:
@@ -171,32 +186,41 @@ def require_picture(path: Path) -> None:
             )
 
 
-def find_images(given: Iterable[Path]) -> list[tuple[Path, str]]:
+def find_images(given: Iterable[Path], closed: list[tuple[Path, str]] | None = None) -> list[tuple[Path, str]]:
     """Each image with its name: its path below the given folder, or its file name. One that is given twice, by itself
-    and with its folder for instance, is taken once.
+    and with its folder for instance, is taken once. A link to nothing whose name is an image's is one that is broken.
+
+    Args:
+        given: files and folders.
+        closed: gets the folders in these that cannot be read, with their names.
 
     Raises:
         FileNotFoundError: a path that does not exist.
         ValueError: no path, a folder without images, or a picture that unipan wrote. In folders those are left out.
+        OSError: a folder that cannot be read, if nobody takes it.
     """
     found, results = [], ResultFolders()
     for place in given:
-        if not place.exists():
-            raise FileNotFoundError(f"{place}: no such file or folder")
-        if not place.is_dir():
+        if not os.path.exists(place) and not (place.is_symlink() and place.suffix.lower() in SUFFIXES):  # noqa: PTH110
+            words = no_file_words(place).replace("there is no such file", "no such file or folder")
+            raise FileNotFoundError(f"{place}: {words}")
+        if not os.path.isdir(place):  # noqa: PTH112  Path's raises where it has no rights
             if author := results.author(place):
                 raise ValueError(f"{place}: `unipan {author}` wrote this picture; give the photograph itself")
             require_picture(place)
             found.append((place, place.name))
             continue
-        pictures = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        shut: list[Path] = []
+        pictures = files_below(place, SUFFIXES, shut if closed is not None and os.access(place, os.R_OK) else None)
         below = [path for path in pictures if results.author(path) is None]
-        if pictures and not below:
+        if pictures and not below and not shut:
             raise ValueError(f"{place}: unipan wrote all pictures in this folder; give the folder of the photographs")
-        if not below:
+        if not below and not shut:
             raise ValueError(f"{place}: no images in this folder (looked for {', '.join(SUFFIXES)})")
         found += [(path, path.relative_to(place).as_posix()) for path in below]
-    if not found:
+        if closed is not None:
+            closed += [(path, f"{path.relative_to(place).as_posix()}/unread") for path in shut]
+    if not found and not closed:
         raise ValueError("predict: no image was given; name files or folders after the checkpoint")
     return _without_repeats(found)
 

@@ -1,8 +1,9 @@
 """Everything about a prediction that can be known before the network is loaded: images, outputs, and what to say."""
 
+import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from unipan import files
 from unipan.checkpoint_header import read_header
-from unipan.outputs import Outputs
+from unipan.outputs import Outputs, written_names
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.image_files import is_geotiff, open_image, told_of_damage
 from unipan.panoptic.images import WHOLE_RANGE, go_to_page, is_animation, is_deep, rgb_of_pil
@@ -27,6 +28,7 @@ from unipan.prediction.options import (
     check_pictures,
 )
 from unipan.prediction.parquet import is_remote, plan_remote
+from unipan.prediction.passed_over import passed_over_notes
 from unipan.prediction.results import result_files
 from unipan.prediction.submission import Server, plan_submission, submission_files
 
@@ -105,6 +107,7 @@ def plan_prediction(
     if server is not None and pictures.pages is not None:
         raise ValueError("--submission: the images of a test server have one page; leave out --pages")
     paths = [path for path in images if isinstance(path, Path)]
+    _spare_truths(paths, out)
     for folder in (out,) if server else (out / "panoptic", out / "overlays"):
         files.require_folder(folder, "--out")
     if cluster.ray is not None and is_remote(images):
@@ -120,6 +123,8 @@ def plan_prediction(
     outputs.claim_folder(out, "--out", names)
     outputs.claim_optional(json_file, "--json")
     for note in _notes(checkpoint, jobs, options):
+        warn(note)
+    for note in passed_over_notes(paths):
         warn(note)
     for note in _truth_notes(paths) if like is None and server is None else ():
         warn(note)
@@ -142,10 +147,29 @@ def _notes(checkpoint: str, jobs: Sequence[ImageJob], options: ResultOptions) ->
 
 def _truth_notes(paths: Sequence[Path]) -> Iterator[str]:
     """Where folders are the images of a dataset, without whose ids `unipan pq` cannot compare."""
-    for truth in dict.fromkeys(path.parent / "panoptic.json" for path in paths if path.name == "images"):
-        if truth.is_file():
-            named = shlex.quote(str(truth))
-            yield f"note: if `unipan pq` is to compare the result with {truth}, add --like {named} for its image ids"
+    for truth in _truths(path for path in paths if path.name == "images"):
+        named = shlex.quote(str(truth))
+        yield f"note: if `unipan pq` is to compare the result with {truth}, add --like {named} for its image ids"
+
+
+def _truths(paths: Iterable[Path]) -> list[Path]:
+    """The ground truths of datasets whose images, or some of them, are given; a result of ours is none."""
+    places = dict.fromkeys(
+        place.parent for path in paths for place in (path, *path.absolute().parents) if place.name == "images"
+    )
+    return [
+        place / "panoptic.json"
+        for place in places
+        if (place / "panoptic.json").is_file() and written_names(place).get("panoptic.json") != "predict"
+    ]
+
+
+def _spare_truths(paths: Iterable[Path], out: Path) -> None:
+    """Raises ValueError if results would be written over the ground truth of the images. It is not read, so that
+    --overwrite would replace what took weeks to draw."""
+    for truth in _truths(Path(os.path.realpath(path)) for path in paths):
+        if out.exists() and out.samefile(truth.parent):
+            raise ValueError(f"--out {out}: its panoptic.json is the ground truth of these images; give another folder")
 
 
 def _is_geotiff(path: Path) -> bool:

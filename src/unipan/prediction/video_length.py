@@ -3,7 +3,7 @@
 OpenCV gives a number for every file. For AVI and MP4 it is counted, and a file with fewer frames is damaged; for others
 it is a duration times a rate, both of which may be guesses. An MP4 may also hide frames by an edit list, as telephones
 do when a clip is trimmed, and one in fragments has no count. Of these and of Matroska (WebM) the sizes of their parts
-tell whether a file is cut short.
+tell whether a file is cut short. Matroska's blocks are counted, see `matroska`.
 """
 
 from collections.abc import Iterator
@@ -12,32 +12,41 @@ from struct import error as StructError
 from struct import unpack_from
 from typing import BinaryIO
 
+from unipan.prediction.matroska import frames_of_matroska, vint
+
 _MOST_MOOV = 1 << 28
 """Bytes of an MP4's table of contents; no real one comes near."""
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 _TOLERANCE = 2  # frames, by which headers are wrong where nothing is
 
 
-def frames_missing(path: Path, counted: int, found: int) -> int:
-    """How many frames of a video could not be read.
+def why_lost(path: Path, counted: int, found: int) -> str | None:
+    """Why some of a video cannot be read; None where it is whole, or where that cannot be known.
 
     Args:
         path: the file.
         counted: what OpenCV takes from its header (CAP_PROP_FRAME_COUNT).
         found: how many it could read.
-
-    Returns:
-        0 where that cannot be known.
     """
-    if counted - found <= _TOLERANCE:
-        return 0
     try:
         with path.open("rb") as file:
             head = file.read(12)
-            counts = _is_avi(head) or (_is_mp4(head) and _mp4_counts(file, counted))
+            matroska = frames_of_matroska(file) if head.startswith(_EBML) else None
+            if matroska is not None:
+                total = matroska.shown or 0
+            elif counted - found > _TOLERANCE and (_is_avi(head) or (_is_mp4(head) and _mp4_counts(file, counted))):
+                total = counted
+            else:
+                total = 0
     except (OSError, StructError, ValueError, OverflowError):  # what is damaged here is damaged anywhere
-        return 0
-    return counted - found if counts else 0
+        return None
+    if total - found > _TOLERANCE:
+        return f"only {found} of its {total} frames can be read; the file may be cut short or damaged, copy it again"
+    if ends_early(path):
+        return "the file is cut short, copy it again"
+    if matroska is not None and matroska.damaged:
+        return f"a part of the file is damaged, and only {found} frames can be read; copy it again"
+    return None
 
 
 def ends_early(path: Path) -> bool:
@@ -49,10 +58,10 @@ def ends_early(path: Path) -> bool:
             if _is_mp4(head):
                 return any(end > size for _, _, end in _outer_boxes(file, size))
             if head.startswith(_EBML):
-                begin, length, _ = _vint(head, len(_EBML))
+                begin, length, _ = vint(head, len(_EBML))
                 at = begin + length
                 if head[at : at + 4] == _SEGMENT:
-                    begin, length, known = _vint(head, at + 4)
+                    begin, length, known = vint(head, at + 4)
                     return known and begin + length > size
     except (OSError, StructError, IndexError, ValueError, OverflowError):
         return False
@@ -141,10 +150,3 @@ def _outer_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
             return
         yield kind, begin, at + length
         at += length
-
-
-def _vint(data: bytes, at: int) -> tuple[int, int, bool]:
-    """A number of EBML (RFC 8794, section 4): where it ends, its value, and whether it is known."""
-    width = 9 - data[at].bit_length()
-    digits = int.from_bytes(data[at : at + width]) & ((1 << 7 * width) - 1)
-    return at + width, digits, digits != (1 << 7 * width) - 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from unipan.arrays import UInt8
 from unipan.files import replaced, require_regular
-from unipan.prediction.video_length import ends_early, frames_missing
+from unipan.prediction.video_length import why_lost
 from unipan.visualization.flat import Picture
 
 CODEC = "mp4v"
@@ -47,7 +47,7 @@ class Video:
         capture.release()
         if self.count == 0:
             raise ValueError(f"{path}: OpenCV finds no frame in this video; save it as MP4 with H.264")
-        self.lost = _why_lost(path, int(header), self.count)
+        self.lost = why_lost(path, int(header), self.count)
         self._capture: Any = None
         self._next = 0
 
@@ -70,13 +70,6 @@ class Video:
             raise ValueError(f"{self.path}: frame {number + 1} cannot be read; the file may be damaged")
         self._next += 1
         return np.ascontiguousarray(pixels[..., ::-1])
-
-
-def _why_lost(path: Path, counted: int, found: int) -> str | None:
-    """Why some of a video cannot be read, if so."""
-    if frames_missing(path, counted, found):
-        return f"only {found} of its {counted} frames can be read; the file may be cut short or damaged, copy it again"
-    return "the file is cut short, copy it again" if ends_early(path) else None
 
 
 def write_video(path: Path, pictures: Iterable[Picture], rate: float) -> None:

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor
 GridSize = tuple[int, int]
 VALUES = 16_000_000
 """Values of Psi or P that exist at once; a window with many things is smaller."""
+_CHUNK = 1 << 24
+"""Bytes that are written at once where room is taken by writing."""
 LEAST_SIDE = 16
 """Cells: windows do not get smaller."""
 
@@ -101,12 +104,19 @@ class FeatureMap:
         """A map without content.
 
         Raises:
-            OSError: there is no room for it in the folder of temporary files.
+            OSError: there is no room for it in the folder of temporary files, or no such folder.
         """
-        count = channels * math.prod(size)
-        with tempfile.TemporaryFile(prefix="unipan-") as file:  # it has no name, so nothing is left of it
-            _reserve(file.fileno(), 4 * count)
-            values = np.memmap(file, np.float32, "w+", shape=(channels, *size))
+        needed = 4 * channels * math.prod(size)
+        try:
+            with tempfile.TemporaryFile(prefix="unipan-") as file:  # it has no name, so nothing is left of it
+                _reserve(file, needed)
+                values = np.memmap(file, np.float32, "w+", shape=(channels, *size))
+        except OSError as error:
+            raise OSError(
+                f"{tempfile.tempdir or 'temporary files'}: no place for {max(1, needed >> 20)} MiB of a large "
+                f"picture's features ({error.strerror or error}); make room there, or name another folder in the "
+                "environment variable TMPDIR"
+            ) from error
         self.tensor: Float[Tensor, "C h w"] = torch.from_numpy(values)
 
     @property
@@ -125,15 +135,11 @@ class FeatureMap:
         self.tensor[:, rows, columns] = values.cpu()
 
 
-def _reserve(file: int, size: int) -> None:
+def _reserve(file: BinaryIO, size: int) -> None:
     """Take the room now: a file that grows while it is mapped would end the process where a disk is full."""
-    if not hasattr(os, "posix_fallocate"):
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
         return
-    try:
-        os.posix_fallocate(file, 0, size)
-    except OSError as error:
-        folder = tempfile.gettempdir()
-        raise OSError(
-            f"{folder}: no room for {size / 2**30:.1f} GiB of a large picture's features ({error.strerror}); make room "
-            "there, or name another folder in the environment variable TMPDIR"
-        ) from error
+    for start in range(0, size, _CHUNK):
+        file.write(bytes(min(_CHUNK, size - start)))
+    file.flush()

@@ -141,6 +141,9 @@ def test_missing_and_broken_files_are_named(folder: Path, tmp_path: Path) -> Non
     (folder / "images" / "0.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"0\.png: no such file, but image 100 of"):
         CocoPanoptic(folder)
+    (folder / "images" / "0.png").symlink_to("unmounted/0.png")
+    with pytest.raises(FileNotFoundError, match=r"0\.png: a link to unmounted/0\.png, where nothing is, but image 100"):
+        CocoPanoptic(folder)
     (folder / "panoptic.json").write_text('{"images": [')
     with pytest.raises(ValueError, match=r"panoptic\.json: not readable as JSON"):
         CocoPanoptic(folder)

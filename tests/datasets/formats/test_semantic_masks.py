@@ -38,6 +38,12 @@ def test_instances_that_fit_no_thing_or_no_size_are_named(tmp_path: Path) -> Non
     (tmp_path / "instances" / "x.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"instances/x\.png: no such file"):
         semantic_and_masks(tmp_path).truth(0)
+    (tmp_path / "instances" / "x").mkdir()
+    (tmp_path / "instances" / "x" / "1.png").symlink_to("gone.png")
+    with pytest.raises(FileNotFoundError, match=r"1\.png: a link to gone\.png, where nothing is"):
+        semantic_and_masks(tmp_path).truth(0)
+    (tmp_path / "semantic" / "dead.png").symlink_to("gone.png")
+    assert len(semantic_and_masks(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(("ending", "dtype"), [("npy", np.int64), ("tif", np.int32)])

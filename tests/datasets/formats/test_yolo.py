@@ -42,6 +42,9 @@ def test_empty_and_missing_files_are_images_without_objects(tmp_path: Path) -> N
     data = yolo(tmp_path)
     assert len(data.truth(0)) == 0
     assert data.left_out.count(NO_FILE) == 1
+    (tmp_path / "train/labels/a.txt").symlink_to("gone.txt")  # this is not that there are no objects
+    with pytest.raises(FileNotFoundError, match=r"a\.txt: a link to gone\.txt, where nothing is"):
+        yolo(tmp_path).truth(0)
 
 
 def test_fractions_are_of_the_upright_image(tmp_path: Path) -> None:

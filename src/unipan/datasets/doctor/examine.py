@@ -12,7 +12,7 @@ import numpy as np
 from unipan.datasets.doctor.claims import Ids, Told, give_ids, tell_apart
 from unipan.datasets.doctor.findings import Kept
 from unipan.datasets.formats.label_picture import TRANSPOSED, read_ids
-from unipan.files import read_bytes
+from unipan.files import no_file_words, read_bytes
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import Row, short, whole
 from unipan.panoptic.coco_parser import Finding, claims_by_id, parse_segments
@@ -177,7 +177,7 @@ def read_any_png(path: Path, indexed: bool = False) -> tuple[Ids, bool]:
 def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
     """Height and width of an image; None if it cannot be read."""
     if not path.is_file():
-        say("photo-missing", path, "no such file")
+        say("photo-missing", path, no_file_words(path).removeprefix("there is "))
         return None
     try:
         data = read_bytes(path)
@@ -198,7 +198,7 @@ def _read_size(path: Path, found: Examined, say: Any) -> tuple[int, int] | None:
 def _read_png(png: Path, say: Any, indexed: bool) -> tuple[Ids, bool] | None:
     """The ids and whether they were not in COCO's format; None if they cannot be read."""
     if not png.is_file():
-        say("png-missing", png, "no such file")
+        say("png-missing", png, no_file_words(png).removeprefix("there is "))
         return None
     try:
         ids, odd = read_any_png(png, indexed)

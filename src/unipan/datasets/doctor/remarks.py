@@ -73,7 +73,7 @@ def _unnamed_files(folder: Path | None, rows: list[Any]) -> list[str]:
     if folder is None or not folder.is_dir():
         return []
     named = {row.get("file_name") for row in rows if isinstance(row, dict) and isinstance(row.get("file_name"), str)}
-    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     return sorted(name for name in files if name not in named and not name.startswith("."))
 
 

@@ -15,7 +15,7 @@ from unipan.arrays import Int32, UInt8
 from unipan.datasets.formats.format import Format, FormatOptions
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.formats.writing import WrittenImages
-from unipan.files import make_folder, write_atomically, write_json
+from unipan.files import make_folder, no_file_words, write_atomically, write_json
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.coco_json import ImageId, Row, float_or_nan, path_inside, read_json
 from unipan.panoptic.coco_parser import parse_panoptic, parse_segments, raise_first
@@ -84,7 +84,8 @@ class CocoPanoptic(ListedDataset):
                 if not needed.is_file():
                     foreign = "\\" in f"{image['file_name']}{parsed.annotations[image_id]['file_name']}"
                     hint = "; its name is that of another computer: `unipan data check --fix` mends it" * foreign
-                    text = f"{needed}: no such file, but image {image_id!r} of {json_file} needs it{hint}"
+                    what = no_file_words(needed).removeprefix("there is ")
+                    text = f"{needed}: {what}, but image {image_id!r} of {json_file} needs it{hint}"
                     raise FileNotFoundError(text)
             read = partial(_read_coco_map, png, image, rows, by_id, json_file)
             entries.append(Entry(image_id, image["file_name"], path, read))

@@ -10,6 +10,7 @@ from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, read_clas
 from unipan.datasets.formats.format import Format
 from unipan.datasets.formats.label_picture import read_ids
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_files
+from unipan.files import files_below
 from unipan.panoptic.categories import Category
 from unipan.panoptic.coco_json import Row, float_or_nan, load_json, whole
 from unipan.panoptic.coco_parser import says_crowd
@@ -36,7 +37,7 @@ def huggingface(
     """
     root = Path(folder)
     found = read_classes(classes, root)
-    files = [path for path in root.rglob("*.json") if path not in (found.source, root / CLASSES_FILE)]
+    files = [path for path in files_below(root, (".json",)) if path not in (found.source, root / CLASSES_FILE)]
     read = partial(_read_huggingface_map, classes=found, contiguous=contiguous)
     return list_files(root, root, files, found, images, read)
 

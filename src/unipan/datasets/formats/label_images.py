@@ -15,6 +15,7 @@ from unipan.datasets.formats.class_names import background_of, classes_of_names
 from unipan.datasets.formats.format import BACKGROUND, DEFAULT_OPTIONS, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import IMAGE_SUFFIXES, LABEL_SUFFIXES, Entry, ListedDataset, find_image
+from unipan.files import files_below
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 
@@ -66,8 +67,7 @@ def _read_label_image(path: Path, categories: Categories, options: FormatOptions
 
 
 def _files_in(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in LABEL_SUFFIXES and path.is_file())
-    return sorted(path for path in files if not path.stem.endswith("_seg"))
+    return [path for path in files_below(folder, LABEL_SUFFIXES) if not path.stem.endswith("_seg")]
 
 
 def _stem_of_image(file: Path, beside: bool) -> str | None:

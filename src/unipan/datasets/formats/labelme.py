@@ -21,6 +21,7 @@ from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.formats.regions import PixelRegion, region_of_ellipse, region_of_patch
+from unipan.files import files_below
 from unipan.panoptic.coco_json import Row, load_json, short
 from unipan.panoptic.image_files import open_image
 from unipan.panoptic.maps import PanopticMap
@@ -40,7 +41,7 @@ def labelme(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> Liste
         FileNotFoundError, ValueError: there is no such JSON, one is broken, or (when a map is read) a shape is.
     """
     root = Path(path)
-    files = sorted(root.rglob("*.json")) if root.is_dir() else [root]
+    files = files_below(root, (".json",)) if root.is_dir() else [root]
     folder, left_out, labels = root if root.is_dir() else root.parent, LeftOut(), set[str]()
     found: list[tuple[Path, str]] = []
     for file in files:

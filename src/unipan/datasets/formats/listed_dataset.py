@@ -10,6 +10,7 @@ from unipan.datasets.formats.classes import ClassesFile, listed_name
 from unipan.datasets.formats.format import PanopticDataset
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.writing import stem_of
+from unipan.files import files_below
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import ImageId
 from unipan.panoptic.images import WHOLE_RANGE, Percentiles, read_image, turned_by_exif
@@ -128,7 +129,7 @@ def images_below(folder: Path) -> list[Path]:
     """All images in a folder and the folders in it, in order; one image alone if it is given."""
     if folder.is_file():
         return [folder]
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return files_below(folder, IMAGE_SUFFIXES)
 
 
 def find_image(folder: Path | None, stem: str, name: str | None = None) -> Path | None:
@@ -197,7 +198,7 @@ def label_pictures_in(folder: Path) -> list[Path]:
     Raises:
         ValueError: one picture is there twice, as PNG and as TIFF for instance.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in LABEL_SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in LABEL_SUFFIXES and not path.is_dir())
     return _once(files)
 
 
@@ -246,7 +247,7 @@ def list_label_pictures(
         FileNotFoundError, ValueError: see `list_files`.
     """
     folder = root / part if (root / part).is_dir() else root
-    files = _once(sorted(path for path in folder.rglob("*") if path.suffix.lower() in LABEL_SUFFIXES))
+    files = _once(files_below(folder, LABEL_SUFFIXES))
     if not files:
         raise FileNotFoundError(
             f"{folder}: no *.png here (nor *.tif or *.npy); this format keeps its label pictures there"

@@ -7,6 +7,7 @@ from 0. A file without a line, or no file at all, is an image without objects. T
 (classes.txt, images/, labels/).
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -69,7 +70,7 @@ def yolo(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
 
 def _read_yolo_map(image: Path, text: Path, classes: list[Category], draw: Callable[..., Drawing]) -> PanopticMap:
     drawing = draw(size=image_size(image))
-    if not text.is_file():
+    if not os.path.lexists(text):  # a link to nothing is not that no object is there
         drawing.left_out.add(NO_FILE, str(image))
         return drawing.truth()
     for number, line in enumerate(read_text(text).splitlines(), start=1):
