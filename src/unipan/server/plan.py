@@ -95,7 +95,8 @@ def images_inside(folder: Path) -> list[ImageJob]:
         )
     jobs, _ = plan_images([folder], None)
     real = folder.resolve()
-    inside = [job for job in jobs if job.path.resolve().is_relative_to(real)]
+    # `Path.resolve` raises for links in a circle before Python 3.13; they are left out by name when they are opened.
+    inside = [job for job in jobs if Path(os.path.realpath(job.path)).is_relative_to(real)]
     if not inside:
         raise ValueError(f"--images {folder}: all its images are links that lead out of it")
     return inside
