@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -104,10 +105,35 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in place.parent.iterdir()] == ["out"]
     with pytest.raises(ValueError, match=r"--out .*out: .*not empty"):
         fail(place)
-    (tmp_path / "empty").mkdir()
-    with folder_atomically(tmp_path / "empty", "--out") as folder:
-        (folder / "a.txt").write_text("a")
-    assert (tmp_path / "empty" / "a.txt").read_text() == "a"
+
+
+def test_an_empty_folder_that_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a mounted disk, which cannot be replaced, or the current folder, which must not be."""
+    place = tmp_path / "empty"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    before = place.stat().st_ino
+    for given in (Path(), place):
+        with folder_atomically(given, "--out") as folder:
+            (folder / "deep").mkdir()
+            (folder / "deep" / "a.txt").write_text("a")
+            (folder / "b.txt").write_text("b")
+        assert sorted(path.name for path in place.rglob("*")) == ["a.txt", "b.txt", "deep"]
+        assert place.stat().st_ino == before
+        shutil.rmtree(place / "deep")
+        (place / "b.txt").unlink()
+    (place / f".unipan-999999999-{unipan.files._process_space()}-0.tmp").mkdir()  # of a killed process
+    with folder_atomically(place, "--out"):
+        pass
+    assert list(place.iterdir()) == []
+
+
+def test_folders_of_programs_hold_no_pictures_of_the_user(tmp_path: Path) -> None:
+    for name in ("a.png", "deep/b.png", ".ipynb_checkpoints/a-checkpoint.png", "deep/@eaDir/b.png", "__MACOSX/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert files_below(tmp_path, (".png",)) == [tmp_path / "a.png", tmp_path / "deep/b.png"]
+    assert files_below(tmp_path / ".ipynb_checkpoints", (".png",)) != []
 
 
 def test_a_package_without_checkpoints_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -143,22 +143,26 @@ def make_folder(path: Path, option: str = "") -> None:
 def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     """A temporary folder next to `path`, which is renamed to `path` if all goes well and removed otherwise.
 
-    Errors raised inside that name the temporary folder name `path` instead.
+    An empty folder that is there already stays, since it may be a mounted disk or somebody's current folder: it gets
+    what a temporary folder in it holds, the files after the folders. Errors raised inside that name the temporary
+    folder name `path` instead.
 
     Raises:
-        ValueError: something is there already (an empty folder may be); `option` is what gave the path.
+        ValueError: something is there already; `option` is what gave the path.
         OSError: it cannot be made, in one sentence.
     """
+    full, there = path.absolute(), path.is_dir()
+    temporary = temporary_name(full / full.name if there else full)
+    remove_leftovers(temporary.parent)
     require_new_folder(path, option)
-    full = path.absolute()
-    temporary = temporary_name(full)
-    remove_leftovers(full.parent)
     try:
         make_folder(temporary, f"{option} ")
         yield temporary
-        if full.is_dir():
-            full.rmdir()
-        temporary.replace(full)
+        if there:
+            for each in sorted(temporary.iterdir(), key=Path.is_file):
+                each.replace(full / each.name)
+        else:
+            temporary.replace(full)
     except (ValueError, OSError) as error:
         if str(temporary) not in str(error):
             raise
@@ -255,7 +259,8 @@ def files_below(folder: Path, suffixes: Container[str], closed: list[Path] | Non
 
     A link to nothing, or to a place that cannot be reached, is among them: it stands for a file, and whoever reads it
     says what is wrong. Links to folders are not followed, because they may lead anywhere, and round in circles. What
-    macOS stores beside a file on other disks (`._photo.jpg`, which is no picture) is left out.
+    programs keep for themselves is left out: folders as `is_programs_folder` tells them, and what macOS stores beside
+    a file on other disks (`._photo.jpg`, which is no picture).
 
     Args:
         folder: to look through.
@@ -272,9 +277,16 @@ def files_below(folder: Path, suffixes: Container[str], closed: list[Path] | Non
         closed.append(Path(error.filename))
 
     found = []
-    for place, _, names in os.walk(folder, onerror=note):
+    for place, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not is_programs_folder(name)]
         found += [Path(place, name) for name in names if PurePath(name).suffix.lower() in suffixes]
     return sorted(path for path in found if not (path.name.startswith("._") and _is_apple_double(path)))
+
+
+def is_programs_folder(name: str) -> bool:
+    """Whether a folder is a program's own and no place for a user's files, by its name: hidden ones
+    (`.ipynb_checkpoints` keeps old copies of pictures), Synology's thumbnails, and what macOS adds to archives."""
+    return name.startswith(".") or name in ("@eaDir", "__MACOSX")
 
 
 def _is_apple_double(path: Path) -> bool:

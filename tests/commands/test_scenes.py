@@ -48,3 +48,19 @@ def test_where_the_output_is_no_terminal_there_is_no_empty_line(
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 3
     assert all(line.strip() for line in (said.out + said.err).splitlines())
+
+
+def test_the_same_command_works_after_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import unipan.datasets.formats.coco_panoptic as module
+
+    def interrupted(folder: Path, *_: object) -> None:
+        (folder / "images").mkdir()
+        raise KeyboardInterrupt
+
+    command = ["scenes", "--count", "1", "--size", "32", "32", "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_coco_panoptic", interrupted)
+        assert main(command) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert main(command) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"images", "panoptic", "panoptic.json"}

@@ -100,7 +100,10 @@ def test_what_a_folder_has_besides_images_is_told(tmp_path: Path) -> None:
     folder = photos(tmp_path / "many", "1.png", "a.heic", "deep/b.HEIC", "c.mp4", "notes/d.txt.png")
     photos(tmp_path / "elsewhere", "2.png")
     (folder / "day2").symlink_to(tmp_path / "elsewhere")
-    links, videos, unread = passed_over_notes([folder, folder / "1.png"])
+    photos(folder / ".ipynb_checkpoints", "1-checkpoint.png")
+    (folder / ".git").mkdir()
+    links, hidden, videos, unread = passed_over_notes([folder, folder / "1.png"])
+    assert f"{folder / '.ipynb_checkpoints'}: pictures in a folder of this name are passed over" in hidden
     assert f"{folder / 'day2'}: a link to a folder is not followed" in links
     assert f"{folder / 'c.mp4'}: a video in a folder is passed over" in videos
     assert f"{folder / 'a.heic'} and 1 more: passed over" in unread

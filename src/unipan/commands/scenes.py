@@ -40,18 +40,20 @@ def write_scenes(
     check_value("--size", size, tuple[int, int], PIXELS)
     if (out / "panoptic.json").exists():
         raise ValueError(f"--out {out}: it has a dataset already; give an empty folder")
-    from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes, scene_file
+    from unipan.datasets.scenes.generator import HELD_OUT, SCENE_CATEGORIES, Scenes
     from unipan.outputs import Outputs
 
-    files = [scene_file(each) for each in range(seed, seed + count)]
     outputs = Outputs("scenes")
     outputs.claim_optional(json_file, "--json")
-    outputs.claim_folder(out, "--out", [f"{part}/{file}" for part in ("images", "panoptic") for file in files])
+    outputs.claim_new_folder(out, "--out")
     from unipan.commands.progress import tracked
     from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
+    from unipan.files import folder_atomically
 
     drawn = Scenes(range(seed, seed + count), size)
-    path = write_coco_panoptic(out, tracked(drawn, "drawing", count), SCENE_CATEGORIES)
+    with folder_atomically(out, "--out") as folder:  # so that the same command works after it was interrupted
+        write_coco_panoptic(folder, tracked(drawn, "drawing", count), SCENE_CATEGORIES)
+    path = out / "panoptic.json"
     held = "held out" if seed >= HELD_OUT else f"held out are those from {HELD_OUT} on"
     what = f"{count} scene{'s' * (count != 1)} of {size[0]} x {size[1]} pixels"
     tell(f"{path}: {what}, seeds {seed}..{seed + count - 1} ({held})")

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
+from unipan.files import files_below, is_programs_folder
 from unipan.outputs import ResultFolders
-from unipan.prediction.images import NO_PICTURES, VIDEO_SUFFIXES
+from unipan.prediction.images import NO_PICTURES, SUFFIXES, VIDEO_SUFFIXES
 
 UNREAD_SUFFIXES = (
     *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".pdf"),
@@ -16,15 +17,19 @@ UNREAD_SUFFIXES = (
 
 
 def passed_over_notes(given: Iterable[Path]) -> Iterator[str]:
-    """A sentence for each folder and kind of what is not segmented: links to folders, videos, formats that are not
-    read."""
+    """A sentence for each folder and kind of what is not segmented: links to folders, pictures in folders of programs,
+    videos, formats that are not read."""
     results = ResultFolders()
     for folder in (path for path in given if path.is_dir()):
         links: list[Path] = []
+        hidden: list[Path] = []
         videos: list[Path] = []
         unread: list[Path] = []
         for place, folders, names in os.walk(folder):
             links += [path for name in folders if (path := Path(place, name)).is_symlink()]
+            programs = [Path(place, name) for name in folders if is_programs_folder(name)]
+            hidden += [path for path in programs if not path.is_symlink() and files_below(path, SUFFIXES, [])]
+            folders[:] = [name for name in folders if not is_programs_folder(name)]
             for name in names:
                 kind = PurePath(name).suffix.lower()
                 if kind in UNREAD_SUFFIXES:
@@ -33,6 +38,8 @@ def passed_over_notes(given: Iterable[Path]) -> Iterator[str]:
                     videos.append(Path(place, name))
         if links:
             yield f"note: {_and_more(links)}: a link to a folder is not followed; give the folder too"
+        if hidden:
+            yield f"note: {_and_more(hidden)}: pictures in a folder of this name are passed over; give it by its path"
         if videos:
             yield f"note: {_and_more(videos)}: a video in a folder is passed over; give it by its path"
         if unread:
