@@ -2,8 +2,8 @@
 
 A, A+, C, C+ take more iterations than B and D, whose step costs more (`COST`, by `benchmarks/steps.py --rope`).
 `A then B` and `C then D` train without the head for two thirds of the time and with it for the rest. `--times 2` gives
-everything twice the time. The head has RoPE, the winner of `positional_encodings.py`. Scored on the validation scenes, so that
-those of the tables stay unseen; a record per training.
+everything twice the time. The head has RoPE, the winner of `positional_encodings.py`. Scored on the validation scenes,
+so that those of the tables stay unseen; a record per training.
 
     python experiments/equal_time.py --times 1 2 4 --seeds 0 1 2        trains what is missing
     python experiments/equal_time.py --table                            the finished trainings

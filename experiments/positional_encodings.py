@@ -5,9 +5,9 @@ encoding is concatenated with Q, RoPE rotates phi0(Q) and phi1(Q) by place; five
 seven, 8 to 512, as in the recipes of photographs.
 Scored on the validation scenes, so that those of the tables stay unseen; a record per training.
 
-    python experiments/positional_encodings.py --seeds 0 1 2        trains what is missing (about 5 minutes each on one core)
-    python experiments/positional_encodings.py --table              the finished trainings
-    python experiments/positional_encodings.py --picture FILE       affinities of one pixel under five of them
+    python experiments/positional_encodings.py --seeds 0 1 2     trains what is missing, 5 minutes each on one core
+    python experiments/positional_encodings.py --table           the finished trainings
+    python experiments/positional_encodings.py --picture FILE    affinities of one pixel under five of them
 """
 
 import argparse

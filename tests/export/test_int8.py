@@ -102,7 +102,7 @@ def test_a_folder_with_8_bits_is_an_export_like_any_other(
     said = capsys.readouterr().out
     assert "calibrated on 4 images: dense.onnx takes 0.62 of the time" in said
     told = json.loads((out / "model.json").read_text())
-    assert told["int8"] == {"calibrated_on": 4, "time_relative_to_32_bits": 0.625}
+    assert told["parity"]["int8"] == {"calibrated_on": 4, "time_relative_to_32_bits": 0.625}
     assert 0 < told["parity"]["pixels_differing"] < 0.02
     assert abs(told["parity"]["pq"]["torch"] - told["parity"]["pq"]["onnxruntime"]) < 0.005
     assert b"QuantizeLinear" in (out / "dense.onnx").read_bytes()

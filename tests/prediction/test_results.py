@@ -150,8 +150,9 @@ def test_the_ground_truth_is_never_replaced(tmp_path: Path, capsys: pytest.Captu
     gt = tmp_path / "gt"
     like = write_coco_panoptic(gt, Scenes(range(2), (64, 96)), SCENE_CATEGORIES)
     before = contents(gt)
-    assert "already" in refused(capsys, gt / "images", "--like", like, "--out", gt)
-    assert "is an input" in refused(capsys, gt / "images", "--like", like, "--out", gt, "--overwrite")
+    for more in ([], ["--overwrite"]):
+        said = refused(capsys, gt / "images", "--like", like, "--out", gt, *more)
+        assert "its panoptic.json is the ground truth of these images" in said
     for out in (gt, gt / "images", gt / "images" / "x"):
         assert "--out" in refused(capsys, gt / "images", "--out", out)
     assert "which is read" in refused(capsys, gt, "--out", gt / "out")

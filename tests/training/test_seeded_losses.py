@@ -9,6 +9,7 @@ arithmetic, but rounds differently, as other processors do; there the losses agr
 """
 
 import json
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,10 @@ from unipan.training.run_folder import RunRecord
 from unipan.training.trainer import Trainer
 
 FILE = Path(__file__).with_name("seeded_losses.json")
+OTHERS = ("25 1",)
+"""Family and model of processors that have the name and the instructions of the one that wrote the file, and round
+differently: on an EPYC of the third generation code that is exact elsewhere (2c465ee) differs by 7e-8 in the second
+step."""
 STEPS = 20
 CHAOS = 8
 """The last step before which rounding decides nothing."""
@@ -68,6 +73,13 @@ def processor() -> list[str]:
     ]
 
 
+def family_and_model() -> str:
+    """As Linux tells them, which names alone do not; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.is_file() else ""
+    return " ".join(re.findall(r"^(?:cpu family|model)\s*: (\d+)$", text, re.MULTILINE)[:2])
+
+
 @pytest.mark.parametrize("order", ["as written", "cheap", "cheap, RoIAlign by rows"])
 def test_twenty_seeded_steps_have_the_losses_of_version_0_1(
     order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -81,14 +93,14 @@ def test_twenty_seeded_steps_have_the_losses_of_version_0_1(
     written = json.loads(FILE.read_text())
     found = seeded_losses(tmp_path)
     assert [sorted(terms) for terms in found] == [sorted(terms) for terms in written["losses"]]
-    exact = order == "as written" and written["processor"] == processor()
+    exact = order == "as written" and written["processor"] == processor() and family_and_model() not in OTHERS
     for step, (terms, expected) in enumerate(zip(found, written["losses"], strict=True)):
         for name, value in terms.items():
             wanted = float.fromhex(expected[name])
             # Rounding errors grow from step to step, because weights follow from losses. By rows they decide in step 10
             # which of two boxes is kept (by 1e-6 of a score), and the losses differ visibly from there on.
             near = pytest.approx(wanted, rel=0.02, abs=1e-3)
-            if by_rows:
+            if by_rows or order == "as written":  # there on another processor
                 early = step <= CHAOS
                 near = pytest.approx(wanted, rel=1e-3 if early else 0.05, abs=1e-6 if early else 1e-3)
             assert value == (wanted if exact else near), f"step {step}, {name}"

@@ -1,5 +1,6 @@
 """`unipan export CHECKPOINT --out DIR`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -45,16 +46,10 @@ def export(
     from unipan.datasets.unlabelled import images_read, open_images
     from unipan.exported.graphs import EXPORT_FILES, check_same_network, own_files_beside
     from unipan.files import checkpoint_path
-    from unipan.hub_download import require_own_place
     from unipan.outputs import Outputs
 
     check_value("--limit", limit, int, AMOUNT)
-    if (out is None) != beside:
-        raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
-    if beside and int8:
-        raise ValueError("--int8: --beside takes the weights of the checkpoint, which have 32 bits; give --out DIR")
-    if beside:
-        require_own_place(checkpoint, "--beside")
+    _check_place(checkpoint, out, beside, int8)
     path = checkpoint_path(checkpoint)
     beside_it = own_files_beside(path)  # damage is told before the exporter is imported, which takes seconds
     outputs = Outputs("export", [path, *images_read(data)], overwrite)
@@ -73,8 +68,19 @@ def export(
     written = [str(each) for each in (beside_it if out is None else [out])]
     tell(f"{', '.join(written)}: {checkpoint}, compared with torch on {note}")
     tell(*parity.lines())
-    gained = {} if parity.int8 is None else {"int8": parity.int8.to_json()}
-    return Outcome({"written": written, "compared": parity.to_json()} | gained)
+    return Outcome({"written": written, "compared": parity.to_json()})
+
+
+def _check_place(checkpoint: str, out: Path | None, beside: bool, int8: bool) -> None:
+    """Raises ValueError unless there is one place for the graphs, which can hold them."""
+    from unipan.hub_download import require_own_place
+
+    if (out is None) != beside:
+        raise ValueError("export: give --out DIR for a folder that needs nothing else, or --beside; one of them")
+    if beside and int8:
+        raise ValueError("--int8: --beside takes the weights of the checkpoint, which have 32 bits; give --out DIR")
+    if beside:
+        require_own_place(checkpoint, "--beside")
 
 
 main = entry(export, "export")

@@ -78,6 +78,7 @@ class Parity:
             "pixels_differing_after_edits": self.share_edited,
             "largest_difference_of_p": self.largest if np.isfinite(self.largest) else None,
             "pq": None if self.pq is None else {"torch": self.pq[0], "onnxruntime": self.pq[1]},
+            "int8": None if self.int8 is None else self.int8.to_json(),
         }
 
     def lines(self) -> list[str]:

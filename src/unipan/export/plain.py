@@ -32,7 +32,7 @@ def replace_sequences(graph: GraphProto) -> None:
         users = [node for node in graph.node if split.output[0] in node.input]
         if split.input[1] not in makers or any(node.op_type != "SequenceAt" for node in users):
             continue
-        parts = {int(_number(makers[node.input[1]])): node.output[0] for node in users}
+        parts = {int(_constant(makers[node.input[1]])): node.output[0] for node in users}
         for node in _plain_split(split, makers[split.input[1]], parts):
             graph.node.insert(list(graph.node).index(split), node)
         for node in (split, *users):
@@ -55,7 +55,7 @@ def _plain_split(split: NodeProto, sizes: NodeProto, parts: dict[int, str]) -> I
         names = [parts.get(index, f"{split.output[0]}_{index}") for index in range(count)]
         yield make_node("Split", split.input, names, split.name, axis=axis)
         return
-    size = int(_number(sizes))
+    size = int(_constant(sizes))
     for index, name in parts.items():
         places = {"starts": index * size, "ends": (index + 1) * size, "axes": axis}
         for key, value in places.items():
@@ -73,7 +73,7 @@ def _is_zeros(makers: dict[str, NodeProto], name: str) -> bool:
     node = makers.get(name)
     while node is not None and node.op_type in ("Expand", "CastLike"):
         node = makers.get(node.input[0])
-    return node is not None and node.op_type == "Constant" and _length(node) is None and _number(node) == 0
+    return node is not None and node.op_type == "Constant" and _length(node) is None and _constant(node) == 0
 
 
 def _length(node: NodeProto) -> int | None:
@@ -84,7 +84,7 @@ def _length(node: NodeProto) -> int | None:
     return int(dims[0]) if dims else None
 
 
-def _number(node: NodeProto) -> float:
+def _constant(node: NodeProto) -> float:
     """The value of a constant that is one number."""
     from onnx.numpy_helper import to_array
 

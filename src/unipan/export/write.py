@@ -131,7 +131,7 @@ class Graphs:
             ValueError: not well enough.
         """
         use_window(data, self.segmenter.config.data)
-        parity = compare(self.segmenter, _opened(place), data, chosen, step)
+        parity = compare(self.segmenter, _as_its_users_open(place), data, chosen, step)
         parity.require()
         return parity
 
@@ -141,11 +141,11 @@ class Graphs:
         Raises:
             ValueError: that does not pay.
         """
-        before, seen = _opened(place).graphs, calibration_images(data, chosen)
+        before, seen = _as_its_users_open(place).graphs, calibration_images(data, chosen)
         config, fill = self.segmenter.config.data, before.fill
         small = quantise(self.dense, feeds(data, seen, config, fill)).SerializeToString()
         (place / DENSE_FILE).write_bytes(small)
-        after = _opened(place)
+        after = _as_its_users_open(place)
         parity = compare(self.segmenter, after, data, chosen, step)
         ratio = relative_time(after.graphs.dense, before.dense, list(feeds(data, chosen[:TIMED], config, fill)))
         parity.int8 = Int8(len(seen), ratio, len(small) / self.dense.ByteSize())
@@ -230,7 +230,7 @@ def export_beside(
     return parity
 
 
-def _opened(place: Path) -> ExportedSegmenter:
+def _as_its_users_open(place: Path) -> ExportedSegmenter:
     """The network in a folder, or beside a checkpoint, as its users will have it."""
     graphs = open_graphs(place, threads=torch.get_num_threads())
     return ExportedSegmenter(graphs, graphs.categories)
@@ -269,7 +269,6 @@ def _description(graphs: Graphs, parity: Parity | None) -> dict[str, Any]:
         | {"mean": network.mean.flatten().tolist(), "std": network.std.flatten().tolist()},
         "thresholds": {"inference.score_threshold": config.inference.score_threshold} | asdict(config.heuristic),
         "parity": None if parity is None else parity.to_json(),
-        "int8": None if parity is None or parity.int8 is None else parity.int8.to_json(),
         "metrics": graphs.segmenter.metrics,
         "categories": graphs.segmenter.categories.to_coco(),
         "config": asdict(config),
