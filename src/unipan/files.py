@@ -153,8 +153,8 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
     """
     full, there = path.absolute(), path.is_dir()
     temporary = temporary_name(full / full.name if there else full)
-    remove_leftovers(temporary.parent)
     require_new_folder(path, option)
+    remove_leftovers(temporary.parent)
     try:
         make_folder(temporary, f"{option} ")
         yield temporary
@@ -220,8 +220,11 @@ def require_folder(path: Path, option: str) -> None:
 
 
 def require_new_folder(path: Path, option: str) -> None:
-    """The same for a folder that is written as a whole; an empty one may be there."""
+    """The same for a folder that is written as a whole; an empty one may be there, or one with what a killed process
+    left of a temporary folder, which goes."""
     require_folder(path, option)
+    if path.is_dir():
+        remove_leftovers(path)
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{option} {path}: this folder is not empty; give a new one")
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from unipan import __version__
-from unipan.files import make_folder, require_folder, require_other_file, write_json
+from unipan.files import make_folder, require_folder, require_new_folder, require_other_file, write_json
 
 MANIFEST = ".unipan.json"
 """Lists what unipan wrote into its folder: name -> verb. A name that ends in / stands for all files below."""
@@ -121,9 +121,7 @@ class Outputs:
         Raises:
             ValueError: it is not, or it lies where the command reads.
         """
-        require_folder(folder, option)
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(f"{option} {folder}: this folder is not empty; give a new one")
+        require_new_folder(folder, option)
         self._claim(folder, option, ours=True)
 
     def start_folder(self, folder: Path, names: Iterable[str]) -> Path:

@@ -1,10 +1,12 @@
 """`scenes` leaves a whole dataset or nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from unipan.cli import main
+from unipan.files import temporary_name
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,12 @@ def test_where_the_output_is_no_terminal_there_is_no_empty_line(
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 3
     assert all(line.strip() for line in (said.out + said.err).splitlines())
+
+
+def test_what_a_killed_run_left_in_an_empty_folder_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / temporary_name(tmp_path / "x").name.replace(f"-{os.getpid()}-", "-999999999-")).mkdir()
+    assert main(["scenes", "--count", "1", "--size", "32", "32", "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "panoptic", "panoptic.json"}
 
 
 def test_the_same_command_works_after_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

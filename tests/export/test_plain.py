@@ -92,6 +92,18 @@ def test_parts_of_one_size_and_a_smaller_last_one() -> None:
     assert np.array_equal(other, weight[:, 8:])
 
 
+@pytest.mark.parametrize("computed", [False, True])
+def test_sizes_in_another_attribute_and_sizes_that_are_computed(computed: bool) -> None:
+    rows = np.arange(20, dtype=np.float32).reshape(10, 2)
+    sizes = [helper.make_node("Constant", [], ["listed"], value_ints=[3, 7])]
+    sizes.append(helper.make_node("Abs" if computed else "Identity", ["listed"], ["sizes"]))
+    cut = helper.make_node("SplitToSequence", ["x", "sizes" if computed else "listed"], ["parts"], axis=0, keepdims=1)
+    made = model([*sizes, cut, *at(1, "last")], [helper.make_tensor_value_info("x", F32, ["n", 2])], ["last"])
+    replace_sequences(made.graph)
+    assert ("SequenceAt" in kinds(made.graph)) == computed  # nobody knows how many parts there are
+    assert np.array_equal(run(made, x=rows)[0], rows[3:])
+
+
 def test_another_use_of_a_sequence_stays() -> None:
     cut = helper.make_node("SplitToSequence", ["x", "size"], ["parts"], axis=0, keepdims=1)
     joined = helper.make_node("ConcatFromSequence", ["parts"], ["y"], axis=0)

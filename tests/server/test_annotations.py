@@ -78,7 +78,7 @@ def test_what_was_accepted_in_the_page_trains(
     [check, train] = browser.get("/api/overview").json()["next"]  # what page and terminal tell to do
     assert main(check.split()[1:]) == 0
     run = tmp_path / "run"
-    train = train.replace(" --minutes 3", "")  # SMALL takes seconds
+    train = train.replace(" --minutes 3 --out runs/out", "")  # SMALL takes seconds
     assert main([*train.split()[1:], "--out", str(run), *SMALL.split()]) == 0, capsys.readouterr()
     again = Segmenter.load(str(run / "last.safetensors"))
     assert [each.name for each in again.categories] == [each.name for each in maker.categories]
@@ -88,8 +88,8 @@ def test_what_was_accepted_in_the_page_trains(
 def test_commands_can_be_pasted_into_a_shell() -> None:
     start = "unipan train finetune --data 'my data' --init 'my run/best.safetensors'"
     given = Path("my data"), "my run/best.safetensors"
-    assert next_commands(*given, finetune())[1] == f"{start} --minutes 3"
-    assert next_commands(*given, scenes())[1] == f"{start} --data.short-side 0 --minutes 3"
+    assert next_commands(*given, finetune())[1] == f"{start} --minutes 3 --out 'runs/my data'"
+    assert next_commands(*given, scenes())[1] == f"{start} --data.short-side 0 --minutes 3 --out 'runs/my data'"
 
 
 def test_an_image_can_be_corrected_again_and_keeps_its_id(maker: Segmenter, photos: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_the_confirmation_stays_until_the_next_act_and_the_last_one_tells_what_i
     out = f"'{tmp_path / 'my data'}'"
     assert commands == [
         f"unipan data check {out}",
-        f"unipan train finetune --data {out} --init tiny --data.short-side 0 --minutes 3",
+        f"unipan train finetune --data {out} --init tiny --data.short-side 0 --minutes 3 --out 'runs/my data'",
     ]
     assert len(CocoPanoptic(tmp_path / "my data")) == 2
 

@@ -123,7 +123,7 @@ def test_what_was_accepted_outlives_a_killed_server(tmp_path: Path, start: Start
     os.kill(process.pid, signal.SIGTERM)
     printed, _ = process.communicate(timeout=150)
     assert process.returncode == 0
-    training = f"unipan train finetune --data {out} --init scenes --data.short-side 0 --minutes 3"
+    training = f"unipan train finetune --data {out} --init scenes --data.short-side 0 --minutes 3 --out runs/{out.name}"
     assert f"2 images accepted\n  unipan data check {out}\n  {training}\n" in printed
     assert not (out / LOCK).exists()
     assert len(CocoPanoptic(out)) == 2

@@ -7,7 +7,7 @@ import numpy as np
 
 from unipan.datasets.formats.cityscapes import is_cityscapes
 from unipan.datasets.formats.label_picture import image_size
-from unipan.datasets.formats.listed_dataset import IMAGE_SUFFIXES, Entry, ListedDataset
+from unipan.datasets.formats.listed_dataset import Entry, ListedDataset, images_below
 from unipan.datasets.formats.registry import readable, split_prefix
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import is_scenes, open_first, paths_read
@@ -41,12 +41,11 @@ def images_read(source: str) -> list[Path]:
 
 
 def photographs_in(folder: Path) -> list[Path]:
-    """The images in a folder, in order, without what unipan wrote."""
+    """The images in a folder itself, in order, without what unipan wrote: folders in it may hold maps."""
     if not folder.is_dir():
         return []
     results = ResultFolders()
-    images = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    return sorted(path for path in images if results.author(path) is None)
+    return [path for path in images_below(folder) if path.parent == folder and results.author(path) is None]
 
 
 def _is_unlabelled(source: str) -> bool:

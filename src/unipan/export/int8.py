@@ -67,17 +67,16 @@ class Int8:
             f"{self.time:.2f} of the time of 32 bits on this processor, and {self.size:.2f} of the space"
         )
 
-    def require(self, parity: Parity) -> None:
-        """The gate, for what the quantised network does.
-
-        Raises:
-            ValueError: it is hardly faster here, or does too much otherwise than torch.
-        """
+    def require_faster(self) -> None:
+        """The gate that takes seconds. Raises ValueError if there is hardly a gain on this processor."""
         if self.time > MOST_TIME:
             raise ValueError(
                 f"export --int8: on this processor 8-bit integers take {self.time:.2f} of the time of 32 bits, so they "
                 "do not pay; leave out --int8, or export on the machine that will run it; nothing was written"
             )
+
+    def require_alike(self, parity: Parity) -> None:
+        """The gate for what the quantised network does. Raises ValueError if it does too much otherwise than torch."""
         if parity.pq is None:
             lost, allowed = f"{parity.share:.2%} of the pixels get another segment", f"{MOST_MOVED:.0%} are"
             too_much = parity.share > MOST_MOVED

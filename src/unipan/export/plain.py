@@ -1,7 +1,8 @@
 """Plainer forms of what torch's exporter writes, so that runtimes recognise what they know how to speed up."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
@@ -25,22 +26,26 @@ def replace_sequences(graph: GraphProto) -> None:
     """Write `Split` or `Slice` where the exporter writes `SplitToSequence` and a `SequenceAt` for each part.
 
     They are equal. But onnxruntime's quantiser takes all parts of a sequence for one size, and fails as it calibrates.
-    A sequence with another use stays as it is.
+    A sequence with another use, or of which the graph does not say how many parts it has, stays as it is.
     """
     makers = _makers(graph)
     for split in [node for node in graph.node if node.op_type == "SplitToSequence"]:
         users = [node for node in graph.node if split.output[0] in node.input]
-        if split.input[1] not in makers or any(node.op_type != "SequenceAt" for node in users):
+        if any(node.op_type != "SequenceAt" for node in users):
             continue
-        parts = {int(_constant(makers[node.input[1]])): node.output[0] for node in users}
-        for node in _plain_split(split, makers[split.input[1]], parts):
+        places = [_constant(makers.get(node.input[1])) for node in users]
+        if any(place is None for place in places):
+            continue
+        parts = {int(place): node.output[0] for place, node in zip(places, users, strict=True) if place is not None}
+        made = _plain_split(split, makers.get(split.input[1]), parts)
+        for node in made:
             graph.node.insert(list(graph.node).index(split), node)
-        for node in (split, *users):
+        for node in (split, *users) if made else ():
             graph.node.remove(node)
 
 
-def _plain_split(split: NodeProto, sizes: NodeProto, parts: dict[int, str]) -> Iterator[NodeProto]:
-    """The nodes that cut a tensor into the same parts.
+def _plain_split(split: NodeProto, sizes: NodeProto | None, parts: dict[int, str]) -> list[NodeProto]:
+    """The nodes that cut a tensor into the same parts; none where it is not known how many there are.
 
     Args:
         split: a `SplitToSequence`.
@@ -49,18 +54,20 @@ def _plain_split(split: NodeProto, sizes: NodeProto, parts: dict[int, str]) -> I
     """
     from onnx.helper import get_node_attr_value, make_node, make_tensor
 
-    axis = get_node_attr_value(split, "axis")
-    count = _length(sizes)
-    if count is not None:
+    axis, known = get_node_attr_value(split, "axis"), _constant(sizes)
+    if known is None or known.ndim:
+        if known is None and (sizes is None or sizes.op_type != "Concat"):
+            return []
+        count = len(known) if known is not None else len(sizes.input)  # type: ignore[union-attr]
         names = [parts.get(index, f"{split.output[0]}_{index}") for index in range(count)]
-        yield make_node("Split", split.input, names, split.name, axis=axis)
-        return
-    size = int(_constant(sizes))
+        return [make_node("Split", split.input, names, split.name, axis=axis)]
+    made, size = [], int(known)
     for index, name in parts.items():
         places = {"starts": index * size, "ends": (index + 1) * size, "axes": axis}
         for key, value in places.items():
-            yield make_node("Constant", [], [f"{name}_{key}"], value=make_tensor(key, 7, [1], [value]))  # 7: INT64
-        yield make_node("Slice", [split.input[0], *(f"{name}_{key}" for key in places)], [name], f"{name}_slice")
+            made.append(make_node("Constant", [], [f"{name}_{key}"], value=make_tensor(key, 7, [1], [value])))  # INT64
+        made.append(make_node("Slice", [split.input[0], *(f"{name}_{key}" for key in places)], [name], f"{name}_slice"))
+    return made
 
 
 def _makers(graph: GraphProto) -> dict[str, NodeProto]:
@@ -73,20 +80,17 @@ def _is_zeros(makers: dict[str, NodeProto], name: str) -> bool:
     node = makers.get(name)
     while node is not None and node.op_type in ("Expand", "CastLike"):
         node = makers.get(node.input[0])
-    return node is not None and node.op_type == "Constant" and _length(node) is None and _constant(node) == 0
+    value = _constant(node)
+    return value is not None and not value.any()
 
 
-def _length(node: NodeProto) -> int | None:
-    """How many numbers a node lists; None for a single one."""
-    if node.op_type == "Concat":  # of sizes that depend on the image
-        return len(node.input)
-    dims = node.attribute[0].t.dims
-    return int(dims[0]) if dims else None
-
-
-def _constant(node: NodeProto) -> float:
-    """The value of a constant that is one number."""
+def _constant(node: NodeProto | None) -> np.ndarray | None:
+    """The value of a `Constant`, in whichever of its attributes it is; None for other nodes."""
+    from onnx import TensorProto
+    from onnx.helper import get_attribute_value
     from onnx.numpy_helper import to_array
 
-    value: float = to_array(node.attribute[0].t).item()
-    return value
+    if node is None or node.op_type != "Constant":
+        return None
+    value = get_attribute_value(node.attribute[0])
+    return np.asarray(to_array(value) if isinstance(value, TensorProto) else value)

@@ -146,10 +146,12 @@ class Graphs:
         small = quantise(self.dense, feeds(data, seen, config, fill)).SerializeToString()
         (place / DENSE_FILE).write_bytes(small)
         after = _as_its_users_open(place)
-        parity = compare(self.segmenter, after, data, chosen, step)
         ratio = relative_time(after.graphs.dense, before.dense, list(feeds(data, chosen[:TIMED], config, fill)))
-        parity.int8 = Int8(len(seen), ratio, len(small) / self.dense.ByteSize())
-        parity.int8.require(parity)
+        gain = Int8(len(seen), ratio, len(small) / self.dense.ByteSize())
+        gain.require_faster()
+        parity = compare(self.segmenter, after, data, chosen, step)
+        parity.int8 = gain
+        gain.require_alike(parity)
         return parity
 
 

@@ -197,11 +197,14 @@ def next_commands(folder: Path, checkpoint: str, config: Config) -> list[str]:
         folder: of the dataset.
         checkpoint: of the network, as it was given.
         config: of the network. Its images keep their size: of another one, it would have to learn its things anew.
+
+    The run has a folder of its own, since the usual one may hold the network that it starts from.
     """
     data, start = shlex.quote(str(folder)), shlex.quote(checkpoint)
     side = config.data.short_side
     size = "" if side == finetune().data.short_side else f" --data.short-side {side}"
     training = f"unipan train finetune --data {data} --init {start}{size} --minutes {PROPOSED_MINUTES}"
+    training += f" --out {shlex.quote(f'runs/{folder.absolute().name}')}"
     return [f"unipan data check {data}", training]
 
 
