@@ -42,6 +42,24 @@ def test_a_partial_dict_takes_the_defaults() -> None:
     assert config == replace(Config(name="mine"), detection=replace(Config().detection, anchor_sizes=(1, 2, 3, 4, 5)))
 
 
+@pytest.mark.parametrize(
+    ("deformable", "backbone"), [(False, "resnet"), (True, "resnet"), (False, "mobilenetv3_small_050")]
+)
+def test_loading_draws_no_random_weights(deformable: bool, backbone: str, tmp_path: Path) -> None:
+    config = eager(tiny_config())
+    config = replace(
+        config,
+        backbone=replace(config.backbone, network=backbone),
+        decoder=replace(config.decoder, deformable=deformable),
+    )
+    state = build_network(config, CATEGORIES).state_dict()
+    save_checkpoint(tmp_path / "a.safetensors", state, config, CATEGORIES, METRICS)
+    before = torch.get_rng_state()
+    found = load_checkpoint(tmp_path / "a.safetensors").network.state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(found[key], value) for key, value in state.items())
+
+
 @pytest.mark.parametrize("values", [{"nonsense": 1}, {"train": {"nonsense": 1}}])
 def test_an_unknown_field_is_named(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"x\.json.*does not know the field 'nonsense'"):

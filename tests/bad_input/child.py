@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import stat
 import sys
-import time
 import traceback
 import warnings
 from pathlib import Path
@@ -103,14 +103,13 @@ def _has(field: str) -> int:
 
 def _wait(child: int) -> tuple[int | None, resource.struct_rusage]:
     """The exit status, None after too long; and what was used."""
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        found, status, usage = os.wait4(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status), usage
-        time.sleep(0.002)
-    os.killpg(child, signal.SIGKILL)
-    return None, os.wait4(child, 0)[2]
+    ends = os.pidfd_open(child)
+    in_time, _, _ = select.select([ends], [], [], SECONDS)
+    os.close(ends)
+    if not in_time:
+        os.killpg(child, signal.SIGKILL)
+    _, status, usage = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status) if in_time else None, usage
 
 
 def _be_the_child(case: Case, folder: Path, out: Path, err: Path, made: Path) -> None:

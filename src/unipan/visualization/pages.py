@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -22,6 +23,7 @@ from unipan.visualization.flat import IndexedPicture, Picture
 from unipan.visualization.palette import Color
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 LONGEST_CONFUSION = 40
@@ -334,15 +336,19 @@ def render(page: Page) -> str:
 
 def render_template(template: str, **values: object) -> str:
     """A template of templates/ with its values filled in; all text is escaped."""
+    return jinja_environment().get_template(template).render(**values)
+
+
+@cache
+def jinja_environment() -> "Environment":
+    """jinja2's, which keeps the templates that it has compiled."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # 0.1 s, for pages only
 
     loader = PackageLoader("unipan.visualization")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["breakable"] = breakable
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
-    return environment.get_template(template).render(**values)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters["breakable"] = breakable
+    made.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    return made
 
 
 def write_page(path: Path, page: Page) -> None:
