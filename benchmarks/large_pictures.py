@@ -28,10 +28,11 @@ import torch
 from unipan.datasets.scenes.generator import draw_scene
 from unipan.datasets.transforms import network_size
 from unipan.evaluation.panoptic_quality import PanopticQuality
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, Segment, panoptic_map
 from unipan.processes import peak_memory
+from unipan.scene import Scene
 from unipan.tiled.network import larger_limits, limit_factor, run_tiled
 from unipan.tiled.windows import CellWindow, windows
 

@@ -25,9 +25,10 @@ from unipan.datasets.sources import is_scenes, open_photos, seeds_of
 from unipan.evaluation.bootstrap import paired_bootstrap_pq
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.reproduction.ablations import SCENE_SIZE
+from unipan.scene import Scene
 from unipan.structures import Detections
 
 FUSIONS = ("affinity", "potential", "heuristic")

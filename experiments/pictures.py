@@ -16,8 +16,9 @@ import torch
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.scenes.generator import Scenes
 from unipan.demo.run import SHOWN_FUSIONS, pixel_to_mark, scene_pictures
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.maps import Sample
+from unipan.scene import Scene
 from unipan.visualization.flat import color_map
 from unipan.visualization.heatmap import affinity_picture
 from unipan.visualization.palette import colors_like, segment_colors

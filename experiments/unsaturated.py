@@ -20,11 +20,12 @@ from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import GROUPS
 from unipan.evaluation.trimming import trim_stuff
 from unipan.fusion.argmax import decode
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.ops.boxes import inside
 from unipan.ops.masks import paste
 from unipan.panoptic.maps import PanopticMap
 from unipan.reproduction.ablations import SCENE_SIZE, TRIMMED_SHARE
+from unipan.scene import Scene
 
 SEEDS = range(990_000, 990_120)
 

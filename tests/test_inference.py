@@ -20,10 +20,11 @@ from unipan.checkpoint import load_checkpoint
 from unipan.config import Config, DataConfig, HeuristicConfig, InferenceConfig
 from unipan.datasets import pictures
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.png import decode_png
 from unipan.presets import scenes, scenes_mask_free
 from unipan.result import PanopticResult
+from unipan.scene import Scene
 
 
 def tiny(base: Config) -> Config:

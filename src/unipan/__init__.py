@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from unipan.datasets.scenes.generator import draw_scene
     from unipan.evaluation.folder_quality import FolderScores, evaluate_folders
     from unipan.evaluation.panoptic_quality import PanopticQuality
-    from unipan.inference import Scene, Segmenter
+    from unipan.inference import Segmenter
     from unipan.panoptic.categories import Categories
     from unipan.result import PanopticResult
+    from unipan.scene import Scene
     from unipan.structures import Detections, Target
 
 _HOMES = {
@@ -36,7 +37,7 @@ _HOMES = {
     "PanopticQuality": "unipan.evaluation.panoptic_quality",
     "PanopticResult": "unipan.result",
     "PanopticWriter": "unipan.datasets.formats.coco_panoptic",
-    "Scene": "unipan.inference",
+    "Scene": "unipan.scene",
     "Segmenter": "unipan.inference",
     "Target": "unipan.structures",
     "convert_dataset": "unipan.datasets.formats.convert",

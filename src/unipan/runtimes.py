@@ -10,8 +10,9 @@ from unipan.files import is_export
 if TYPE_CHECKING:
     from unipan.exported.scene import ExportedScene
     from unipan.exported.segmenter import ExportedSegmenter
-    from unipan.inference import Scene, Segmenter
+    from unipan.inference import Segmenter
     from unipan.numpy_fusion.psi import Found
+    from unipan.scene import Scene
     from unipan.structures import Detections
 
     AnySegmenter = Segmenter | ExportedSegmenter

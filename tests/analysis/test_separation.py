@@ -11,8 +11,9 @@ from torch import Tensor
 
 from tests.tiny import CATEGORIES, draw, eager, tiny_config, tiny_network
 from unipan.analysis.separation import AGAINST, RANKINGS, Separation, auc
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.maps import PanopticMap, Sample, panoptic_map
+from unipan.scene import Scene
 
 
 def test_auc_is_the_share_of_pairs() -> None:
@@ -44,22 +45,18 @@ def scene() -> Scene:
     return Segmenter(tiny_network(config).eval(), config, CATEGORIES, {}, torch.device("cpu")).scene(draw(0).image)
 
 
-class Head:
-    """Affinities that are given."""
-
-    def __init__(self, of: Any) -> None:
-        self.of = of
-
-    def rows(self, _queries: Tensor, size: tuple[int, int], cells: Tensor, centred: bool) -> Tensor:
-        assert centred
-        return torch.stack([self.of(y, x) for y, x in cells.tolist()]).view(-1, *size)
-
-
 def separation(scene: Scene, sample: Sample, of: Any) -> dict[str, Any]:
+    """With affinities that are given, centred as they would be."""
+
+    def rows(_head: object, _queries: Tensor, size: tuple[int, int], cells: Tensor, centre: Tensor) -> Tensor:
+        assert scene.head is not None
+        torch.testing.assert_close(centre, scene.head.project(scene.output.queries[0])[0].mean(1))  # type: ignore[index]
+        return torch.stack([of(y, x) for y, x in cells.tolist()]).view(-1, *size)
+
     found = Separation()
-    fake = replace(scene)
-    object.__setattr__(fake, "head", Head(of))
-    found.update(fake, sample.truth)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unipan.analysis.separation.affinity_rows", rows)
+        found.update(scene, sample.truth)
     scores = found.to_json()
     assert scores is not None
     return scores

@@ -10,9 +10,10 @@ import torch
 
 from tests.tiny import CATEGORIES, Drawn, tiny_config, tiny_network
 from unipan.analysis.speed import Timing, time_in_turn
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.presets import upsnet
 from unipan.reproduction.tables import render_speed
+from unipan.scene import Scene
 
 
 def test_a_fusion_that_waits_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import torch
 
 from tests.test_inference import segmenter_of, tiny
 from unipan.fusion.edits import CERTAIN
-from unipan.inference import Scene
 from unipan.presets import scenes, scenes_mask_free
+from unipan.scene import Scene
 from unipan.structures import Detections
 
 

@@ -13,12 +13,12 @@ from unipan.build import build_network
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.transforms import collate
-from unipan.inference import Scene
 from unipan.interop.detectron2 import UNVERIFIED_DETECTRON2, from_detectron2, import_detectron2
 from unipan.interop.moves import Imported
 from unipan.models.network import PanopticNetwork
 from unipan.ops.boxes import inside
 from unipan.ops.masks import paste
+from unipan.scene import Scene
 from unipan.structures import Geometry, PanopticOutput
 
 HEIGHT, WIDTH = 64, 96

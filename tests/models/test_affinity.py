@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import image_batch, tiny_network
 from unipan.models.affinity import InstanceAffinity
+from unipan.models.affinity_rows import affinity_rows, mean_of_phi0
 
 
 def head_of(c: int = 8) -> InstanceAffinity:
@@ -42,11 +43,16 @@ def test_a_small_things_mean_counts_as_much_as_a_large_ones() -> None:
 
 
 def test_row_costs_one_product_and_no_matrix() -> None:
-    head, q = head_of(), torch.randn(8, 16, 24)
-    with FlopCounterMode(display=False) as counter:
-        head.rows(q, (16, 24), torch.tensor([[3, 4]]))
-    n = 16 * 24
-    assert counter.get_total_flops() <= 2 * (2 * n * 8 * 8 + n * 8)
+    """Without an activation not even phi1(Q): only what RoPE rotates is made for all cells."""
+    n, near = 16 * 24, 9 * 8 * 8 + 8 + 8 * 8
+    for options, once in (({}, 0), ({"rope": 1, "channels": 16}, 2), ({"activation": "elu"}, 1)):
+        torch.manual_seed(0)
+        head = InstanceAffinity(extractor=nn.Identity(), **{"channels": 8, **options})
+        width = len(head.phi1.weight)
+        with FlopCounterMode(display=False) as counter:
+            affinity_rows(head, torch.randn(width, 16, 24), (16, 24), torch.tensor([[3, 4]]))
+        made = {0: 0, 1: 8 * 8, 2: 8 * 16 + 8}[once]
+        assert counter.get_total_flops() <= 2 * (n * (width + made) + 4 * near)
 
 
 @pytest.mark.parametrize("k", [2, 20, 200])
@@ -105,7 +111,7 @@ def test_p_is_psi_and_the_matrix_times_psi_at_every_stride(upsampling: int, opti
         torch.testing.assert_close(p, wanted, rtol=1e-9, atol=1e-10)
         for found, expected in zip(*(torch.autograd.grad((x**3).sum(), inputs) for x in (p, wanted)), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-        rows = head.rows(q, (h, w), torch.cartesian_prod(torch.arange(h), torch.arange(w))).flatten(1)
+        rows = affinity_rows(head, q, (h, w), torch.cartesian_prod(torch.arange(h), torch.arange(w))).flatten(1)
         torch.testing.assert_close(rows, matrix, rtol=1e-9, atol=1e-10)
 
 
@@ -119,16 +125,20 @@ def test_only_cells_that_count_are_taken_from_q(factor: int) -> None:
 
 
 @pytest.mark.parametrize("upsampling", [1, 2])
-def test_centred_affinities_have_no_mean(upsampling: int) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"rope": 1}, {"positional_encoding": 2}, {"rope": 1, "activation": "relu"}], ids=str
+)
+def test_centred_affinities_have_no_mean(upsampling: int, options: dict[str, Any]) -> None:
     """Over all pairs of Q's cells: what is left says how much more than others two cells belong together."""
     torch.manual_seed(0)
-    head = InstanceAffinity(extractor=nn.Identity(), channels=8, upsampling=upsampling).double()
-    q = torch.randn(8, 4, 6, dtype=torch.float64)
+    head = InstanceAffinity(extractor=nn.Identity(), channels=12, upsampling=upsampling, **options).double()
+    q = torch.randn(12, 4, 6, dtype=torch.float64)
     q0, q1 = (phi - phi.mean(1, keepdim=True) for phi in head.project(q))
     h, w = 4 * upsampling, 6 * upsampling
     up = [upsampled(phi.view(-1, 4, 6), upsampling, h, w).flatten(1) for phi in (q0, q1)]
     cells = torch.cartesian_prod(torch.arange(h), torch.arange(w))
-    torch.testing.assert_close(head.rows(q, (h, w), cells, centred=True).flatten(1), up[0].T @ up[1])
+    found = affinity_rows(head, q, (h, w), cells, mean_of_phi0(head, q, (h, w))).flatten(1)
+    torch.testing.assert_close(found, up[0].T @ up[1])
     torch.testing.assert_close((q0.T @ q1).mean(0), torch.zeros(24, dtype=torch.float64))
     torch.testing.assert_close((q0.T @ q1).mean(1), torch.zeros(24, dtype=torch.float64))
 
@@ -152,14 +162,14 @@ def test_without_a_code_of_place_what_looks_alike_attracts_alike() -> None:
     q = torch.randn(8, 12, 20)
     q[:, 2, 3] = q[:, 9, 15]
     for head, apart in ((head_with(), False), (head_with(positional_encoding=3), True), (head_with(rope=1), True)):
-        found = head.rows(q, (12, 20), torch.tensor([[5, 5]]))[0].detach()
+        found = affinity_rows(head, q, (12, 20), torch.tensor([[5, 5]]))[0].detach()
         assert (abs(float(found[2, 3] - found[9, 15])) > 1e-3) is apart
 
 
 @pytest.mark.parametrize("code", [{"positional_encoding": 3}, {"rope": 1}])
 def test_with_a_code_of_place_p_is_still_the_matrix_times_psi(code: dict[str, int]) -> None:
     head, psi, q = head_with(**code), torch.rand(4, 6, 10), torch.randn(8, 6, 10)
-    rows = head.rows(q, (6, 10), torch.cartesian_prod(torch.arange(6), torch.arange(10))).flatten(1)
+    rows = affinity_rows(head, q, (6, 10), torch.cartesian_prod(torch.arange(6), torch.arange(10))).flatten(1)
     flat = psi.flatten(1)
     mass = flat.sum(1) + 1  # normalise=segment
     wanted = flat + (rows @ (flat / mass[:, None]).T).T
@@ -184,7 +194,7 @@ def test_twice_the_wavelength_is_twice_the_distance(code: dict[str, int]) -> Non
         torch.manual_seed(0)
         head = InstanceAffinity(extractor=nn.Identity(), channels=8, shortest_wavelength=shortest, **code)
         size = 6 * scale, 10 * scale
-        rows.append(head.rows(q.expand(8, *size), size, torch.tensor([[0, 0]]))[0, ::scale, ::scale])
+        rows.append(affinity_rows(head, q.expand(8, *size), size, torch.tensor([[0, 0]]))[0, ::scale, ::scale])
     torch.testing.assert_close(*rows, rtol=1e-4, atol=1e-4)
     assert rows[0].std() > 0.01
 

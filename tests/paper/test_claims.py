@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unipan.models.affinity import InstanceAffinity
+from unipan.models.affinity_rows import affinity_rows
 from unipan.models.semantic import PyramidDecoder
 
 # Sec. 3.4.2's example: 800 x 1300 pixels at d = 4, C = 128, and D + N_st = 100 + 53 channels on COCO.
@@ -62,7 +63,7 @@ def test_our_head_never_makes_anything_of_size_n_by_n() -> None:
     head = affinity("cpu")
     with Watch(), torch.no_grad():
         head(torch.zeros(K, H, W), torch.zeros(C, H, W))
-        head.rows(torch.zeros(C, H, W), (H, W), torch.tensor([[3, 5]]))
+        affinity_rows(head, torch.zeros(C, H, W), (H, W), torch.tensor([[3, 5]]))
     assert largest == K * N
 
 

@@ -17,6 +17,7 @@ from tests.tiny import HEIGHT, WIDTH, S, T, potential_of, random_detections, squ
 from unipan.build import build_affinity
 from unipan.config import AffinityConfig
 from unipan.models.affinity import Activation, InstanceAffinity, Normalisation
+from unipan.models.affinity_rows import affinity_rows
 from unipan.models.matching import channel_labels, match
 from unipan.panoptic.maps import VOID
 from unipan.presets import PUBLISHED
@@ -211,7 +212,7 @@ def test_row_is_the_row_of_the_matrix(activation: Activation, normalise: Normali
     matrix = naive_matrix(head, q)
     cells = torch.tensor([[0, 0], [2, 3], [4, 5]])
     wanted = matrix[cells[:, 0] * 6 + cells[:, 1]].reshape(3, 5, 6)
-    torch.testing.assert_close(head.rows(q, (5, 6), cells), wanted)
+    torch.testing.assert_close(affinity_rows(head, q, (5, 6), cells), wanted)
 
 
 @pytest.mark.parametrize(("activation", "normalise"), ALLOWED)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from unipan.inference import Scene
+from unipan.scene import Scene
 
 Browser = Page = Any
 """Playwright's, which may be missing."""

@@ -12,8 +12,9 @@ from tests.server.browsing import PATIENCE, Browser, Page, Serve, Visit
 from tests.test_inference import segmenter_of, tiny
 from unipan.datasets.scenes.generator import draw_scene
 from unipan.datasets.scenes.seeds import TEST_SEEDS
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.presets import scenes
+from unipan.scene import Scene
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -17,9 +17,10 @@ from tests.server.clients import OURS, png, studio
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.scenes.generator import draw_scene, scene_file
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.png import png_of_rgb
 from unipan.prediction.images import plan_images
+from unipan.scene import Scene
 from unipan.server.annotations import Annotations
 from unipan.server.uploads import Limits
 

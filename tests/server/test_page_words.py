@@ -6,7 +6,8 @@ import pytest
 
 from tests.server.browsing import Serve, Visit, at, drag
 from tests.server.clients import studio
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
+from unipan.scene import Scene
 
 expect = pytest.importorskip("playwright.sync_api", reason='this needs playwright: pip install "unipan[dev]"').expect
 

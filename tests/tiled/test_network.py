@@ -14,8 +14,9 @@ from tests.tiny import CATEGORIES, tiny_config, tiny_network
 from unipan.config import Config
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.transforms import network_size
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.models.detection.head import DetectionHead
+from unipan.scene import Scene
 from unipan.tiled.features import PaddedPicture, halo_of, receptive_radius, tileable
 from unipan.tiled.network import TiledOutput, larger_limits, limit_factor, run_tiled
 from unipan.tiled.windows import CellWindow

@@ -17,11 +17,12 @@ from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.semantic_iou import SemanticIoU
 from unipan.evaluation.trimming import TrimEffect
 from unipan.fusion.argmax import Grid, argmax
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.ops.masks import paste_full
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.runs import encode_rle
+from unipan.scene import Scene
 
 AP_DETECTIONS = 100
 

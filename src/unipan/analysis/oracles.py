@@ -18,8 +18,9 @@ from unipan.evaluation.bootstrap import Interval, bootstrap_pq, paired_bootstrap
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.evaluation.pq_scores import percent
 from unipan.fusion.argmax import decode
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.maps import PanopticMap
+from unipan.scene import Scene
 from unipan.structures import Detections
 
 OWN = "as it is"

@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from unipan.inference import Scene
+from unipan.models.affinity_rows import affinity_rows, mean_of_phi0
 from unipan.panoptic.maps import PanopticMap
+from unipan.scene import Scene
 
 RANKINGS = ("affinity", "V", "nearness")
 AGAINST = ("all", "class")
@@ -106,8 +107,9 @@ def _rankings(scene: Scene, cells: Int[Tensor, "R 2"]) -> Iterable[Float[Tensor,
     assert scene.head is not None
     assert scene.output.queries is not None
     height, width = scene.potential.shape[1:]
-    device = scene.potential.device
-    yield scene.head.rows(scene.output.queries[0].float(), (height, width), cells.to(device), centred=True).cpu()
+    device, queries = scene.potential.device, scene.output.queries[0].float()
+    centre = mean_of_phi0(scene.head, queries, (height, width))
+    yield affinity_rows(scene.head, queries, (height, width), cells.to(device), centre).cpu()
     v = scene.semantic.float().softmax(0).cpu()
     yield torch.einsum("cr,chw->rhw", v[:, cells[:, 0], cells[:, 1]], v)
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")

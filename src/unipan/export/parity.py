@@ -13,8 +13,9 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.same_classes import check_classes
 from unipan.evaluation.panoptic_quality import PanopticQuality
 from unipan.exported.segmenter import ExportedSegmenter
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.maps import PanopticMap
+from unipan.scene import Scene
 
 if TYPE_CHECKING:
     from unipan.export.int8 import Int8

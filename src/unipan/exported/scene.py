@@ -95,14 +95,15 @@ class ExportedScene:
         if q0 is None or q1 is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
         upsampling = Q_STRIDE // self.config.decoder.stride
-        if self.config.affinity.normalise == "softmax":  # what was one over the padding too
-            q1 = q1 / (q1.sum((1, 2), keepdims=True) * upsampling**2)
-        if not raw:
-            q0, q1 = (q - q.mean((1, 2), keepdims=True) for q in (q0, q1))
         (rows, columns), (fine_rows, fine_columns) = q1.shape[1:], self.potential.shape[1:]
         cell = int((y + 0.5) * self._covered[0] / height), int((x + 0.5) * self._covered[1] / width)
         here = (Between.at(_in_cells(np.array([i]), upsampling), n) for i, n in zip(cell, (rows, columns), strict=True))
-        row = np.tensordot(sampled(q0, *here)[:, 0, 0], q1, 1)
+        own = sampled(q0, *here)[:, 0, 0] - (0 if raw else self._centre)
+        if self.config.affinity.normalise == "softmax":  # what was one over the padding too
+            own = own / (q1.sum((1, 2)) * upsampling**2)
+        row = np.tensordot(own, q1, 1)
+        if not raw:
+            row -= row.mean()  # as if the mean of phi1 were taken from it
         axes = (
             Between.at(_in_cells(np.arange(fine_rows), upsampling), rows),
             Between.at(_in_cells(np.arange(fine_columns), upsampling), columns),
@@ -181,8 +182,16 @@ class ExportedScene:
             )
         return find_features(self.graphs, *network_input(self.image, self.config.data, self.graphs.fill))
 
+    @cached_property
+    def _centre(self) -> Float32[np.ndarray, " C"]:
+        """The mean of phi0 over the image."""
+        assert self.cues.phi0 is not None
+        return np.asarray(self.cues.phi0.mean((1, 2)), np.float32)
+
     def prepare(self) -> None:
-        """Find now what the first `edit` of a box would wait for: `features`, in a network with masks."""
+        """Find now what the first `affinity` and the first `edit` of a box would wait for."""
+        if self.cues.phi0 is not None:
+            _ = self._centre
         if self.network_detections.masks is not None:
             _ = self.features
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unipan.ops.positional_encoding import ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
-from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear, upsampled_at
+from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear
 
 Activation = Literal["identity", "elu", "gelu", "relu", "softmax"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -28,6 +28,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "softmax": lambda x: x.softmax(0),
 }
 Normalisation = Literal["none", "pixels", "segment", "softmax"]
+Angles = Float[Tensor, "pairs n"] | None
 
 
 class InstanceAffinity(nn.Module):
@@ -103,7 +104,7 @@ class InstanceAffinity(nn.Module):
                 q0, q1 = self.project(queries)
                 context = (q1 @ psi.T) / mass  # (C, K), "tens of kilobytes"
                 message = context.T @ q0
-            return potential + self._up(message.view(-1, *cells), height, width)
+            return potential + self.upsampled(message.view(-1, *cells), height, width)
 
     def _linear(
         self, psi: Float[Tensor, "K n"], queries: Float[Tensor, "C a b"], mass: Tensor | int
@@ -114,7 +115,7 @@ class InstanceAffinity(nn.Module):
         64 bits where the device has them.
         """
         wide = queries.dtype if queries.device.type == "mps" else torch.float64
-        both = (_matrix_and_bias(self.phi0), _matrix_and_bias(self.phi1))
+        both = (matrix_and_bias(self.phi0), matrix_and_bias(self.phi1))
         (w0, b0), (w1, b1) = ((weight.to(wide), bias.to(wide)) for weight, bias in both)
         features, psi = self.features(queries).to(wide), psi.to(wide)
         context = (w1 @ (features @ psi.T) + b1[:, None] * psi.sum(1)) / mass
@@ -124,38 +125,21 @@ class InstanceAffinity(nn.Module):
         self, queries: Float[Tensor, "C a b"], origin: tuple[int, int] = (0, 0)
     ) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
         """phi0(Q) and phi1(Q), cell by cell in rows of the image; n = a b. `origin` is the place of the first cell."""
-        height, width = queries.shape[-2:]
-        features = self.features(queries, origin)
-        # A 1x1 convolution of one image is a matrix product, several times faster as such on a CPU.
-        both, activate = (_matrix_and_bias(phi) for phi in (self.phi0, self.phi1)), ACTIVATIONS[self.activation]
-        q0, q1 = (torch.addmm(bias[:, None], weight, features) for weight, bias in both)
+        features, angles = self.features(queries, origin), self.angles(queries, origin)
+        return self.apply_phi0(features, angles), self.apply_phi1(features, angles)
+
+    def apply_phi0(self, features: Float[Tensor, "I n"], angles: Angles) -> Float[Tensor, "C n"]:
+        """phi0 of what `features` gives; n cells in any order, with their `angles`."""
+        q0: Tensor = ACTIVATIONS[self.activation](_product(self.phi0, features))
+        return q0 if angles is None else rotate(q0, angles)
+
+    def apply_phi1(self, features: Float[Tensor, "I n"], angles: Angles) -> Float[Tensor, "C n"]:
+        """phi1 of all cells: a softmax over the pixels is over these."""
+        q1 = _product(self.phi1, features)
         if self.normalise == "softmax":
-            return activate(q0), q1.softmax(1) / self.upsampling**2
-        q0, q1 = activate(q0), activate(q1)
-        if self.rope:
-            spacing = self.upsampling, self.shortest, origin
-            angles = rope_angles(height, width, self.rope, queries.device, *spacing).to(q0.dtype)
-            q0, q1 = rotate(q0, angles), rotate(q1, angles)
-        return q0, q1
-
-    def rows(
-        self, queries: Float[Tensor, "C _ _"], size: tuple[int, int], cells: Int[Tensor, "R 2"], centred: bool = False
-    ) -> Float[Tensor, "R h w"]:
-        """Rows of the matrix of affinities, phi0(Q_p) . phi1(Q_j), before any division by Psi's mass.
-
-        Args:
-            queries: Q of one image.
-            size: (h, w) of Psi's grid.
-            cells: y, x of each p on it.
-            centred: take the means of phi0 and phi1 over all cells away first: what they add is the same for every p
-                or for every j.
-        """
-        queries = self.covered(queries, *size)
-        q0, q1 = self.project(queries)
-        if centred:
-            q0, q1 = q0 - q0.mean(1, keepdim=True), q1 - q1.mean(1, keepdim=True)
-        own = upsampled_at(q0.view(-1, *queries.shape[1:]), self.upsampling, cells)
-        return self._up((own @ q1).view(-1, *queries.shape[1:]), *size)
+            return q1.softmax(1) / self.upsampling**2
+        q1 = ACTIVATIONS[self.activation](q1)
+        return q1 if angles is None else rotate(q1, angles)
 
     def covered(self, queries: Float[Tensor, "C _ _"], height: int, width: int) -> Float[Tensor, "C a b"]:
         """The cells of Q that cells of Psi's grid are interpolated from; what else there is, is padding."""
@@ -170,7 +154,7 @@ class InstanceAffinity(nn.Module):
         beyond = [self.upsampling * count - side for count, side in zip(cells, psi.shape[1:], strict=True)]
         return transposed_upsampling(F.pad(psi, (0, beyond[1], 0, beyond[0])), self.upsampling)
 
-    def _up(self, message: Float[Tensor, "K a b"], height: int, width: int) -> Float[Tensor, "K h w"]:
+    def upsampled(self, message: Float[Tensor, "K a b"], height: int, width: int) -> Float[Tensor, "K h w"]:
         """U, as far as Psi's grid goes."""
         if self.upsampling == 1:
             return message
@@ -185,6 +169,14 @@ class InstanceAffinity(nn.Module):
         encoding = sinusoidal_encoding(height, width, self.positional_encoding, flat.device, *spacing)
         return torch.cat([flat, encoding.to(flat.dtype).flatten(1)])
 
+    def angles(self, queries: Float[Tensor, "C a b"], origin: tuple[int, int] = (0, 0)) -> Angles:
+        """Of RoPE, where there is one."""
+        if not self.rope or self.normalise == "softmax":
+            return None
+        height, width = queries.shape[1:]
+        spacing = self.upsampling, self.shortest, origin
+        return rope_angles(height, width, self.rope, queries.device, *spacing).to(queries.dtype)
+
     def _mass(self, psi: Tensor) -> Tensor | int:
         if self.normalise == "pixels":
             return psi.shape[1]
@@ -194,6 +186,13 @@ class InstanceAffinity(nn.Module):
         return 1
 
 
-def _matrix_and_bias(phi: nn.Conv2d) -> tuple[Float[Tensor, "C I"], Float[Tensor, " C"]]:
+def matrix_and_bias(phi: nn.Conv2d) -> tuple[Float[Tensor, "C I"], Float[Tensor, " C"]]:
+    """Of a phi."""
     assert phi.bias is not None
     return phi.weight[:, :, 0, 0], phi.bias
+
+
+def _product(phi: nn.Conv2d, features: Float[Tensor, "I n"]) -> Float[Tensor, "C n"]:
+    """A 1x1 convolution of one image is a matrix product, several times faster as such on a CPU."""
+    weight, bias = matrix_and_bias(phi)
+    return torch.addmm(bias[:, None], weight, features)

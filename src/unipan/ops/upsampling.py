@@ -23,15 +23,21 @@ def transposed_upsampling(fine: Float[Tensor, "K _ _"], factor: int) -> Float[Te
     return shared
 
 
-def upsampled_at(cells: Float[Tensor, "K a b"], factor: int, points: Int[Tensor, "R 2"]) -> Float[Tensor, "R K"]:
-    """`upsample_bilinear` at some fine cells (row, column) alone, from the nine cells around each."""
-    middle = points // factor
-    near = torch.arange(-1, 2, device=cells.device)
-    rows, columns = ((middle[:, axis, None] + near).clamp(0, cells.shape[1 + axis] - 1) for axis in (0, 1))
-    around = cells[:, rows[:, :, None], columns[:, None, :]].flatten(0, 1)  # (K R, 3, 3), the border repeated
-    fine = upsample_bilinear(around, factor).view(len(cells), len(points), 3 * factor, 3 * factor)
-    y, x = (points - (middle - 1) * factor).unbind(1)
-    return fine[:, torch.arange(len(points), device=cells.device), y, x].T
+def nine_around(size: tuple[int, int], factor: int, points: Int[Tensor, "R 2"]) -> Int[Tensor, "R 9"]:
+    """The nine cells around some fine cells (row, column), as indices row by row, the border repeated."""
+    near = torch.arange(-1, 2, device=points.device)
+    rows, columns = (
+        (points[:, axis, None] // factor + near).clamp(0, side - 1) for axis, side in zip((0, 1), size, strict=True)
+    )
+    return (rows[:, :, None] * size[1] + columns[:, None, :]).flatten(1)
+
+
+def upsampled_between(around: Float[Tensor, "K R 9"], factor: int, points: Int[Tensor, "R 2"]) -> Float[Tensor, "R K"]:
+    """`upsample_bilinear` at some fine cells (row, column) alone, from the values of `nine_around` each."""
+    channels, count, _ = around.shape
+    fine = upsample_bilinear(around.reshape(-1, 3, 3), factor).view(channels, count, 3 * factor, 3 * factor)
+    y, x = (points % factor + factor).unbind(1)
+    return fine[:, torch.arange(count, device=around.device), y, x].T
 
 
 def neighbours(factor: int) -> list[tuple[int, float]]:

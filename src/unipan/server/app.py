@@ -197,14 +197,20 @@ class Studio:
         """The maps of edited boxes, see `messages`."""
         opened, wanted = self._scene(request), await self._request(request)
         fusions = wanted.fusions or [self.fusions[0]]
-        work = partial(maps_message, opened.scene, wanted.boxes, fusions, wanted.margin, self.maker.categories)
-        return _message(request, await self._work(work))
+        squeeze = "gzip" in request.headers.get("accept-encoding", "")
+
+        def work() -> Response:
+            message = maps_message(opened.scene, wanted.boxes, fusions, wanted.margin, self.maker.categories)
+            return _message(message, squeeze and len(message) >= GZIP_FROM)
+
+        return await self._work(work)
 
     async def affinity(self, request: Request) -> Response:
         """The affinities of pixel (x, y)."""
         opened = self._scene(request)
         x, y = (_whole(request.query_params.get(name, "")) for name in "xy")
-        return _message(request, await self._work(lambda: affinity_message(opened.scene.affinity(x, y), x, y)))
+        message = await self._work(lambda: affinity_message(opened.scene.affinity(x, y), x, y))
+        return _message(message, squeeze=False)  # gzip takes off a sixteenth, and longer than all the rest
 
     async def accept(self, request: Request) -> Response:
         """Write a corrected image to the dataset; answered when it is on the disk."""
@@ -288,10 +294,8 @@ async def _page_part(content: bytes, kind: str, _: Request) -> Response:
     return Response(content, media_type=kind)
 
 
-def _message(request: Request, message: bytes) -> Response:
-    small = len(message) < GZIP_FROM or "gzip" not in request.headers.get("accept-encoding", "")
-    headers = {} if small else {"content-encoding": "gzip"}
-    body = message if small else squeezed(message)
+def _message(message: bytes, squeeze: bool) -> Response:
+    body, headers = (squeezed(message), {"content-encoding": "gzip"}) if squeeze else (message, {})
     return Response(body, media_type="application/octet-stream", headers=headers)
 
 

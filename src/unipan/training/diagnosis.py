@@ -10,8 +10,9 @@ from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.confusion import thing_stuff_counts
 from unipan.evaluation.semantic_iou import SemanticIoU
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.maps import PanopticMap
+from unipan.scene import Scene
 
 WEAK = 0.5
 """Where V gives fewer of the things' pixels to things, it is V that hides them."""

@@ -14,9 +14,10 @@ from jaxtyping import Bool
 from unipan.config import Fusion
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.evaluation.matching import count_overlaps, match_segments
-from unipan.inference import Scene, Segmenter
+from unipan.inference import Segmenter
 from unipan.panoptic.maps import VOID_ID, PanopticMap, Sample, Segment
 from unipan.result import PanopticResult
+from unipan.scene import Scene
 from unipan.visualization.regions import box_mask, deepest, own_box
 
 ExampleKind = Literal["outside", "revised", "shared", "conflict", "void", "quality"]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from unipan.config import Fusion
 from unipan.fusion.argmax import Grid, upsample
-from unipan.inference import Scene
 from unipan.reproduction.figures.examples import Example, FusedImage
+from unipan.scene import Scene
 from unipan.visualization.heatmap import affinity_picture
 from unipan.visualization.palette import Color, colors_like, segment_colors
 from unipan.visualization.panels import (
