@@ -76,9 +76,9 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parsers parse, but what they would call does nothing."""
 
     def nothing(verb: Callable[..., object]) -> Callable[..., object]:
-        return wraps(verb)(lambda *_, **__: 0)
+        return wraps(verb)(lambda *_, **__: lambda: 0)
 
-    cli, several = tyro.cli, tyro.extras.subcommand_cli_from_dict
+    cli = tyro.cli
     monkeypatch.setattr(
         tyro, "cli", lambda verb, **more: cli(verb if isinstance(verb, type) else nothing(verb), **more)
     )
@@ -90,11 +90,6 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
         raise SystemExit(0)
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_alone)
-
-    def each(verbs: dict[str, Any], **more: Any) -> object:
-        return several({name: nothing(verb) for name, verb in verbs.items()}, **more)
-
-    monkeypatch.setattr(tyro.extras, "subcommand_cli_from_dict", each)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -36,7 +36,7 @@ Python keeps the word for itself."""
 
 BASE = (
     "numpy", "scipy", "cv2", "PIL", "kornia_rs", "faster_coco_eval", "msgspec", "onnxruntime", "safetensors",
-    "jaxtyping", "jinja2", "yaml", "tyro", "rich",
+    "jaxtyping", "jinja2", "yaml", "tyro", "docstring_parser", "rich",
 )  # fmt: skip
 """What `pip install unipan` brings, by the names that are imported; missing where the source alone is there."""
 

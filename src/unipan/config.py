@@ -61,7 +61,7 @@ class MatchingConfig(Section):
     """The panoptic matching loss (Sec. 3.5)."""
 
     iou_threshold: Annotated[float, SHARE] = 0.5
-    """t, the minimum box IoU of a match."""
+    """Minimum box IoU of a match, t."""
     stride: Literal[1, 2, 4] = 4
     """Stride at which the loss is computed, at most `decoder.stride`; if it is finer, P is upsampled bilinearly first,
     as at inference."""

@@ -57,7 +57,7 @@ class DecoderConfig(Section):
     groups: Annotated[int, CHANNELS] = 32
     """Groups of the GroupNorm after each convolution."""
     stride: Literal[1, 2, 4] = 4
-    """d of Sec. 3.2, the stride of V, Q, Psi and P; 4 in the paper. Below 4, V and Q are upsampled bilinearly, which
+    """Stride of V, Q, Psi and P, d in Sec. 3.2; 4 in the paper. Below 4, V and Q are upsampled bilinearly, which
     keeps details of masks and outlines in small images. (below 4 is ours)"""
 
     def __post_init__(self) -> None:

@@ -28,11 +28,11 @@ def draw_affinity(
 
     Args:
         checkpoint: see `options.NetworkChoice`.
-        image: a photograph.
+        image: A photograph.
         pixel: X and Y, counted from the upper left corner.
-        out: the picture to write, a .png.
-        plain: draw the colour map only, without the grey image below it.
-        raw: draw affinities as the head predicts them, without subtracting their means.
+        out: The picture to write, a .png.
+        plain: Draw the colour map only, without the grey image below it.
+        raw: Draw affinities as the head predicts them, without subtracting their means.
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
         runtime: see `options.RuntimeChoice`.

@@ -29,11 +29,11 @@ def check(
     Exit status: 0 nothing is wrong, 1 there are findings, 2 the dataset cannot be read.
 
     Args:
-        source: a folder with images/, panoptic/ and panoptic.json, or a JSON (its PNGs are in its path without .json).
-        fix: write a repaired copy to this new folder; the source stays as it is.
+        source: A folder with images/, panoptic/ and panoptic.json, or a JSON (its PNGs are in its path without .json).
+        fix: Write a repaired copy to this new folder; the source stays as it is.
         json_file: see `options.JsonFile`.
-        images: folder of the images, if it is not `images` next to the JSON.
-        panoptic: folder of the PNGs, if it is not the JSON's path without .json.
+        images: Folder of the images, if it is not `images` next to the JSON.
+        panoptic: Folder of the PNGs, if it is not the JSON's path without .json.
         overwrite: see `options.Overwrite`; --fix only writes new folders.
     """
     from unipan.datasets.doctor.diagnose import UnreadableError, diagnose, write_repaired

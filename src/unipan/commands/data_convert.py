@@ -59,26 +59,26 @@ def convert(
 
     Args:
         source, target, below_divisor: see above.
-        images: folder of the images, if the format does not say where they are.
-        panoptic: folder of a JSON's PNGs, if it is not the JSON's path without .json.
-        classes: a JSON with `categories` (and `images`), for formats that do not store their classes.
+        images: Folder of the images, if the format does not say where they are.
+        panoptic: Folder of a JSON's PNGs, if it is not the JSON's path without .json.
+        classes: A JSON with `categories` (and `images`), for formats that do not store their classes.
         stuff: coco-instances: a COCO stuff JSON, or a folder of class pictures.
-        overlap: formats of polygons, boxes and masks: which of two overlapping things is in front.
-        contiguous: category ids count the classes from 0.
+        overlap: Formats of polygons, boxes and masks: which of two overlapping things is in front.
+        contiguous: Category ids count the classes from 0.
         divisor: png16: pixel = category id * divisor + instance; 1000 unless the data says otherwise.
         split: cityscapes: train, val or test.
         train_ids: cityscapes: use train ids instead of label ids.
-        background: pixels that nothing covers become a stuff class of this name.
-        as_stuff: these classes are stuff. If neither the format nor --classes tells, all other classes are things.
-        as_things: these classes are things, although the file calls them stuff.
-        boxes: what to do with an object that has a box but no mask; `paint` takes the whole box as its mask.
-        class_maps: folder of NAME.png of category ids; a thing is the pixels of its class that are in its box alone.
+        background: Pixels that nothing covers become a stuff class of this name.
+        as_stuff: These classes are stuff. If neither the format nor --classes tells, all other classes are things.
+        as_things: These classes are things, although the file calls them stuff.
+        boxes: What to do with an object that has a box but no mask; `paint` takes the whole box as its mask.
+        class_maps: Folder of NAME.png of category ids; a thing is the pixels of its class that are in its box alone.
         crowds: `things` reads `iscrowd` 1 (coco-instances) or instance 0 (png16, two-channel) as an object.
-        void_classes: formats with pictures of classes: class numbers that are void.
+        void_classes: Formats with pictures of classes: class numbers that are void.
         strays: semantic-masks: `leave-out` drops instances that lie on no thing class.
         thing: label-images: the name of the one class of things.
-        no_photos: do not copy the images.
-        limit: convert only the first N images; 0 converts all.
+        no_photos: Do not copy the images.
+        limit: Convert only the first N images; 0 converts all.
     """
     return _convert(source, target, limit, not no_photos, json_file, FormatOptions(
         images, panoptic, classes, stuff, overlap, contiguous, divisor, split, train_ids, background, as_stuff, boxes,

@@ -26,12 +26,12 @@ def show(
     """Draw some images with their panoptic maps on one page that opens offline.
 
     Args:
-        source: what to read; formats as in `unipan data convert`.
-        out: the page to write: a file that ends in .html, or a folder for index.html.
-        count: number of images, evenly spaced.
-        images: folder of the images, if the format does not say where they are.
-        panoptic: folder of a JSON's PNGs, if it is not the JSON's path without .json.
-        classes: a JSON with `categories`, for formats that do not store their classes.
+        source: What to read; formats as in `unipan data convert`.
+        out: The page to write: a file that ends in .html, or a folder for index.html.
+        count: Number of images, evenly spaced.
+        images: Folder of the images, if the format does not say where they are.
+        panoptic: Folder of a JSON's PNGs, if it is not the JSON's path without .json.
+        classes: A JSON with `categories`, for formats that do not store their classes.
         split: cityscapes: train, val or test.
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.

@@ -17,9 +17,9 @@ def demo(
     """Segment new drawn street scenes with the bundled checkpoint; print a table, and show pictures in OUT/index.html.
 
     Args:
-        out: folder of the page.
-        count: number of scenes to draw and score.
-        seed0: seed of the first scene.
+        out: Folder of the page.
+        count: Number of scenes to draw and score.
+        seed0: Seed of the first scene.
         overwrite: see `options.Overwrite`.
         runtime: see `options.RuntimeChoice`.
         json_file: see `options.JsonFile`.

@@ -40,14 +40,14 @@ def evaluate_checkpoint(
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        data: a folder with images/, panoptic/ and panoptic.json; `scenes`, 200 held-out scenes (seeds 1000000 to
+        data: A folder with images/, panoptic/ and panoptic.json; `scenes`, 200 held-out scenes (seeds 1000000 to
             1000199); or `scenes:FIRST-LAST`.
         fusion: see `options.FusionChoice`.
         json_file: see `options.JsonFile`.
-        limit: score only the first N images; 0 scores all.
+        limit: Score only the first N images; 0 scores all.
         detections: AP counts at most N detections per image and class.
-        trim_stuff: also score without stuff segments of fewer pixels (Table I: 4096 on COCO, 2048 on Cityscapes).
-        oracles: also score with perfect boxes, semantics, potential or P, to show which part limits the model.
+        trim_stuff: Also score without stuff segments of fewer pixels (Table I: 4096 on COCO, 2048 on Cityscapes).
+        oracles: Also score with perfect boxes, semantics, potential or P, to show which part limits the model.
         overwrite: see `options.Overwrite`.
     """
     from unipan.commands.progress import progress_bar

@@ -30,13 +30,13 @@ def export(
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        out: folder of the export, created if missing.
-        beside: write the graphs next to CHECKPOINT and use its weights; then its name alone is enough.
-        data: images to compare on: a folder of photographs like yours, with or without a truth (see `unipan evaluate
+        out: Folder of the export, created if missing.
+        beside: Write the graphs next to CHECKPOINT and use its weights; then its name alone is enough.
+        data: Images to compare on: a folder of photographs like yours, with or without a truth (see `unipan evaluate
             --help`), or scenes.
-        limit: compare on the first N images; 0 takes all.
-        format: file format of the graphs.
-        int8: let the convolutions compute in 8-bit integers, calibrated on DATA; refused where this is not faster on
+        limit: Compare on the first N images; 0 takes all.
+        format: File format of the graphs.
+        int8: Let the convolutions compute in 8-bit integers, calibrated on DATA; refused where this is not faster on
             this processor, or where PQ falls by more than 0.5.
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.

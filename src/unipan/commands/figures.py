@@ -35,13 +35,13 @@ def write_figures(
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        data: images with ground truth, see `unipan evaluate --help`.
-        out: output folder, created if missing.
-        images: number of images to measure; if DATA has more, a random sample is drawn.
-        seed: seed of the random sample.
-        rows: largest number of rows of a figure.
-        jpeg: write smaller .jpg files instead of .png.
-        upsnet: a checkpoint of a preset that ends in _upsnet, for the paper's Figure K; by default the argmax of Psi.
+        data: Images with ground truth, see `unipan evaluate --help`.
+        out: Output folder, created if missing.
+        images: Number of images to measure; if DATA has more, a random sample is drawn.
+        seed: Seed of the random sample.
+        rows: Largest number of rows of a figure.
+        jpeg: Write smaller .jpg files instead of .png.
+        upsnet: A checkpoint of a preset that ends in _upsnet, for the paper's Figure K; by default the argmax of Psi.
         overwrite: see `options.Overwrite`.
         device: see `options.Device`.
     """

@@ -26,9 +26,9 @@ def import_(
     Args:
         source: `detectron2:FILE`, the .pkl or .pth of a panoptic_fpn_R_50_1x, R_50_3x or R_101_3x on COCO;
             or `torchvision:maskrcnn_resnet50_fpn` or `torchvision:fasterrcnn_resnet50_fpn`, downloaded by torchvision.
-        out: the checkpoint to write (.safetensors), for `predict`, `evaluate` and `train --init`.
-        file: torchvision's weights (.pth), if they are downloaded already; then nothing is fetched.
-        half: store the weights in 16 bits, at half the size.
+        out: The checkpoint to write (.safetensors), for `predict`, `evaluate` and `train --init`.
+        file: Torchvision's weights (.pth), if they are downloaded already; then nothing is fetched.
+        half: Store the weights in 16 bits, at half the size.
         overwrite: see `options.Overwrite`.
         json_file: see `options.JsonFile`.
     """

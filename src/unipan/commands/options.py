@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unipan.commands.json_output import Outcome, json_output, with_json_target
 from unipan.config import Fusion, Runtime
+from unipan.option_parser import call_with_options
 from unipan.outputs import signature
 
 CheckpointChoice = Annotated[
@@ -48,6 +48,14 @@ RuntimeChoice = Annotated[
     Runtime,
     arg(help="What runs the network: torch, the reference, or onnxruntime; auto takes torch if it is installed."),
 ]
+SubmissionChoice = Annotated[
+    Literal["cityscapes", "coco"] | None,
+    arg(
+        metavar="cityscapes|coco",
+        help="Write for this test server, with its ids, file names and archives.",
+        help_behavior_hint="",
+    ),
+]
 JsonFile = Annotated[
     Path | None,
     arg(
@@ -77,7 +85,7 @@ def entry(command: Callable[..., Outcome | int | None], verb: str) -> Callable[[
     def main(arguments: list[str]) -> int:
         given = with_json_target(arguments)
         with json_output(given) as write:
-            done = tyro.cli(command, prog=f"unipan {verb}", args=given)
+            done = call_with_options(command, f"unipan {verb}", given)
             if isinstance(done, Outcome):
                 write(({"generator": signature(verb)} if done.signed else {}) | done.content)
                 return done.code

@@ -23,25 +23,25 @@ def _parser() -> argparse.ArgumentParser:
     # No abbreviations: who looks for --json in the arguments would not find --js.
     parser = argparse.ArgumentParser(prog="unipan pq", description=about, allow_abbrev=False)
     for name, metavar, text in (
-        ("truth", "GT.json", "the ground truth, or a folder with panoptic.json"),
-        ("predictions", "PREDICTIONS.json", "the predictions, or such a folder"),
-        ("--gt-folder", "DIR", "PNGs of the ground truth; by default the JSON's path without .json"),
-        ("--pred-folder", "DIR", "PNGs of the predictions; by default the JSON's path without .json"),
-        ("--json", "[FILE]", "write the scores as fractions, to FILE or to standard output (keys: docs/evaluation.md)"),
-        ("--csv", "FILE", "write the PQ of every image here, worst first"),
-        ("--html", "DIR", "write a page here, with the worst images, the cost of errors, classes and confusion"),
-        ("--images", "DIR", "photographs for the page; by default those beside the ground truth"),
-        ("--versus", "FILE", "the JSON of another prediction: print the difference in PQ on the same images"),
+        ("truth", "GT.json", "The ground truth, or a folder with panoptic.json."),
+        ("predictions", "PREDICTIONS.json", "The predictions, or such a folder."),
+        ("--gt-folder", "DIR", "PNGs of the ground truth; by default the JSON's path without .json."),
+        ("--pred-folder", "DIR", "PNGs of the predictions; by default the JSON's path without .json."),
+        ("--json", "[FILE]", "Write the scores as fractions, to FILE or standard output (keys: docs/evaluation.md)."),
+        ("--csv", "FILE", "Write the PQ of every image here, worst first."),
+        ("--html", "DIR", "Write a page here, with the worst images, the cost of errors, classes and confusion."),
+        ("--images", "DIR", "Photographs for the page; by default those beside the ground truth."),
+        ("--versus", "FILE", "The JSON of another prediction: print the difference in PQ on the same images."),
     ):
         parser.add_argument(name, type=Path, metavar=metavar, help=text)
-    trim = "also print the PQ without stuff segments of fewer pixels (Table I: 4096 on COCO)"
+    trim = "Also print the PQ without stuff segments of fewer pixels (Table I: 4096 on COCO)."
     parser.add_argument("--trim-stuff", type=int, metavar="AREA", help=trim)
-    parser.add_argument("--threads", type=int, metavar="N", help="images compared at once; by default one per core")
+    parser.add_argument("--threads", type=int, metavar="N", help="Images compared at once; by default one per core.")
     for name, text in (
-        ("--overwrite", "also replace files that unipan did not write; what is read is never replaced"),
-        ("--explain", "also print boundary PQ, PQ-dagger, parsing covering, IoU, and what each kind of error costs"),
-        ("--lenient", "accept inconsistent files: ids that a JSON does not declare are void, segments without pixels "
-         "do not count, a missing prediction is an empty map"),
+        ("--overwrite", "Also replace files that unipan did not write; what is read is never replaced."),
+        ("--explain", "Also print boundary PQ, PQ-dagger, parsing covering, IoU, and what each kind of error costs."),
+        ("--lenient", "Accept inconsistent files: ids that a JSON does not declare are void, segments without pixels "
+         "do not count, a missing prediction is an empty map."),
     ):  # fmt: skip
         parser.add_argument(name, action="store_true", help=text)
     return parser

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -16,6 +16,7 @@ from unipan.commands.options import (
     Overwrite,
     PrecisionChoice,
     RuntimeChoice,
+    SubmissionChoice,
     entry,
 )
 from unipan.prediction.options import HERE, NOTHING_MORE, WHOLE, ClusterOptions, PictureOptions, ResultOptions
@@ -36,7 +37,7 @@ def predict(
     device: Device = "auto",
     precision: PrecisionChoice = "32",
     runtime: RuntimeChoice = "auto",
-    submission: Annotated[Literal["cityscapes", "coco"] | None, arg(help_behavior_hint="")] = None,
+    submission: SubmissionChoice = None,
     algorithm: str = "unipan",
     trim_stuff: Annotated[int, arg(metavar="PIXELS")] = 0,
     pictures: Annotated[PictureOptions, arg(name="")] = WHOLE,
@@ -51,20 +52,20 @@ def predict(
 
     Args:
         checkpoint: see `options.NetworkChoice`.
-        images: photographs, videos, folders (searched recursively) or quoted patterns ('a/**/*.jpg'); - reads a list of
+        images: Photographs, videos, folders (searched recursively) or quoted patterns ('a/**/*.jpg'); - reads a list of
             them from standard input.
-        out: output folder, created if missing.
-        like: take image ids (by file name) and categories (by name) from this ground truth, so that `unipan pq` can
+        out: Output folder, created if missing.
+        like: Take image ids (by file name) and categories (by name) from this ground truth, so that `unipan pq` can
             compare. For a submission to COCO, give image_info_test-dev2017.json; its images alone are segmented.
         fusion: see `options.FusionChoice`.
         runtime: see `options.RuntimeChoice`.
-        submission: write for this test server, with its ids, file names and archives.
-        algorithm: name of the method in the files of a submission to COCO.
-        trim_stuff: with --submission, smaller stuff segments become void (in the paper, 2048 on Cityscapes and 4096 on
+        submission: see `options.SubmissionChoice`.
+        algorithm: Name of the method in the files of a submission to COCO.
+        trim_stuff: With --submission, smaller stuff segments become void (in the paper, 2048 on Cityscapes and 4096 on
             COCO), because test servers do not trim as `unipan pq --trim-stuff` does.
-        pictures: pages and tiles.
-        also: further files to write.
-        cluster: run on a Ray cluster.
+        pictures: Pages and tiles.
+        also: Further files to write.
+        cluster: Run on a Ray cluster.
         overwrite: see `options.Overwrite`.
     """
     from unipan.prediction.given import given_paths, path_lines

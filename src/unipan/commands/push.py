@@ -29,13 +29,13 @@ def push(
 
     Args:
         checkpoint: see `options.CheckpointChoice`.
-        repository: created if it does not exist.
-        private: make the repository private; an existing public one is refused.
-        onnx: also make the graphs, so that the checkpoint runs without PyTorch; see `unipan export --help`.
-        data: with --onnx, images to compare on, see `unipan export --help`; by default drawn scenes.
-        limit: with --onnx, compare on the first N images; 0 takes all.
-        dry_run: write the files to this new folder and send nothing; no token is needed.
-        overwrite: replace files in the repository that `unipan push` did not write, and an edited card.
+        repository: Created if it does not exist.
+        private: Make the repository private; an existing public one is refused.
+        onnx: Also make the graphs, so that the checkpoint runs without PyTorch; see `unipan export --help`.
+        data: With --onnx, images to compare on, see `unipan export --help`; by default drawn scenes.
+        limit: With --onnx, compare on the first N images; 0 takes all.
+        dry_run: Write the files to this new folder and send nothing; no token is needed.
+        overwrite: Replace files in the repository that `unipan push` did not write, and an edited card.
         json_file: see `options.JsonFile`.
     """
     from unipan.commands.progress import tracked

@@ -38,20 +38,20 @@ def reproduce(
     Args:
         table: table1, table2, tableF, tableG, tableH, tableI or speed; several with commas, or `all`.
         data: `scenes`, the built-in generator; or a folder with train/ and val/ in COCO panoptic format.
-        seeds: trainings of each network, with seeds 0, 1, ...
-        budget: minutes for one training of the largest network (D); the others get as many iterations and take
+        seeds: Trainings of each network, with seeds 0, 1, ...
+        budget: Minutes for one training of the largest network (D); the others get as many iterations and take
             less time.
-        iterations: number of iterations, instead of --budget.
-        panoptic: weight of the panoptic matching loss in the models that have it; the paper's is 1 on Cityscapes, 0.1
+        iterations: Number of iterations, instead of --budget.
+        panoptic: Weight of the panoptic matching loss in the models that have it; the paper's is 1 on Cityscapes, 0.1
             on COCO. A table is made of the records of one weight and of the models without that loss.
-        jobs: number of trainings at the same time; they share the cores.
-        runs: folder for checkpoints and logs; runs/reproduce/NAME by default.
-        records: folder of the records, one small JSON per finished training; ours are in experiments/reproduce.
-        out: also write the tables to this Markdown file; if it has <!-- TABLE --> and <!-- /TABLE -->, only what stands
+        jobs: Number of trainings at the same time; they share the cores.
+        runs: Folder for checkpoints and logs; runs/reproduce/NAME by default.
+        records: Folder of the records, one small JSON per finished training; ours are in experiments/reproduce.
+        out: Also write the tables to this Markdown file; if it has <!-- TABLE --> and <!-- /TABLE -->, only what stands
             between them is replaced.
-        from_records: train nothing, and make the tables from the records.
+        from_records: Train nothing, and make the tables from the records.
         overwrite: see `options.Overwrite`.
-        accelerator: where to train; auto takes a GPU if there is one.
+        accelerator: Where to train; auto takes a GPU if there is one.
     """
     names = table_names(table)
     check_counts(seeds, jobs, iterations, budget, panoptic)

@@ -20,11 +20,11 @@ def write_scenes(
     """Draw street scenes with exact ground truth and write them as a COCO panoptic dataset.
 
     Args:
-        count: number of scenes.
-        seed: seed of the first scene; the others follow. The bundled checkpoint was trained on seeds below 990000;
+        count: Number of scenes.
+        seed: Seed of the first scene; the others follow. The bundled checkpoint was trained on seeds below 990000;
             seeds from 1000000 on are held out.
-        out: folder of the dataset: images/, panoptic/ and panoptic.json.
-        size: height and width in pixels.
+        out: Folder of the dataset: images/, panoptic/ and panoptic.json.
+        size: Height and width in pixels.
         json_file: see `options.JsonFile`.
     """
     from unipan.config_values import COUNT, PIXELS, SEED, check_value

@@ -24,16 +24,16 @@ def serve_page(
     """Open a page on this machine to look at affinities, correct boxes and annotate a folder of images.
 
     Args:
-        checkpoint: a .safetensors file, or the name of a bundled one (`scenes`).
-        images: a folder of photographs to go through. Pictures can also be dropped onto the page.
-        out: the dataset for accepted images, in COCO panoptic format; run the same command again to continue it.
+        checkpoint: A .safetensors file, or the name of a bundled one (`scenes`).
+        images: A folder of photographs to go through. Pictures can also be dropped onto the page.
+        out: The dataset for accepted images, in COCO panoptic format; run the same command again to continue it.
         device: see `options.Device`.
-        host: the address to listen on. With 0.0.0.0, anyone on the network who has the printed token may use the page.
-        port: the port to listen on; 0 takes a free one.
-        megabytes: largest file size of a picture.
-        megapixels: largest size of a picture, in millions of pixels.
-        memory: memory for open pictures, in GiB; when it is used up, the least recently used ones are closed.
-        show: open the page in the browser.
+        host: The address to listen on. With 0.0.0.0, anyone on the network who has the printed token may use the page.
+        port: The port to listen on; 0 takes a free one.
+        megabytes: Largest file size of a picture.
+        megapixels: Largest size of a picture, in millions of pixels.
+        memory: Memory for open pictures, in GiB; when it is used up, the least recently used ones are closed.
+        show: Open the page in the browser.
     """
     from unipan.server.plan import ServeOptions, plan_server
     from unipan.server.uploads import Limits

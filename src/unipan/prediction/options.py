@@ -28,7 +28,7 @@ class ResultOptions:
     is unsure."""
     no_labels: Annotated[bool, FlagCreatePairsOff, arg(name="no-labels")] = False
     """Draw overlays at the size of the image, without names, scores and legend."""
-    overlay_format: Annotated[Literal["png", "jpg"] | None, arg(help_behavior_hint="")] = None
+    overlay_format: Annotated[Literal["png", "jpg"] | None, arg(metavar="png|jpg", help_behavior_hint="")] = None
     """File format of the overlays. JPEG files are a fifth as large and faster to write. By default, overlays of images
     of more than 2 megapixels are JPEG, others PNG."""
     no_overlays: Annotated[bool, FlagCreatePairsOff, arg(name="no-overlays")] = False

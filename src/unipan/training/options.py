@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from tyro.conf import FlagCreatePairsOff, Suppress, arg
 
 from unipan.config import Config
 from unipan.config_values import SEED, Range, check_value
 from unipan.files import checkpoint_path, require_folder, require_weights
+from unipan.option_parser import options_of
 from unipan.outputs import Outputs
 from unipan.presets import preset, split_baseline
 
@@ -167,7 +167,7 @@ def resume_state(folder: Path) -> Path:
 def parse(name: str, arguments: list[str]) -> TrainOptions:
     """The options of a preset with the changes of the command line. Exits with 2 after a mistake, 0 after --help."""
     default = TrainOptions("scenes" if split_baseline(name)[0] in BUILT_IN else "", config=preset(name))
-    options = tyro.cli(TrainOptions, default=default, prog=f"unipan train {name}", args=arguments)
+    options = options_of(default, f"unipan train {name}", arguments)
     config = options.config
     if options.seed is not None:
         config = replace(config, train=replace(config.train, seed=options.seed))
