@@ -10,6 +10,7 @@ from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
 
+from unipan.commands.addresses import refuse_addresses
 from unipan.commands.other_names import other_name
 from unipan.processes import short_of_memory
 from unipan.stopping import StoppedBySignal
@@ -89,7 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FileNotFoundError:
         return complain("the current folder no longer exists; change to another one", 1)
     module = f"unipan.commands.{verb}_" if iskeyword(verb) else f"unipan.commands.{verb}"
-    return guarded(lambda arguments: int(import_module(module).main(arguments)), rest, NEEDED_EXTRAS.get(verb))
+
+    def command(arguments: list[str]) -> int:
+        refuse_addresses(verb, arguments)
+        return int(import_module(module).main(arguments))
+
+    return guarded(command, rest, NEEDED_EXTRAS.get(verb))
 
 
 def _senseless(verb: str, arguments: list[str]) -> str | None:

@@ -242,6 +242,13 @@ def no_file_words(path: Path) -> str:
     return f"this is a {'folder' if stat.S_ISDIR(kind) else 'pipe or a device'}"
 
 
+def local_path(given: str | Path) -> Path:
+    """A path as it was given. Raises ValueError for an address, of which `Path` would make https:/a."""
+    if "://" in str(given):
+        raise ValueError(f"{given}: this is an address; give a path on this machine")
+    return Path(given)
+
+
 def require_regular(path: Path) -> None:
     """Look whether a file is there that can be read more than once and has an end.
 

@@ -17,7 +17,7 @@ from unipan.datasets.pictures import IMAGE_BYTES, picture_of, require_room
 from unipan.datasets.same_classes import in_the_order_of
 from unipan.datasets.sizes import network_size, rows_of_one_size
 from unipan.datasets.transforms import collate, resize_image
-from unipan.files import is_export
+from unipan.files import is_export, local_path
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.images import as_rgb, read_image
@@ -143,10 +143,10 @@ class Segmenter:
             raise ValueError(f"tiles: a reach of {reach!r} is neither a number of pixels from 0 on nor 'everywhere'")
         data = replace(self.config.data, short_side=0)
         if isinstance(image, str | Path):
-            height, width = image_size(Path(image), page)
+            height, width = image_size(path := local_path(image), page)
             seen = min(side + 2 * halo_of(tileable(self.network)), round(scale * max(height, width))) ** 2
-            require_room(Path(image), IMAGE_BYTES * height * width + TILE_BYTES * seen)
-            pixels, name = read_image(Path(image), self.config.data.window, page), Path(image).name
+            require_room(path, IMAGE_BYTES * height * width + TILE_BYTES * seen)
+            pixels, name = read_image(path, self.config.data.window, page), path.name
         else:
             pixels, name = as_rgb(image, self.config.data.window), "image"
         height, width = (max(1, round(scale * each)) for each in pixels.shape[:2])

@@ -20,6 +20,7 @@ VERBS = {
     "export net.safetensors --out out --data gt --limit 1": "",
     "import torchvision:maskrcnn_resnet50_fpn --file text.txt --out new.safetensors": "--out found.json",
     "demo --out out --count 0": "",
+    "serve net.safetensors --port 0 --images gt/images --out out": "",
     "reproduce tableH --from-records --records gt": "",
     "train finetune --data gt --out run --train.iterations 1": "",
 }

@@ -53,7 +53,7 @@ def _numbers_and_addresses() -> Iterator[Case]:
         yield replace(REFUSED, name=f"--device {value}", arguments=(*SERVE, "--device", value), names="--device")
     taken = (*SERVE[:2], "--port", str(PORT))
     yield replace(REFUSED, name="a port that is taken", arguments=taken, names="--port", change=hold_port)
-    for more in ("--nothing", "more", "--json", "--json found.json", "--overwrite"):
+    for more in ("--nothing", "more", "--overwrite"):
         arguments = (*SERVE, *more.split())
         yield replace(REFUSED, name=more, arguments=arguments, names=more.split()[0])
 

@@ -74,11 +74,11 @@ def test_pq_and_the_page_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main([*files, "--json", str(tmp_path / "scores.json")]) == 0
     assert json.loads((tmp_path / "scores.json").read_text()) == content
     assert {"official", "strict"} <= content.keys()
-    listed = {"data check", "data convert", "data show", *VERBS} - {"data", "serve"}
+    listed = {"data check", "data convert", "data show", *VERBS} - {"data"}
     assert listed == set(re.findall(r"^\| `([a-z ]+)` \|", PAGE.read_text(), flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize("verb", [*sorted(set(VERBS) - {"data", "serve"}), "data check", "data convert", "data show"])
+@pytest.mark.parametrize("verb", [*sorted(set(VERBS) - {"data"}), "data check", "data convert", "data show"])
 def test_every_verb_has_the_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*verb.split(), *(["scenes"] if verb == "train" else []), "--help"]
     with pytest.raises(SystemExit):

@@ -13,7 +13,7 @@ VERBS = sorted({verb for _, _, verbs in OF_MANY for verb in verbs.split()} | OF_
 @pytest.mark.parametrize(
     ("arguments", "ours"),
     [
-        (["predict", "scenes", "photos", "--out", "out", "--labels"], "--no-labels"),
+        (["predict", "scenes", "photos", "--out", "out", "--visualize"], "--no-labels"),
         (["predict", "scenes", "photos", "--crop-tiles=512"], "--tiles"),
         (["predict", "scenes", "photos", "--output_dir", "out"], "--out"),
         (["predict", "scenes", "photos", "-o", "out"], "--out"),

@@ -119,6 +119,12 @@ def test_a_file_that_is_no_image_is_not_told_that_it_is_cut_short(content: bytes
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_volume_is_named_wherever_an_image_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(b"\x1f\x8b" + b"0" * 20)
+    with pytest.raises(ValueError, match=r"a\.nii\.gz: .*NIfTI.*out of reach"):
+        read_image(tmp_path / "a.nii.gz")
+
+
 def test_pipes_and_devices_are_no_images(tmp_path: Path) -> None:
     """Nobody writes into this pipe: to open it would wait for ever."""
     pipe, device = tmp_path / "pipe.png", Path(os.devnull)

@@ -187,7 +187,7 @@ def test_options_of_a_cluster_are_checked_first(
 
 def test_results_go_to_no_address(photos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "scenes", str(photos[0]), "--ray", "--out", "s3://bucket/out"]) == 1
-    assert "--out s3:/bucket/out: results go to a folder" in capsys.readouterr().err
+    assert "--out s3://bucket/out: this is an address" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed here")

@@ -107,6 +107,14 @@ def test_only_what_is_asked_for(photos: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "out" / "overlays" / "sub" / "b.png").size == (96, 64)
 
 
+def test_labels_are_drawn_whether_they_are_asked_for_or_not(photos: Path, tmp_path: Path) -> None:
+    for out, more in (("asked", ["--labels"]), ("not", [])):
+        assert predict(photos, "--out", tmp_path / out, *more) == 0
+    asked, unasked = (tmp_path / out / "overlays" / "sub" / "b.png" for out in ("asked", "not"))
+    assert asked.read_bytes() == unasked.read_bytes()
+    assert Image.open(asked).size > (96, 64)
+
+
 def test_overlays_of_large_images_are_jpeg(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,13 +1,16 @@
 """What the page says and shows: hints, notes, headings, what is disabled, and what fits on which screen."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.server.browsing import Serve, Visit, at, drag
-from tests.server.clients import studio
+from tests.server.clients import folder_of, png, studio
 from unipan.inference import Segmenter
+from unipan.prediction.images import plan_images
 from unipan.scene import Scene
+from unipan.server.annotations import Annotations
 
 expect = pytest.importorskip("playwright.sync_api", reason='this needs playwright: pip install "unipan[dev]"').expect
 
@@ -130,3 +133,38 @@ def test_no_row_of_the_table_is_cut_and_the_classes_are_in_view(
     assert shown == pytest.approx(whole) or (shown - head) / row == pytest.approx(round((shown - head) / row), abs=0.03)
     if height >= 800:
         assert page.evaluate("() => document.querySelector('.classes').getBoundingClientRect().bottom") <= height
+
+
+def test_a_photograph_that_is_dropped_on_the_bundled_network_is_told_to_mean_little(
+    segmenter: Segmenter, serve: Serve, visit: Visit
+) -> None:
+    page = visit(serve(studio(segmenter, checkpoint="scenes")))
+    expect(page.locator("#news")).to_be_hidden()
+    for name, told in (("street.jpg", True), ("scene_4000000.png", False)):
+        page.locator("#file").set_input_files({"name": name, "mimeType": "image/png", "buffer": png(60, 80)})
+        expect(page).to_have_title(f"{name} – unipan")
+        expect(page.locator("#busy")).to_be_hidden()
+        assert page.locator("#news").is_visible() == told
+    page = visit(serve(studio(segmenter, checkpoint="runs/mine.safetensors")))
+    page.locator("#file").set_input_files({"name": "street.jpg", "mimeType": "image/png", "buffer": png(60, 80)})
+    expect(page).to_have_title("street.jpg – unipan")
+    expect(page.locator("#busy")).to_be_hidden()
+    expect(page.locator("#news")).to_be_hidden()
+
+
+def test_the_name_of_an_accepted_image_is_not_cut(
+    segmenter: Segmenter, serve: Serve, visit: Visit, tmp_path: Path
+) -> None:
+    jobs, _ = plan_images([folder_of(tmp_path / "photos", ["scene_4000000.png", "scene_4000001.png"])], None)
+    page = visit(serve(studio(segmenter, jobs, Annotations(tmp_path / "out", segmenter.categories))), wait=False)
+    page.locator("#segments tbody tr").first.wait_for()
+    expect(page.locator("#accept")).to_be_enabled()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#images option").first).to_have_text("✓ scene_4000000.png")
+    needed, room = page.locator("#images").evaluate(
+        """(list) => { const pen = document.createElement("canvas").getContext("2d"), style = getComputedStyle(list);
+        pen.font = style.font; return [pen.measureText(list.options[0].text).width, list.clientWidth
+          - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)]; }"""
+    )
+    assert needed + 20 < room  # and the arrow
+    assert page.evaluate("() => document.querySelector('header').offsetHeight") < 60  # all in one line

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.test_json_output import documented
 from tests.server.clients import folder_of
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.folder_lock import LOCK
+from unipan.inference import Segmenter
 from unipan.server.plan import ServeOptions, images_inside, plan_server
 from unipan.server.uploads import Limits
 
@@ -74,6 +76,27 @@ def test_the_address_names_what_a_browser_can_open() -> None:
             assert plan.listener.proto == socket.IPPROTO_TCP  # or asyncio leaves Nagle's algorithm on
 
 
+def test_it_says_at_once_what_it_loads_and_at_its_end_what_json_asks_for(
+    maker: Segmenter, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def load(*_: str) -> Segmenter:
+        said.append(capsys.readouterr().err)
+        return maker
+
+    monkeypatch.setattr("unipan.inference.open_segmenter", load)
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    photos, out = folder_of(tmp_path / "photos", ["a.png"]), tmp_path / "out"
+    assert main(["serve", "--port", "0", "--images", str(photos), "--out", str(out), "--json"]) == 0
+    assert said == ["loading scenes ...\n"]
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    assert content.keys() == documented("serve")
+    assert f"{content['address']}  (Ctrl-C stops)" in printed.err
+    assert [content[key] for key in ("images", "dataset", "accepted", "next")] == [1, str(out), [], []]
+
+
 Start = Callable[..., tuple[subprocess.Popen[str], int]]
 
 
@@ -117,7 +140,7 @@ def test_what_was_accepted_outlives_a_killed_server(tmp_path: Path, start: Start
     process.kill()
     process.wait()
     assert len(CocoPanoptic(out)) == 1
-    process, port = start(*arguments)
+    process, port = start(*arguments, "--json", str(tmp_path / "served.json"))
     key = ask(port, "/api/images/1")["key"]
     assert ask(port, f"/api/scenes/{key}/accept", '{"boxes": []}') == {"name": "b.png", "accepted": 2}
     os.kill(process.pid, signal.SIGTERM)
@@ -125,6 +148,8 @@ def test_what_was_accepted_outlives_a_killed_server(tmp_path: Path, start: Start
     assert process.returncode == 0
     training = f"unipan train finetune --data {out} --init scenes --data.short-side 0 --minutes 3 --out runs/{out.name}"
     assert f"2 images accepted\n  unipan data check {out}\n  {training}\n" in printed
+    served = json.loads((tmp_path / "served.json").read_text())
+    assert (served["accepted"], served["next"]) == (["a.png", "b.png"], [f"unipan data check {out}", training])
     assert not (out / LOCK).exists()
     assert len(CocoPanoptic(out)) == 2
 

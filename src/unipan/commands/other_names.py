@@ -26,7 +26,7 @@ OF_MANY: list[tuple[str, str, str]] = [
 """Names elsewhere, what to say, and the verbs that it is said of."""
 OF_VERBS: dict[str, dict[str, str]] = {
     "predict": {
-        **dict.fromkeys(("labels", "overlay", "overlays", "visualize", "show"), _OVERLAYS),
+        **dict.fromkeys(("overlay", "overlays", "visualize", "show"), _OVERLAYS),
         **dict.fromkeys(("crop-tiles", "crop", "crops", "tile", "tile-size", "patch-size", "slice", "sahi"), _TILES),
         **dict.fromkeys(("input", "inputs", "image", "images", "source", "img"), _IMAGES),
         **dict.fromkeys(("batch", "batch-size", "jobs", "workers", "num-workers", "threads"), _SEVERAL),

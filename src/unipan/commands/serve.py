@@ -4,7 +4,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unipan.commands.options import Device, Flag, OptionalFolder, entry
+from unipan.commands.json_output import Outcome
+from unipan.commands.options import Device, Flag, JsonFile, OptionalFolder, entry
+from unipan.terminal import tell
 
 
 def serve_page(
@@ -20,7 +22,8 @@ def serve_page(
     megapixels: Annotated[float, arg(metavar="MP")] = 25.0,
     memory: Annotated[float, arg(metavar="GIB")] = 1.0,
     show: Flag = False,
-) -> None:
+    json_file: JsonFile = None,
+) -> Outcome:
     """Open a page on this machine to look at affinities, correct boxes and annotate a folder of images.
 
     Args:
@@ -34,16 +37,18 @@ def serve_page(
         megapixels: Largest size of a picture, in millions of pixels.
         memory: Memory for open pictures, in GiB; when it is used up, the least recently used ones are closed.
         show: Open the page in the browser.
+        json_file: see `options.JsonFile`; written when the server ends.
     """
     from unipan.server.plan import ServeOptions, plan_server
     from unipan.server.uploads import Limits
 
-    options = ServeOptions(images, out, host, port, Limits(megabytes, megapixels), memory, show)
+    options = ServeOptions(images, out, host, port, Limits(megabytes, megapixels), memory, show, json_file)
     plan = plan_server(checkpoint, options)
+    tell(f"loading {checkpoint} ...", error=True)  # PyTorch alone may take seconds
     from unipan.inference import open_segmenter
     from unipan.server.run import serve
 
-    serve(plan, checkpoint, open_segmenter(checkpoint, device))
+    return Outcome(serve(plan, checkpoint, open_segmenter(checkpoint, device)))
 
 
 main = entry(serve_page, "serve")

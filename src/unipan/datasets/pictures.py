@@ -10,6 +10,7 @@ from unipan.arrays import UInt8
 from unipan.config import DataConfig
 from unipan.datasets.formats.label_picture import image_size
 from unipan.datasets.sizes import network_size
+from unipan.files import local_path
 from unipan.panoptic.images import as_rgb, read_image
 from unipan.processes import available_memory
 
@@ -29,14 +30,14 @@ def picture_of(
             with a window also a uint16 array.
         data: of the network.
         on_cpu: whether the network runs in this machine's memory.
-        page: of a TIFF stack, from 0.
+        page: of a TIFF stack, from 1 on.
 
     Raises:
         FileNotFoundError, ValueError: no such file, no image, or no memory for it.
     """
     if not isinstance(image, str | Path):
         return as_rgb(image, data.window), "image"
-    path = Path(image)
+    path = local_path(image)
     check_room(path, data, on_cpu, page)
     return read_image(path, data.window, page), path.name
 

@@ -19,6 +19,7 @@ from unipan.evaluation.folders import PanopticFolders, SegmentedImage
 from unipan.evaluation.image_pair import ImagePair
 from unipan.evaluation.matching import Batch, Overlaps, SegmentTable
 from unipan.evaluation.panoptic_quality import PanopticQuality
+from unipan.files import local_path
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import VOID_ID
 from unipan.panoptic.pair_counts import count_known_pairs
@@ -192,7 +193,7 @@ def evaluate_folders(
         FileNotFoundError: a JSON is missing.
         ValueError: what is wrong with the files; with `lenient`, what cannot be ignored.
     """
-    paths = [path / "panoptic.json" if path.is_dir() else path for path in (Path(truth), Path(prediction))]
+    paths = [path / "panoptic.json" if path.is_dir() else path for path in map(local_path, (truth, prediction))]
     pngs = [None if folder is None else Path(folder) for folder in (gt_folder, pred_folder)]
     folders = PanopticFolders(paths[0], paths[1], pngs[0], pngs[1])
     found = score_folders(folders, lenient, threads, extra=extra(folders.categories), shard=shard)

@@ -45,6 +45,14 @@ _LOSSY = {
 }
 """Formats in which numbers of pixels do not survive, and why."""
 
+NO_PICTURES = {
+    "a NIfTI volume": (".nii", ".nii.gz"),
+    "a DICOM file": (".dcm", ".dicom"),
+    "a volume (MetaImage, NRRD)": (".mha", ".mhd", ".nrrd"),
+    "a scientific array (HDF5, NetCDF, Zarr)": (".h5", ".hdf5", ".nc", ".zarr"),
+}
+"""What users have and unipan cannot read, by the end of its name."""
+
 _GEO_TAGS = {33550, 33922, 34264, 34735}
 """ModelPixelScale, ModelTiepoint, ModelTransformation and GeoKeyDirectory."""
 _MOST_TAGS = 4096
@@ -132,8 +140,16 @@ def told_of_damage(
         raise ValueError(f"{path}: not a readable {kind} ({words}); {remedy or hint}") from error
 
 
+def out_of_reach(path: Path) -> str | None:
+    """What a file is by its name, if unipan reads nothing of the kind, and what to do; otherwise None."""
+    kind = next((kind for kind, suffixes in NO_PICTURES.items() if path.name.lower().endswith(suffixes)), None)
+    return kind and f"{kind} is out of reach; save what is to be segmented as PNG or TIFF of 8 or 16 bits"
+
+
 def _content_of_another_kind(path: Path) -> str | None:
     """What to say of a file that does not begin as an image does, so that it is whole, but none."""
+    if volume := out_of_reach(path):
+        return volume
     try:
         with path.open("rb") as file:
             start = file.read(12)

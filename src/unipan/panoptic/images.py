@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from unipan.arrays import UInt8
-from unipan.files import read_bytes, require_regular
+from unipan.files import local_path, read_bytes, require_regular
 from unipan.panoptic.image_files import is_geotiff, open_image, told_of_damage
 
 _ORIENTATION = 0x0112
@@ -40,7 +40,7 @@ def read_image(
         FileNotFoundError: no such file.
         ValueError: not a readable image, or one without this page.
     """
-    path = Path(path)
+    path = local_path(path)
     require_regular(path)
     try:
         with told_of_damage(path), open_image(path) as image:

@@ -13,7 +13,7 @@ from unipan.files import files_below, no_file_words
 from unipan.outputs import ResultFolders
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
-from unipan.panoptic.image_files import IMAGE_FORMATS
+from unipan.panoptic.image_files import IMAGE_FORMATS, out_of_reach
 from unipan.prediction.pages import split_pages
 from unipan.prediction.videos import Video
 
@@ -23,13 +23,6 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 LONGEST_STEM = 255 - len(".geojson")
 """Bytes: file systems take names of 255, and some of an image's files have longer endings than itself."""
 LONG_NAME = "its name is too long for the files of its result; rename it"
-NO_PICTURES = {
-    "a NIfTI volume": (".nii", ".nii.gz"),
-    "a DICOM file": (".dcm", ".dicom"),
-    "a volume (MetaImage, NRRD)": (".mha", ".mhd", ".nrrd"),
-    "a scientific array (HDF5, NetCDF, Zarr)": (".h5", ".hdf5", ".nc", ".zarr"),
-}
-"""What users have and unipan cannot read, by the end of its name."""
 
 
 @dataclass(frozen=True)
@@ -178,12 +171,8 @@ def is_video(path: Path) -> bool:
 
 def require_picture(path: Path) -> None:
     """Raises ValueError that names what a file is by its name, and that it is out of reach."""
-    name = path.name.lower()
-    for kind, suffixes in NO_PICTURES.items():
-        if name.endswith(suffixes):
-            raise ValueError(
-                f"{path}: {kind} is out of reach; save what is to be segmented as PNG or TIFF of 8 or 16 bits"
-            )
+    if (volume := out_of_reach(path)) is not None:
+        raise ValueError(f"{path}: {volume}")
 
 
 def find_images(given: Iterable[Path], closed: list[tuple[Path, str]] | None = None) -> list[tuple[Path, str]]:

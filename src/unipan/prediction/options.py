@@ -1,8 +1,6 @@
 """The options of `unipan predict`: which files it also writes, what it reads from a file, and where it runs."""
 
-import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, arg
@@ -26,8 +24,8 @@ class ResultOptions:
     margin: Wanted = False
     """Also write DIR/margin/*.npy and *.png: the best channel of P minus the second best. Where it is low, the network
     is unsure."""
-    no_labels: Annotated[bool, FlagCreatePairsOff, arg(name="no-labels")] = False
-    """Draw overlays at the size of the image, without names, scores and legend."""
+    labels: bool = True
+    """Draw overlays with names, scores and a legend, small images enlarged; without, at the size of the image."""
     overlay_format: Annotated[Literal["png", "jpg"] | None, arg(metavar="png|jpg", help_behavior_hint="")] = None
     """File format of the overlays. JPEG files are a fifth as large and faster to write. By default, overlays of images
     of more than 2 megapixels are JPEG, others PNG."""
@@ -108,19 +106,17 @@ WHOLE = PictureOptions()
 """One picture in each file, without tiles."""
 
 
-def check_cluster(cluster: ClusterOptions, out: Path) -> None:
-    """Raises ValueError for settings of a cluster without one, fewer than no processes, or results at an address."""
+def check_cluster(cluster: ClusterOptions) -> None:
+    """Raises ValueError for settings of a cluster without one, or fewer than no processes."""
     if cluster.ray is None and cluster != HERE:
         raise ValueError("--ray-workers, --image-column and --id-column need --ray; add it")
     if cluster.ray_workers < 0:
         raise ValueError(f"--ray-workers {cluster.ray_workers}: give 1 or more, or leave it out")
-    if cluster.ray is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(out)):
-        raise ValueError(f"--out {out}: results go to a folder that all machines share, not to an address")
 
 
 def check_overlays(options: ResultOptions) -> None:
     """Raises ValueError where overlays are described and not wanted."""
-    if options.no_overlays and (options.no_labels or options.overlay_format):
+    if options.no_overlays and (not options.labels or options.overlay_format):
         raise ValueError("--no-overlays: then --no-labels and --overlay-format have no effect; leave them out")
 
 

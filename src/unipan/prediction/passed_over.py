@@ -6,7 +6,8 @@ from pathlib import Path, PurePath
 
 from unipan.files import files_below, is_programs_folder
 from unipan.outputs import ResultFolders
-from unipan.prediction.images import NO_PICTURES, SUFFIXES, VIDEO_SUFFIXES
+from unipan.panoptic.image_files import NO_PICTURES
+from unipan.prediction.images import SUFFIXES, VIDEO_SUFFIXES
 
 UNREAD_SUFFIXES = (
     *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".pdf"),

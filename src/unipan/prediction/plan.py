@@ -101,7 +101,7 @@ def plan_prediction(
     """
     check_pictures(pictures)
     check_overlays(options)
-    check_cluster(cluster, out)
+    check_cluster(cluster)
     if server is not None and options != NOTHING_MORE:
         raise ValueError("--submission: a server takes no tables, polygons, pictures or margins; run once without it")
     if server is not None and pictures.pages is not None:

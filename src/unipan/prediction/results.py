@@ -157,7 +157,7 @@ class ResultFolder:
         return path
 
     def _overlay(self, job: ImageJob, result: PanopticMap, image: Picture) -> str:
-        if self.options.no_labels or job.frame is not None:  # of a video all have one size
+        if not self.options.labels or job.frame is not None:  # of a video all have one size
             picture = overlay(image, result, alpha=THING_ALPHA, stuff_alpha=STUFF_ALPHA)
         else:
             picture = named_overlay(image, result)

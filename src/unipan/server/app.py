@@ -179,6 +179,7 @@ class Studio:
             "name": name,
             "width": scene.image.shape[1],
             "height": scene.image.shape[0],
+            "drawings": drawings_note(self.checkpoint, [ImageJob(Path(name), name, 1)]) is not None,
             "found": msgspec.to_builtins(found),
             "kept": None if kept is None else msgspec.to_builtins(kept),
         }

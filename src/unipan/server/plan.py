@@ -28,6 +28,7 @@ class ServeOptions:
         limits: of one picture.
         memory: GiB that open scenes may hold.
         show: open the page in a browser.
+        json_file: what is written when the server ends, see `unipan.server.run.serve`; `-` is standard output.
     """
 
     images: Path | None = None
@@ -37,6 +38,7 @@ class ServeOptions:
     limits: Limits = field(default_factory=Limits)
     memory: float = 1.0
     show: bool = False
+    json_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def plan_server(checkpoint: str, options: ServeOptions) -> ServePlan:
         raise ValueError(f"--port {options.port}: ports run from 0 (any free one) to 65535")
     jobs = [] if options.images is None else images_inside(options.images)
     outputs = None if options.out is None else claim_annotations(options.out, options.images)
+    read = [] if options.images is None else [options.images]
+    (outputs or Outputs("serve", read)).claim_optional(options.json_file, "--json")
     return ServePlan(options, jobs, outputs, open_port(options.host, options.port))
 
 

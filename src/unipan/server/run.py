@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import ExitStack
+from typing import Any
 
 import uvicorn
 
@@ -17,8 +18,12 @@ from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.terminal import tell
 
 
-def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
+def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> dict[str, Any]:
     """Serve until SIGINT or SIGTERM comes.
+
+    Returns:
+        what `--json` writes: the address (without its token), how many images the folder has, the dataset and the names
+        of its images, and the commands that are next.
 
     Raises:
         ValueError, OSError: the dataset cannot be gone on with.
@@ -39,7 +44,8 @@ def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
             proxy_headers=False, lifespan="off", ws="none", limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=3,
         )  # fmt: skip
-        address = plan.address + (f"?token={token}" if token else "")
+        plain = plan.address  # of a socket that is closed at the end
+        address = plain + (f"?token={token}" if token else "")
         if note := drawings_note(checkpoint, plan.jobs):
             tell(note, error=True)
         tell(f"{address}  (Ctrl-C stops)")
@@ -52,8 +58,11 @@ def serve(plan: ServePlan, checkpoint: str, maker: SceneMaker) -> None:
                 uvicorn.Server(settings).run(sockets=[plan.listener])
         except (KeyboardInterrupt, StoppedBySignal):
             pass  # this is how a server ends
+        names = [] if annotations is None else annotations.accepted
+        following = studio.next_commands() if names else []
         if annotations is not None:
-            count = len(annotations.accepted)
-            tell(f"{annotations.folder}: {count} image{'s' * (count != 1)} accepted")
-            if count:
-                tell(*(f"  {each}" for each in studio.next_commands()))
+            tell(f"{annotations.folder}: {len(names)} image{'s' * (len(names) != 1)} accepted")
+            tell(*(f"  {each}" for each in following))
+        dataset = None if options.out is None else str(options.out)
+        found = {"address": plain, "images": len(plan.jobs), "dataset": dataset}
+        return found | {"accepted": names, "next": following}

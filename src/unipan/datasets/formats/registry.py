@@ -26,6 +26,7 @@ from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOption
 from unipan.datasets.formats.listed_dataset import images_below
 from unipan.datasets.formats.shapes import OverlapError
 from unipan.datasets.formats.thing_classes import with_things
+from unipan.files import local_path
 
 FORMATS: tuple[Format, ...] = (
     coco_panoptic.FORMAT,
@@ -65,15 +66,16 @@ def split_prefix(given: str, known: dict[str, Format]) -> tuple[str | None, Path
     """The two parts of `FORMAT:PATH`; None for a path alone.
 
     Raises:
-        ValueError: the format is not known, and there is no file of that name.
+        ValueError: the format is not known, and there is no file of that name; or it is an address.
     """
+    path = local_path(given)
     name, colon, rest = given.partition(":")
     if colon and name in known:
         return name, Path(rest)
     # One letter before a colon is a drive.
-    if colon and len(name) > 1 and "/" not in name and not Path(given).exists():
+    if colon and len(name) > 1 and "/" not in name and not path.exists():
         raise ValueError(f"{given}: there is no format {name!r} here; choose one of {', '.join(known)}")
-    return None, Path(given)
+    return None, path
 
 
 def open_dataset(

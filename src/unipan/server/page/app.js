@@ -112,10 +112,10 @@ async function load(source) {
 }
 
 function begin(found, bitmap, source) {
-  const numbered = (each) => ({ ...each, uid: ++uids }), { key, name, width, height } = found;
+  const numbered = (each) => ({ ...each, uid: ++uids }), { key, name, width, height, drawings } = found;
   const network = found.found.map(numbered), start = found.kept?.map(numbered) ?? network;
   Object.assign(view, {
-    scene: { key, name, width, height, source }, network, history: new History(start), saved: plain(start), draft: null,
+    scene: { key, name, width, height, drawings, source }, network, history: new History(start), saved: plain(start), draft: null,
     bitmap, grey: greyed(bitmap), maps: {}, mapped: new Map(), margin: null, selected: null, marked: null,
     hoveredRow: null, pins: [], keyed: null, adding: false,
   });
@@ -133,6 +133,7 @@ async function open(source) {
   quiet();
   const result = await load(source);
   if (result instanceof Error) complain(result);
+  else if (result === "open" && source.kind === "file" && view.scene.drawings) tell(DRAWINGS);
 }
 
 const turn = (by) => { if (about.images.length && leave()) { quiet(); folder.turn(by); } };

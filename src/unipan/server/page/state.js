@@ -33,7 +33,7 @@ export const LAYERS = {
 };
 
 export const view = {
-  scene: null, // key, name, width, height, source, bitmapOf
+  scene: null, // key, name, width, height, drawings, source
   index: -1, // the place in the folder; it moves on even where an image cannot be opened
   history: new History([]), saved: "[]", draft: null, network: [],
   bitmap: null, grey: null, maps: {}, mapped: new Map(), margin: null, marginLimit: 0, cache: new Map(),

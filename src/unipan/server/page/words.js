@@ -4,7 +4,7 @@ import { share } from "./panel.js";
 import { FUSIONS, LAYERS, about, classes, things, view } from "./state.js";
 
 /** Of photographs and a network that has seen none. */
-export const DRAWINGS = "The bundled network knows drawn street scenes, and these are other pictures: its maps of them mean little. "
+export const DRAWINGS = "The bundled network knows drawn street scenes alone: its maps of other pictures mean little. "
   + "Train on some of yours first (unipan train finetune), and start the page with that network.";
 
 /** The segment at a pixel of a map, by its key. */

@@ -1,0 +1,92 @@
+"""What a mouse does in `test_browser.py`, done with keys alone, with the wheel, and with one or two fingers."""
+
+import re
+
+import pytest
+
+from tests.server.browsing import Page, Serve, Visit, at, eventually, rows, values
+from tests.server.clients import studio
+from unipan.inference import Segmenter
+
+expect = pytest.importorskip("playwright.sync_api", reason='this needs playwright: pip install "unipan[dev]"').expect
+Point = tuple[float, float]
+
+
+def pixel_at(page: Page, u: float, v: float) -> tuple[int, int]:
+    """The pixel of the image under a place of the picture, as the page says it."""
+    page.mouse.move(*at(page, u, v))
+    page.wait_for_timeout(100)
+    found = re.search(r"at \((\d+), (\d+)\)", page.locator("#readout").inner_text())
+    assert found is not None
+    return int(found[1]), int(found[2])
+
+
+def move_fingers(page: Page, *steps: list[Point]) -> None:
+    """Fingers touch the picture at the places of the first step, slide through the others, and are lifted."""
+    touch = page.context.new_cdp_session(page)
+    names = ["touchStart", *["touchMove"] * (len(steps) - 1)]
+    for name, places in zip(names, steps, strict=True):
+        points = [dict(zip("xy", at(page, *place), strict=True), id=finger) for finger, place in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": name, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_keys_alone_show_affinities_compare_them_and_hide_a_class(
+    segmenter: Segmenter, serve: Serve, visit: Visit
+) -> None:
+    page = visit(serve(studio(segmenter)))
+    page.locator("#stage").focus()
+    page.keyboard.press("ArrowRight")  # from the middle, (128, 64)
+    expect(page.locator("#readout")).to_contain_text("at (129, 64)")
+    page.keyboard.press("Enter")
+    expect(page.locator("#scale-note")).to_contain_text("Affinity of pixel (129, 64)")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#scale-note")).to_contain_text("2 (129, 74)")
+    page.keyboard.press("Escape")
+    page.locator("#legend input").first.focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#legend input").first).not_to_be_checked()
+    expect(page.locator("#segments tr.off").first).to_be_visible()
+
+
+def test_the_wheel_enlarges_around_the_pointer_and_a_drag_moves_the_picture(
+    segmenter: Segmenter, serve: Serve, visit: Visit
+) -> None:
+    page = visit(serve(studio(segmenter)))
+    middle, whole = pixel_at(page, 0.5, 0.5), pixel_at(page, 0.25, 0.5)
+    page.mouse.move(*at(page, 0.5, 0.5))
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -240)
+    page.keyboard.up("Control")
+    enlarged = pixel_at(page, 0.25, 0.5)
+    assert pixel_at(page, 0.5, 0.5) == middle
+    assert middle[0] - enlarged[0] == pytest.approx((middle[0] - whole[0]) / 2.718, abs=2)
+    page.mouse.move(*at(page, 0.5, 0.5))
+    page.mouse.down()
+    page.mouse.move(*at(page, 0.7, 0.5), steps=5)
+    page.mouse.up()
+    assert pixel_at(page, 0.7, 0.5) == pytest.approx(middle, abs=1)
+    expect(page.locator("#layer-map")).to_be_checked()  # a drag is no click
+    page.keyboard.press("0")
+    assert pixel_at(page, 0.25, 0.5) == whole
+
+
+def test_one_finger_draws_and_moves_boxes_and_two_enlarge(segmenter: Segmenter, serve: Serve, visit: Visit) -> None:
+    page = visit(serve(studio(segmenter)), 400, 800, has_touch=True, is_mobile=True)
+    move_fingers(page, [(0.45, 0.5), (0.55, 0.5)], [(0.35, 0.5), (0.65, 0.5)], [(0.25, 0.5), (0.75, 0.5)])
+    left, right = pixel_at(page, 0.1, 0.5)[0], pixel_at(page, 0.9, 0.5)[0]
+    assert right - left == pytest.approx(0.8 * 256 / 5, abs=6)  # the fingers are five times as far apart
+    page.locator("#zoom-fit").tap()
+    page.locator("label[for=mode-edit]").tap()
+    before = rows(page)
+    move_fingers(page, [(0.4, 0.3)], [(0.5, 0.5)], [(0.55, 0.7)])
+    drawn = values(page)
+    assert drawn == pytest.approx([0.4 * 256, 0.3 * 128, 0.55 * 256, 0.7 * 128], abs=2)
+    move_fingers(page, [(0.48, 0.5)], [(0.5, 0.5)], [(0.58, 0.5)])
+    eventually(
+        page, lambda: values(page) == pytest.approx([drawn[0] + 25.6, drawn[1], drawn[2] + 25.6, drawn[3]], abs=2)
+    )
+    page.locator("#undo").tap()
+    page.locator("#undo").tap()
+    eventually(page, lambda: rows(page) == before)
