@@ -73,7 +73,7 @@ def run_case(case: Case, world: Path, scratch: Path) -> Outcome:
     prepare(case, world, folder)
     before = snapshot(folder)
     out, err, made = (scratch / name for name in ("out", "err", "made"))
-    resident = _has("VmRSS")  # not its peak: what this process had once and gave back would hide a flood
+    resident = _has("RssAnon")  # a fork takes no file pages along; the peak of what this process had would hide a flood
     child = os.fork()
     if not child:
         _be_the_child(case, folder, out, err, made)

@@ -49,7 +49,7 @@ BAD = {
     "a traceback": (lambda _: {}["x"], "KeyError"),
     "a word too few": (lambda _: int("x"), "does not name gt"),
     "killed": (lambda _: os.kill(os.getpid(), signal.SIGKILL), "ended with -9"),
-    "a flood": (lambda _: bytearray(b"x") * (160 << 20), "MiB"),
+    "a flood": (lambda _: len(bytearray(b"x") * (400 << 20)), "MiB"),
     "an input overwritten": (overwritten, "changed a.txt"),
     "a file left": (lambda folder: ((folder / "b.txt").write_text(""), int("gt")), "left b.txt"),
     "a warning": (lambda _: os.write(2, b"x.py:1: UserWarning: gt"), "a warning of a library"),
@@ -60,21 +60,21 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_may_never_happen_is_noticed(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.bad_input.child.MEMORY", 120)
+    monkeypatch.setattr("tests.bad_input.child.MEMORY", 300)
     call, said = BAD[what]
     case = Case("x", what, call=call, change=lambda folder: (folder / "a.txt").write_text("a"), names="gt")
     assert any(said in fault for fault in run_case(case, tmp_path, tmp_path).faults)
 
 
 def test_a_flood_is_noticed_in_a_process_that_has_had_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = bytearray(b"x") * (240 << 20)
+    held = bytearray(b"x") * (500 << 20)
     del held
     test_what_may_never_happen_is_noticed("a flood", tmp_path, monkeypatch)
 
 
 def test_as_much_memory_as_a_case_may_have_is_no_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.bad_input.child.MEMORY", 120)
-    case = Case("x", "y", call=lambda _: bytearray(b"x") * (80 << 20), names="")
+    monkeypatch.setattr("tests.bad_input.child.MEMORY", 300)
+    case = Case("x", "y", call=lambda _: len(bytearray(b"x") * (200 << 20)), names="")
     assert not any("MiB" in fault for fault in run_case(case, tmp_path, tmp_path).faults)
 
 
