@@ -31,8 +31,6 @@ EXTRAS = (
 )  # fmt: skip
 """What a base install has not."""
 
-TRAINED = ("train finetune", "train scenes")
-
 
 class Missing(MetaPathFinder):
     """Nothing of the extras can be found."""
@@ -90,10 +88,11 @@ def _import_everything(base: bool) -> None:
             "unipan.interop.torchvision",
             "skimage.measure",
         ]
-    names += [module.name for module in pkgutil.walk_packages(unipan.__path__, "unipan.")]
     for name in names:
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(unipan.__path__, "unipan."):
         with suppress(ModuleNotFoundError):  # of an extra, or of a package that is for one of the readers alone
-            importlib.import_module(name)
+            importlib.import_module(module.name)
     PIL.Image.init()
     if not base:
         import torch
@@ -107,7 +106,7 @@ def _parse_everything() -> None:
     from unipan.cli import VERBS, main
     from unipan.commands.data import VERBS as DATA_VERBS
 
-    verbs = [*VERBS, *(f"data {verb}" for verb in DATA_VERBS), *TRAINED]
+    verbs = [*VERBS, *(f"data {verb}" for verb in DATA_VERBS), "train finetune", "train scenes"]
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         for verb in verbs:
             with suppress(SystemExit):
