@@ -18,6 +18,7 @@ from unipan.fusion.margin import channel_margin
 from unipan.models.affinity import InstanceAffinity
 from unipan.models.affinity_rows import affinity_rows, mean_of_phi0
 from unipan.models.network import PanopticNetwork, crop
+from unipan.numpy_fusion.sampling import require_pixel
 from unipan.panoptic.categories import Categories
 from unipan.result import PanopticResult
 from unipan.structures import Detections, Geometry, PanopticOutput
@@ -88,12 +89,7 @@ class Scene:
         Raises:
             ValueError: the pixel lies outside, or the network has no affinity head.
         """
-        height, width = self.size
-        if not (0 <= x < width and 0 <= y < height):
-            raise ValueError(
-                f"affinity: pixel ({x}, {y}) lies outside {self.name}, which is {width} x {height}; "
-                f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
-            )
+        require_pixel(x, y, self.size, self.name)
         if self.head is None or self.output.queries is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")
         cell = torch.tensor([self.geometry.cell(y, x)], device=self.potential.device)

@@ -19,7 +19,7 @@ from unipan.exported.pixels import network_input
 from unipan.numpy_fusion.array_fusions import argmax_map, heuristic_map, upsnet_map
 from unipan.numpy_fusion.given_boxes import checked_boxes, joined_found, known_boxes
 from unipan.numpy_fusion.psi import Found
-from unipan.numpy_fusion.sampling import Between, resampled, sampled, winners_lead
+from unipan.numpy_fusion.sampling import Between, require_pixel, resampled, sampled, winners_lead
 from unipan.panoptic.categories import Categories
 from unipan.result import PanopticResult
 
@@ -85,12 +85,8 @@ class ExportedScene:
         Raises:
             ValueError: the pixel lies outside, or the network has no affinity head.
         """
+        require_pixel(x, y, self.size, self.name)
         height, width = self.size
-        if not (0 <= x < width and 0 <= y < height):
-            raise ValueError(
-                f"affinity: pixel ({x}, {y}) lies outside {self.name}, which is {width} x {height}; "
-                f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
-            )
         q0, q1 = self.cues.phi0, self.cues.phi1
         if q0 is None or q1 is None:
             raise ValueError(f"affinity: the checkpoint ({self.config.name}) was trained without the affinity head")

@@ -158,3 +158,13 @@ def winners_lead(
         second, best = np.partition(sampled(channels, rows[span], columns), -2, axis=0)[-2:]
         found[span] = best - second
     return found
+
+
+def require_pixel(x: int, y: int, size: tuple[int, int], name: str) -> None:
+    """Raises ValueError if a pixel lies outside an image of a size (H, W)."""
+    height, width = size
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(
+            f"affinity: pixel ({x}, {y}) lies outside {name}, which is {width} x {height}; "
+            f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
+        )
