@@ -1,37 +1,33 @@
-"""Runs a case in a process of its own, forked from one that has imported everything: a hang, a kill or a flood of
-memory is one more outcome, and nothing has to be imported twice."""
+"""Runs one case in this process, and says what became of it: what it printed, made, changed and took."""
 
 import ctypes
 import hashlib
 import os
 import re
-import resource
-import select
 import shutil
-import signal
 import stat
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
-from tests.bad_input.case import Case, Outcome
+from tests.bad_input.case import Case, Outcome, unchanged
 from unipan.cli import main
 from unipan.terminal import printable
 
-SECONDS = 30
-"""After so long a case hangs."""
 MEMORY = 700
 """MiB that a case may take beyond the interpreter's own."""
 TRACEBACK = 70
-"""The exit status that the forked process gives after an exception."""
+"""Stands for the exit status after an exception."""
 LINES, LETTERS = 12, 900
 """The longest message: so many lines of so many letters; those of a wrong option are a box, and may have more."""
 BOX = 60
 
 
 def obey_permissions() -> None:
-    """Give up root's right to read and write everything, if this process has it (capabilities(7), Linux)."""
+    """Give up root's right to read and write everything, if this process has it (capabilities(7), Linux); for good,
+    because access(2) asks for what could be had again."""
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     sets = (ctypes.c_uint32 * 6)()
@@ -67,85 +63,128 @@ def prepare(case: Case, world: Path, folder: Path) -> None:
     case.change(folder)
 
 
-def run_case(case: Case, world: Path, scratch: Path) -> Outcome:
-    """One case, from its folder to its faults."""
-    folder = scratch / "case"
-    prepare(case, world, folder)
-    before = snapshot(folder)
-    out, err, made = (scratch / name for name in ("out", "err", "made"))
-    resident = _has("RssAnon")  # a fork takes no file pages along; the peak of what this process had would hide a flood
-    child = os.fork()
-    if not child:
-        _be_the_child(case, folder, out, err, made)
-    status, usage = _wait(child)
-    memory = max(0, usage.ru_maxrss - resident) // 1024
-    said, complained = (path.read_text(errors="replace") for path in (out, err))
+class Workplace:
+    """The folder in which cases run one after the other; made anew unless the one before left it as it was."""
+
+    def __init__(self, world: Path, scratch: Path) -> None:
+        self.folder = scratch / "case"
+        self.out, self.err, self.made = (scratch / name for name in ("out", "err", "made"))
+        self._world = world
+        self._holds: tuple[str, ...] | None = None
+        self._before: dict[str, str] = {}
+        scratch.mkdir(exist_ok=True)
+
+    def enter(self, case: Case) -> dict[str, str]:
+        """Make what the case starts from; returns what lies in it."""
+        if case.change is not unchanged or case.uses != self._holds:
+            self.clear()
+            prepare(case, self._world, self.folder)
+            self._before = snapshot(self.folder)
+        return self._before
+
+    def leave(self, case: Case) -> dict[str, str]:
+        """What lies in it now."""
+        after = snapshot(self.folder)
+        self._holds = case.uses if case.change is unchanged and after == self._before else None
+        return after
+
+    def clear(self) -> None:
+        """Nothing is left."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in (self.out, self.err, self.made):
+            path.unlink(missing_ok=True)
+
+
+def run_here(case: Case, workplace: Workplace, resident: int) -> Outcome:
+    """One case, from its folder to its faults, in this process, which has to be one that may die.
+
+    Args:
+        case: which.
+        workplace: where.
+        resident: KiB that this process had before its first case; what the cases before have left counts.
+    """
+    before = workplace.enter(case)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins here (proc(5), Linux)
+    began = sum(os.times()[:4])
+    status, peak = _as_a_mortal(case, workplace) if case.mortal else (_be_the_command(case, workplace), 0)
+    seconds = sum(os.times()[:4]) - began
+    memory = max(0, max(kibibytes("VmHWM"), peak) - resident) // 1024
+    said, complained = (path.read_text(errors="replace") for path in (workplace.out, workplace.err))
     kind = _kind(case, status, said, complained)
-    result = made.read_text() if made.exists() else ""
+    result = workplace.made.read_text() if workplace.made.exists() else ""
     if kind in ("right", "findings", "partly") and case.call is None:
-        result = case.result(folder, said)
+        result = case.result(workplace.folder, said)
     faults = list(_faults(case, status, said, complained))
-    faults += _changes(case, status, before, snapshot(folder))
+    faults += _changes(case, status, before, workplace.leave(case))
     if memory > MEMORY:
         faults.append(f"took {memory} MiB")
-    for path in (out, err, made):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(folder)
-    return Outcome(kind, status, result, said + complained, tuple(faults), usage.ru_utime + usage.ru_stime, memory)
+    workplace.made.unlink(missing_ok=True)
+    return Outcome(kind, status, result, said + complained, tuple(faults), seconds, memory)
 
 
-def _has(field: str) -> int:
-    """KiB that this process has now (proc_pid_status(5), Linux)."""
+def died(case: Case, status: int | None, workplace: Workplace) -> Outcome:
+    """Of a case that took its process along: the exit status, None after too long."""
+    said, complained = (
+        path.read_text(errors="replace") if path.exists() else "" for path in (workplace.out, workplace.err)
+    )
+    faults = _faults(case, status, said, complained)
+    return Outcome("hang" if status is None else "killed", status, "", said + complained, (*faults,), 0, 0)
+
+
+def kibibytes(field: str) -> int:
+    """Memory that this process has now (proc_pid_status(5), Linux)."""
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1])
 
 
-def _wait(child: int) -> tuple[int | None, resource.struct_rusage]:
-    """The exit status, None after too long; and what was used."""
-    ends = os.pidfd_open(child)
-    in_time, _, _ = select.select([ends], [], [], SECONDS)
-    os.close(ends)
-    if not in_time:
-        os.killpg(child, signal.SIGKILL)
+def _as_a_mortal(case: Case, workplace: Workplace) -> tuple[int, int]:
+    """The status and the peak in KiB of a process without root's rights; this one keeps them, to see what was done."""
+    child = os.fork()
+    if not child:
+        obey_permissions()
+        os._exit(_be_the_command(case, workplace))
     _, status, usage = os.wait4(child, 0)
-    return os.waitstatus_to_exitcode(status) if in_time else None, usage
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss
 
 
-def _be_the_child(case: Case, folder: Path, out: Path, err: Path, made: Path) -> None:
-    """What the forked process does; it never returns."""
-    status = TRACEBACK
+def _be_the_command(case: Case, workplace: Workplace) -> int:
+    """What the process of the command would do, up to its exit status."""
+    for path, number in ((os.devnull, 0), (workplace.out, 1), (workplace.err, 2)):
+        opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdout, sys.stderr = (
+        os.fdopen(1, "w", closefd=False),
+        os.fdopen(2, "w", errors="backslashreplace", closefd=False),
+    )
+    warnings.resetwarnings()  # as in a process of its own
+    warnings.simplefilter("default")
+    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", ResourceWarning)
+    environment, place = dict(os.environ), Path.cwd()
+    os.chdir(workplace.folder)
     try:
-        os.setpgid(0, 0)
-        for path, number in ((os.devnull, 0), (out, 1), (err, 2)):
-            opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(opened, number)
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", errors="backslashreplace")
-        warnings.resetwarnings()  # as in a process of its own
-        warnings.simplefilter("default")
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", ResourceWarning)
-        most = (_has("VmData") << 10) + (6 << 30)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # a flood ends in an error
-        if case.mortal:
-            obey_permissions()
-        os.chdir(folder)
-        status = _python(case, folder, made) if case.call is not None else main(list(case.arguments))
+        return _python(case, workplace) if case.call is not None else main(list(case.arguments))
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException:
         traceback.print_exc()
+        return TRACEBACK
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)
+        os.chdir(place)
+        os.environ.clear()
+        os.environ.update(environment)
 
 
-def _python(case: Case, folder: Path, made: Path) -> int:
+def _python(case: Case, workplace: Workplace) -> int:
     """Call a function: its own errors are 1, told like those of a command; anything else is a traceback."""
     assert case.call is not None
     try:
-        found = case.call(folder)
+        found = case.call(workplace.folder)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -154,7 +193,7 @@ def _python(case: Case, folder: Path, made: Path) -> int:
             raise
         sys.stderr.write(f"{error}\n")
         return 1
-    made.write_text(str(found))
+    workplace.made.write_text(str(found))
     return 0
 
 

@@ -2,7 +2,6 @@
 together. Exports that succeed take half a minute each: `tests/commands/test_export.py` has them."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -219,7 +218,7 @@ def make_beside(folder: Path) -> None:
     source = checkpoint_path("scenes_mask_free")
     (folder / "beside").mkdir()
     for ending in (".safetensors", ".onnx.json", ".dense.onnx", ".head.onnx"):
-        os.link(source.with_suffix(ending), folder / "beside" / f"net{ending}")
+        _copied(source.with_suffix(ending), folder / "beside" / f"net{ending}")
 
 
 def make_export(folder: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bad_input.case import AS_IT_IS
+from tests.bad_input.case import AS_IT_IS, Case, Outcome
 from tests.bad_input.warm import hide_extras, make_forking_cheap, warm_up
 
 TABLE = Path(__file__).with_name("outcomes.csv")
@@ -37,9 +37,15 @@ def write_table(rows: Iterable[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def run(base: bool, only: str, part: int, parts: int) -> Iterator[dict[str, Any]]:
-    """What becomes, one after the other, of all cases, of those whose "door: name" a regular expression finds, or of
-    one of several parts of them."""
+def run(base: bool, only: str, part: tuple[int, int, int], alone: bool = False) -> Iterator[dict[str, Any]]:
+    """What becomes of cases.
+
+    Args:
+        base: as in a base install.
+        only: a regular expression that finds something in "door: name".
+        part: first, end and number of parts: (0, 5, 8) are the first five of every eight cases.
+        alone: each in a process of its own.
+    """
     os.environ.pop("UNIPAN_TRACEBACK", None)
     os.environ.update(COLUMNS="100", OMP_NUM_THREADS="1", NO_COLOR="1", HF_HUB_OFFLINE="1")
     os.environ.pop("HF_TOKEN", None)
@@ -49,11 +55,12 @@ def run(base: bool, only: str, part: int, parts: int) -> Iterator[dict[str, Any]
         os.environ["HF_HOME"] = str(Path(scratch) / "hub")  # where nobody is logged in
         warm_up(base)
         from tests.bad_input.all_cases import all_cases
-        from tests.bad_input.child import run_case
+        from tests.bad_input.processes import TOGETHER, run_cases
         from tests.bad_input.world import add_networks, make_world
 
         cases = [case for case in all_cases(base) if re.search(only, f"{case.door}: {case.name}")]
-        cases = cases[part::parts]
+        first, end, parts = part
+        cases = [case for position, case in enumerate(cases) if first <= position % parts < end]
         world, place = Path(scratch) / "world", Path(scratch) / "work"
         Path(scratch).chmod(0o755)
         for folder in (world, place):
@@ -62,9 +69,20 @@ def run(base: bool, only: str, part: int, parts: int) -> Iterator[dict[str, Any]
         if not base:
             add_networks(world)
         make_forking_cheap()
-        for case in cases:
-            outcome = run_case(case, world, place)
+        known = table()
+
+        def expected(case: Case, outcome: Outcome) -> bool:
+            return not outcome.faults and known.get(case.key) == _row(case, outcome)
+
+        outcomes = run_cases(cases, world, place, expected, 1 if alone else TOGETHER)
+        for case, outcome in zip(cases, outcomes, strict=True):
             yield {"door": case.door, "case": case.name, "same": case.same, **asdict(outcome)}
+
+
+def _row(case: Case, outcome: Outcome) -> dict[str, str]:
+    """As the table has it."""
+    values = (case.door, case.name, outcome.outcome, str(outcome.status), outcome.result)
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def differences(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -99,13 +117,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", action="store_true")
     parser.add_argument("--only", default="")
-    parser.add_argument("--part", type=int, nargs=2, default=(0, 1))
+    parser.add_argument("--part", type=int, nargs=3, default=(0, 1, 1), metavar=("FIRST", "END", "PARTS"))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--update", action="store_true")
     parser.add_argument("--check", action="store_true", help="compare with the table; the exit status tells")
+    parser.add_argument("--alone", action="store_true", help="each case in a process of its own")
     parser.add_argument("--show", action="store_true", help="what each case said")
     options = parser.parse_args()
-    rows = run(options.base, options.only, *options.part)
+    rows = run(options.base, options.only, options.part, options.alone)
     if options.out:
         with options.out.open("w", buffering=1) as file:  # a line at a time, to be read meanwhile
             file.writelines(json.dumps(row) + "\n" for row in rows)

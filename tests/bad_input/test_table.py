@@ -13,8 +13,8 @@ import pytest
 
 from tests.bad_input.all_cases import all_cases
 from tests.bad_input.case import Case
-from tests.bad_input.child import run_case
 from tests.bad_input.outcomes import LEAST
+from tests.bad_input.processes import run_case
 from tests.bad_input.run import table
 from unipan.cli import VERBS
 from unipan.commands.data import VERBS as DATA_VERBS
@@ -79,6 +79,6 @@ def test_as_much_memory_as_a_case_may_have_is_no_flood(tmp_path: Path, monkeypat
 
 
 def test_a_hang_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.bad_input.child.SECONDS", 0.2)
+    monkeypatch.setattr("tests.bad_input.processes.SECONDS", 0.2)
     found = run_case(Case("x", "y", call=lambda _: time.sleep(60)), tmp_path, tmp_path)
     assert (found.outcome, found.status) == ("hang", None)

@@ -105,12 +105,12 @@ class Trainer:
         """The network that is validated and saved: the EMA if there is one."""
         return self.ema or self.network
 
-    def seconds_per_step(self) -> float:
+    def seconds_per_step(self, most: int = MEASURED_STEPS) -> float:
         """Seconds per step, the same on every process; weights, EMA and optimiser are restored."""
         before = copy.deepcopy(self.state())
-        batches = self._batches(0, MEASURED_STEPS)
+        batches = self._batches(0, most)
         times: list[float] = []
-        for iteration in range(MEASURED_STEPS):
+        for iteration in range(most):
             start = time.perf_counter()
             self._iteration(iteration, batches)
             times.append(time.perf_counter() - start)
@@ -139,7 +139,8 @@ class Trainer:
 
     def announce(self) -> None:
         """Say how long the rest of the run will take, from a few timed steps."""
-        seconds, left = self.seconds_per_step(), self.config.train.iterations - self.progress.iteration
+        left = self.config.train.iterations - self.progress.iteration
+        seconds = self.seconds_per_step(max(1, min(left, MEASURED_STEPS)))  # no more work than what is foretold
         whole = spell_time(left * seconds / VALIDATION_SHARE)
         self._say(
             f"a step takes {seconds:.2f} s: {left} iterations take about {whole} with their validations "
