@@ -31,6 +31,8 @@ UNIPAN = [sys.executable, "-m", "unipan"]
 SEEDS = range(4_000_000, 4_000_010)
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 READY = "() => document.querySelector('#segments tbody tr') && !document.querySelector('#accept:disabled')"
+HELD = 80
+"""Milliseconds from a button's way down to its way up, as a person clicks."""
 THINGS = {"car", "bus", "person", "rider"}
 
 
@@ -256,7 +258,9 @@ def speed(options: argparse.Namespace) -> None:
         page.wait_for_function("() => document.querySelector('#segments tbody tr')")
         hand, found = Hand(page, 0, None), {}
         page.wait_for_timeout(2000)
-        found["affinities of a pixel"] = [timed(hand, "affinity", click(each)) for each in range(options.repetitions)]
+        for held in (0, HELD):
+            acts = [click(each, held) for each in range(options.repetitions)]
+            found[f"affinities, held {held} ms"] = [timed(hand, "affinity", act) for act in acts]
         page.keyboard.press("Escape")
         page.keyboard.press("]")
         sides = [float(page.locator(f"#box-{side}").input_value()) for side in range(4)]
@@ -271,11 +275,11 @@ def speed(options: argparse.Namespace) -> None:
         print(f"{name:24}{parts}  ({100 * statistics.median(answer) / statistics.median(seen):.0f} %)")
 
 
-def click(number: int) -> Callable[[Hand], None]:
-    """On another pixel each time; a first one, since a second one would compare."""
+def click(number: int, held: int) -> Callable[[Hand], None]:
+    """On another pixel each time; a first one, since a second one would compare. The button is held so many ms."""
 
     def act(hand: Hand) -> None:
-        hand.page.mouse.click(*hand.place(20 + 4.3 * number % 216, 30 + 7.7 * number % 80))
+        hand.page.mouse.click(*hand.place(20 + 4.3 * number % 216, 30 + 7.7 * number % 80), delay=held)
 
     return act
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.server.browsing import Page, Serve, Visit, at, eventually, rows, values
+from tests.server.browsing import Page, Serve, Visit, at, drag, eventually, rows, values
 from tests.server.clients import studio
 from unipan.inference import Segmenter
 
@@ -90,3 +90,50 @@ def test_one_finger_draws_and_moves_boxes_and_two_enlarge(segmenter: Segmenter, 
     page.locator("#undo").tap()
     page.locator("#undo").tap()
     eventually(page, lambda: rows(page) == before)
+
+
+def test_a_pixel_is_asked_about_once_and_before_the_finger_goes_up(
+    segmenter: Segmenter, serve: Serve, visit: Visit
+) -> None:
+    page = visit(serve(studio(segmenter)))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/affinity?" in request.url else None)
+    page.mouse.move(*at(page, 0.5, 0.5))
+    page.mouse.down()
+    eventually(page, lambda: len(asked) == 1)
+    expect(page.locator("#layer-map")).to_be_checked()  # nothing has been clicked yet
+    page.mouse.up()
+    expect(page.locator("#scale-note")).to_contain_text("Affinity of pixel (128, 64)")
+    assert len(asked) == 1
+    page.keyboard.press("Enter")  # without a finger
+    expect(page.locator("#layer-affinity")).to_be_checked()
+
+
+def test_a_drag_and_another_picture_show_nothing_of_what_was_asked_before(
+    segmenter: Segmenter, serve: Serve, visit: Visit
+) -> None:
+    page = visit(serve(studio(segmenter)))
+    drag(page, (0.5, 0.5), (0.7, 0.5))
+    page.wait_for_timeout(300)
+    expect(page.locator("#layer-map")).to_be_checked()
+    found = page.evaluate(
+        """async () => { const { Early } = await import("/page/early.js"), asked = [], one = {}, other = {};
+        const early = new Early(async (x, y) => { asked.push([x, y]); return x; });
+        early.press(one, 1, 2); const pressed = await early.answer(one, 1, 2), again = await early.answer(one, 1, 2);
+        early.press(one, 3, 4); await early.answer(other, 3, 4);
+        early.press(one, 5, 6); await early.answer(one, 5, 7);
+        return { asked, pressed, again }; }"""
+    )
+    assert found["asked"] == [[1, 2], [1, 2], [3, 4], [3, 4], [5, 6], [5, 7]]
+
+
+def test_a_refusal_that_came_early_is_told_to_the_click_alone(segmenter: Segmenter, serve: Serve, visit: Visit) -> None:
+    page = visit(serve(studio(segmenter)))  # which would complain of an error that nobody catches
+    told = page.evaluate(
+        """async () => { const { Early } = await import("/page/early.js");
+        const early = new Early(async () => { throw new Error("none today"); }), picture = {};
+        early.press(picture, 1, 2);
+        await new Promise((done) => setTimeout(done, 50));
+        try { await early.answer(picture, 1, 2); } catch (error) { return error.message; } }"""
+    )
+    assert told == "none today"

@@ -189,3 +189,11 @@ def test_dropped_files_that_are_not_opened_are_named(segmenter: Segmenter, serve
     expect(page.locator("#alert")).to_be_hidden()
     assert rows(page)
     drag(page, (0.3, 0.3), (0.6, 0.6))
+
+
+def test_a_photograph_among_files_is_told_to_mean_little_too(segmenter: Segmenter, serve: Serve, visit: Visit) -> None:
+    page = visit(serve(studio(segmenter, checkpoint="scenes")))
+    drop(page, ["a.png", "b.png"])
+    titled(page, "a.png")
+    expect(page.locator("#news")).to_contain_text("a.png is one of 2 files; the others are left out.")
+    expect(page.locator("#news")).to_contain_text("mean little.")

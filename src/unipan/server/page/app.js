@@ -2,6 +2,7 @@
 import * as api from "./api.js";
 import { History } from "./boxes.js";
 import { listen } from "./controls.js";
+import { Early } from "./early.js";
 import { Folder } from "./folder.js";
 import { complain, quiet, tell, whisper } from "./notices.js";
 import { pinsFromLeft, sides } from "./overlays.js";
@@ -16,6 +17,7 @@ let uids = 0;
 
 const stage = new Stage(find("stage"), view, {
   hover: (at) => { view.hovered = at; showReadout(); stage.draw(); },
+  press: (x, y) => { if (about.affinity && inPicture(x, y)) early.press(view.scene, x, y); },
   click: (x, y, time) => pin(x, y, time),
   wipe: (place) => setWipe(place),
   select: (uid) => select(uid),
@@ -127,13 +129,14 @@ function begin(found, bitmap, source) {
   showAll();
 }
 
-/** What a person opens: boxes that would be lost are asked about. */
-async function open(source) {
+/** What a person opens: boxes that would be lost are asked about. With it come sentences to be told in any case. */
+async function open(source, sentences = []) {
   if (!leave()) return;
   quiet();
   const result = await load(source);
   if (result instanceof Error) complain(result);
-  else if (result === "open" && source.kind === "file" && view.scene.drawings) tell(DRAWINGS);
+  if (result === "open" && source.kind === "file" && view.scene.drawings) sentences.push(DRAWINGS.trim());
+  if (sentences.length) tell(sentences.join(" "));
 }
 
 const turn = (by) => { if (about.images.length && leave()) { quiet(); folder.turn(by); } };
@@ -148,21 +151,27 @@ addEventListener("beforeunload", (event) => { if (changed()) event.preventDefaul
 
 // ---- affinities
 
+const AT_ONCE = 80; // milliseconds in which an answer needs nothing to be shown before it
+
+const inPicture = (x, y) => x >= 0 && y >= 0 && x < view.scene.width && y < view.scene.height;
+
+const early = new Early((x, y) => reopening((key) => api.affinity(key, x, y)));
+
 async function pin(x, y, time = performance.now()) {
-  const { width, height } = view.scene;
-  if (!(x >= 0 && y >= 0 && x < width && y < height)) return;
+  if (!inPicture(x, y)) return;
   quiet();
   view.marked = keyAt(view.fusion, x, y);
   if (!about.affinity) { showAll(); return; }
-  const own = { x, y, data: null };
+  const own = { x, y, data: null }, answer = early.answer(view.scene, x, y);
   view.pins = view.layer === "affinity" && view.pins.length === 1 ? [...view.pins, own] : [own];
-  setLayer("affinity");
+  chooseLayer("affinity");
+  const waiting = setTimeout(showAll, AT_ONCE);
   try {
-    own.data = await reopening((key) => api.affinity(key, x, y));
-    if (view.pins.length > 1) setWipe((view.pins[0].x + view.pins[1].x + 1) / 2 / width);
+    own.data = await answer;
+    if (view.pins.length > 1) setWipe((view.pins[0].x + view.pins[1].x + 1) / 2 / view.scene.width);
     timing(time);
     showAll();
-  } catch (error) { complain(error); }
+  } catch (error) { complain(error); showAll(); } finally { clearTimeout(waiting); }
 }
 
 // ---- boxes
@@ -342,9 +351,13 @@ function showAll() {
   stage.draw();
 }
 
-function setLayer(layer) {
+function chooseLayer(layer) {
   view.layer = layer;
   find(`layer-${layer}`).checked = true;
+}
+
+function setLayer(layer) {
+  chooseLayer(layer);
   if (layer === "margin" || layer === "differ") refresh();
   showAll();
 }

@@ -1,6 +1,6 @@
 // Buttons, forms, dropped pictures and keys: what each asks for. `act` is what app.js can do.
 import { moved, ordered } from "./boxes.js";
-import { tell, tellOff, whisper } from "./notices.js";
+import { tellOff, whisper } from "./notices.js";
 import { find, options } from "./panel.js";
 import { FUSIONS, about, classes, things, view } from "./state.js";
 
@@ -107,10 +107,8 @@ async function pick(act, given) {
     tellOff(`${what} like a picture; PNG, JPEG, TIFF, WebP, BMP and GIF can be opened.`);
     return;
   }
-  await act.open({ kind: "file", file });
-  if (files.length > 1) {
-    tell(`${file.name} is one of ${files.length} files; the others are left out. unipan serve --images opens folders.`);
-  }
+  const others = `${file.name} is one of ${files.length} files; the others are left out. unipan serve --images opens folders.`;
+  await act.open({ kind: "file", file }, files.length > 1 ? [others] : []);
 }
 
 function listenToFiles(act) {

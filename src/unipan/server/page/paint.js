@@ -110,8 +110,11 @@ export function outlines({ width, height, values }, only = null) {
 }
 
 export function colorBar(canvas, kind) {
-  const colors = kind === "margin" ? MARGIN_TABLE : AFFINITY_TABLE;
+  if (canvas.dataset.kind === kind) return;
+  const colors = (kind === "margin" ? MARGIN_TABLE : AFFINITY_TABLE).map((color) => rgba(color, 1));
+  canvas.dataset.kind = kind;
   canvas.width = colors.length;
-  const context = canvas.getContext("2d");
-  colors.forEach((color, step) => { context.fillStyle = `rgb(${color.join(" ")})`; context.fillRect(step, 0, 1, canvas.height); });
+  const context = canvas.getContext("2d"), pixels = context.createImageData(canvas.width, canvas.height);
+  new Uint32Array(pixels.data.buffer).forEach((_, place, out) => { out[place] = colors[place % colors.length]; });
+  context.putImageData(pixels, 0, 0);
 }
