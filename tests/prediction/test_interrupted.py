@@ -111,7 +111,7 @@ def killed(segmenter: Watched, photos: Path, out: Path, at: int) -> None:
 
 
 def test_a_kill_keeps_what_is_done_and_what_was_being_written_goes(
-    segmenter: Watched, photos: Path, tmp_path: Path
+    segmenter: Watched, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     assert predict(photos, tmp_path / "whole") == 0
@@ -120,7 +120,9 @@ def test_a_kill_keeps_what_is_done_and_what_was_being_written_goes(
     with (out / JOURNAL).open("a") as file:
         file.write('{"done":"2.p')  # cut
     segmenter.seen.clear()
+    capsys.readouterr()
     assert predict(photos, out) == 0
+    assert "was killed here, and left its lock behind" in capsys.readouterr().err
     assert segmenter.seen == ["2.png", "3.png"]
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -207,17 +209,25 @@ def test_a_full_disk_says_what_is_done(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    write = Path.write_bytes
+
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     def fill() -> None:
         monkeypatch.setattr(Path, "write_bytes", full)
 
-    segmenter.act = {3: fill}
+    assert predict(photos, tmp_path / "whole") == 0
+    segmenter.seen, segmenter.act = [], {3: fill}
     assert predict(photos, tmp_path / "out") == 1
     said = capsys.readouterr().err
     assert "cannot be written (No space left on device); make room" in said
     assert f"2 of {COUNT} images are done and kept" in said
+    monkeypatch.setattr(Path, "write_bytes", write)  # there is room again
+    segmenter.seen.clear()
+    assert predict(photos, tmp_path / "out") == 0
+    assert segmenter.seen == ["2.png", "3.png"]
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("server", ["coco", "cityscapes"])

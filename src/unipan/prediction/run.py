@@ -1,7 +1,7 @@
 """Carry out a prediction that was planned: open what it writes to, and withdraw it if nothing comes of it."""
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 
 from unipan import files
@@ -52,7 +52,9 @@ def run_prediction(
         segmenter.check_tiling(fusion, plan.pictures.scale, plan.pictures.tile_side)
     if plan.categories is not None:
         segmenter = segmenter.with_categories(plan.categories)
-    with folder_lock(plan.out, "--out"):
+    with folder_lock(plan.out, "--out") as left:
+        if left:
+            warn(left)
         writer = open_writer(plan.server, plan.out, segmenter.categories, plan.like, plan.algorithm)
         plan.outputs.start_folder(plan.out, plan.names)
         for folder in parents_of(plan.out, plan.names):
@@ -66,9 +68,7 @@ def run_prediction(
             warn(f"note: {plan.out} has images of an unfinished run with other settings; all are made again")
         loop = ImageLoop(ImageMaker(plan, segmenter, results, journal, fusion, trim), writer, warn, advance)
         try:
-            if elsewhere is None:
-                return loop.run(plan.jobs)
-            with closing(elsewhere(loop)) as jobs:
+            with nullcontext(plan.jobs) if elsewhere is None else closing(elsewhere(loop)) as jobs:
                 return loop.run(jobs)
         except ValueError:
             if not loop.kept:

@@ -1,5 +1,7 @@
 """Label pictures of every depth keep their numbers."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -34,6 +36,21 @@ def test_palettes_and_arrays(tmp_path: Path) -> None:
     assert (read_labels(tmp_path / "b.png") == (LABELS > 100)).all()
 
 
+def grey_and_alpha(grey: np.ndarray, alpha: np.ndarray) -> bytes:
+    """A PNG of two channels of 16 bits, which neither Pillow nor OpenCV writes (PNG specification, 11.2)."""
+    rows = np.stack([grey, alpha], axis=2).astype(">u2")
+    content = b"".join(b"\0" + row.tobytes() for row in rows)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], 16, 4, 0, 0, 0)),
+        (b"IDAT", zlib.compress(content)),
+        (b"IEND", b""),
+    ]
+    chunks = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
 def test_two_channels_of_8_and_16_bits(tmp_path: Path) -> None:
     grey = np.stack([LABELS, LABELS[::-1]], axis=2).astype(np.uint8)
     Image.fromarray(grey, "LA").save(tmp_path / "a.png")
@@ -42,6 +59,10 @@ def test_two_channels_of_8_and_16_bits(tmp_path: Path) -> None:
         read_labels(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png: .*three 8-bit channels"):
         read_ids(tmp_path / "a.png")
+    (tmp_path / "c.png").write_bytes(grey_and_alpha(classes := LABELS * 200, instances := LABELS[::-1] * 150))
+    assert (read_label_picture(tmp_path / "c.png") == np.stack([classes, instances], axis=2)).all()
+    with pytest.raises(ValueError, match=r"c\.png: .*2 channels"):
+        read_ids(tmp_path / "c.png")
     deep = np.stack([LABELS, LABELS * 100, LABELS * 0], axis=2).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "b.png"), deep[..., ::-1])
     assert (read_label_picture(tmp_path / "b.png") == deep).all()

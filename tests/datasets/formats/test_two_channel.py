@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.datasets.formats.test_label_picture import grey_and_alpha
 from tests.datasets.maps import declare, paint, said
+from unipan.datasets.formats.bdd100k import bdd100k
 from unipan.datasets.formats.format import FormatOptions
 from unipan.datasets.formats.two_channel import two_channel
 
@@ -27,6 +29,26 @@ def test_two_channels_as_panopticapi_kitti_and_grey_with_alpha(tmp_path: Path) -
     paint(folder / "api.png", classes, np.uint8)
     with pytest.raises(ValueError, match=r"api\.png: it has one channel; two are needed"):
         two_channel(tmp_path).truth(0)
+
+
+def test_grey_with_alpha_of_16_bits(tmp_path: Path) -> None:
+    """Six doors that touch and a wall, numbered beyond 255."""
+    classes = np.repeat([[4], [9]], 6, axis=1)
+    instances = np.array([[301, 302, 303, 304, 305, 306], [0] * 6])
+    path = declare(tmp_path) / "panoptic" / "a.png"
+    path.parent.mkdir()
+    path.write_bytes(grey_and_alpha(classes, instances))
+    wanted = {("door", False, (place,)) for place in range(6)} | {("wall", False, tuple(range(6, 12)))}
+    assert said(two_channel(tmp_path).truth(0)) == wanted
+    with pytest.raises(ValueError, match=r"a\.png: it has 2 channels"):
+        bdd100k(tmp_path).truth(0)
+    zero = np.zeros_like(classes)
+    paint(path, np.stack([zero, instances, classes], axis=2), np.uint16)
+    with pytest.raises(ValueError, match=r"a\.png: 3 channels of 16 bits"):
+        two_channel(tmp_path).truth(0)
+    paint(path, np.stack([zero, instances, classes, zero], axis=2), np.uint16)
+    with pytest.raises(ValueError, match=r"a\.png: its channels have 16 bits"):
+        bdd100k(tmp_path).truth(0)
 
 
 def test_arrays_of_lightly_train(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def bdd100k_map(path: Path, classes: ClassesFile, options: FormatOptions = DEFAU
     channels = read_label_picture(path).astype(np.int64)
     if channels.shape[2] != 4:
         raise ValueError(f"{path}: it has {channels.shape[2]} channels; a bitmask of BDD100K has four")
+    if channels.max(initial=0) > 255:
+        raise ValueError(f"{path}: its channels have 16 bits; those of a bitmask of BDD100K have 8")
     kinds, attributes = channels[..., 0], channels[..., 1]
     numbers = channels[..., 2] * 256 + channels[..., 3]
     crowd, ignored = (attributes & CROWD_BIT) > 0, (attributes & IGNORED_BIT) > 0

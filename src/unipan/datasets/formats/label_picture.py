@@ -20,6 +20,9 @@ TRANSPOSED = (5, 6, 7, 8)
 
 _LARGEST_ID = 2**31 - 1
 
+_PNG, _PNG_COLOR_TYPE, _GREY_AND_ALPHA = b"\x89PNG\r\n\x1a\n", 25, 4
+"""How a PNG begins, where its header says what its channels are, and one such word (PNG specification, 11.2.1)."""
+
 INSTANCES_PER_CLASS = 65536
 """Class and instance as one key for `map_of_keys`: class * INSTANCES_PER_CLASS + instance."""
 
@@ -46,7 +49,7 @@ def read_label_picture(path: Path) -> Integer[np.ndarray, "H W C"]:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None:
             raise ValueError(f"{path}: not a readable label picture; it may be cut short, copy it again")
-        pixels = _rgb_first(pixels, path)
+        pixels = _in_file_order(pixels, path, data)
     if pixels.dtype.kind == "f":
         pixels = _whole_numbers(pixels, path)
     if pixels.dtype.kind not in "uib":
@@ -129,14 +132,17 @@ def map_of_keys(
     return panoptic_map(np.repeat(ids[place], lengths).reshape(keys.shape), classes, crowds=crowds, source=source)
 
 
-def _rgb_first(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """The channels in the file's order; OpenCV gives BGR, and repeats the grey channel of grey + alpha."""
+def _in_file_order(pixels: np.ndarray, path: Path, data: bytes) -> np.ndarray:
+    """The channels as in the file; OpenCV gives BGR, and repeats the grey channel of grey + alpha."""
     if pixels.ndim == 2:
         return pixels
     pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
-    with open_image(path) as image:
-        grey = image.mode in ("LA", "La", "PA") and pixels.shape[2] == 4
-    return np.asarray(pixels[..., [0, 3]] if grey else pixels)
+    if data.startswith(_PNG):
+        grey = data[_PNG_COLOR_TYPE] == _GREY_AND_ALPHA  # Pillow 13 calls that of 16 bits RGBA
+    else:
+        with open_image(path) as image:
+            grey = image.mode in ("LA", "La", "PA")
+    return np.asarray(pixels[..., [0, 3]] if grey and pixels.shape[2] == 4 else pixels)
 
 
 def _whole_numbers(pixels: np.ndarray, path: Path) -> np.ndarray:

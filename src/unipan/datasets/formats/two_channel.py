@@ -49,6 +49,8 @@ def two_channel_map(path: Path, classes: ClassesFile, options: FormatOptions = D
         raise ValueError(
             f"{path}: four channels, the last of which is no plain alpha; is this a bitmask of BDD100K (`bdd100k:`)?"
         )
+    if channels.shape[2] > 2 and channels.max(initial=0) > 255:
+        raise ValueError(f"{path}: {channels.shape[2]} channels of 16 bits; two of 16, or three of 8 are needed")
     instance = channels[..., 1] if channels.shape[2] == 2 else channels[..., 1] * 256 + channels[..., 2]
     if path.suffix == ".npy" and channels.shape[2] == 2:
         return _array_map(channels[..., 0], instance, classes, options, path)

@@ -2,22 +2,22 @@
 import * as api from "./api.js";
 import { History } from "./boxes.js";
 import { listen } from "./controls.js";
-import { Early } from "./early.js";
 import { Folder } from "./folder.js";
 import { complain, quiet, tell, whisper } from "./notices.js";
 import { pinsFromLeft, sides } from "./overlays.js";
 import { colorBar, greyed } from "./paint.js";
 import { find, showBox, showLegend, showSegments } from "./panel.js";
+import { pinning } from "./pins.js";
 import { Stage } from "./stage.js";
 import { FUSIONS, LAYERS, about, changed, classes, plain, shownIndex, things, view } from "./state.js";
-import { DRAWINGS, boxNote, hasVoid, keyAt, readout, scale, tableTitle } from "./words.js";
+import { DRAWINGS, boxNote, hasVoid, readout, scale, tableTitle } from "./words.js";
 
 Object.assign(view, { sides, wiping: () => sides().length > 1 });
 let uids = 0;
 
 const stage = new Stage(find("stage"), view, {
   hover: (at) => { view.hovered = at; showReadout(); stage.draw(); },
-  press: (x, y) => { if (about.affinity && inPicture(x, y)) early.press(view.scene, x, y); },
+  press: (x, y) => press(x, y),
   click: (x, y, time) => pin(x, y, time),
   wipe: (place) => setWipe(place),
   select: (uid) => select(uid),
@@ -83,7 +83,8 @@ async function reopening(work) {
   const scene = view.scene;
   try { return await work(scene.key); } catch (error) {
     if (error.status !== 410) throw error;
-    scene.key = (await api.open(scene.source)).key;
+    scene.opening ??= api.open(scene.source).finally(() => { scene.opening = null; });
+    scene.key = (await scene.opening).key;
     return work(scene.key);
   }
 }
@@ -129,14 +130,14 @@ function begin(found, bitmap, source) {
   showAll();
 }
 
-/** What a person opens: boxes that would be lost are asked about. With it come sentences to be told in any case. */
+/** What a person opens: boxes that would be lost are asked about. With it come sentences to be told then. */
 async function open(source, sentences = []) {
   if (!leave()) return;
   quiet();
   const result = await load(source);
   if (result instanceof Error) complain(result);
   if (result === "open" && source.kind === "file" && view.scene.drawings) sentences.push(DRAWINGS.trim());
-  if (sentences.length) tell(sentences.join(" "));
+  if (sentences.length && result !== "overtaken") tell(sentences.join(" "));
 }
 
 const turn = (by) => { if (about.images.length && leave()) { quiet(); folder.turn(by); } };
@@ -151,28 +152,10 @@ addEventListener("beforeunload", (event) => { if (changed()) event.preventDefaul
 
 // ---- affinities
 
-const AT_ONCE = 80; // milliseconds in which an answer needs nothing to be shown before it
-
-const inPicture = (x, y) => x >= 0 && y >= 0 && x < view.scene.width && y < view.scene.height;
-
-const early = new Early((x, y) => reopening((key) => api.affinity(key, x, y)));
-
-async function pin(x, y, time = performance.now()) {
-  if (!inPicture(x, y)) return;
-  quiet();
-  view.marked = keyAt(view.fusion, x, y);
-  if (!about.affinity) { showAll(); return; }
-  const own = { x, y, data: null }, answer = early.answer(view.scene, x, y);
-  view.pins = view.layer === "affinity" && view.pins.length === 1 ? [...view.pins, own] : [own];
-  chooseLayer("affinity");
-  const waiting = setTimeout(showAll, AT_ONCE);
-  try {
-    own.data = await answer;
-    if (view.pins.length > 1) setWipe((view.pins[0].x + view.pins[1].x + 1) / 2 / view.scene.width);
-    timing(time);
-    showAll();
-  } catch (error) { complain(error); showAll(); } finally { clearTimeout(waiting); }
-}
+const { press, pin } = pinning({
+  guess: (x, y) => api.affinity(view.scene.key, x, y), ask: (x, y) => reopening((key) => api.affinity(key, x, y)),
+  setLayer: (layer) => setLayer(layer), setWipe: (place) => setWipe(place), showAll: () => showAll(), timing,
+});
 
 // ---- boxes
 
@@ -351,13 +334,9 @@ function showAll() {
   stage.draw();
 }
 
-function chooseLayer(layer) {
+function setLayer(layer) {
   view.layer = layer;
   find(`layer-${layer}`).checked = true;
-}
-
-function setLayer(layer) {
-  chooseLayer(layer);
   if (layer === "margin" || layer === "differ") refresh();
   showAll();
 }
