@@ -3,7 +3,8 @@
 `way` goes through ten drawn street scenes as somebody does who has read README alone: start `unipan serve`, click, drag
 a box, delete one, draw it anew, change a class, undo that, accept, and train on what was accepted. The mouse moves and
 clicks, and each act waits for a second or more. `speed` clicks and moves boxes; times go from the event to the frame
-after the one that shows the answer, as the page itself says beside the zoom. Both need playwright and a Chromium.
+after the one that shows the answer, as the page itself says beside the zoom. Both need playwright and a Chromium. Give
+them no real-time priority: on two cores Chromium's processes then waited for each other without end.
 
     OMP_NUM_THREADS=1 python benchmarks/hands.py way [--pause 1.5] [--minutes 3] [--shots DIR]
     OMP_NUM_THREADS=1 python benchmarks/hands.py speed [--repetitions 50]

@@ -70,6 +70,7 @@ class Outcome:
         said: everything printed, for people.
         faults: what does not hold that has to.
         seconds, memory: of a processor, and MiB beyond those that the interpreter had.
+        again: it is that of a second try, alone in its process.
     """
 
     outcome: str
@@ -79,3 +80,4 @@ class Outcome:
     faults: tuple[str, ...]
     seconds: float
     memory: int
+    again: bool = False

@@ -3,7 +3,7 @@ one more outcome, and nothing has to be imported twice.
 
 A process runs several cases, one after the other: forking takes longer than most of them, and what a command makes
 ready the first time is ready for the next. An outcome counts if it is the expected one; any other is asked for again,
-of a process that runs this case alone.
+of a process that runs this case alone. But what may never happen counts wherever it happened.
 """
 
 import os
@@ -11,6 +11,7 @@ import resource
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,7 +27,7 @@ TOGETHER = 50
 HARNESS_FAILED = 99
 
 
-def run_cases(
+def outcomes_of(
     cases: Sequence[Case],
     world: Path,
     scratch: Path,
@@ -48,7 +49,12 @@ def run_cases(
         for outcome in _one_process(cases[position : position + together], shared):
             case = cases[position]
             position += 1
-            yield outcome if expected(case, outcome) or together == 1 else run_case(case, world, scratch)
+            if expected(case, outcome) or together == 1:
+                yield outcome
+            else:
+                alone = run_case(case, world, scratch)
+                beside = tuple(f"beside other cases: {fault}" for fault in outcome.faults if fault not in alone.faults)
+                yield replace(alone, faults=alone.faults + beside, again=True)
 
 
 def run_case(case: Case, world: Path, scratch: Path) -> Outcome:
@@ -87,9 +93,7 @@ def _be_the_child(cases: Sequence[Case], workplace: Workplace, sending: Connecti
         os.setpgid(0, 0)
         most = (kibibytes("VmData") << 10) + (6 << 30)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # a flood ends in an error
-        resident = kibibytes(
-            "VmRSS"
-        )  # a fork takes no file pages along, and the peak of what was before does not count
+        resident = kibibytes("VmRSS")  # without file pages, which a fork does not take along
         for case in cases:
             sending.send(run_here(case, workplace, resident))
         os._exit(0)

@@ -55,7 +55,7 @@ def run(base: bool, only: str, part: tuple[int, int, int], alone: bool = False) 
         os.environ["HF_HOME"] = str(Path(scratch) / "hub")  # where nobody is logged in
         warm_up(base)
         from tests.bad_input.all_cases import all_cases
-        from tests.bad_input.processes import TOGETHER, run_cases
+        from tests.bad_input.processes import TOGETHER, outcomes_of
         from tests.bad_input.world import add_networks, make_world
 
         cases = [case for case in all_cases(base) if re.search(only, f"{case.door}: {case.name}")]
@@ -74,7 +74,7 @@ def run(base: bool, only: str, part: tuple[int, int, int], alone: bool = False) 
         def expected(case: Case, outcome: Outcome) -> bool:
             return not outcome.faults and known.get(case.key) == _row(case, outcome)
 
-        outcomes = run_cases(cases, world, place, expected, 1 if alone else TOGETHER)
+        outcomes = outcomes_of(cases, world, place, expected, 1 if alone else TOGETHER)
         for case, outcome in zip(cases, outcomes, strict=True):
             yield {"door": case.door, "case": case.name, "same": case.same, **asdict(outcome)}
 
@@ -108,8 +108,8 @@ def differences(found: Sequence[Mapping[str, Any]]) -> list[str]:
 def summary(found: Sequence[Mapping[str, Any]], where: str) -> str:
     """One line."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(row["outcome"] for row in found).most_common())
-    seconds = sum(row["seconds"] for row in found)
-    return f"bad inputs, {where}: {len(found)} cases ({kinds}), {seconds:.0f} s of a processor"
+    seconds, again = (sum(row[what] for row in found) for what in ("seconds", "again"))
+    return f"bad inputs, {where}: {len(found)} cases ({kinds}), {seconds:.0f} s of a processor, {again} asked again"
 
 
 def main() -> None:

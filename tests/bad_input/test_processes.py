@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bad_input.case import Case, Outcome
-from tests.bad_input.processes import run_cases
+from tests.bad_input.processes import outcomes_of
 
 
 def _pid(_: Path) -> int:
@@ -30,7 +30,7 @@ def _traces(folder: Path) -> str:
 
 
 def _outcomes(tmp_path: Path, *cases: Case, together: int = 50, expected: bool = True) -> list[Outcome]:
-    return [*run_cases(cases, tmp_path, tmp_path, lambda case, outcome: expected, together)]
+    return [*outcomes_of(cases, tmp_path, tmp_path, lambda case, outcome: expected, together)]
 
 
 def test_as_many_share_a_process_as_may(tmp_path: Path) -> None:
@@ -43,6 +43,20 @@ def test_as_many_share_a_process_as_may(tmp_path: Path) -> None:
 def test_what_was_not_expected_is_asked_of_a_process_of_its_own(tmp_path: Path) -> None:
     cases = [Case("x", str(number), call=_pid) for number in range(3)]
     assert len({outcome.result for outcome in _outcomes(tmp_path, *cases, expected=False)}) == 3
+
+
+def test_what_may_never_happen_counts_also_if_it_does_not_happen_again(tmp_path: Path) -> None:
+    def once(_: Path) -> int:
+        seen = tmp_path / "seen"
+        if not seen.exists():
+            seen.write_text("")
+            raise KeyError("once")
+        return 0
+
+    cases = [Case("x", "a", call=once), Case("x", "b", call=_pid)]
+    first, second = outcomes_of(cases, tmp_path, tmp_path, lambda case, outcome: not outcome.faults)
+    assert (first.outcome, first.faults, first.again) == ("right", ("beside other cases: KeyError: 'once'",), True)
+    assert (second.faults, second.again) == ((), False)
 
 
 def test_a_death_is_that_of_one_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

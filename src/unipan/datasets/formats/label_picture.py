@@ -138,7 +138,7 @@ def _in_file_order(pixels: np.ndarray, path: Path, data: bytes) -> np.ndarray:
         return pixels
     pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
     if data.startswith(_PNG):
-        grey = data[_PNG_COLOR_TYPE] == _GREY_AND_ALPHA  # Pillow 13 calls that of 16 bits RGBA
+        grey = data[_PNG_COLOR_TYPE] == _GREY_AND_ALPHA  # Pillow calls that of 16 bits RGBA
     else:
         with open_image(path) as image:
             grey = image.mode in ("LA", "La", "PA")

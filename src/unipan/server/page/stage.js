@@ -83,7 +83,7 @@ export class Stage {
     else if (selected && !view.adding && contains(selected, x, y)) this.gesture = { kind: "shift", at, uid: selected.uid, start: selected.box };
     else this.gesture = { kind: "draw", at };
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.gesture.kind === "look" && event.pointerType !== "touch") this.on.press(Math.floor(x), Math.floor(y));
+    if (this.gesture.kind === "look" && event.pointerType !== "touch") this.on.press(Math.floor(x), Math.floor(y)); // a finger may scroll
   }
 
   move(event) {
