@@ -12,7 +12,7 @@ help:
 	@echo "make demo        three fusions of the bundled checkpoint on fresh scenes -> runs/demo/index.html"
 	@echo "make test        every check and every test"
 	@echo "make test-base   bad inputs to every command and function of a base install, in .venv-base"
-	@echo "make test-others results as supervision, transformers, napari and LabelMe take them, in .venv-others"
+	@echo "make test-others other tools as oracles, in .venv-others and .venv-tools: they take our results, we read theirs"
 	@echo "make test-long   a real training step of each of the paper's recipes at full size (an hour on a laptop)"
 	@echo "make bench       whole processes of unipan pq beside hotcoco: time and memory"
 	@echo "make steps       training steps with and without the affinity head: what it costs"
@@ -73,11 +73,21 @@ $(VENV)-others/.others: pyproject.toml constraints.txt constraints-others.txt
 		--constraint constraints-others.txt --editable '.[torch]' pytest hypothesis beartype $(OTHERS)
 	@touch $@
 
-test-others: $(VENV)-others/.others
+# Labelling tools and evaluators, an environment each: their wishes for numpy contradict each other and ours.
+TOOLS := datumaro labelbox label-studio-sdk segments-ai panopticapi evaluators
+$(VENV)-tools/.%: tests/other_tools/environments/%.txt $(VENV)/.uv
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(VENV)-tools/$*
+	@# Each list is whole; what its packages ask of each other beyond it (numba of old, say) is not needed.
+	$(BIN)/uv pip install --quiet --no-deps --python $(VENV)-tools/$*/bin/python --requirement $<
+	@touch $@
+
+test-others: $(VENV)/.dev $(VENV)-others/.others $(TOOLS:%=$(VENV)-tools/.%)
 	@# What is missing would be skipped: it is imported first.
 	QT_QPA_PLATFORM=offscreen $(VENV)-others/bin/python -c "import supervision, transformers, napari.layers, labelme._label_file"
 	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 $(VENV)-others/bin/python -m pytest -rs tests/panoptic/test_exports.py \
 		-k "test_supervision or test_huggingface_is_what_transformers_writes or test_napari_takes_them or test_labelme_reads_it"
+	ln -sfn ../$(VENV)-others $(VENV)-tools/transformers
+	UNIPAN_TOOLS=$(VENV)-tools OMP_NUM_THREADS=1 $(BIN)/pytest -n 0 -rs tests/other_tools
 
 test-long: $(VENV)/.dev
 	$(BIN)/python benchmarks/recipes.py

@@ -1,8 +1,8 @@
-"""The official figure against the official code, panopticapi-lite, which runs in an environment of its own."""
+"""The official figure against the official code, panopticapi-lite, which needs numpy below 2."""
 
 import json
-import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture
-def python() -> str:
-    """The Python of an environment with panopticapi-lite, which needs numpy below 2."""
-    found = os.environ.get("UNIPAN_PANOPTICAPI")
-    if not found:
-        pytest.skip("UNIPAN_PANOPTICAPI does not name the Python of an environment with panopticapi-lite")
-    return found
-
-
 @pytest.mark.parametrize("stale", [False, True])
-def test_the_official_figure_is_that_of_the_official_code(python: str, stale: bool, tmp_path: Path) -> None:
+def test_the_official_figure_is_that_of_the_official_code(
+    python_of: Callable[[str], str], stale: bool, tmp_path: Path
+) -> None:
     pairs = [random_pair(seed, size=16) for seed in range(60)]
     assert any(has_two_crowds(truth) for truth, _ in pairs)
     truth = write(tmp_path / "truth", [each for each, _ in pairs], scores=False) / "panoptic.json"
@@ -42,7 +35,7 @@ def test_the_official_figure_is_that_of_the_official_code(python: str, stale: bo
                 row["area"] += 3
         truth.write_text(json.dumps(content))
     (tmp_path / "official.py").write_text(CODE)
-    command = [python, str(tmp_path / "official.py"), str(truth), str(prediction)]
+    command = [python_of("panopticapi"), str(tmp_path / "official.py"), str(truth), str(prediction)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     official = json.loads(done.stdout.split("RESULT ")[1])
     wanted = {group: tuple(each[key] for key in ("pq", "sq", "rq", "n")) for group, each in official.items()}

@@ -1,11 +1,6 @@
-"""What other tools really export for one of our pictures, read by unipan; each tool runs in an environment of its own.
-
-`UNIPAN_EXPORTERS` names a folder of virtual environments: `datumaro`, `labelbox` (labelbox[data]==3.66.0 and numpy<2),
-`label-studio-sdk`, `segments-ai` (with scikit-image and pycocotools) and `transformers` (with torch).
-"""
+"""What other tools really export for one of our pictures, read by unipan; each in an environment of its own."""
 
 import json
-import os
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -27,16 +22,13 @@ STREET = {("road", 64 * 18, False): 1, **THINGS}
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(python_of: Callable[[str], str], tmp_path: Path) -> Run:
     """Runs a script of this folder with a tool's Python and returns the folder that it wrote."""
 
     def export(tool: str, script: str, *arguments: Path) -> Path:
-        python = Path(os.environ.get("UNIPAN_EXPORTERS", "nowhere"), tool, "bin", "python")
-        if not python.is_file():
-            pytest.skip(f"UNIPAN_EXPORTERS names no folder with a virtual environment {tool}")
         out = tmp_path / "export"
+        command = [python_of(tool), str(Path(__file__).with_name(script)), *map(str, arguments), str(out)]
         out.mkdir()
-        command = [str(python), str(Path(__file__).with_name(script)), *map(str, arguments), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-2000:]
         return out
