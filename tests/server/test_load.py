@@ -18,7 +18,7 @@ from tests.server.clients import png, studio
 from unipan.inference import Segmenter
 from unipan.server.scenes import OpenScene
 
-CLIENTS, STEPS = 8, 18
+CLIENTS, STEPS = 8, 25
 SHELF = 1 << 20
 """Bytes: a few open scenes, so that most are let go again."""
 GROWTH = 12 << 20
