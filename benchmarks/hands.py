@@ -1,17 +1,19 @@
 """The page in a person's hands: the way of README with a stop-watch, and how long a click takes until it is seen.
 
-`way` goes through ten drawn street scenes as somebody does who has read README alone: start `unipan serve`, click, drag
-a box, delete one, draw it anew, change a class, undo that, accept, and train on what was accepted. The mouse moves and
-clicks, and each act waits for a second or more. `speed` clicks and moves boxes; times go from the event to the frame
-after the one that shows the answer, as the page itself says beside the zoom. Both need playwright and a Chromium. Give
-them no real-time priority: on two cores Chromium's processes then waited for each other without end.
+`way` goes through ten drawn street scenes as somebody does who has read README alone, whose commands it takes word by
+word: draw the scenes, start `unipan serve`, click, drag a box, delete one, draw it anew, change a class, undo that,
+accept, check, and train on what was accepted. The mouse moves and clicks, and each act waits for a second or more.
+`speed` clicks and moves boxes; times go from the event to the frame after the one that shows the answer, as the page
+itself says beside the zoom. `pictures` takes those of docs/serve.md on the same way. All need playwright and a
+Chromium. Give them no real-time priority: on two cores Chromium's processes then waited for each other without end.
 
-    OMP_NUM_THREADS=1 python benchmarks/hands.py way [--pause 1.5] [--minutes 3] [--shots DIR]
+    OMP_NUM_THREADS=1 python benchmarks/hands.py way [--pause 1.5] [--shots DIR]
     OMP_NUM_THREADS=1 python benchmarks/hands.py speed [--repetitions 50]
-    OMP_NUM_THREADS=1 python benchmarks/hands.py pictures --shots docs/images    # those of docs/serve.md
+    OMP_NUM_THREADS=1 python benchmarks/hands.py pictures --shots docs/images
 """
 
 import argparse
+import html
 import json
 import re
 import shutil
@@ -29,12 +31,36 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 UNIPAN = [sys.executable, "-m", "unipan"]
-SEEDS = range(4_000_000, 4_000_010)
+README = Path(__file__).resolve().parents[1] / "README.md"
+IMAGES = 10
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 READY = "() => document.querySelector('#segments tbody tr') && !document.querySelector('#accept:disabled')"
 HELD = 80
 """Milliseconds from a button's way down to its way up, as a person clicks."""
 THINGS = {"car", "bus", "person", "rider"}
+
+
+def readme_commands() -> list[list[str]]:
+    """What README has somebody type: unipan scenes, serve, data check, train; each as it stands there."""
+    [block] = [
+        each for each in re.findall(r"```bash\n(.*?)```", README.read_text(), re.DOTALL) if "unipan scenes" in each
+    ]
+    lines = [line.partition("#")[0].split() for line in block.splitlines()]
+    found = [line for line in lines if line[:1] == ["unipan"]]
+    assert [line[1] for line in found] == ["scenes", "serve", "data", "train"]
+    return found
+
+
+def run_line(line: list[str], cwd: Path) -> str:
+    """One of these commands, shown while it runs; what it has said."""
+    said = []
+    with subprocess.Popen([*UNIPAN, *line[1:]], stdout=subprocess.PIPE, text=True, cwd=cwd) as process:
+        assert process.stdout is not None
+        for text in process.stdout:
+            print(text, end="", flush=True)
+            said.append(text)
+    assert process.returncode == 0, line
+    return "".join(said)
 
 
 @contextmanager
@@ -127,7 +153,7 @@ def correct(hand: Hand, number: int) -> None:
     hand.press("Control+z")
     hand.press("Escape")
     hand.click("#accept")
-    if number < len(SEEDS) - 1:
+    if number < IMAGES - 1:
         page.wait_for_function("(before) => document.title !== before", arg=title)
     page.wait_for_function(READY)
     hand.shot("accepted")
@@ -143,8 +169,12 @@ class Watch:
         """Do it and note how long it took."""
         start = time.perf_counter()
         step()
-        self.rows.append((name, time.perf_counter() - start))
-        print(f"{self.rows[-1][1]:7.1f} s  {name}", flush=True)
+        self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Note a step that was timed elsewhere."""
+        self.rows.append((name, seconds))
+        print(f"{seconds:7.1f} s  {name}", flush=True)
 
 
 def look(hand: Hand) -> None:
@@ -168,24 +198,14 @@ def edit(hand: Hand) -> None:
     hand.press("Control+z")
 
 
-def draw(folder: Path) -> Path:
-    """The ten pictures."""
-    from unipan.datasets.scenes.generator import draw_scene, scene_file
-    from unipan.panoptic.png import png_of_rgb
-
-    photos = folder / "photos"
-    photos.mkdir()
-    for seed in SEEDS:
-        (photos / scene_file(seed)).write_bytes(png_of_rgb(draw_scene(seed).image))
-    return photos
-
-
 def walk(options: argparse.Namespace, folder: Path) -> None:
     """The whole way, with a line for each step."""
-    photos, data, watch = draw(folder), folder / "my_data", Watch()
+    drawing, serving, checking, training = readme_commands()
+    watch = Watch()
+    watch.time(" ".join(drawing), lambda: run_line(drawing, folder))
     start = time.perf_counter()
-    with served("--images", str(photos), "--out", str(data)) as (address, process), sync_playwright() as playwright:
-        watch.rows.append(("unipan serve, until its address is there", time.perf_counter() - start))
+    with served(*serving[2:], cwd=folder) as (address, process), sync_playwright() as playwright:
+        watch.add(f"{' '.join(serving)}, until its address is there", time.perf_counter() - start)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(60_000)
@@ -200,22 +220,30 @@ def walk(options: argparse.Namespace, folder: Path) -> None:
         watch.time("open the page, until the first map is there", come)
         watch.time("click a pixel, and a second one", lambda: look(hand))
         watch.time("widen a box and move it; undo", lambda: edit(hand))
-        watch.time("correct and accept ten images", lambda: [correct(hand, each) for each in range(len(SEEDS))])
-        commands = page.locator("#news code").all_inner_texts()
+        watch.time("correct and accept ten images", lambda: [correct(hand, each) for each in range(IMAGES)])
+        assert page.locator("#news code").all_inner_texts() == [" ".join(checking), " ".join(training)]
         browser.close()
         process.send_signal(signal.SIGINT)
-    print(*commands, sep="\n")
-    check, training = ([*UNIPAN, *each.split()[1:]] for each in commands)
-    training[training.index("--minutes") + 1] = f"{options.minutes:g}"
-    watch.time("unipan data check", lambda: subprocess.run(check, check=True, cwd=folder))
-    watch.time("unipan train finetune", lambda: subprocess.run(training, check=True, cwd=folder))
+    watch.time(" ".join(checking), lambda: run_line(checking, folder))
+    watch.time(" ".join(training), lambda: run_line(training, folder))
     print(f"{sum(seconds for _, seconds in watch.rows):7.1f} s  together")
+
+
+def take_terminal(browser: Any, said: list[tuple[list[str], str]], path: Path) -> None:
+    """Commands and what they said, as a terminal shows them."""
+    parts = [f"<b>$ {html.escape(' '.join(line))}</b>\n{html.escape(text)}" for line, text in said]
+    style = "background: #16181d; color: #d8dee9; padding: 20px; margin: 0; font: 14px/1.5 monospace"
+    page = browser.new_page(viewport={"width": 1000, "height": 300})
+    text = "\n".join(parts).rstrip()
+    page.set_content(f'<pre style="{style}; white-space: pre-wrap">{text}</pre><style>b {{ color: #8fd19e }}</style>')
+    page.locator("pre").screenshot(path=path)
 
 
 def take_pictures(folder: Path, shots: Path) -> None:
     """Of the page, for its documentation."""
-    arguments = ["--images", str(draw(folder)), "--out", "my_data"]
-    with served(*arguments, cwd=folder) as (address, _), sync_playwright() as playwright:
+    drawing, serving, checking, training = readme_commands()
+    run_line(drawing, folder)
+    with served(*serving[2:], cwd=folder) as (address, process), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
 
         def visit(width: int, height: int, **more: Any) -> Hand:
@@ -241,12 +269,15 @@ def take_pictures(folder: Path, shots: Path) -> None:
         hand.drag((left, (top + bottom) / 2), (left - 20, (top + bottom) / 2))
         keep(hand, "boxes")
         hand.press("Control+z")
-        for number in range(len(SEEDS)):
+        for number in range(IMAGES):
             hand.press("Control+Enter")
             hand.page.wait_for_function(f"() => progress.textContent.startsWith('{number + 1} of')")
             hand.page.wait_for_function(READY)
         hand.click("label[for=mode-look]")
         keep(hand, "accepted")
+        process.send_signal(signal.SIGINT)
+        said = [(line, run_line(line, folder)) for line in (checking, training)]
+        take_terminal(browser, said, shots / "serve_training.png")
         browser.close()
 
 
@@ -312,7 +343,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["way", "speed", "pictures"])
     parser.add_argument("--pause", type=float, default=1.5, help="seconds after each act")
-    parser.add_argument("--minutes", type=float, default=3, help="of training")
     parser.add_argument("--shots", type=Path, help="a folder for screenshots of each step")
     parser.add_argument("--repetitions", type=int, default=50)
     options = parser.parse_args()

@@ -1,8 +1,7 @@
 """Many requests to `unipan serve` from several clients at once: errors, times, and whether memory stays flat.
 
 Each client opens pictures, clicks, edits boxes and downloads, as a browser of its own, and sends some requests that are
-none. The command is a process; its resident memory is sampled. It is flat if the second half needs no more than the
-second quarter.
+none. The command is a process; its resident memory is sampled, and its peak told for each tenth of the requests.
 
     OMP_NUM_THREADS=1 python benchmarks/page_requests.py [--requests 10000] [--clients 8] [--memory 0.05]
 """
@@ -121,18 +120,17 @@ class Record:
         self.unexpected += not expected
 
     def summary(self) -> dict[str, Any]:
-        half = self.count / 2
-        first, second = ([size for at, size in self.memory if (at > half) is later] for later in (False, True))
-        quarter = [size for at, size in self.memory if half / 2 < at <= half]  # after the warm-up
+        tenths = [
+            [size for at, size in self.memory if tenth <= 10 * at / self.count <= tenth + 1] for tenth in range(10)
+        ]
+        mib = [round(max(each) / 2**20) for each in tenths if each]
         times = {
             kind: {"count": len(each), "median_ms": round(1e3 * statistics.median(each)),
                    "p95_ms": round(1e3 * float(np.quantile(each, 0.95)))}
             for kind, each in sorted(self.seconds.items())
         }  # fmt: skip
-        peaks = {"first half": max(first), "second quarter": max(quarter or first), "second half": max(second)}
-        mib = {name: round(size / 2**20) for name, size in peaks.items()}
         return {"requests": self.count, "statuses": dict(self.statuses), "unexpected": self.unexpected,
-                "peak_mib": mib, "times": times}  # fmt: skip
+                "peak_mib_by_tenths": mib, "times": times}  # fmt: skip
 
 
 async def run(address: str, pid: int, requests: int, clients: int) -> Record:

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import unipan
+from tests.commands.json_page import check_with_page
 from tests.tiny import Drawn, eager, tiny_config
 from unipan.build import build_network
 from unipan.checkpoint import save_checkpoint
@@ -306,8 +307,10 @@ def test_scenes_are_those_of_their_seeds(folder: Path, tmp_path: Path, capsys: p
 def test_train_on_scenes_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     arguments = ["train", "scenes", "--data", "scenes:0-19", "--out", str(run), "--accelerator", "cpu", "--seed", "3"]
-    assert main([*arguments, *NARROW]) == 0
+    assert main([*arguments, *NARROW, "--json", str(tmp_path / "found.json")]) == 0
     said = capsys.readouterr().out
+    check_with_page("train", content := json.loads((tmp_path / "found.json").read_text()))
+    assert (content["run"], content["iterations"]) == (str(run), 4)
     assert "train on scenes 0..19, validate on scenes 990000..990099" in said
     assert "a step takes" in said
     assert said.strip() == (run / "notes.txt").read_text().strip()
@@ -318,8 +321,10 @@ def test_train_on_scenes_leaves_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert rows[-1]["iteration"] == "4"
     assert main([*arguments, *NARROW]) == 1  # a second run does not write over the first
     assert "--resume" in sentence(capsys)
-    assert main([*arguments, "--resume"]) == 0
-    assert "nothing left to do" in capsys.readouterr().out
+    assert main([*arguments, "--resume", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "nothing left to do" in printed.err
+    check_with_page("train", json.loads(printed.out))
     other = ["scenes:20-39" if word == "scenes:0-19" else word for word in arguments]
     assert main([*other, "--resume"]) == 1  # other images would be another run
     assert "had data 'scenes:0-19', not 'scenes:20-39'" in sentence(capsys)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.commands.json_page import check_with_page
 from tests.datasets.formats.test_cityscapes import write_cityscapes
 from tests.datasets.maps import CLASSES, same, write_dataset, write_photo
 from unipan.cli import main
@@ -47,7 +48,7 @@ def test_check_tells_by_its_exit_status(folder: Path, tmp_path: Path, capsys: py
     assert f"{folder / 'panoptic' / '0.png'}: image 100, segment 70000: the JSON says 1 pixels" in said
     assert "--fix: counted" in said
     assert "out/panoptic.json: a repaired copy, 3 of 3 images\n" in said
-    content = json.loads(report.read_text())
+    check_with_page("data check", content := json.loads(report.read_text()))
     assert content["counts"] == {"area-stale": 1}
     assert content["findings"][0]["segment_id"] == 70_000
     assert main(["data", "check", str(tmp_path / "out")]) == 0

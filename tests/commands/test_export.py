@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import unipan
+from tests.commands.json_page import check_with_page
 from tests.exported.test_segmenter import WITHOUT_TORCH
 from unipan.checkpoint_header import network_digest
 from unipan.cli import main
@@ -35,8 +36,10 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_from_a_checkpoint_to_the_same_maps(street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "deployed"
-    assert main(["export", "scenes", "--out", str(out), "--data", str(street)]) == 0
+    arguments = ["export", "scenes", "--out", str(out), "--data", str(street)]
+    assert main([*arguments, "--json", str(tmp_path / "found.json")]) == 0
     said = capsys.readouterr().out
+    check_with_page("export", json.loads((tmp_path / "found.json").read_text()))
     assert "2 images, 0 of 65536 pixels" in said
     assert {path.name for path in out.iterdir()} == {*EXPORT_FILES, MANIFEST}
     told = json.loads((out / "model.json").read_text())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.commands.json_page import check_with_page
 from tests.test_inference import segmenter_of, tiny
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.cli import main
@@ -47,7 +48,9 @@ def test_pictures_and_page_are_written(
 ) -> None:
     out = tmp_path / "new" / "figures"
     arguments = ["figures", checkpoint, "scenes:5-8", "--out", str(out), "--images", "2", "--rows", "1"]
-    assert main([*arguments, *(["--jpeg"] * jpeg)]) == 0
+    assert main([*arguments, *(["--jpeg"] * jpeg), "--json", str(tmp_path / "found.json")]) == 0
+    check_with_page("figures", content := json.loads((tmp_path / "found.json").read_text()))
+    assert {Path(figure["picture"]).name for figure in content["figures"]} <= {path.name for path in out.iterdir()}
     printed, page = capsys.readouterr().out, (out / "index.html").read_text()
     files = sorted(path.name for path in out.iterdir() if path.name != "index.html")
     assert files == sorted(re.findall(r'<img src="([^"]*)"', page))

@@ -1,10 +1,12 @@
 """`unipan import`: from a file of another code base to a checkpoint that opens, or one sentence and no file."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.commands.json_page import check_with_page
 from tests.interop import reference
 from unipan.checkpoint_header import read_header
 from unipan.cli import main
@@ -14,8 +16,11 @@ def test_a_pth_of_detectron2_becomes_a_checkpoint(tmp_path: Path, capsys: pytest
     file, out = tmp_path / "model_final.pth", tmp_path / "net.safetensors"
     tensors = {name: torch.zeros(shape, dtype=torch.float16) for name, shape in reference.shapes(50).items()}
     torch.save({"model": tensors, "iteration": 89999, "optimizer": {"param_groups": [{"lr": 0.02}]}}, file)
-    assert main(["import", f"detectron2:{file}", "--out", str(out), "--half"]) == 0
-    said = capsys.readouterr().out
+    assert main(["import", f"detectron2:{file}", "--out", str(out), "--half", "--json"]) == 0
+    printed = capsys.readouterr()
+    check_with_page("import", content := json.loads(printed.out))
+    assert (content["things"], content["stuff"], content["tensors"]) == (80, 53, 330)
+    said = printed.err
     assert f"{out}: detectron2_panoptic_fpn_R_50, 80 things + 53 stuff of COCO; 330 tensors of detectron2:" in said
     assert "none left over, none missing\nunverified numerically" in said
     config, categories, metrics = read_header(out)

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from tests.commands.json_page import PAGE, check_with_page, documented, rows_of
 from tests.evaluation.cases import CLASSES, random_pair
+from tests.test_inference import segmenter_of, tiny
 from unipan.cli import VERBS, main
 from unipan.commands.json_output import with_json_target
 from unipan.datasets.formats.coco_panoptic import PanopticWriter
+from unipan.presets import scenes as scenes_preset
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "json.md"
 Content = dict[str, Any]
 
 
@@ -22,12 +24,6 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes") / "data"
     assert main(["scenes", "--count", "2", "--seed", "4000000", "--out", str(folder)]) == 0
     return folder
-
-
-def documented(verb: str) -> set[str]:
-    """The keys that docs/json.md lists for a verb."""
-    [row] = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{verb}` |")]
-    return set(re.findall(r"`(\w+)`", row.split("|")[2]))
 
 
 def ran(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> Content:
@@ -47,7 +43,7 @@ def test_the_data_verbs_and_predict(scenes: Path, tmp_path: Path, capsys: pytest
         "data convert": ["data", "convert", str(scenes), f"png16:{tmp_path / 'png16'}"],
         "data show": ["data", "show", str(scenes), "--out", str(tmp_path / "show")],
         "predict": ["predict", "scenes", str(scenes / "images"), "--out", str(tmp_path / "out")],
-        "evaluate": ["evaluate", "scenes", str(scenes)],
+        "evaluate": ["evaluate", "scenes", str(scenes), "--oracles"],
         "affinity": [
             *("affinity", "scenes", str(scenes / "images" / "scene_4000000.png"), "--pixel", "9", "9"),
             *("--out", str(tmp_path / "affinity.png")),
@@ -55,7 +51,8 @@ def test_the_data_verbs_and_predict(scenes: Path, tmp_path: Path, capsys: pytest
     }
     found = {verb: ran(arguments, capsys) for verb, arguments in commands.items()}
     for verb, content in found.items():
-        assert content.keys() == documented(verb), verb
+        check_with_page(verb, content)
+    assert found["evaluate"].keys() == documented("evaluate") | {"oracles"}
     assert found["data convert"]["images"] == 2
     assert [Path(image["png"]).name for image in found["predict"]["images"]] == [
         "scene_4000000.png", "scene_4000001.png",
@@ -73,9 +70,31 @@ def test_pq_and_the_page_of_keys(tmp_path: Path, capsys: pytest.CaptureFixture[s
     content = ran(files, capsys)
     assert main([*files, "--json", str(tmp_path / "scores.json")]) == 0
     assert json.loads((tmp_path / "scores.json").read_text()) == content
-    assert {"official", "strict"} <= content.keys()
+    check_with_page("pq", content)
+    more = ran([*files, "--versus", str(tmp_path / "truth"), "--trim-stuff", "9", "--explain"], capsys)
+    check_with_page("pq", more)
+    assert more.keys() == documented("pq") | {"difference", "trim_stuff", "extra_metrics"}
     listed = {"data check", "data convert", "data show", *VERBS} - {"data"}
     assert listed == set(re.findall(r"^\| `([a-z ]+)` \|", PAGE.read_text(), flags=re.MULTILINE))
+    inside = set(re.findall(r"^\| `([a-z ]+)`:", PAGE.read_text(), flags=re.MULTILINE))
+    assert inside <= listed
+
+
+def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unipan.demo.run.open_network", lambda *_, **__: segmenter_of(tiny(scenes_preset())))
+    content = ran(["demo", "--count", "2", "--out", str(tmp_path / "demo")], capsys)
+    check_with_page("demo", content)
+    assert Path(content["page"]).is_file()
+    assert content["scores"].keys() == {"heuristic", "potential", "affinity"}
+
+
+def test_what_the_page_does_not_say_is_noticed() -> None:
+    content = {"generator": "a", "page": "b", "shown": 1, "images": 2}
+    check_with_page("data show", content)
+    for other in ({**content, "more": 1}, {**content, "shown": "1"}, {**content, "shown": True}, {"page": "b"}):
+        with pytest.raises(AssertionError, match="data show"):
+            check_with_page("data show", other)
+    assert [path for path, _, _ in rows_of("export")][2] == ["`compared`", "`worst_image`"]
 
 
 @pytest.mark.parametrize("verb", [*sorted(set(VERBS) - {"data"}), "data check", "data convert", "data show"])

@@ -1,11 +1,14 @@
 """Options that other tools have are answered with ours, which exist."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from unipan.cli import main
 from unipan.commands.other_names import OF_MANY, OF_VERBS, known_names
+from unipan.datasets.scenes.generator import draw_scene
+from unipan.panoptic.png import png_of_rgb
 
 VERBS = sorted({verb for _, _, verbs in OF_MANY for verb in verbs.split()} | OF_VERBS.keys())
 
@@ -14,7 +17,7 @@ VERBS = sorted({verb for _, _, verbs in OF_MANY for verb in verbs.split()} | OF_
     ("arguments", "ours"),
     [
         (["predict", "scenes", "photos", "--out", "out", "--visualize"], "--no-labels"),
-        (["predict", "scenes", "photos", "--crop-tiles=512"], "--tiles"),
+        (["predict", "scenes", "photos", "--tile-size=512"], "--tile-side"),
         (["predict", "scenes", "photos", "--output_dir", "out"], "--out"),
         (["predict", "scenes", "photos", "-o", "out"], "--out"),
         (["pq", "gt.json", "pred.json", "--gt_folder", "gt"], "--gt-folder"),
@@ -43,3 +46,20 @@ def test_what_is_advised_exists_and_what_is_refused_does_not(verb: str, capsys: 
         option for sentence in known_names(verb).values() for option in re.findall(r"--[a-z][a-z.-]*[a-z]", sentence)
     }
     assert advised - options == set()
+
+
+def test_crop_tiles_is_tiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.png").write_bytes(png_of_rgb(draw_scene(4_000_000).image))
+    maps = []
+    for option in ("--tiles", "--crop-tiles"):
+        out = tmp_path / option.strip("-")
+        assert (
+            main(["predict", "scenes", str(tmp_path / "a.png"), "--out", str(out), option, "--tile-side", "128"]) == 0
+        )
+        maps.append((out / "panoptic" / "a.png").read_bytes())
+    assert maps[0] == maps[1]
+    capsys.readouterr()
+    assert (
+        main(["predict", "scenes", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--tile-side", "128"]) == 1
+    )
+    assert "need --tiles" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 import torch
 from lightning_fabric.accelerators import CUDAAccelerator, MPSAccelerator
 
+from tests.commands.json_page import check_with_page
 from tests.tiny import CATEGORIES, Drawn, draw, tiny_config
 from unipan.analysis.heuristic_search import GRID
 from unipan.cli import main
@@ -73,8 +74,12 @@ def test_train_once_then_only_tables(tiny: list[str], tmp_path: Path, capsys: py
     assert "all 2 trainings are finished" in again
     assert table.strip() in again
     # B serves Table 1 too, which can be made of what there is.
-    assert main(["reproduce", "table1,tableH", "--records", "records", "--from-records"]) == 0
+    only = ["reproduce", "table1,tableH", "--records", "records", "--from-records"]
+    assert main([*only, "--json", "tables.json"]) == 0
     both = capsys.readouterr().out
+    check_with_page("reproduce", content := json.loads(Path("tables.json").read_text()))
+    assert content["tables"].keys() == {"table1", "tableH"}
+    assert {each["model"] for each in content["trainings"]} == {"B", "B truth"}
     assert table.strip() in both
     assert "not run" in both
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from tests.commands.json_page import check_with_page
 from tests.exported.test_segmenter import drawn
 from tests.publishing.fake_hub import TOKEN, FakeRepository, fake_hub
 from tests.publishing.lines import run_lines
@@ -53,6 +54,7 @@ def test_there_and_back_over_http(tmp_path: Path) -> None:
         assert is_ours(card)
         assert "hf:owner/streets" in card
         told = json.loads((tmp_path / "pushed.json").read_text())
+        check_with_page("push", told)
         assert told["files"] == {name: len(streets.files[name]) for name in SENT}
         assert all(name in first[1] for name in SENT)
         assert (taken[0], public[0]) == (1, 1)

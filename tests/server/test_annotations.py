@@ -20,6 +20,8 @@ from unipan.presets import finetune, scenes
 from unipan.server.annotations import WRITTEN, Annotations, claim_annotations, next_commands
 from unipan.server.scenes import PageBox, found_boxes, with_boxes
 
+README = Path(__file__).resolve().parents[2] / "README.md"
+
 BOXES = [PageBox((4, 4, 30, 30), 1, 0.75, 3)]
 
 
@@ -90,6 +92,13 @@ def test_commands_can_be_pasted_into_a_shell() -> None:
     given = Path("my data"), "my run/best.safetensors"
     assert next_commands(*given, finetune())[1] == f"{start} --minutes 3 --out 'runs/my data'"
     assert next_commands(*given, scenes())[1] == f"{start} --data.short-side 0 --minutes 3 --out 'runs/my data'"
+
+
+def test_readme_has_the_commands_that_the_page_tells() -> None:
+    """Its way on drawn scenes, which benchmarks/hands.py goes word by word."""
+    typed = [line.partition("#")[0].strip() for line in README.read_text().splitlines()]
+    assert "unipan serve --images drawn/images --out corrected" in typed
+    assert set(next_commands(Path("corrected"), "scenes", scenes())) < set(typed)
 
 
 def test_an_image_can_be_corrected_again_and_keeps_its_id(maker: Segmenter, photos: Path, tmp_path: Path) -> None:

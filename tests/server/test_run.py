@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_json_output import documented
+from tests.commands.json_page import check_with_page
 from tests.server.clients import folder_of
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
@@ -92,7 +92,7 @@ def test_it_says_at_once_what_it_loads_and_at_its_end_what_json_asks_for(
     assert said == ["loading scenes ...\n"]
     printed = capsys.readouterr()
     content = json.loads(printed.out)
-    assert content.keys() == documented("serve")
+    check_with_page("serve", content)
     assert f"{content['address']}  (Ctrl-C stops)" in printed.err
     assert [content[key] for key in ("images", "dataset", "accepted", "next")] == [1, str(out), [], []]
 

@@ -172,6 +172,31 @@ def test_a_few_of_the_worst_images_are_shown_until_more_are_wanted(tmp_path: Pat
         assert words(root.find(".//*[@id='shown']")) == f"{shown} of 9 shown"
 
 
+def test_the_worst_images_come_first_whatever_worst_means(tmp_path: Path) -> None:
+    if not CHROMIUM:
+        pytest.skip("no Chromium is installed here: the page's script is not tested")
+    made, file = page(images=9), tmp_path / "index.html"
+    mixed = [made.cards[position] for position in (4, 8, 0, 6, 2, 7, 3, 1, 5)]
+    file.write_text(render(replace(made, cards=[replace(card, fp=card.fn % 5) for card in mixed])))
+    upward = [f"street {number}.png" for number in range(9)]
+    for order, wanted in (
+        ("", upward),
+        ("order=pq", upward),
+        ("order=name", upward),
+        ("order=fn", None),
+        ("order=fp", None),
+    ):
+        root = parse(dom_of(file, tmp_path / "profile", order))
+        found = root.findall(".//article")
+        if wanted is None:
+            counts = [int(card.get(f"data-{order[-2:]}", "")) for card in found]
+            assert counts == sorted(counts, reverse=True)
+            assert len(set(counts)) > 4
+        else:
+            assert names(root) == wanted
+        assert [("hidden" in card.attrib) for card in found] == [False] * 4 + [True] * 5
+
+
 MEASURE = """<iframe id="f" src="page.html" style="width:WIDTHpx;height:900px"></iframe><p id="out"></p><script>
 f.onload = () => {
   const d = f.contentDocument, h = d.querySelector("h1"), cells = [...d.querySelectorAll("#classes tbody th")];

@@ -27,7 +27,7 @@ OF_MANY: list[tuple[str, str, str]] = [
 OF_VERBS: dict[str, dict[str, str]] = {
     "predict": {
         **dict.fromkeys(("overlay", "overlays", "visualize", "show"), _OVERLAYS),
-        **dict.fromkeys(("crop-tiles", "crop", "crops", "tile", "tile-size", "patch-size", "slice", "sahi"), _TILES),
+        **dict.fromkeys(("crop", "crops", "tile", "tile-size", "patch-size", "slice", "sahi"), _TILES),
         **dict.fromkeys(("input", "inputs", "image", "images", "source", "img"), _IMAGES),
         **dict.fromkeys(("batch", "batch-size", "jobs", "workers", "num-workers", "threads"), _SEVERAL),
         **dict.fromkeys(("gt", "ground-truth"), "a ground truth whose ids and categories are taken over is --like"),

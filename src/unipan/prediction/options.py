@@ -43,7 +43,7 @@ class PictureOptions:
     pages: Annotated[str | None, arg(metavar="PAGES", help_behavior_hint="")] = None
     """Segment pages of TIFF stacks and frames of animations: `all`, or numbers counted from 1, such as 3, 2-5 or
     1,4,7-9."""
-    tiles: Wanted = False
+    tiles: Annotated[Wanted, arg(aliases=("--crop-tiles",))] = False
     """Segment each picture at its own resolution, in tiles that leave no seams and need less memory. The larger the
     picture, the more things may be found. Without it, a picture is resized as in training."""
     scale: Annotated[float, arg(metavar="FACTOR")] = 1.0
