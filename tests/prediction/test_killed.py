@@ -21,7 +21,7 @@ from unipan.presets import scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
-COUNT, KILLS = 60, 3
+COUNT, KILLS = 150, 3  # the last kill leaves so many that a busy machine is not too late for it
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def test_a_killed_command_goes_on(command: list[str], tmp_path: Path) -> None:
     kept: dict[str, tuple[int, int]] = {}
     for kill in range(1, KILLS + 1):
         running = begin(command, out)
-        least = kill * COUNT // (KILLS + 2) + moments.randrange(4)
+        least = kill * COUNT // 8 + moments.randrange(4)
         while len(finished(out)) < least:
-            assert running.poll() is None, running.communicate()
+            assert running.poll() is None, (kill, least, running.returncode, running.communicate())
             time.sleep(0.002)
         time.sleep(moments.uniform(0, 0.05))
         running.send_signal(signal.SIGKILL)
