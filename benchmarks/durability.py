@@ -7,6 +7,11 @@ tests, and its state is saved in every iteration, so that many kills meet a file
     PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/durability.py [--kills 50] [--iterations 8] [--workers 0]
 
 It stops after so many kills, or `--minutes`, whichever comes first, and lets the last run come to its end.
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/durability.py --ranks 20 [--workers 1]
+
+instead kills so often one of the two processes of a `unipan train --devices 2`, and measures how long the command and
+what it has begun outlive it.
 """
 
 import argparse
@@ -25,6 +30,7 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from tests.tiny import Drawn, tiny_config, tiny_network
+from tests.training.killed_processes import BOUND, TwoProcesses
 
 from unipan.config import Config
 from unipan.folder_lock import LOCK, folder_lock
@@ -91,12 +97,56 @@ def same(folder: Path, whole: Path) -> bool:
     return equal
 
 
+RANK_ROWS = 12
+"""Of log.csv in a training of two processes."""
+TOLD = ("was killed (SIGKILL)", "the first process of this run")
+
+
+def kill_ranks(kills: int, workers: int, moments: random.Random, place: Path) -> int:
+    """Kill the first or the second of two processes, at random moments after the first row of log.csv, and resume."""
+    options = ["--train.iterations", f"{2 * RANK_ROWS}", "--train.validations", f"{RANK_ROWS}"]
+    options += ["--train.num-workers", f"{workers}"]
+    start, whole = time.monotonic(), place / "whole"
+    failed = int(TwoProcesses(whole, *options).command.wait() != 0)
+    finished = different = untold = 0
+    ended: dict[int, list[float]] = {0: [], 1: []}
+    gone: list[float] = []
+    while len(gone) < kills or finished == 0:
+        folder = place / f"run{finished}"
+        run = TwoProcesses(folder, *options, *(["--resume"] if (folder / RESUME_STATE).exists() else []))
+        if run.rows > RANK_ROWS // 2 or len(gone) == kills:
+            failed += run.command.wait() != 0
+            finished += 1
+            different += not same(folder, whole)
+            continue
+        run.wait_for_row()
+        time.sleep(moments.uniform(0, 2))
+        rank = moments.randrange(2)
+        until_end, until_gone = run.kill(rank)
+        ended[rank].append(until_end)
+        gone.append(until_gone)
+        said = [line for line in run.said.splitlines() if line.startswith("unipan: ")]
+        untold += len(said) != 1 or not any(words in said[0] for words in TOLD) or "Traceback" in run.said
+    for rank, name in ((0, "first"), (1, "second")):
+        times = sorted(ended[rank]) or [0.0]
+        middle, longest = times[len(times) // 2], times[-1]
+        print(f"{name} process killed {len(ended[rank])} times: ended after {middle:.1f} s, at most {longest:.1f} s")
+    print(
+        f"no process left after at most {max(gone):.1f} s; without its one sentence: {untold}, failed: {failed}, "
+        f"finished: {finished}, different: {different}, in {(time.monotonic() - start) / 60:.0f} minutes"
+    )
+    return int(bool(failed or different or untold or max(gone) > BOUND))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("kills", 50), ("iterations", 8), ("workers", 0), ("seed", 0)):
+    for name, default in (("kills", 50), ("iterations", 8), ("workers", 0), ("seed", 0), ("ranks", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--minutes", type=float, default=math.inf)
     asked = parser.parse_args()
+    if asked.ranks:
+        with tempfile.TemporaryDirectory() as place:
+            return kill_ranks(asked.ranks, asked.workers, random.Random(asked.seed), Path(place))
     base = tiny_config()
     schedule = replace(base.train, iterations=asked.iterations, ema_decay=0.9, num_workers=asked.workers)
     config, moments = replace(base, train=schedule), random.Random(asked.seed)

@@ -134,14 +134,25 @@ def test_a_loader_worker_outlasts_a_sigterm_for_all_processes(whole: tuple[Train
     assert_same(tmp_path, resumed(tmp_path, config), whole)
 
 
+WORKER_BOUND = 10.0
+"""Seconds, as docs/reliability.md says: torch looks every 5 at the latest, and a busy machine takes its time."""
+
+
 @pytest.mark.usefixtures("no_type_checks")  # jaxtyping turns what a signal raises within a check into its own error
-def test_a_killed_loader_worker_is_one_sentence(tmp_path: Path) -> None:
-    trainer = trainer_of(tmp_path, config_of("adamw", workers=1))
-    before_iteration(trainer, 2, lambda: [os.kill(each.pid or 0, signal.SIGKILL) for each in active_children()])
-    start = time.monotonic()
+def test_a_killed_loader_worker_is_one_sentence(tmp_path: Path, announce: Callable[[str], None]) -> None:
+    trainer, killed = trainer_of(tmp_path, config_of("adamw", workers=1)), []
+
+    def kill() -> None:
+        killed.append(time.monotonic())
+        for worker in active_children():
+            os.kill(worker.pid or 0, signal.SIGKILL)
+
+    before_iteration(trainer, 2, kill)
     with pytest.raises(RuntimeError) as error:
         trainer.run()
-    assert time.monotonic() - start < 60
+    took = time.monotonic() - killed[0]
+    assert took < WORKER_BOUND
+    announce(f"a killed loader worker: the error came after {took:.1f} s")
     said = describe_failure(error.value, tmp_path, several=False)
     assert said is not None
     assert "a process that prepares images has ended (DataLoader worker" in said

@@ -73,7 +73,7 @@ def main(folder: Path) -> None:
         "signalled": fingerprint(signalled(fabric, folder / "signalled", config).network.state_dict()),
         "resumed": fingerprint(resumed(fabric, folder / "cut", config).network.state_dict()),
         "stopped": stopped(fabric, trainer, folder),
-        "command": command_line(["train", "scenes", "--out", str(folder / "command"), *COMMAND.split()]),
+        "command": command_line(["train", "scenes", "--out", str(folder / "command"), *SMALL.split(), *BRIEF.split()]),
     }
     for name, case in cases().items():
         step = step_of(fabric, folder / "steps", name, case)
@@ -82,13 +82,14 @@ def main(folder: Path) -> None:
     (folder / f"rank{rank}.json").write_text(json.dumps(found))
 
 
-COMMAND = """
+SMALL = """
 --data scenes:0-3 --val scenes:4-6 --devices 2 --accelerator cpu --backbone.depth 18 --backbone.width 8
 --backbone.fpn-channels 16 --decoder.channels 16 --decoder.groups 4 --affinity.channels 16 --affinity.rope 2
 --detection.box-features 16 --detection.mask-channels 8 --detection.mask-layers 1
 --detection.rpn-pre-nms 50 50 --detection.rpn-post-nms 50 50 --detection.roi-batch-size 16
---train.batch-size 2 --train.iterations 2 --train.validations 1 --train.precision 32
+--train.batch-size 2 --train.precision 32
 """
+BRIEF = "--train.iterations 2 --train.validations 1"
 
 
 def resumed(fabric: Fabric, folder: Path, config: Config) -> Trainer:

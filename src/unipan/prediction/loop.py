@@ -285,7 +285,7 @@ class ImageLoop:
         return [begun for begun in self._begun if not begun.outcomes.cancel()]
 
     def _finish(self, job: ImageJob, outcome: ImageOutcome) -> None:
-        """List an image, and write its PNG if this run has made it."""
+        """List an image, and write its PNG, that of a kept one too: the list goes with it."""
         if isinstance(outcome, FailedImage):
             self._leave_out(job, outcome)
         else:

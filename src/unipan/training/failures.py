@@ -56,12 +56,17 @@ def describe_failure(error: Exception, out: Path, several: bool) -> str | None:
             "training: the images of a step are so small, or so few, that batch norm has a single value at stride 32; "
             "give a larger --data.short-side or --data.crop, or a larger --train.batch-size"
         )
-    if several and (isinstance(error, distributed.DistError) or LOST_PROCESS.search(text)):
+    if several and is_lost_process(error):
         return (
             f"training: another process of this run has ended or cannot be reached ({text[:200].rstrip('. ')}); what "
             f"it said last stands above, and memory is the first thing to look at; {how_to_continue(out)}"
         )
     return None
+
+
+def is_lost_process(error: Exception) -> bool:
+    """Whether this is what torch raises where another process of a training has gone."""
+    return isinstance(error, distributed.DistError) or LOST_PROCESS.search(str(error)) is not None
 
 
 def words_of_worker(error: Exception) -> str:

@@ -10,13 +10,17 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import distributed
 
+from unipan.training.other_processes import OtherProcesses
+
 __all__ = ["Fabric", "launch"]
 
 
-def launch(accelerator: str = "auto", devices: int = 1, num_nodes: int = 1) -> Fabric:
+def launch(
+    accelerator: str = "auto", devices: int = 1, num_nodes: int = 1, others: OtherProcesses | None = None
+) -> Fabric:
     """Start the processes by running the same command again, or join those that torchrun or srun have started.
 
-    Each of them returns from here. docs/multi_gpu.md has the commands.
+    Each of them returns from here; `others` looks after them until its `with` ends. docs/multi_gpu.md has the commands.
 
     Raises:
         ValueError: other numbers than torchrun or srun have started, no such device, or no connection.
@@ -34,6 +38,8 @@ def launch(accelerator: str = "auto", devices: int = 1, num_nodes: int = 1) -> F
         raise ValueError(
             f"{asked}: this machine cannot do that ({_words(error)}); give --accelerator cpu{fewer}"
         ) from error
+    if others is not None:
+        others.watch(fabric, devices * num_nodes)
     try:
         fabric.launch()
     except distributed.DistError as error:

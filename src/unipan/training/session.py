@@ -32,6 +32,7 @@ LITTLE = 0.05
 
 if TYPE_CHECKING:
     from unipan.training.launch import Fabric
+    from unipan.training.other_processes import OtherProcesses
     from unipan.training.run_folder import RunRecord, ValidationFigures
     from unipan.training.trainer import Trainer
 
@@ -66,41 +67,58 @@ def _train(
     signals: StopSignals,
 ) -> dict[str, Any] | None:
     from unipan.training.launch import launch
+    from unipan.training.other_processes import OtherProcesses
     from unipan.training.run_folder import RunRecord
 
-    fabric = launch(options.accelerator, options.devices, options.num_nodes)
-    origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
-    record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin, asked=asked_of(options))
-    say = record.say if fabric.is_global_zero else _print_nothing
-    if fabric.is_global_zero:
-        record.clear_leftovers()
-    for note in notes:
-        say(note)
-    trainer = None
+    with OtherProcesses(out) as others:
+        fabric = launch(options.accelerator, options.devices, options.num_nodes, others)
+        origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
+        record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin, asked=asked_of(options))
+        say = record.say if fabric.is_global_zero else _print_nothing
+        if fabric.is_global_zero:
+            record.clear_leftovers()
+        for note in notes:
+            say(note)
+        found = _run_to_the_end(fabric, options, begin, images, record, signals, others)
+    if found is None:
+        return None
+    tell_result(*found, out, say)
+    return result_of(*found, out) if fabric.is_global_zero else None
+
+
+def _run_to_the_end(
+    fabric: "Fabric",
+    options: TrainOptions,
+    begin: tuple[Config, str | None] | None,
+    images: tuple[PanopticData, PanopticData],
+    record: "RunRecord",
+    signals: StopSignals,
+    others: "OtherProcesses",
+) -> tuple["Trainer", "ValidationFigures"] | None:
+    """The trainer and its last validation; None in a process that a signal has stopped and that need not say so."""
+    out, trainer = record.folder, None
     try:
         if begin is None:
             trainer = resume(fabric, options, *images, record)
         else:
             trainer = start(fabric, options, *begin, *images, record)
         trainer.signals, trainer.save_seconds = signals, 60 * options.save_minutes
-        figures = trainer.run()
+        return trainer, trainer.run()
     except KeyboardInterrupt as stop:
         if not fabric.is_global_zero:
-            return None  # the first process tells; Fabric kills it if another one ends with an error
+            return None  # the first process tells, and is ended if another one ends with an error
         done = None if trainer is None else trainer.saved
         total = 0 if trainer is None else trainer.config.train.iterations
         raise describe_stop(stop, out, done, total) from stop
     except torch.OutOfMemoryError as error:
         raise ValueError(out_of_memory(error, out)) from error
     except (RuntimeError, ValueError, OSError) as error:
-        words = describe_failure(error, out, fabric.world_size > 1)
+        words = others.explain(error) or describe_failure(error, out, fabric.world_size > 1)
         if words is None and (own := words_of_worker(error)) != str(error):
             words = own
         if words is None:
             raise
         raise ValueError(words) from error
-    tell_result(trainer, figures, out, say)
-    return result_of(trainer, figures, out) if fabric.is_global_zero else None
 
 
 def tell_result(trainer: "Trainer", figures: "ValidationFigures", out: Path, say: Callable[[str], None]) -> None:
