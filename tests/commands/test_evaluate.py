@@ -1,6 +1,7 @@
 """`evaluate` and `pq` print before they write, and look first whether they can write."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.tiny import CATEGORIES, Drawn
 from unipan.analysis.evaluation_lines import _confusion
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import write_coco_panoptic
+from unipan.datasets.scenes.generator import SCENE_CATEGORIES, Scenes
 from unipan.presets import scenes
 
 
@@ -65,3 +67,25 @@ def test_scores_are_printed_even_if_they_cannot_be_written(
     shown = capsys.readouterr()
     assert shown.err.strip() == "unipan: the disk is full"
     assert "Things" in shown.out
+
+
+def test_names_in_brackets_are_printed_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some libraries for terminals take [b] and [x] for markup, and print nothing of them."""
+    monkeypatch.setattr("unipan.inference.open_segmenter", lambda *_: segmenter_of(tiny(scenes())))
+    monkeypatch.setattr("unipan.files.checkpoint_path", Path)
+    monkeypatch.chdir(tmp_path)
+    truth, data = Path("[x]/[b]gt.json"), Path("[x]/[b]data[/b]")
+    write_coco_panoptic(data, list(Scenes(range(4_000_000, 4_000_001))), SCENE_CATEGORIES)
+    shutil.copytree(data / "panoptic", truth.with_suffix(""))
+    shutil.copy(data / "panoptic.json", truth)
+    assert main(["pq", str(truth), str(truth)]) == 0
+    assert capsys.readouterr().out.startswith("[x]/[b]gt.json against [x]/[b]gt.json, 1 image; percent\n")
+    assert main(["evaluate", "[b]net[/x]", str(data)]) == 0
+    title = capsys.readouterr().out.splitlines()[0]
+    assert title.startswith("[b]net[/x], fusion ")
+    assert " of [x]/[b]data[/b]" in title
+    for command in (["pq", "[x]/[b]no.json", str(truth)], ["evaluate", "[b]net[/x]", "[x]/[b]no"]):
+        assert main(command) == 1
+        assert "[x]/[b]no" in capsys.readouterr().err

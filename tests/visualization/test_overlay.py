@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.tiny import draw
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.visualization.overlay import draw_boxes, mark, overlay, shrink
@@ -25,6 +26,16 @@ def test_the_overlay_mixes_and_outlines() -> None:
     assert picture[0, 0].tolist() == [16, 16, 16]
     assert picture[0, 4].min() > 150
     assert (image == 100).all()
+
+
+def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large picture is mixed band by band: outlines cross their borders, and void and stuff may be in one alone."""
+    truth = draw(3, things=4).truth
+    image = np.random.default_rng(0).integers(0, 256, (*truth.ids.shape, 3)).astype(np.uint8)
+    whole = overlay(image, truth, alpha=0.6, stuff_alpha=0.3)
+    for rows in (1, 7, 63):
+        monkeypatch.setattr("unipan.visualization.overlay.BAND", rows * truth.ids.shape[1])
+        assert (overlay(image, truth, alpha=0.6, stuff_alpha=0.3) == whole).all()
 
 
 def test_the_overlay_refuses_another_images_map() -> None:

@@ -80,11 +80,12 @@ def bands(grid: Grid) -> Iterator[tuple[slice, Grid]]:
 
 def upsample(values: Float[Tensor, "h w"], grid: Grid) -> Float[Tensor, "H W"]:
     """One map of the grid, bilinearly at the pixels of the image."""
-    parts = []
-    for _, band in bands(grid):
+    size = len(grid.rows.low), len(grid.columns.low)
+    result = torch.empty(size, dtype=torch.result_type(values, grid.rows.weight), device=values.device)
+    for span, band in bands(grid):
         tall = _interpolate(values[band.rows.low], values[band.rows.high], band.rows.weight[:, None])
-        parts.append(_interpolate(tall[:, band.columns.low], tall[:, band.columns.high], band.columns.weight))
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+        result[span] = _interpolate(tall[:, band.columns.low], tall[:, band.columns.high], band.columns.weight)
+    return result
 
 
 def argmax(channels: Float[Tensor, "K h w"], grid: Grid) -> Int[Tensor, "H W"]:

@@ -59,14 +59,12 @@ def named_overlay(image: Picture, panoptic: PanopticMap) -> UInt8[np.ndarray, "_
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
         panoptic = PanopticMap(resize_ids(panoptic.ids, (height, width)), panoptic.segments)
     mixed = overlay(image, panoptic, colors, THING_ALPHA, STUFF_ALPHA)
-    canvas = Image.fromarray(mixed)
-    size = font_size(canvas.width, canvas.height)
+    height, width = mixed.shape[:2]
+    size = font_size(width, height)
     font = ImageFont.load_default(size)
-    draw = ImageDraw.Draw(canvas)
-    for chip in _chips(panoptic, colors, font, factor, canvas.size):
-        _draw_chip(draw, chip, font, size)
-    strip = _legend(panoptic, canvas.width, size)
-    return np.concatenate([np.asarray(canvas), np.asarray(strip)])
+    for chip in _chips(panoptic, colors, font, factor, (width, height)):
+        _draw_chip(mixed, chip, font, size)
+    return np.concatenate([mixed, np.asarray(_legend(panoptic, width, size))])
 
 
 def font_size(width: int, height: int) -> int:
@@ -119,12 +117,17 @@ def _boxes_overlap(one: Rectangle, other: Rectangle) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _draw_chip(
-    draw: ImageDraw.ImageDraw, chip: Chip, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", size: int
-) -> None:
-    draw.rounded_rectangle(chip.box, radius=size / 4, fill=INK, outline=chip.color, width=max(1, size // 9))
+def _draw_chip(picture: Picture, chip: Chip, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", size: int) -> None:
+    """Draw a name into the picture; only its surroundings are copied, as Pillow wants a picture of its own."""
     x0, y0, x1, y1 = chip.box
-    draw.text(((x0 + x1) / 2, (y0 + y1) / 2), chip.text, WHITE, font, anchor="mm")
+    left, top = (max(math.floor(side) - size, 0) for side in (x0, y0))
+    around = picture[top : math.ceil(y1) + size, left : math.ceil(x1) + size]
+    canvas = Image.fromarray(around)
+    draw = ImageDraw.Draw(canvas)
+    box = (x0 - left, y0 - top, x1 - left, y1 - top)
+    draw.rounded_rectangle(box, radius=size / 4, fill=INK, outline=chip.color, width=max(1, size // 9))
+    draw.text(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), chip.text, WHITE, font, anchor="mm")
+    around[:] = np.asarray(canvas)
 
 
 def _legend(panoptic: PanopticMap, width: int, size: int) -> Image.Image:

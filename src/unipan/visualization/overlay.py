@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from unipan.panoptic.maps import VOID_ID, PanopticMap
 from unipan.visualization.flat import Picture, color_map, outlines, segment_index
-from unipan.visualization.palette import Color
+from unipan.visualization.palette import Color, segment_colors
 
 WHITE = (255, 255, 255)
 INK = (24, 24, 27)
+BAND = 1 << 20
+"""Pixels that are mixed at a time, so that a large picture takes little more memory than itself and the result."""
 _DARK = (np.arange(256) // 6).astype(np.uint8)
 _LIGHT = (np.arange(256) // 3 + 170).astype(np.uint8)
 
@@ -37,6 +39,24 @@ def overlay(
         raise ValueError(
             f"overlay: the image is {image.shape[:2]} and the map {panoptic.ids.shape} pixels; pass the map's own image"
         )
+    colors = segment_colors(panoptic) if colors is None else colors
+    mixed = np.empty_like(image)
+    rows = max(BAND // max(image.shape[1], 1), 1)
+    for top in range(0, len(image), rows):  # what lies between the picture and the result exists for a band at a time
+        band = PanopticMap(panoptic.ids[top : top + rows], panoptic.segments)
+        drawn = outlines(panoptic.ids[top : top + rows + 1])[:rows]  # the next row decides on the last one's
+        mixed[top : top + rows] = _overlay_of_band(image[top : top + rows], band, drawn, colors, alpha, stuff_alpha)
+    return mixed
+
+
+def _overlay_of_band(
+    image: Picture,
+    panoptic: PanopticMap,
+    drawn: Bool[np.ndarray, "H W"],
+    colors: Mapping[int, Color],
+    alpha: float,
+    stuff_alpha: float | None,
+) -> Picture:
     flat = color_map(panoptic, colors)
     mixed = cv2.addWeighted(image, 1 - alpha, flat, alpha, 0)
     # OpenCV replaces masked pixels several times as fast as NumPy, and lets go of Python's lock.
@@ -47,7 +67,7 @@ def overlay(
     void = panoptic.ids == VOID_ID
     if void.any():
         mixed = cv2.copyTo(cv2.LUT(image, _DARK), void.view(np.uint8), mixed)
-    mixed = cv2.copyTo(cv2.LUT(mixed, _LIGHT), outlines(panoptic.ids).view(np.uint8), mixed)
+    mixed = cv2.copyTo(cv2.LUT(mixed, _LIGHT), drawn.view(np.uint8), mixed)
     return np.asarray(mixed, np.uint8)
 
 

@@ -57,6 +57,16 @@ def test_the_page_lists_every_format() -> None:
         assert row in text
 
 
+def test_the_page_leads_from_tools_to_every_format() -> None:
+    """Its table of tools has a command for each format; a folder of `coco` or `cityscapes` needs no name."""
+    _, _, rest = PAGE.read_text().partition("## From which tool?")
+    table = rest.partition("## Formats")[0]
+    lost = [each.name for each in FORMATS if each.read and not any(f" {name}:" in table for name in each.names)]
+    assert lost == ["coco", "cityscapes"]
+    assert "unipan data check DIR --fix OUT" in table
+    assert "unipan train cityscapes --data DIR" in table
+
+
 class TextWriter:
     """One file per image, `NAME.drawing`, in which D is a door and any other letter is sky."""
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -79,11 +79,19 @@ def write_repaired(found: Diagnosis, out: Path, progress: Progress = lambda *_: 
         content = {
             **found.rest,
             "images": [image.image for image in found.kept],
-            "annotations": [image.annotation for image in found.kept],
-            "categories": found.categories,
+            "annotations": [
+                {**row, "segments_info": _with_numbers(row["segments_info"], "iscrowd")}
+                for row in (image.annotation for image in found.kept)
+            ],
+            "categories": _with_numbers(found.categories, "isthing"),
         }
         write_json(folder / "panoptic.json", content)
     return out / "panoptic.json"
+
+
+def _with_numbers(rows: Sequence[Row], key: str) -> list[Row]:
+    """The rows with 1 and 0 where JSON has true and false."""
+    return [{**row, key: int(row[key])} if isinstance(row.get(key), bool) else row for row in rows]
 
 
 def _open(source: Path, images: Path | None, panoptic: Path | None) -> Diagnosis:

@@ -33,7 +33,7 @@ class Examined:
         findings: its faults.
         kept: what --fix keeps of it; None if it leaves the image out.
         digest: of the image file's bytes.
-        pixels, void: their numbers in the PNG.
+        pixels, void: their numbers in the PNG; void is what has no label for whoever reads the set as it is.
         used: category ids with pixels.
         things, crowds: numbers of segments of thing classes, crowds apart.
         deep: the largest value of an image with more than 8 bits a channel; None for any other.
@@ -225,6 +225,7 @@ def _examine_segments(
     def say(kind: str, text: str, identity: int) -> None:
         found.findings.append(Finding(kind, str(png), f"image {short(key)}, segment {identity}: {text}", key, identity))
 
+    found.pixels, zeros = ids.size, ids == VOID_ID
     ids = give_ids(ids, told.parts)
     starts, lengths = runs(ids)
     present, place = np.unique(ids.reshape(-1)[starts], return_inverse=True)
@@ -243,7 +244,7 @@ def _examine_segments(
     clean = replace_ids(ids, paint) if paint else ids
     for segment in panoptic_map(clean, dict.fromkeys(rows, ANY_CLASS), source=str(png)):
         _compare_area_and_box(rows[segment.id], segment, say)
-    found.pixels, found.void = ids.size, int((clean == VOID_ID).sum())
+    found.void = int((zeros | (clean == VOID_ID)).sum())  # what was 0 has no label, although --fix may give it one
     found.used = {row["category_id"] for row in rows.values()}
     stuff = Counter(row["category_id"] for row in rows.values() if isthing[row["category_id"]] is False)
     found.several = {number: count for number, count in stuff.items() if count > 1}

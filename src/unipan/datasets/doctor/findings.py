@@ -65,7 +65,10 @@ FINDING_KINDS = {
     "png-format": Kind("PNGs that are not three 8-bit channels", "their values are taken as ids and written as RGB"),
     "size-photo": Kind("images of another size than their PNG", DROPPED),
     "size-json": Kind("sizes in the JSON that are not those of the PNG", "taken from the PNG"),
-    "number-type": Kind("whole numbers written as text or with a decimal point", "written as whole numbers"),
+    "number-type": Kind(
+        "whole numbers written as text or with a decimal point",
+        "written as whole numbers; the id of an image as `images` has it",
+    ),
     "number-nan": Kind("NaN or Infinity, which JSON does not have", "null in its place, 0 for `iscrowd`"),
     "segment-broken": Kind("segments that are not objects or have no usable id", VOIDED),
     "segment-zero": Kind(

@@ -32,6 +32,7 @@ def remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined])
     if not any(row.get("isthing") == 0 for row in found.categories):
         command = found.convert_with("--background background")
         found.remarks.append(f"no class is stuff, but training needs one: `{command}` makes it of all void pixels")
+    _remark_on_booleans(found)
     _remark_on_photographs(found, pairs, seen)
     pixels = sum(examined.pixels for examined in seen)
     found.void = sum(examined.void for examined in seen) / pixels if pixels else 0.0
@@ -51,6 +52,20 @@ def remark(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined])
         unnamed = _unnamed_files(folder, found.content[rows])
         if unnamed:
             found.remarks.append(f"named by no {noun}, {len(unnamed)} of the files in {folder}: {few(unnamed)}")
+
+
+def _remark_on_booleans(found: Diagnosis) -> None:
+    """Where JSON has true and false in the place of 1 and 0: every reader here takes them, others may not."""
+    segments = (
+        segment
+        for row in found.content["annotations"]
+        if isinstance(row, dict) and isinstance(row.get("segments_info"), list)
+        for segment in row["segments_info"]
+    )
+    for key, rows in (("isthing", found.content["categories"]), ("iscrowd", segments)):
+        count = sum(isinstance(row, dict) and isinstance(row.get(key), bool) for row in rows)
+        if count:
+            found.remarks.append(f"{count} of the `{key}` are true or false, read as 1 or 0; --fix writes numbers")
 
 
 def _remark_on_photographs(found: Diagnosis, pairs: list[tuple[Row, Row]], seen: list[Examined]) -> None:

@@ -185,5 +185,5 @@ def what_is_there(folder: Path) -> str | None:
     count = f"{len(images)} image{'s' * (len(images) > 1)}"
     return (
         f"{folder}: no panoptic.json, but {count} without annotations that unipan recognises; annotate them first, "
-        "or name the format (FORMAT:PATH): docs/which_data.md lists tools and formats"
+        "or name the format (FORMAT:PATH): docs/data.md lists tools and formats"
     )
