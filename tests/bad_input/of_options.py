@@ -72,7 +72,8 @@ VERBS = (
         ("--minutes", "--seed", "--save-minutes", "--devices", "--num-nodes", "--train.iterations", "--train.lr",
          "--train.batch-size", "--data.max-side", "--data.scale", "--decoder.groups", "--loss.semantic",
          "--train.validations", "--train.ema-decay"),
-        ("--accelerator", "--init", "--backbone.weights", "--train.precision", "--potential.variant", "--val", "--data"),
+        ("--accelerator", "--init", "--backbone.weights", "--train.precision", "--potential.variant", "--val",
+         "--data"),
         ("--out",), ("gt", "text.txt"), ("run",), torch=True,
     ),
 )  # fmt: skip
