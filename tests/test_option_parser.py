@@ -1,5 +1,6 @@
 """What `--help` says of every option, as it looks in a terminal."""
 
+import os
 import re
 from dataclasses import dataclass, is_dataclass
 from itertools import pairwise
@@ -43,6 +44,19 @@ def test_each_option_is_explained_in_sentences_without_line_breaks(
         assert SENTENCES.fullmatch(said), said
         explained += 1
     assert explained > 2
+
+
+@pytest.mark.parametrize("columns", ["1", "5", "20"])
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["--bogus"], 2)])
+def test_a_terminal_of_a_few_columns_ends_nothing(
+    arguments: list[str], code: int, columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit) as end:
+        main(["predict", *arguments])
+    assert (end.value.code, os.environ["COLUMNS"]) == (code, columns)
+    said = capsys.readouterr()
+    assert (said.out or said.err).strip()
 
 
 def test_so_is_each_setting_of_a_training() -> None:

@@ -58,6 +58,18 @@ def test_a_stream_that_is_closed_or_full_is_no_traceback(streams: str, code: int
     assert len(done.stderr.splitlines()) == bool(said)
 
 
+@pytest.mark.parametrize("arguments", ["--help", "--version", "predict --help", "train finetune --help"])
+@pytest.mark.parametrize(
+    ("streams", "code", "said"),
+    [(">&-", 0, ""), pytest.param(">/dev/full", 1, "unipan: standard output cannot be written", marks=FULL)],
+)
+def test_nor_is_it_one_in_help(arguments: str, streams: str, code: int, said: str) -> None:
+    command = f"{sys.executable} -m unipan {arguments} {streams}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr[: len(said)]) == (code, said)
+    assert len(done.stderr.splitlines()) == bool(said)
+
+
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()

@@ -75,12 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; 0 is success, 1 an error told in one sentence, 2 a command line that makes no sense."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        tell(HELP.rstrip("\n"))
-        return 0 if given else 2
+        return guarded(_tell, [HELP.rstrip("\n")]) or (0 if given else 2)
     verb, rest = given[0], given[1:]
     if verb == "--version":
-        tell(f"unipan {import_module('unipan').__version__}")
-        return 0
+        return guarded(_tell, [f"unipan {import_module('unipan').__version__}"])
     if verb not in VERBS:
         return complain(f"there is no verb {verb!r}; choose one of {', '.join(VERBS)}", 2)
     if (senseless := _senseless(verb, rest)) is not None:
@@ -96,6 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(import_module(module).main(arguments))
 
     return guarded(command, rest, NEEDED_EXTRAS.get(verb))
+
+
+def _tell(lines: list[str]) -> int:
+    tell(*lines)
+    return 0
 
 
 def _senseless(verb: str, arguments: list[str]) -> str | None:

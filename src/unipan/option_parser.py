@@ -4,16 +4,25 @@ tyro keeps the line breaks of docstrings beside those that fit the terminal, so 
 """
 
 import inspect
+import io
+import os
 import re
+import shutil
+import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial, wraps
 from typing import Any, TypeVar
 
 import docstring_parser
 import tyro
 
+from unipan.terminal import cannot_be_written
+
 Result = TypeVar("Result")
+
+LEAST_COLUMNS = 20
+"""In fewer, tyro looks for a place to break a line without end."""
 
 
 def call_with_options(command: Callable[..., Result], prog: str, arguments: Sequence[str]) -> Result:
@@ -33,14 +42,14 @@ def call_with_options(command: Callable[..., Result], prog: str, arguments: Sequ
     def bound(*values: Any, **options: Any) -> Callable[[], Result]:
         return partial(command, *values, **options)
 
-    with fields_in_one_line():
+    with fields_in_one_line(), _room_for_help():
         call = tyro.cli(bound, prog=prog, args=arguments)
     return call()
 
 
 def options_of(default: Result, prog: str, arguments: Sequence[str]) -> Result:
     """A dataclass with the fields that the arguments of a command line change, as `call_with_options`."""
-    with fields_in_one_line():
+    with fields_in_one_line(), _room_for_help():
         return tyro.cli(type(default), prog=prog, args=arguments, default=default)
 
 
@@ -63,3 +72,24 @@ def fields_in_one_line() -> Generator[None, None, None]:
         yield
     finally:
         docstring_parser.parse_from_object = parse
+
+
+@contextmanager
+def _room_for_help() -> Generator[None, None, None]:
+    """Inside, there is a terminal of some columns, and a standard output; what cannot be written is one sentence."""
+    given = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(max(shutil.get_terminal_size().columns, LEAST_COLUMNS))
+    try:
+        with redirect_stdout(io.StringIO() if sys.stdout is None else sys.stdout):
+            try:
+                yield
+            finally:  # after --help, too, which ends in SystemExit; what waits in the buffer would be lost at the end
+                sys.stdout.flush()
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError) or problem.filename is not None:
+            raise
+        raise cannot_be_written(problem) from problem
+    finally:
+        os.environ.pop("COLUMNS", None)
+        if given is not None:
+            os.environ["COLUMNS"] = given

@@ -51,4 +51,9 @@ def tell(*lines: str, error: bool = False) -> None:
         raise
     except OSError as problem:
         if not error:
-            raise OSError(f"standard output cannot be written ({problem.strerror})") from problem
+            raise cannot_be_written(problem) from problem
+
+
+def cannot_be_written(problem: OSError) -> OSError:
+    """What to raise where standard output refuses what it is given."""
+    return OSError(f"standard output cannot be written ({problem.strerror})")
