@@ -16,7 +16,7 @@ from unipan.config import DataConfig
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, write_coco_panoptic
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
 from unipan.datasets.panoptic_data import Subset
-from unipan.datasets.sources import hold_out, open_data, open_training, require_data, use_window
+from unipan.datasets.sources import hold_out, open_data, open_training, paths_read, require_data, use_window
 from unipan.inference import open_segmenter
 from unipan.panoptic.categories import Categories
 
@@ -127,6 +127,18 @@ def test_data_by_format_need_their_photographs(tmp_path: Path) -> None:
         open_data(f"coco:{tmp_path / 'set' / 'panoptic.json'}")
     with pytest.raises(ValueError, match="there is no format 'pascal' here"):
         open_data("pascal:somewhere")
+
+
+def test_a_dataset_may_be_named_by_its_json(tmp_path: Path) -> None:
+    whole = written(tmp_path / "set", CATEGORIES)
+    named = f"{whole}/panoptic.json"
+    require_data(named)
+    assert len(open_data(named)[0]) == 2
+    assert paths_read(named) == paths_read(whole)
+    other = (tmp_path / "set" / "panoptic.json").rename(tmp_path / "train 1.json")
+    for read in (require_data, open_data, paths_read):
+        with pytest.raises(ValueError, match=rf"unipan data convert '{other}' TO --images"):
+            read(str(other))
 
 
 def test_a_dataset_reads_deep_images_as_the_configuration_says(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from shlex import quote
 
 from unipan.config import DataConfig
 from unipan.datasets.formats.cityscapes import is_cityscapes, is_split
@@ -59,6 +60,7 @@ def require_data(source: str) -> None:
         return
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
+        path = _folder_of(path)
         command = None if (path / "panoptic.json").is_file() else suggested_command(path)
         if command is not None:
             raise FileNotFoundError(f"{source}: not COCO panoptic format, but `{command}` makes it so; then give OUT")
@@ -75,7 +77,7 @@ def paths_read(source: str) -> list[Path]:
         return []
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
-        return dataset_parts(path)
+        return dataset_parts(_folder_of(path))
     return [path]
 
 
@@ -126,7 +128,7 @@ def open_photos(source: str, split: str | None = None) -> PanopticData:
     """
     name, path = split_prefix(source, readable())
     if name is None and not is_cityscapes(path):
-        return CocoPanoptic(path)
+        return CocoPanoptic(_folder_of(path))
     splits = name in (None, "cityscapes") and not is_split(path)
     try:
         data = open_dataset(source, FormatOptions(split=split if splits else None))
@@ -137,6 +139,22 @@ def open_photos(source: str, split: str | None = None) -> PanopticData:
         raise kind(f"{error}; such options are those of `unipan data convert`") from error
     data.image_path(0)  # raises where there are no photographs, before hours of work
     return data
+
+
+def _folder_of(path: Path) -> Path:
+    """The folder of a dataset, also where its panoptic.json is named, as `data check` and `data show` take it.
+
+    Raises:
+        ValueError: another JSON file.
+    """
+    if path.suffix == ".json" and path.is_file():
+        if path.name != "panoptic.json":
+            raise ValueError(
+                f"{path}: a dataset here is a folder with images/, panoptic/ and panoptic.json; "
+                f"`unipan data convert {quote(str(path))} TO --images IMAGES` makes one"
+            )
+        return path.parent
+    return path
 
 
 def open_training(source: str, val: str | None) -> tuple[PanopticData, PanopticData, str]:
