@@ -28,6 +28,8 @@ HEADS: dict[str, dict[str, object]] = {
         "affinity.activation": "gelu",
         "affinity.normalise": "none",
     },
+    "A without masks": {"potential.variant": "A", "detection.masks": False},
+    "B without masks": {"detection.masks": False},
     "C without masks, rope on a finer grid": {
         "potential.variant": "C",
         "detection.masks": False,
@@ -50,7 +52,17 @@ DENSE: dict[str, dict[str, object]] = {
         "detection.exact_anchors": True,
         "affinity.positional_encoding": 2,
     },
+    "deformable, masks": {"decoder.deformable": True},
+    "a backbone of timm, masks": {"backbone.network": "test_efficientnet"},
 }
+MANY: dict[str, object] = {
+    "detection.max_detections": 100,
+    "detection.rpn_pre_nms": (200, 200),
+    "detection.rpn_post_nms": (200, 200),
+    "detection.nms_threshold": 0.9,
+    "detection.score_threshold": 0.42,
+}
+"""With these an image of 2 x 2 pixels has one detection, and a larger one as many as there may be."""
 MASKS: dict[str, dict[str, object]] = {
     "RoIAlign of torchvision": {},
     "aligned, boxes of every level": {"detection.roi_aligned": True, "detection.roi_canonical": 24},
@@ -128,6 +140,18 @@ def test_the_dense_part(name: str, size: tuple[int, int], padding: tuple[int, in
     order = np.lexsort(made["boxes"].round(2).T), np.lexsort(expected["boxes"].numpy().round(2).T)
     for each in ("boxes", "scores", "classes", *(["masks"] if "masks" in expected else [])):
         np.testing.assert_allclose(made[each][order[0]], expected[each].numpy()[order[1]], atol=2e-3, err_msg=each)
+
+
+def test_one_detection_and_a_hundred() -> None:
+    network = network_of(configured(MANY))
+    opened, pixels = session(dense_graph(network)), image_batch(1, seed=1, size=(128, 224)).pixels
+    for size, count in (((2, 2), 1), ((128, 224), 100)):
+        with torch.no_grad():
+            expected = DenseGraph(network)(pixels, torch.tensor(size))
+        made = run(opened, {"pixels": pixels, "size": torch.tensor(size)})
+        assert len(made["boxes"]) == len(expected["boxes"]) == count
+        for each in ("boxes", "scores", "classes", "masks"):
+            np.testing.assert_allclose(made[each], expected[each].numpy(), atol=2e-3, err_msg=each)
 
 
 @cache
