@@ -3,9 +3,10 @@
 Every network has random weights, 100 detections or queries, and sees one image; in every round each takes one turn,
 and ratios are taken within rounds. Ours is measured from the image to the panoptic map at its own size, torchvision's
 Mask R-CNN with pasted masks (at the image's own size, not at 800 pixels), Mask2Former of transformers, where that is
-installed (the output says so where it is not), without any post-processing. `before` is our network with torchvision's kernels, unfolded norms and channels
-first. Then one training step of the preset `cityscapes` on a crop of 512 x 512, with torchvision's kernels and without,
-and each network's memory for one image, in a process of its own; at the end, the aims that were measured. On a busy machine take one thread and processor time.
+installed (where it is not, the output says so), without any post-processing. `before` is our network with torchvision's
+kernels, unfolded norms and channels first. Then one training step of the preset `cityscapes` on a crop of 512 x 512,
+with torchvision's kernels and without, and each network's memory for one image, in a process of its own. At the end
+stand our aims, and which are met. On a busy machine take one thread and processor time.
 
     python benchmarks/full_size.py --layers --sizes 512x1024 1024x2048 --rounds 5 --steps 3 --memory 1024x2048
 """

@@ -3,8 +3,8 @@
 The full network on one GPU, in less than ten minutes: inference at 1024 x 2048 in fp32 and bf16, channels last, with
 and without `torch.compile` of backbone and decoder of V, beside torchvision's Mask R-CNN, transformers'
 Mask2Former R-50 where that is installed, and our two baselines (Panoptic FPN, UPSNet); training steps of the models A
-to D on a crop of 512 x 512; and, by the profiler, whether Psi and P wait for the GPU. The paper has 197 ms for its own network,
-201 for UPSNet, 386 for Panoptic FPN (RTX 2080 Ti).
+to D on a crop of 512 x 512; and, by the profiler, whether Psi and P wait for the GPU. The paper has 197 ms for its own
+network, 201 for UPSNet, 386 for Panoptic FPN (RTX 2080 Ti).
 
     python benchmarks/gpu.py --json gpu.json
 """

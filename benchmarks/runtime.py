@@ -8,7 +8,8 @@
    COMMIT`) and by this one, alternating, whole processes with their defaults: images a second between the first PNG and
    the last, time on the clock, processor time and memory.
 
-The output ends with the aims that were measured. Processor time is what other programs on the machine disturb least; every ratio is of medians over the rounds.
+Processor time is what other programs on the machine disturb least; every ratio is of medians over the rounds. At the
+end stand our aims, and which are met.
 
     python benchmarks/runtime.py
     taskset -c 0,1 python benchmarks/runtime.py --only-batches --before ../before --images 200

@@ -57,7 +57,12 @@ def test_onnxruntime_beside_torch(tmp_path: Path) -> None:
 
 
 def test_the_aims_of_the_full_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {"Mask R-CNN": [1.0, 2.0], "Mask2Former": [2.0, 4.0], "deformable": [0.9, 1.8], "deformable, bf16": [0.5, 1.0]}
+    times = {
+        "Mask R-CNN": [1.0, 2.0],
+        "Mask2Former": [2.0, 4.0],
+        "deformable": [0.9, 1.8],
+        "deformable, bf16": [0.5, 1.0],
+    }
     report = {"512x1024": times, "1024x2048": times, "memory of": "1024x2048"}
     report |= {"memory": {"Mask R-CNN": 2.0, "deformable": 0.5}, "steps": {"before": [4.0], "now": [1.0]}}
     found = aims_of("full_size", report, monkeypatch)

@@ -266,5 +266,5 @@ def test_an_image_in_two_shards_or_in_none_is_named(
     assert main([truth, shards[0], str(folder / "empty.json")]) == 1
     said = capsys.readouterr().err
     assert f"{shards[0]}/panoptic.json, {folder}/empty.json: no prediction for drawn_1.png" in said
-    with pytest.raises(ValueError, match="--pred-folder .* it is for one"):
+    with pytest.raises(ValueError, match=r"--pred-folder .* it is for one"):
         main([truth, *shards, "--pred-folder", shards[0]])

@@ -1,5 +1,6 @@
 """Converted graphs in onnxruntime give what the modules give: every variant, 0, 1 and 100 detections, four sizes."""
 
+import copy
 from dataclasses import replace
 from functools import cache
 
@@ -7,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.export.test_detection import network_of
 from tests.export.test_wrappers import configured
@@ -113,6 +114,17 @@ def test_the_head(name: str, size: tuple[int, int], count: int) -> None:
         assert made[each].shape == tuple(value.shape)
         scale = max(float(value.abs().max()), 1.0) if value.numel() else 1.0
         np.testing.assert_allclose(made[each], value.numpy(), atol=2e-5 * scale, err_msg=each)
+
+
+def test_the_head_of_a_network_with_another_detector() -> None:
+    network, known = head_of("B without masks")
+    found = random_detections(2, masks=False)
+    given = {"semantic": torch.randn(T + 2, 16, 24), "boxes": found.boxes, "scores": found.scores}
+    given |= {"classes": found.classes, "phi0": torch.rand(8, 16, 24), "phi1": torch.rand(8, 16, 24)}
+    other = copy.copy(network)
+    other._modules = {**network._modules, "detection": nn.Identity()}
+    made, expected = run(session(head_graph(other)), given), run(known, given)
+    assert np.array_equal(made["panoptic"], expected["panoptic"])
 
 
 @cache

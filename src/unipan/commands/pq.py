@@ -24,7 +24,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unipan pq", description=about, allow_abbrev=False)
     for name, metavar, text in (
         ("truth", "GT.json", "The ground truth, or a folder with panoptic.json."),
-        ("predictions", "PREDICTIONS.json", "The predictions, or such a folder; several if each has some of the images."),
+        (
+            "predictions",
+            "PREDICTIONS.json",
+            "The predictions, or such a folder; several if each has some of the images.",
+        ),
         ("--gt-folder", "DIR", "PNGs of the ground truth; by default the JSON's path without .json."),
         ("--pred-folder", "DIR", "PNGs of the predictions; by default the JSON's path without .json."),
         ("--json", "[FILE]", "Write the scores as fractions, to FILE or standard output (keys: docs/evaluation.md)."),
