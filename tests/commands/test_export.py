@@ -1,6 +1,7 @@
 """`unipan export` writes a folder that predict, affinity and Segmenter take, or nothing."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,10 @@ pytestmark = pytest.mark.usefixtures("no_type_checks")
 SEEDS = range(4_000_010, 4_000_012)
 MASK_FREE = "scenes_mask_free"
 MAKE = Graphs.of
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "deployment.md"
+ELSEWHERE = r"hf:|--ray|--int8|--private|--onnx"
+"""What a command of the page has that goes to the Hub or to a cluster, or (8 bits) is refused by some processors."""
+SMALLER = {"demo": ["--count", "1"]}
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +248,41 @@ def test_what_needs_torch_says_so(tmp_path: Path) -> None:
         )
         assert done.returncode == 1
         assert 'this needs torch: pip install "unipan[' in done.stderr
+
+
+def test_the_commands_of_the_page_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of docs/deployment.md that need neither network nor cluster, on two scenes and a copied checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("data", "my_data"):
+        write_coco_panoptic(Path(name), list(Scenes(range(4_000_000, 4_000_002))), SCENE_CATEGORIES)
+    Path("runs/finetune").mkdir(parents=True)
+    shutil.copyfile(checkpoint_path(MASK_FREE), "runs/finetune/best.safetensors")
+
+    def copied(path: Path) -> Graphs:
+        made = graphs_of(checkpoint_path(MASK_FREE))
+        dense, head = type(made.dense)(), type(made.head)()
+        dense.CopyFrom(made.dense)
+        head.CopyFrom(made.head)
+        return replace(made, dense=dense, head=head, path=path)
+
+    monkeypatch.setattr(Graphs, "of", copied)
+    lines = re.findall(r"^unipan (.*?)(?: +#.*)?$", PAGE.read_text(), flags=re.MULTILINE)
+    here = [line.split() for line in lines if not re.search(ELSEWHERE, line)]
+    for words in here:
+        assert main([*words, *SMALLER.get(words[0], [])]) == 0, words
+    assert [words[0] for words in here] == [
+        "predict",
+        "affinity",
+        "demo",
+        "predict",
+        "export",
+        "export",
+        "predict",
+        "push",
+    ]
+    assert {path.name for path in Path("deployed").iterdir()} == {*EXPORT_FILES[:3], MANIFEST}
+    assert Path("runs/finetune/best.dense.onnx").is_file()
+    assert len([*Path("out/panoptic").iterdir()]) == len([*Path("out2/panoptic").iterdir()]) == 2
 
 
 def unipan_picture() -> bytes:
