@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unipan.commands.json_output import json_output, with_json_target
 from unipan.commands.progress import progress_bar
-from unipan.evaluation.score_files import claim_score_files, png_folders
+from unipan.evaluation.score_files import claim_score_files, png_folders, score_json
 from unipan.outputs import Outputs
 from unipan.processes import keep_freed_memory
 from unipan.terminal import tell
@@ -24,11 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unipan pq", description=about, allow_abbrev=False)
     for name, metavar, text in (
         ("truth", "GT.json", "The ground truth, or a folder with panoptic.json."),
-        (
-            "predictions",
-            "PREDICTIONS.json",
-            "The predictions, or such a folder; several if each has some of the images.",
-        ),
+        ("predictions", "PREDICTIONS.json", "The predictions, or such a folder; several if each has some images."),
         ("--gt-folder", "DIR", "PNGs of the ground truth; by default the JSON's path without .json."),
         ("--pred-folder", "DIR", "PNGs of the predictions; by default the JSON's path without .json."),
         ("--json", "[FILE]", "Write the scores as fractions, to FILE or standard output (keys: docs/evaluation.md)."),
@@ -59,30 +55,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _checked(options: argparse.Namespace) -> argparse.Namespace:
-    for name in ("truth", "versus"):
-        path = getattr(options, name)
-        setattr(options, name, None if path is None else _json_of(path))
-    options.predictions = [_json_of(path) for path in options.predictions]
     # Whatever cannot work is reported before anything slow is imported.
+    options.truth, *options.predictions = map(score_json, (options.truth, *options.predictions))
+    options.versus = None if options.versus is None else score_json(options.versus)
     inputs = [path for path in (options.truth, *options.predictions, options.versus) if path is not None]
-    for path in inputs:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
-    if options.pred_folder is not None and len(options.predictions) > 1:
-        raise ValueError(
-            f"--pred-folder {options.pred_folder}: it is for one PREDICTIONS.json; the PNGs of several are expected in "
-            "their paths without .json"
-        )
-    folders = png_folders(inputs, (options.gt_folder, options.pred_folder, *[None] * len(inputs)))
+    folders = png_folders(inputs, options.gt_folder, options.pred_folder, len(options.predictions))
     outputs = Outputs("pq", [*inputs, *folders, options.images], options.overwrite)
     claim_score_files(outputs, options.json, options.csv, options.html, options.images)
     if min(options.trim_stuff or 0, options.threads or 0) < 0:
         raise ValueError("--trim-stuff and --threads: give 0 or more")
     return options
-
-
-def _json_of(path: Path) -> Path:
-    return path / "panoptic.json" if path.is_dir() else path
 
 
 def _score_and_show(options: argparse.Namespace, write: Callable[[dict[str, Any]], object]) -> int:
