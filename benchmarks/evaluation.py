@@ -23,6 +23,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from aims import Aim, print_aims
+
 CATEGORIES = [{"id": n, "name": f"class {n}", "isthing": int(n <= 80), "color": [n, n, n]} for n in range(1, 134)]
 SIDES = ("truth", "prediction")
 DRAWN = 100
@@ -167,8 +169,8 @@ def installed() -> dict[str, float]:
     return found
 
 
-def aims(report: dict[str, dict[str, Any]]) -> list[tuple[str, float, float]]:
-    """What was measured beside what we aim at, in words; an aim is met by its value and by less."""
+def aims(report: dict[str, dict[str, Any]]) -> list[Aim]:
+    """What was measured beside what we aim at."""
     found = []
     for pairs, aim in AIMS_BESIDE_HOTCOCO.items():
         if "hotcoco" in report.get(pairs, {}):
@@ -213,9 +215,7 @@ def main() -> None:
     table("help", report["help"])
     if args.install:
         report["installed"] = installed()
-    print("\naims:")
-    for words, value, aim in aims(report):
-        print(f"  {words:58}{value:8.2f}   aim {aim:g}   {'met' if value <= aim else 'missed'}")
+    print_aims(aims(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -3,15 +3,17 @@
 Every network has random weights, 100 detections or queries, and sees one image; in every round each takes one turn,
 and ratios are taken within rounds. Ours is measured from the image to the panoptic map at its own size, torchvision's
 Mask R-CNN with pasted masks (at the image's own size, not at 800 pixels), Mask2Former of transformers, where that is
-installed, without any post-processing. `before` is our network with torchvision's kernels, unfolded norms and channels
-first. Then one training step of the preset `cityscapes` on a crop of 512 x 512, with torchvision's kernels and without,
-and each network's memory for one image, in a process of its own. On a busy machine take one thread and processor time.
+installed (where it is not, the output says so), without any post-processing. `before` is our network with torchvision's
+kernels, unfolded norms and channels first. Then one training step of the preset `cityscapes` on a crop of 512 x 512,
+with torchvision's kernels and without, and each network's memory for one image, in a process of its own. At the end
+stand our aims, and which are met. On a busy machine take one thread and processor time.
 
     python benchmarks/full_size.py --layers --sizes 512x1024 1024x2048 --rounds 5 --steps 3 --memory 1024x2048
 """
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -19,16 +21,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
+from aims import Aim, print_aims
 from steps import Model, batches, recipe_and_data
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from unipan.build import build_network
+from unipan.config import Config
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.inference import Segmenter
 from unipan.models.detection.pooling import region_pool
@@ -39,7 +44,7 @@ from unipan.processes import peak_memory
 from unipan.reproduction.ablations import MODELS
 
 Call = Callable[[np.ndarray], Any]
-REFERENCE = "Mask R-CNN"
+REFERENCE, OTHER_REFERENCE = "Mask R-CNN", "Mask2Former"
 DETECTIONS = 100
 
 
@@ -65,12 +70,25 @@ def settled(network: torch.nn.Module) -> torch.nn.Module:
     return network.eval()
 
 
-def ours(kind: str, plain_decoders: bool = False) -> Call:
+def narrowed(config: Config, tiny: bool) -> Config:
+    """The recipe with every detection kept; `tiny` is for a test of this script."""
+    config = replace(config, inference=replace(config.inference, score_threshold=0.0))
+    if not tiny:
+        return config
+    return replace(
+        config,
+        backbone=replace(config.backbone, width=8, fpn_channels=16),
+        decoder=replace(config.decoder, channels=16, groups=4),
+        affinity=replace(config.affinity, channels=8),
+        detection=replace(config.detection, box_features=16, mask_channels=8),
+    )
+
+
+def ours(kind: str, plain_decoders: bool = False, tiny: bool = False) -> Call:
     """`before`, `32` or `bf16`."""
-    config = cityscapes()
+    config = narrowed(cityscapes(), tiny)
     if plain_decoders:
         config = replace(config, decoder=replace(config.decoder, deformable=False))
-    config = replace(config, inference=replace(config.inference, score_threshold=0.0))
     config = replace(config, data=replace(config.data, short_side=0))  # the image's own size, like the others
     torch.manual_seed(0)
     network = build_network(config, CITYSCAPES)
@@ -127,18 +145,18 @@ def mask2former(bf16: bool) -> Call | None:
     return run
 
 
-def makers(size: tuple[int, int]) -> dict[str, Callable[[], Call | None]]:
-    """Every network by its name."""
+def makers(size: tuple[int, int], tiny: bool = False) -> dict[str, Callable[[], Call | None]]:
+    """Every network by its name; ours narrow, if they are for a test of this script."""
     return {
         REFERENCE: lambda: mask_rcnn(False, size),
         "Mask R-CNN, bf16": lambda: mask_rcnn(True, size),
-        "Mask2Former": lambda: mask2former(False),
+        OTHER_REFERENCE: lambda: mask2former(False),
         "Mask2Former, bf16": lambda: mask2former(True),
-        "before": lambda: ours("before"),
-        "deformable": lambda: ours("32"),
-        "deformable, bf16": lambda: ours("bf16"),
-        "plain": lambda: ours("32", plain_decoders=True),
-        "plain, bf16": lambda: ours("bf16", plain_decoders=True),
+        "before": lambda: ours("before", tiny=tiny),
+        "deformable": lambda: ours("32", tiny=tiny),
+        "deformable, bf16": lambda: ours("bf16", tiny=tiny),
+        "plain": lambda: ours("32", plain_decoders=True, tiny=tiny),
+        "plain, bf16": lambda: ours("bf16", plain_decoders=True, tiny=tiny),
     }
 
 
@@ -150,21 +168,31 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def time_images(size: tuple[int, int], names: list[str], rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
+def time_images(args: argparse.Namespace, size: tuple[int, int], clock: Callable[[], float]) -> dict[str, list[float]]:
     """Seconds per image of every network, in turn; the first round warms up."""
     image, seconds = drawn_image(size), dict[str, list[float]]()
-    networks = {name: call for name in names if (call := makers(size)[name]()) is not None}
-    for turn in range(rounds + 1):
+    made = makers(size, args.tiny)
+    networks = {name: call for name in args.networks if (call := made[name]()) is not None}
+    for turn in range(args.rounds + 1):
         for name, call in networks.items():
             start = clock()
             call(image)
             if turn:
                 seconds.setdefault(name, []).append(clock() - start)
-    print(f"{size[0]} x {size[1]}: seconds; ratio to {REFERENCE} within a round, median (lowest to highest)")
+    print(f"{size[0]} x {size[1]}: seconds; ratios within a round, median (lowest to highest)")
     for name, each in seconds.items():
-        ratios = [one / reference for one, reference in zip(each, seconds[REFERENCE], strict=True)]
-        print(f"  {name:20} {spread(each)}   {spread(ratios)}", flush=True)
+        told = [
+            f"{spread(ratios(each, seconds[reference]))} of {reference}"
+            for reference in (REFERENCE, OTHER_REFERENCE)
+            if reference in seconds
+        ]
+        print("   ".join([f"  {name:20} {spread(each)}", *told]), flush=True)
     return seconds
+
+
+def ratios(these: list[float], those: list[float]) -> list[float]:
+    """Of two networks, round by round."""
+    return [one / other for one, other in zip(these, those, strict=True)]
 
 
 def time_steps(count: int, clock: Callable[[], float]) -> dict[str, list[float]]:
@@ -183,9 +211,9 @@ def time_steps(count: int, clock: Callable[[], float]) -> dict[str, list[float]]
                 model.take(number, images, targets)
             if number:
                 taken.append(clock() - start)
-    ratios = [now / before for now, before in zip(seconds["now"], seconds["before"], strict=True)]
     print(f"training step, 512 x 512, bf16 {model.step.bf16}: seconds with torchvision's kernels, now; ratio")
-    print(f"  {spread(seconds['before'])}   {spread(seconds['now'])}   {spread(ratios)}", flush=True)
+    ratio = spread(ratios(seconds["now"], seconds["before"]))
+    print(f"  {spread(seconds['before'])}   {spread(seconds['now'])}   {ratio}", flush=True)
     return seconds
 
 
@@ -237,15 +265,58 @@ def time_layers(rounds: int, clock: Callable[[], float]) -> dict[str, list[float
     return seconds
 
 
-def memory_of(name: str, size: tuple[int, int]) -> float:
+def memory_of(name: str, size: tuple[int, int], tiny: bool) -> float:
     """GiB that one image adds to the peak of this process, which has seen a small one."""
-    call = makers(size)[name]()
+    call = makers(size, tiny)[name]()
     if call is None:
         return float("nan")
     call(drawn_image((64, 128)))
     before = peak_memory() or 0
     call(drawn_image(size))
     return ((peak_memory() or 0) - before) / 2**30
+
+
+def memories(args: argparse.Namespace) -> dict[str, float]:
+    """`memory_of` each network, and its ratios to the other libraries' networks."""
+    print(f"memory of one image of {args.memory}, GiB")
+    found: dict[str, float] = {}
+    for name in args.networks:
+        command = [sys.executable, __file__, "--one", name, "--memory", args.memory, "--threads", str(args.threads)]
+        command += ["--tiny"] if args.tiny else []
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        if not math.isnan(taken := float(said.split()[-1])):
+            found[name] = taken
+    for name, taken in found.items():
+        told = [
+            f"{taken / found[reference]:.2f} of {reference}"
+            for reference in (REFERENCE, OTHER_REFERENCE)
+            if found.get(reference)
+        ]
+        print("   ".join([f"  {name:20} {taken:.2f}", *told]), flush=True)
+    return found
+
+
+def aims(report: dict[str, Any]) -> list[Aim]:
+    """What was measured beside what we aim at."""
+    wanted = (
+        ("512x1024", "deformable", REFERENCE, 0.95),
+        ("512x1024", "deformable, bf16", REFERENCE, 0.6),
+        ("512x1024", "deformable, bf16", OTHER_REFERENCE, 0.45),
+        ("1024x2048", "deformable, bf16", REFERENCE, 1.0),
+    )
+    found = []
+    for size, ours_, theirs, aim in wanted:
+        if {ours_, theirs} <= (seconds := report.get(size, {})).keys():
+            ratio = statistics.median(ratios(seconds[ours_], seconds[theirs]))
+            found.append((f"{ours_}, {size}, time relative to {theirs}", ratio, aim))
+    memory = report.get("memory", {})
+    if report.get("memory of") == "1024x2048" and {"deformable", REFERENCE} <= memory.keys():
+        ratio = memory["deformable"] / memory[REFERENCE]
+        found.append((f"deformable, 1024x2048, memory relative to {REFERENCE}", ratio, 0.5))
+    if steps := report.get("steps"):
+        ratio = statistics.median(ratios(steps["now"], steps["before"]))
+        found.append(("training step, time relative to torchvision's kernels", ratio, 0.35))
+    return found
 
 
 def main() -> None:
@@ -260,29 +331,27 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--tiny", action="store_true", help="narrow networks, for a test of this script")
     parser.add_argument("--one", help="print the GiB of this network alone")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     clock = time.perf_counter if args.clock == "wall" else time.process_time
     sizes = {text: (int(text.split("x")[0]), int(text.split("x")[1])) for text in [*args.sizes, args.memory or "1x1"]}
     if args.one:
-        print(memory_of(args.one, sizes[args.memory]))
+        print(memory_of(args.one, sizes[args.memory], args.tiny))
         return
+    if find_spec("transformers") is None and any(name.startswith(OTHER_REFERENCE) for name in args.networks):
+        print(f"{OTHER_REFERENCE} is left out: transformers is not installed (pip install transformers)")
     report: dict[str, Any] = {"threads": args.threads, "clock": args.clock, "torch": torch.__version__}
     for text in args.sizes:
-        report[text] = time_images(sizes[text], args.networks, args.rounds, clock)
+        report[text] = time_images(args, sizes[text], clock)
     if args.layers:
         report["layers"] = time_layers(args.rounds, clock)
     if args.steps:
         report["steps"] = time_steps(args.steps, clock)
     if args.memory:
-        print(f"memory of one image of {args.memory}, GiB")
-        report["memory"] = {}
-        for name in args.networks:
-            command = [sys.executable, __file__, "--one", name, "--memory", args.memory, "--threads", str(args.threads)]
-            found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
-            report["memory"][name] = float(found)
-            print(f"  {name:20} {float(found):.2f}", flush=True)
+        report |= {"memory of": args.memory, "memory": memories(args)}
+    print_aims(aims(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -3,8 +3,8 @@
 The full network on one GPU, in less than ten minutes: inference at 1024 x 2048 in fp32 and bf16, channels last, with
 and without `torch.compile` of backbone and decoder of V, beside torchvision's Mask R-CNN, transformers'
 Mask2Former R-50 where that is installed, and our two baselines (Panoptic FPN, UPSNet); training steps of the models A
-to D at 512 x 1024; and, by the profiler, whether Psi and P wait for the GPU. The paper has 197 ms for its own network,
-201 for UPSNet, 386 for Panoptic FPN (RTX 2080 Ti).
+to D on a crop of 512 x 512; and, by the profiler, whether Psi and P wait for the GPU. The paper has 197 ms for its own
+network, 201 for UPSNet, 386 for Panoptic FPN (RTX 2080 Ti).
 
     python benchmarks/gpu.py --json gpu.json
 """
@@ -14,12 +14,11 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from full_size import DETECTIONS, settled
+from full_size import DETECTIONS, narrowed, settled
 from inference import drawn_detections
 from steps import Model, batches, recipe_and_data
 from torch.profiler import ProfilerActivity, profile
@@ -48,20 +47,6 @@ def milliseconds(run: Callable[[], Any], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     return 1e3 * (time.perf_counter() - start)
-
-
-def narrowed(config: Config, tiny: bool) -> Config:
-    """The recipe with every detection kept; `tiny` is for a test of this script."""
-    config = replace(config, inference=replace(config.inference, score_threshold=0.0))
-    if not tiny:
-        return config
-    return replace(
-        config,
-        backbone=replace(config.backbone, width=8, fpn_channels=16),
-        decoder=replace(config.decoder, channels=16, groups=4),
-        affinity=replace(config.affinity, channels=8),
-        detection=replace(config.detection, box_features=16, mask_channels=8),
-    )
 
 
 def network_of(config: Config, device: torch.device) -> PanopticNetwork:

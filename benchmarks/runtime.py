@@ -8,7 +8,8 @@
    COMMIT`) and by this one, alternating, whole processes with their defaults: images a second between the first PNG and
    the last, time on the clock, processor time and memory.
 
-Processor time is what other programs on the machine disturb least; every ratio is of medians over the rounds.
+Processor time is what other programs on the machine disturb least; every ratio is of medians over the rounds. At the
+end stand our aims, and which are met.
 
     python benchmarks/runtime.py
     taskset -c 0,1 python benchmarks/runtime.py --only-batches --before ../before --images 200
@@ -30,6 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from aims import Aim, print_aims
 
 from unipan.datasets.scenes.generator import Scenes
 from unipan.datasets.transforms import collate, resize_image
@@ -203,6 +205,24 @@ def batches(before: Path, count: int, size: tuple[int, int], rounds: int, more: 
     return {"size": size, "images": count, "ratios": ratios, "pictures that differ": differing, **found}
 
 
+def aims(found: dict[str, Any]) -> list[Aim]:
+    """What was measured beside what we aim at."""
+    listed = []
+    for row in found.get("processes", []):
+        listed.append((f"{row['what']}, onnxruntime relative to torch", 1 / row["ratio"], 0.25))
+    for row in found.get("times", []):
+        if row["what"] == "network, 256 x 512":
+            listed.append((f"{row['what']}, onnxruntime relative to torch", 1 / row["ratio"], 1 / 1.5))
+    for row in found.get("agreement", []):
+        listed.append((f"{row['what']}, share of pixels in another segment", 1 - row["alike"], 0.001))
+    for row in found.get("batches", []):
+        size = f"{row['size'][0]} x {row['size'][1]}"
+        listed.append((f"predict, {size}, time per image relative to before", 1 / row["ratios"]["images/s"], 1 / 2.2))
+        what = f"predict of {row['images']} images, {size}, whole time relative to before"
+        listed.append((what, row["ratios"]["s"], 0.5))
+    return listed
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -225,6 +245,7 @@ def main() -> None:
         found["batches"] = [batches(args.before, args.images, size, args.processes, more) for size in sizes]
     if not args.only_batches:
         found |= within(args)
+    print_aims(aims(found))
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n")
 

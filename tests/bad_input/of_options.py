@@ -171,7 +171,9 @@ def _lost_files() -> Iterator[Case]:
 
 def _command_lines() -> Iterator[Case]:
     lines = (
-        "", "nothing", "--nothing", "pq", "pq gt", "pq gt pred more", "pq gt pred --nothing", "pq gt pred --json",
+        "", "nothing", "--nothing", "pq", "pq gt", "pq gt pred more", "pq gt pred pred",
+        "pq gt pred gone --pred-folder pred", "pq gt pred pred --pred-folder pred", "pq gt pred --nothing",
+        "pq gt pred --json",
         "data", "data nothing", "data check", "data convert gt", "data convert nothing:gt out",
         "data convert gt nothing:out",
         "data show gt", "scenes", "predict", "predict net.safetensors", "predict gone photos --out out",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +224,47 @@ def test_photographs_from_files_to_page(shared_data: Path, tmp_path: Path, name:
     if CHROMIUM:
         assert f"4 of {shown} shown" in dom_of(page / "index.html", tmp_path / "profile")
     assert (page / "index.html").read_text().count("<article") == shown
+
+
+@pytest.fixture(scope="module")
+def shards(folder: Path) -> list[str]:
+    """The good prediction in two folders, images 0 and 2 in the first."""
+    for name, seeds in (("shard0", (0, 2)), ("shard1", (1,))):
+        with PanopticWriter(folder / name, CATEGORIES) as writer:
+            for seed in seeds:
+                sample = draw(seed, things=4)
+                writer.add(sample.name, seed, shifted(sample.truth, 1))
+    return [str(folder / name) for name in ("shard0", "shard1")]
+
+
+def test_shards_score_as_the_whole_does(
+    folder: Path, shards: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--explain", "--trim-stuff", "9", "--versus", str(folder / "bad")]
+    found = []
+    for name, predictions in (("whole", [str(folder / "good")]), ("shards", shards), ("turned", shards[::-1])):
+        files = ["--json", str(tmp_path / f"{name}.json"), "--csv", str(tmp_path / f"{name}.csv")]
+        assert main([str(folder / "truth"), *predictions, *more, *files, "--html", str(tmp_path / name)]) == 0
+        found.append([(tmp_path / f"{name}.{ending}").read_bytes() for ending in ("json", "csv")])
+    assert found[0] == found[1] == found[2]
+    said = capsys.readouterr().out
+    assert f"{shards[0]}/panoptic.json, {shards[1]}/panoptic.json against" in said.replace("\n", " ")
+
+
+def test_an_image_in_two_shards_or_in_none_is_named(
+    folder: Path, shards: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, name = str(folder / "truth"), draw(0, things=4).name
+    for predictions, words in (
+        ([*shards, str(folder / "good")], f"({name}) is in {shards[0]}/panoptic.json too; every image counts once"),
+        ([shards[0], shards[0]], f"({name}) is in {shards[0]}/panoptic.json too; every image counts once"),
+        ([shards[1], str(folder / "good")], f"({draw(1, things=4).name}) is in {shards[1]}/panoptic.json too"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            main([truth, *predictions])
+    (folder / "empty.json").write_text('{"annotations": []}')
+    assert main([truth, shards[0], str(folder / "empty.json")]) == 1
+    said = capsys.readouterr().err
+    assert f"{shards[0]}/panoptic.json, {folder}/empty.json: no prediction for drawn_1.png" in said
+    with pytest.raises(ValueError, match=r"--pred-folder .* it is for one"):
+        main([truth, *shards, "--pred-folder", shards[0]])

@@ -1,5 +1,6 @@
 """Converted graphs in onnxruntime give what the modules give: every variant, 0, 1 and 100 detections, four sizes."""
 
+import copy
 from dataclasses import replace
 from functools import cache
 
@@ -7,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.export.test_detection import network_of
 from tests.export.test_wrappers import configured
@@ -28,6 +29,8 @@ HEADS: dict[str, dict[str, object]] = {
         "affinity.activation": "gelu",
         "affinity.normalise": "none",
     },
+    "A without masks": {"potential.variant": "A", "detection.masks": False},
+    "B without masks": {"detection.masks": False},
     "C without masks, rope on a finer grid": {
         "potential.variant": "C",
         "detection.masks": False,
@@ -50,7 +53,17 @@ DENSE: dict[str, dict[str, object]] = {
         "detection.exact_anchors": True,
         "affinity.positional_encoding": 2,
     },
+    "deformable, masks": {"decoder.deformable": True},
+    "a backbone of timm, masks": {"backbone.network": "test_efficientnet"},
 }
+MANY: dict[str, object] = {
+    "detection.max_detections": 100,
+    "detection.rpn_pre_nms": (200, 200),
+    "detection.rpn_post_nms": (200, 200),
+    "detection.nms_threshold": 0.9,
+    "detection.score_threshold": 0.42,
+}
+"""With these an image of 2 x 2 pixels has one detection, and a larger one as many as there may be."""
 MASKS: dict[str, dict[str, object]] = {
     "RoIAlign of torchvision": {},
     "aligned, boxes of every level": {"detection.roi_aligned": True, "detection.roi_canonical": 24},
@@ -103,6 +116,17 @@ def test_the_head(name: str, size: tuple[int, int], count: int) -> None:
         np.testing.assert_allclose(made[each], value.numpy(), atol=2e-5 * scale, err_msg=each)
 
 
+def test_the_head_of_a_network_with_another_detector() -> None:
+    network, known = head_of("B without masks")
+    found = random_detections(2, masks=False)
+    given = {"semantic": torch.randn(T + 2, 16, 24), "boxes": found.boxes, "scores": found.scores}
+    given |= {"classes": found.classes, "phi0": torch.rand(8, 16, 24), "phi1": torch.rand(8, 16, 24)}
+    other = copy.copy(network)
+    other._modules = {**network._modules, "detection": nn.Identity()}
+    made, expected = run(session(head_graph(other)), given), run(known, given)
+    assert np.array_equal(made["panoptic"], expected["panoptic"])
+
+
 @cache
 def dense_of(name: str) -> tuple[PanopticNetwork, ort.InferenceSession]:
     network = network_of(configured(DENSE[name]))
@@ -128,6 +152,18 @@ def test_the_dense_part(name: str, size: tuple[int, int], padding: tuple[int, in
     order = np.lexsort(made["boxes"].round(2).T), np.lexsort(expected["boxes"].numpy().round(2).T)
     for each in ("boxes", "scores", "classes", *(["masks"] if "masks" in expected else [])):
         np.testing.assert_allclose(made[each][order[0]], expected[each].numpy()[order[1]], atol=2e-3, err_msg=each)
+
+
+def test_one_detection_and_a_hundred() -> None:
+    network = network_of(configured(MANY))
+    opened, pixels = session(dense_graph(network)), image_batch(1, seed=1, size=(128, 224)).pixels
+    for size, count in (((2, 2), 1), ((128, 224), 100)):
+        with torch.no_grad():
+            expected = DenseGraph(network)(pixels, torch.tensor(size))
+        made = run(opened, {"pixels": pixels, "size": torch.tensor(size)})
+        assert len(made["boxes"]) == len(expected["boxes"]) == count
+        for each in ("boxes", "scores", "classes", "masks"):
+            np.testing.assert_allclose(made[each], expected[each].numpy(), atol=2e-3, err_msg=each)
 
 
 @cache

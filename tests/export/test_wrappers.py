@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.export.test_detection import network_of
 from tests.tiny import HEIGHT, WIDTH, eager, image_batch, tiny_config
@@ -60,3 +61,10 @@ def test_the_head_has_no_weights_and_leaves_the_network_alone() -> None:
     assert list(HeadGraph(network).parameters()) == []
     assert network.affinity is not None
     assert len(list(network.affinity.parameters())) > 4
+
+
+def test_of_a_network_with_another_detector_the_head_alone_is_offered() -> None:
+    network = network_of(configured(SETTINGS["no masks"]))
+    network.detection = nn.Identity()  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"a detector of its own \(Identity\).*head_graph\(network\)"):
+        DenseGraph(network)

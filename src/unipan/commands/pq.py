@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unipan.commands.json_output import json_output, with_json_target
 from unipan.commands.progress import progress_bar
-from unipan.evaluation.score_files import claim_score_files, png_folders
+from unipan.evaluation.score_files import claim_score_files, png_folders, score_json
 from unipan.outputs import Outputs
 from unipan.processes import keep_freed_memory
 from unipan.terminal import tell
@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unipan pq", description=about, allow_abbrev=False)
     for name, metavar, text in (
         ("truth", "GT.json", "The ground truth, or a folder with panoptic.json."),
-        ("predictions", "PREDICTIONS.json", "The predictions, or such a folder."),
+        ("predictions", "PREDICTIONS.json", "The predictions, or such a folder; several if each has some images."),
         ("--gt-folder", "DIR", "PNGs of the ground truth; by default the JSON's path without .json."),
         ("--pred-folder", "DIR", "PNGs of the predictions; by default the JSON's path without .json."),
         ("--json", "[FILE]", "Write the scores as fractions, to FILE or standard output (keys: docs/evaluation.md)."),
@@ -33,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--images", "DIR", "Photographs for the page; by default those beside the ground truth."),
         ("--versus", "FILE", "The JSON of another prediction: print the difference in PQ on the same images."),
     ):
-        parser.add_argument(name, type=Path, metavar=metavar, help=text)
+        several = "+" if name == "predictions" else None
+        parser.add_argument(name, type=Path, metavar=metavar, help=text, nargs=several)
     trim = "Also print the PQ without stuff segments of fewer pixels (Table I: 4096 on COCO)."
     parser.add_argument("--trim-stuff", type=int, metavar="AREA", help=trim)
     parser.add_argument("--threads", type=int, metavar="N", help="Images compared at once; by default one per core.")
@@ -54,16 +55,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _checked(options: argparse.Namespace) -> argparse.Namespace:
-    for name in ("truth", "predictions", "versus"):
-        path = getattr(options, name)
-        if path is not None and path.is_dir():
-            setattr(options, name, path / "panoptic.json")
     # Whatever cannot work is reported before anything slow is imported.
-    inputs = [path for path in (options.truth, options.predictions, options.versus) if path is not None]
-    for path in inputs:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
-    folders = png_folders(inputs, (options.gt_folder, options.pred_folder, None))
+    options.truth, *options.predictions = map(score_json, (options.truth, *options.predictions))
+    options.versus = None if options.versus is None else score_json(options.versus)
+    inputs = [path for path in (options.truth, *options.predictions, options.versus) if path is not None]
+    folders = png_folders(inputs, options.gt_folder, options.pred_folder, len(options.predictions))
     outputs = Outputs("pq", [*inputs, *folders, options.images], options.overwrite)
     claim_score_files(outputs, options.json, options.csv, options.html, options.images)
     if min(options.trim_stuff or 0, options.threads or 0) < 0:
@@ -82,14 +78,15 @@ def _score_and_show(options: argparse.Namespace, write: Callable[[dict[str, Any]
     from unipan.files import write_atomically
 
     keep_freed_memory()
-    truth, predictions, versus = options.truth, options.predictions, options.versus
-    folders = PanopticFolders(truth, predictions, options.gt_folder, options.pred_folder)
+    truth, versus = options.truth, options.versus
+    folders = PanopticFolders(truth, options.predictions, options.gt_folder, options.pred_folder)
     photos = None if options.html is None else find_photographs(truth, options.images, folders.image_files)
     extra = extra_metrics(folders.categories, options.explain, options.html is not None, options.trim_stuff)
     found = _score(folders, options, list(extra.values()))
     other = None if versus is None else _score(PanopticFolders(truth, versus, options.gt_folder), options)
     if found is None or (versus is not None and other is None):
         return 1
+    predictions = ", ".join(map(str, options.predictions))
     quality, metrics = found.quality, dict(zip(extra, found.extra, strict=True))
     rival = None if other is None else OtherPrediction(str(versus), other.quality)
     content, lines = content_and_lines(quality, predictions, rival, metrics, options.explain)

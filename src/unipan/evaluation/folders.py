@@ -4,6 +4,7 @@ Unlike `CocoPanoptic`, which refuses a dataset with a fault, this reads what is 
 evaluator should list all faults, and may be asked to ignore some.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from unipan.arrays import Int32
-from unipan.evaluation.listing import Listing, read_outline
+from unipan.evaluation.listing import JoinedListing, Listing, read_outline
 from unipan.evaluation.matching import SegmentTable
 from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import ImageId, Row, rows_of, unique_rows
@@ -52,16 +53,28 @@ class PanopticFolders:
     """
 
     def __init__(
-        self, truth: Path, prediction: Path, gt_folder: Path | None = None, pred_folder: Path | None = None
+        self,
+        truth: Path,
+        prediction: Path | Sequence[Path],
+        gt_folder: Path | None = None,
+        pred_folder: Path | None = None,
     ) -> None:
-        """Open the two JSONs; the folders default to their paths without .json.
+        """Open the JSONs; the folders default to their paths without .json.
+
+        Args:
+            truth: its JSON.
+            prediction: the JSON of the predictions; or several, each with some of the images.
+            gt_folder, pred_folder: of the PNGs; the second only with one JSON.
 
         Raises:
             FileNotFoundError: a JSON is missing.
-            ValueError: a JSON is broken, or the predictions declare other categories.
+            ValueError: a JSON is broken, the predictions declare other categories, or an image is in two of them.
         """
         self.truth, self.categories, content = _listed(truth, gt_folder)
-        self.prediction, _, found = _listed(prediction, pred_folder, self.categories)
+        given = [prediction] if isinstance(prediction, Path) else prediction
+        shards = [_listed(path, pred_folder, self.categories) for path in given]
+        listings = [listing for listing, _, _ in shards]
+        self.prediction = listings[0] if len(listings) == 1 else JoinedListing.of(listings)
         self.image_ids = list(self.truth.files)
         images = unique_rows(rows_of(content, "images", truth), "id", "image", truth) if "images" in content else {}
         files = {key: _file_name(images.get(key), self.truth.files.get(key), key) for key in [*images, *self.image_ids]}
@@ -72,7 +85,8 @@ class PanopticFolders:
         self.names = [names[key] for key in self.image_ids]
         self.image_files = {names[key]: files[key] for key in self.image_ids}
         self.unannotated = [names[key] for key in images if key not in self.truth.files]
-        _check_categories(self.categories, found.get("categories"), truth, self.prediction)
+        for listing, _, found in shards:
+            _check_categories(self.categories, found.get("categories"), truth, listing)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -110,7 +124,7 @@ class PanopticFolders:
             )
         return truth, prediction
 
-    def _segmented(self, side: Listing, key: ImageId) -> SegmentedImage:
+    def _segmented(self, side: Listing | JoinedListing, key: ImageId) -> SegmentedImage:
         segments, refusal = side.table(key)
         path = side.png(key)
         return SegmentedImage(path, decode_png(path), segments, refusal if side is self.truth else None)

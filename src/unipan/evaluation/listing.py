@@ -86,6 +86,46 @@ class Listing:
         return self.segments[self.rows[image_id]], self.refusals.get(image_id)
 
 
+@dataclass(frozen=True)
+class JoinedListing:
+    """The listings of several JSONs, each with some of the images, as one.
+
+    Attributes:
+        parts: in the order in which they were given.
+        owners: the part that has an image.
+        files: as in `Listing`.
+    """
+
+    parts: Sequence[Listing]
+    owners: Mapping[ImageId, Listing]
+    files: Mapping[ImageId, str | None]
+
+    @classmethod
+    def of(cls, parts: Sequence[Listing]) -> "JoinedListing":
+        """Raises ValueError for an image that two parts have."""
+        owners: dict[ImageId, Listing] = {}
+        for part in parts:
+            for key, name in part.files.items():
+                if (other := owners.setdefault(key, part)) is not part:
+                    raise ValueError(
+                        f"{part.source}: its image {key!r} ({name}) is in {other.source} too; every image counts once"
+                    )
+        return cls(parts, owners, {key: part.files[key] for key, part in owners.items()})
+
+    @property
+    def source(self) -> str:
+        """All JSONs, for messages."""
+        return ", ".join(str(part.source) for part in self.parts)
+
+    def png(self, image_id: ImageId) -> str:
+        """See `Listing.png`."""
+        return self.owners[image_id].png(image_id)
+
+    def table(self, image_id: ImageId) -> tuple[SegmentTable, str | None]:
+        """See `Listing.table`."""
+        return self.owners[image_id].table(image_id)
+
+
 class _Segment(msgspec.Struct, gc=False):
     """What the rules ask of a row of `segments_info`, if there is nothing odd about it."""
 

@@ -1,6 +1,6 @@
-"""The files that `unipan pq` writes, claimed before anything is scored."""
+"""The files that `unipan pq` reads and writes, looked at and claimed before anything is scored."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from unipan.evaluation.per_image import csv_header
@@ -29,6 +29,31 @@ def claim_score_files(
         outputs.claim(page / "images.csv", "--html", csv_header())
 
 
-def png_folders(json_files: Iterable[Path], given: Iterable[Path | None]) -> list[Path]:
-    """The folder of PNGs of each JSON: the one given in its place, or its path without .json."""
+def score_json(path: Path) -> Path:
+    """The JSON that `unipan pq` was given, maybe by its folder. Raises FileNotFoundError where there is none."""
+    found = path / "panoptic.json" if path.is_dir() else path
+    if not found.is_file():
+        raise FileNotFoundError(f"{found}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
+    return found
+
+
+def png_folders(
+    json_files: Sequence[Path], of_truth: Path | None, of_predictions: Path | None, predictions: int
+) -> list[Path]:
+    """The folder of PNGs of each JSON: the one given for it, or its path without .json.
+
+    Args:
+        json_files: the truth, then the predictions, then others.
+        of_truth, of_predictions: what was given.
+        predictions: how many of the JSONs they are.
+
+    Raises:
+        ValueError: one folder for several JSONs of predictions.
+    """
+    if of_predictions is not None and predictions > 1:
+        raise ValueError(
+            f"--pred-folder {of_predictions}: it is for one PREDICTIONS.json; the PNGs of several are expected in "
+            "their paths without .json"
+        )
+    given = (of_truth, of_predictions, *[None] * len(json_files))
     return [folder or path.with_suffix("") for path, folder in zip(json_files, given, strict=False)]

@@ -12,6 +12,7 @@ from torch.export import Dim
 
 from unipan.datasets.sizes import MULTIPLE
 from unipan.export.plain import drop_zero_biases, replace_sequences
+from unipan.export.same_padding import padded_by_whole_strides
 from unipan.export.wrappers import DenseGraph, HeadGraph, MaskGraph
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
@@ -87,7 +88,7 @@ def mask_graph(network: PanopticNetwork) -> ModelProto | None:
 
 def _converted(module: nn.Module, arguments: dict[str, Tensor], dynamic: dict[str, Any]) -> ModelProto:
     module = module.eval()
-    with torch.no_grad(), _silence():
+    with torch.no_grad(), _silence(), padded_by_whole_strides():
         names = list(module(**arguments))
         program = torch.export.export(module, (), arguments, dynamic_shapes=dynamic, strict=False)
         made = torch.onnx.export(

@@ -24,7 +24,10 @@ class DenseGraph(nn.Module):
     def __init__(self, network: PanopticNetwork) -> None:
         super().__init__()
         if not isinstance(network.detection, DetectionHead):
-            raise ValueError("export: the detector of this network is not unipan's; export the head alone")
+            raise ValueError(
+                f"export: this network has a detector of its own ({type(network.detection).__name__}), which cannot be "
+                "converted; `unipan.export.convert.head_graph(network)` makes the graph of the head alone"
+            )
         self.network, self.detection = network, network.detection
 
     def forward(self, pixels: Float[Tensor, "1 3 H W"], size: Int[Tensor, " 2"]) -> dict[str, Tensor]:
