@@ -112,7 +112,7 @@ def test_an_image_can_be_corrected_again_and_keeps_its_id(maker: Segmenter, phot
     assert after.image_ids == before.image_ids
     assert np.array_equal(after[0].truth.ids, with_boxes(scene, boxes).result().ids)
     assert len(list((out / "panoptic").rglob("*.png"))) == 3  # the old map is gone
-    assert annotations.boxes("a.png") == boxes
+    assert annotations.boxes("a.png", photos / "a.png") == boxes
 
 
 def test_the_next_start_goes_on(maker: Segmenter, photos: Path, tmp_path: Path) -> None:
@@ -120,10 +120,10 @@ def test_the_next_start_goes_on(maker: Segmenter, photos: Path, tmp_path: Path) 
     accept_all(maker, photos, out)
     again = Annotations(out, maker.categories)
     assert sorted(again.accepted) == ["a.png", "c.png", "deep/b.jpg"]
-    assert again.boxes("deep/b.jpg") == BOXES
-    assert again.boxes("d.png") is None
+    assert again.boxes("deep/b.jpg", photos / "deep" / "b.jpg") == BOXES
+    assert again.boxes("d.png", photos / "d.png") is None
     (out / "boxes" / "a.json").write_text("{")
-    assert again.boxes("a.png") is None
+    assert again.boxes("a.png", photos / "a.png") is None
 
 
 @pytest.mark.parametrize("fails", ["write_json", "write_atomically"])
@@ -195,8 +195,41 @@ def test_a_folder_that_gets_the_name_of_a_sent_picture_later(maker: Segmenter, p
     assert not browser.get("/api/overview").json()["images"][0]["accepted"]
     opened = browser.post("/api/images/0").json()
     assert opened["kept"] is None
-    assert "another picture of this name is there; rename" in accept(browser, opened)["error"]
+    assert accept(browser, opened) == {"name": "a_2.png", "accepted": 2}
+    assert browser.get("/api/overview").json()["images"][0]["accepted"]
     assert (out / "images" / "a.png").read_bytes() == before
+    assert (out / "images" / "a_2.png").read_bytes() == (photos / "a.png").read_bytes()
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_photographs_of_two_folders_with_the_same_names_are_all_kept(maker: Segmenter, tmp_path: Path) -> None:
+    """Cameras count from one again: a name is no photograph. Each folder is gone through twice."""
+    out, days = tmp_path / "out", [tmp_path / "day1", tmp_path / "day2", tmp_path / "day3"]
+    for seed, (day, name) in enumerate(zip(days, ["a.png", "a.png", "a.jpg"], strict=True)):
+        day.mkdir()
+        (day / name).write_bytes(png(seed=seed))
+    names = ["a.png", "a_2.png", "a_3.jpg"]
+    for again in (False, True):
+        for number, day in enumerate(days):
+            before = bytes_below(out) if out.exists() else {}
+            jobs, _ = plan_images([day], None)
+            annotations = Annotations(out, maker.categories, {job.name: job.path for job in jobs})
+            browser = client(studio(maker, jobs, annotations))
+            [image] = browser.get("/api/overview").json()["images"]
+            opened = browser.post("/api/images/0").json()
+            assert image["accepted"] == (opened["kept"] is not None) == again
+            own = [{"box": [4, 4, 20 + number, 30], "label": 1, "score": 0.5, "tint": 0}]
+            assert opened["kept"] in (None, own)
+            accepted = {"name": names[number], "accepted": 3 if again else number + 1}
+            assert accept(browser, opened | {"found": own}) == accepted
+            kept = {name: data for name, data in before.items() if name.startswith(("images/", "boxes/"))}
+            assert kept.items() <= bytes_below(out).items()
+    for name, day in zip(names, days, strict=True):
+        assert (out / "images" / name).read_bytes() == next(day.iterdir()).read_bytes()
+    assert main(["data", "check", str(out)]) == 0
 
 
 def test_where_the_folder_is_that_of_the_dataset_sent_pictures_become_its_own(maker: Segmenter, tmp_path: Path) -> None:
@@ -282,8 +315,10 @@ def test_what_another_wrote_is_not_touched(maker: Segmenter, photos: Path, tmp_p
     (tmp_path / "fresh" / "images").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "fresh" / "images" / "a.png")
     annotations = Annotations(tmp_path / "fresh", maker.categories)
-    with pytest.raises(ValueError, match=r"a\.png: another picture"):
-        annotations.accept("a.png", photos / "a.png", maker.scene(photos / "a.png").result(), [])
+    before = (tmp_path / "fresh" / "images" / "a.png").read_bytes()
+    result = maker.scene(photos / "a.png").result()
+    assert annotations.accept("a.png", photos / "a.png", result, []) == "a_2.png"
+    assert (tmp_path / "fresh" / "images" / "a.png").read_bytes() == before
     claim_annotations(tmp_path / "fresh", photos)  # the next start
 
 

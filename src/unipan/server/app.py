@@ -30,6 +30,7 @@ from unipan.server.scenes import (
     BoxList,
     EditableScene,
     OpenScene,
+    PageBox,
     SceneMaker,
     found_boxes,
     possible_fusions,
@@ -108,9 +109,14 @@ class Studio:
             raise LetGoError
         return found
 
+    def _accepted(self) -> set[str]:
+        """The names of the folder's images that are accepted."""
+        kept = self.annotations
+        return {job.name for job in self.jobs if kept is not None and kept.own_name(job.name, job.path) is not None}
+
     async def overview(self, _: Request) -> Response:
         """The network, the classes, the folder and the limits."""
-        accepted = set(self.annotations.accepted_of_folder) if self.annotations else set()
+        accepted = await self._work(self._accepted)
         default = self.maker.config.inference.fusion
         content = {
             "version": __version__,
@@ -170,9 +176,12 @@ class Studio:
     async def _open(
         self, request: Request, make: Callable[[], EditableScene], name: str, source: Path | None
     ) -> Response:
-        scene = await self._work(make)
+        def work() -> tuple[EditableScene, list[PageBox] | None]:
+            scene = make()
+            return scene, None if source is None or self.annotations is None else self.annotations.boxes(name, source)
+
+        scene, kept = await self._work(work)
         key = self.shelf.put(request.scope["unipan.session"], OpenScene(scene, name, source))
-        kept = self.annotations.boxes(name) if self.annotations is not None and source is not None else None
         found = found_boxes(scene)
         content = {
             "key": key,
