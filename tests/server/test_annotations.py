@@ -201,6 +201,28 @@ def test_a_folder_that_gets_the_name_of_a_sent_picture_later(maker: Segmenter, p
     assert (out / "images" / "a_2.png").read_bytes() == (photos / "a.png").read_bytes()
 
 
+def test_a_photograph_that_was_replaced_since_it_was_opened_is_not_stored_with_the_map_of_the_old_one(
+    maker: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    jobs, _ = plan_images([photos], None)
+    browser = client(studio(maker, jobs, Annotations(out, maker.categories)))
+    first = browser.post("/api/images/0").json()
+    for size in ((40, 56), (64, 80)):
+        before = bytes_below(out)
+        (photos / "a.png").write_bytes(png(*size, seed=9))
+        answer = browser.post(f"/api/scenes/{first['key']}/accept", json={"boxes": first["found"]})
+        assert answer.status_code == 409
+        assert answer.json()["error"] == "a.png has changed since it was opened; open it again"
+        assert bytes_below(out) == before
+        again = browser.post("/api/images/0").json()
+        assert again["version"] != first["version"]
+        name = accept(browser, again)["name"]
+        assert (out / "images" / name).read_bytes() == (photos / "a.png").read_bytes()
+        first = again
+    assert main(["data", "check", str(out)]) == 0
+
+
 def bytes_below(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -22,7 +22,7 @@ from unipan.panoptic.coco_parser import parse_panoptic, raise_first
 from unipan.panoptic.png import encode_png, png_of_rgb
 from unipan.presets import finetune
 from unipan.result import PanopticResult
-from unipan.server.photographs import same_photo
+from unipan.server.photographs import ChangedError, bytes_version, same_photo
 from unipan.server.scenes import PageBox
 
 WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
@@ -122,7 +122,9 @@ class Annotations:
         except (ValueError, TypeError, KeyError):  # changed by hand: the network's are as good
             return None
 
-    def accept(self, name: str, source: Path | None, result: PanopticResult, boxes: list[PageBox]) -> str:
+    def accept(
+        self, name: str, source: Path | None, result: PanopticResult, boxes: list[PageBox], version: str | None = None
+    ) -> str:
         """Write an image, its map and its boxes, then the JSON; however the process ends, the dataset is whole.
 
         A map that is corrected once more gets a PNG of a new name, because two files cannot change at once.
@@ -132,14 +134,18 @@ class Annotations:
             source: its file, which is copied as it is; None for a picture that was sent, which becomes a PNG.
             result: its map; its scores are not kept, since it is now the truth.
             boxes: that made it.
+            version: of the file that was opened, if that is known: of no other is it the map.
 
         Returns:
             its file name in the dataset.
 
         Raises:
+            ChangedError: the file is another one by now.
             OSError: it cannot be written; the dataset is as before.
         """
         data = png_of_rgb(result.image) if source is None else read_bytes(source)
+        if version is not None and bytes_version(data) != version:
+            raise ChangedError(f"{name} has changed since it was opened; open it again")
         name = self._place(name, data, source)  # ours, or one that is free
         path_inside(self.folder / "images", name, self.folder)
         old = self._annotations.get(name, {}).get("file_name")

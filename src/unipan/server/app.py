@@ -26,6 +26,7 @@ from unipan.prediction.plan import drawings_note
 from unipan.processes import short_of_memory
 from unipan.server.annotations import Annotations, archive, next_commands
 from unipan.server.messages import GZIP_FROM, affinity_message, box_color, maps_message, squeezed
+from unipan.server.photographs import ChangedError, file_version
 from unipan.server.scenes import (
     BoxList,
     EditableScene,
@@ -176,16 +177,19 @@ class Studio:
     async def _open(
         self, request: Request, make: Callable[[], EditableScene], name: str, source: Path | None
     ) -> Response:
-        def work() -> tuple[EditableScene, list[PageBox] | None]:
-            scene = make()
-            return scene, None if source is None or self.annotations is None else self.annotations.boxes(name, source)
+        def work() -> tuple[OpenScene, list[PageBox] | None]:
+            # Looked at before the network reads it: whatever comes later is a change.
+            version = None if source is None else file_version(source, int(self.limits.megabytes * 1e6)) or "unknown"
+            opened = OpenScene(make(), name, source, version)
+            return opened, None if source is None or self.annotations is None else self.annotations.boxes(name, source)
 
-        scene, kept = await self._work(work)
-        key = self.shelf.put(request.scope["unipan.session"], OpenScene(scene, name, source))
+        opened, kept = await self._work(work)
+        scene, key = opened.scene, self.shelf.put(request.scope["unipan.session"], opened)
         found = found_boxes(scene)
         content = {
             "key": key,
             "name": name,
+            "version": opened.version,
             "width": scene.image.shape[1],
             "height": scene.image.shape[0],
             "drawings": drawings_note(self.checkpoint, [ImageJob(Path(name), name, 1)]) is not None,
@@ -231,7 +235,7 @@ class Studio:
 
         def write() -> str:
             result = with_boxes(opened.scene, wanted.boxes).result(*wanted.fusions[:1])
-            return annotations.accept(opened.name, opened.source, result, wanted.boxes)
+            return annotations.accept(opened.name, opened.source, result, wanted.boxes, opened.version)
 
         name = await self._work(write)
         return JSONResponse({"name": name, "accepted": len(annotations.accepted)})
@@ -331,6 +335,10 @@ async def _bad(_: Request, error: Exception) -> Response:
     return _told(400, " ".join(str(error).split()))
 
 
+async def _changed(_: Request, error: Exception) -> Response:
+    return _told(409, str(error))
+
+
 async def _not_there(_: Request, error: Exception) -> Response:
     return _told(404, str(error))
 
@@ -356,6 +364,7 @@ async def _unexpected(_: Request, error: Exception) -> Response:
 _SENTENCES: dict[Any, Any] = {
     TooLargeError: _too_large,
     LetGoError: _let_go,
+    ChangedError: _changed,
     FileNotFoundError: _not_there,
     ValueError: _bad,
     ClientDisconnect: _gone,

@@ -9,10 +9,10 @@ class ChangedError(ValueError):
     """Something on the disk is no longer what it was when it was read; the sentence says what, and what to do."""
 
 
-def file_version(path: Path) -> str | None:
-    """What tells the content of a file from any other; None if it cannot be read, or is no file."""
+def file_version(path: Path, most: int | None = None) -> str | None:
+    """What tells the content of a file from any other; None if it cannot be read, is no file, or has more bytes."""
     try:
-        if not path.is_file():
+        if not path.is_file() or (most is not None and path.stat().st_size > most):
             return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
