@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
-from tests.server.clients import client, folder_of, png, studio
+from tests.server.clients import accept, client, folder_of, png, studio
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.sources import open_training
@@ -162,10 +160,6 @@ def test_sent_pictures_of_one_name_do_not_replace_each_other(maker: Segmenter, t
     assert len(CocoPanoptic(tmp_path / "out")) == 2
 
 
-def accept(browser: TestClient, opened: dict[str, Any]) -> Any:
-    return browser.post(f"/api/scenes/{opened['key']}/accept", json={"boxes": opened["found"]}).json()
-
-
 def test_a_sent_picture_is_never_that_of_the_folder(maker: Segmenter, photos: Path, tmp_path: Path) -> None:
     """Of one name, or of one but for the suffix: both are kept, each with its boxes, whichever came first."""
     jobs, _ = plan_images([photos], None)
@@ -199,59 +193,6 @@ def test_a_folder_that_gets_the_name_of_a_sent_picture_later(maker: Segmenter, p
     assert browser.get("/api/overview").json()["images"][0]["accepted"]
     assert (out / "images" / "a.png").read_bytes() == before
     assert (out / "images" / "a_2.png").read_bytes() == (photos / "a.png").read_bytes()
-
-
-def test_a_photograph_that_was_replaced_since_it_was_opened_is_not_stored_with_the_map_of_the_old_one(
-    maker: Segmenter, photos: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    jobs, _ = plan_images([photos], None)
-    browser = client(studio(maker, jobs, Annotations(out, maker.categories)))
-    first = browser.post("/api/images/0").json()
-    for size in ((40, 56), (64, 80)):
-        before = bytes_below(out)
-        (photos / "a.png").write_bytes(png(*size, seed=9))
-        answer = browser.post(f"/api/scenes/{first['key']}/accept", json={"boxes": first["found"]})
-        assert answer.status_code == 409
-        assert answer.json()["error"] == "a.png has changed since it was opened; open it again"
-        assert bytes_below(out) == before
-        again = browser.post("/api/images/0").json()
-        assert again["version"] != first["version"]
-        name = accept(browser, again)["name"]
-        assert (out / "images" / name).read_bytes() == (photos / "a.png").read_bytes()
-        first = again
-    assert main(["data", "check", str(out)]) == 0
-
-
-def bytes_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_photographs_of_two_folders_with_the_same_names_are_all_kept(maker: Segmenter, tmp_path: Path) -> None:
-    """Cameras count from one again: a name is no photograph. Each folder is gone through twice."""
-    out, days = tmp_path / "out", [tmp_path / "day1", tmp_path / "day2", tmp_path / "day3"]
-    for seed, (day, name) in enumerate(zip(days, ["a.png", "a.png", "a.jpg"], strict=True)):
-        day.mkdir()
-        (day / name).write_bytes(png(seed=seed))
-    names = ["a.png", "a_2.png", "a_3.jpg"]
-    for again in (False, True):
-        for number, day in enumerate(days):
-            before = bytes_below(out) if out.exists() else {}
-            jobs, _ = plan_images([day], None)
-            annotations = Annotations(out, maker.categories, {job.name: job.path for job in jobs})
-            browser = client(studio(maker, jobs, annotations))
-            [image] = browser.get("/api/overview").json()["images"]
-            opened = browser.post("/api/images/0").json()
-            assert image["accepted"] == (opened["kept"] is not None) == again
-            own = [{"box": [4, 4, 20 + number, 30], "label": 1, "score": 0.5, "tint": 0}]
-            assert opened["kept"] in (None, own)
-            accepted = {"name": names[number], "accepted": 3 if again else number + 1}
-            assert accept(browser, opened | {"found": own}) == accepted
-            kept = {name: data for name, data in before.items() if name.startswith(("images/", "boxes/"))}
-            assert kept.items() <= bytes_below(out).items()
-    for name, day in zip(names, days, strict=True):
-        assert (out / "images" / name).read_bytes() == next(day.iterdir()).read_bytes()
-    assert main(["data", "check", str(out)]) == 0
 
 
 def test_where_the_folder_is_that_of_the_dataset_sent_pictures_become_its_own(maker: Segmenter, tmp_path: Path) -> None:

@@ -22,11 +22,13 @@ from unipan.panoptic.coco_parser import parse_panoptic, raise_first
 from unipan.panoptic.png import encode_png, png_of_rgb
 from unipan.presets import finetune
 from unipan.result import PanopticResult
-from unipan.server.photographs import ChangedError, bytes_version, same_photo
+from unipan.server.photographs import ChangedError, bytes_version, file_version, same_photo
 from unipan.server.scenes import PageBox
 
 WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
 """What the server writes into the folder besides images/, whose pictures remain photographs."""
+PARTS = ("images", "panoptic", "boxes")
+"""The folders of the dataset."""
 SENT = "sent"
 """In the row of an image in panoptic.json: it was dropped on the page, and is not of the chosen folder."""
 MOST_OF_A_NAME = 100_000
@@ -72,16 +74,19 @@ class Annotations:
         self._chosen_stems = {stem_of(each) for each in chosen}
         self._images: dict[str, Row] = {}
         self._stems: dict[str, str] = {}
+        self._content: Row = {"images": [], "annotations": [], "categories": categories.to_coco()}
+        self._version = file_version(folder / "panoptic.json")
         self._annotations: dict[str, Row] = {}
         if (folder / "panoptic.json").exists():
             self._read(folder / "panoptic.json")
-        for part in ("images", "panoptic", "boxes"):
+        for part in PARTS:
             make_folder(folder / part)
             remove_leftovers(folder / part)
         remove_leftovers(folder)
 
     def _read(self, path: Path) -> None:
-        found = parse_panoptic(read_json(path), path)
+        self._content = read_json(path)
+        found = parse_panoptic(self._content, path)
         raise_first(found.findings, ("no-images",))
         there = Categories.from_coco(found.categories, str(path))
         if {(each.id, each.name, each.isthing) for each in there} != {
@@ -140,9 +145,10 @@ class Annotations:
             its file name in the dataset.
 
         Raises:
-            ChangedError: the file is another one by now.
+            ChangedError: the file is another one by now, or the dataset was moved, removed or changed by others.
             OSError: it cannot be written; the dataset is as before.
         """
+        self.require_unchanged()  # before: writing would make the folder anew
         data = png_of_rgb(result.image) if source is None else read_bytes(source)
         if version is not None and bytes_version(data) != version:
             raise ChangedError(f"{name} has changed since it was opened; open it again")
@@ -157,20 +163,41 @@ class Annotations:
         key = max(numbers, default=0) + 1 if known is None else known["id"]
         height, width = result.ids.shape
         segments = [each.to_coco() for each in as_truth(result)]
-        row = {"id": key, "file_name": name, "height": height, "width": width}
+        image = {each: value for each, value in (known or {}).items() if each != SENT}
+        image |= {"id": key, "file_name": name, "height": height, "width": width}
+        annotation = self._annotations.get(name, {}) | {"image_id": key, "file_name": png, "segments_info": segments}
         self._write(
-            {**self._images, name: row | ({SENT: True} if source is None else {})},
-            {**self._annotations, name: {"image_id": key, "file_name": png, "segments_info": segments}},
+            {**self._images, name: image | ({SENT: True} if source is None else {})},
+            {**self._annotations, name: annotation},
         )
         if old is not None:
             (self.folder / "panoptic" / old).unlink(missing_ok=True)
         return name
 
     def _write(self, images: dict[str, Row], annotations: dict[str, Row]) -> None:
-        content = {"images": list(images.values()), "annotations": list(annotations.values())}
-        write_json(self.folder / "panoptic.json", {**content, "categories": self.categories.to_coco()}, durable=True)
+        """Write panoptic.json; what others have put into it besides images and annotations stays."""
+        self.require_unchanged()
+        rows = {"images": list(images.values()), "annotations": list(annotations.values())}
+        path = write_json(self.folder / "panoptic.json", {**self._content, **rows}, durable=True)
+        self._version = file_version(path)
         self._images, self._annotations = images, annotations
         self._stems = {stem_of(each): each for each in images}
+
+    def require_unchanged(self) -> None:
+        """Raises ChangedError unless the dataset is where it was, and as it was read or written last."""
+        path = self.folder / "panoptic.json"
+        if not all((self.folder / part).is_dir() for part in PARTS) or (
+            self._version is not None and not path.exists()
+        ):
+            raise ChangedError(
+                f"{self.folder}: this folder was moved or removed, or a part of it, while `unipan serve` wrote to it; "
+                "the image is not accepted; put it back, or start `unipan serve` again"
+            )
+        if file_version(path) != self._version:
+            raise ChangedError(
+                f"{path}: somebody else has changed it since `unipan serve` read it; the image is not accepted; "
+                "start `unipan serve` again, which reads it anew"
+            )
 
     def _place(self, name: str, data: bytes, source: Path | None) -> str:
         """Put the photograph into images/, unless it is there; returns its name.
@@ -178,7 +205,7 @@ class Annotations:
         Several may have one name: pictures that were sent, and photographs of several folders. They get a number.
         """
         own = None if source is None else self.own_name(name, source)
-        if own is not None:
+        if own is not None and _holds(self.folder / "images" / own, data):
             return own
         for candidate in _numbered(name if source is not None else f"{stem_of(name)}.png"):
             path = self.folder / "images" / candidate
