@@ -82,3 +82,8 @@ def folder_of(path: Path, names: list[str]) -> Path:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.open(io.BytesIO(png(seed=number))).save(path / name)
     return path
+
+
+def accept(browser: TestClient, opened: dict[str, Any]) -> Any:
+    """The answer to an opened picture with the boxes that were found."""
+    return browser.post(f"/api/scenes/{opened['key']}/accept", json={"boxes": opened["found"]}).json()

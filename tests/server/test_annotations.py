@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
-from tests.server.clients import client, folder_of, png, studio
+from tests.server.clients import accept, client, folder_of, png, studio
 from unipan.cli import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic
 from unipan.datasets.sources import open_training
@@ -112,7 +110,7 @@ def test_an_image_can_be_corrected_again_and_keeps_its_id(maker: Segmenter, phot
     assert after.image_ids == before.image_ids
     assert np.array_equal(after[0].truth.ids, with_boxes(scene, boxes).result().ids)
     assert len(list((out / "panoptic").rglob("*.png"))) == 3  # the old map is gone
-    assert annotations.boxes("a.png") == boxes
+    assert annotations.boxes("a.png", photos / "a.png") == boxes
 
 
 def test_the_next_start_goes_on(maker: Segmenter, photos: Path, tmp_path: Path) -> None:
@@ -120,10 +118,10 @@ def test_the_next_start_goes_on(maker: Segmenter, photos: Path, tmp_path: Path) 
     accept_all(maker, photos, out)
     again = Annotations(out, maker.categories)
     assert sorted(again.accepted) == ["a.png", "c.png", "deep/b.jpg"]
-    assert again.boxes("deep/b.jpg") == BOXES
-    assert again.boxes("d.png") is None
+    assert again.boxes("deep/b.jpg", photos / "deep" / "b.jpg") == BOXES
+    assert again.boxes("d.png", photos / "d.png") is None
     (out / "boxes" / "a.json").write_text("{")
-    assert again.boxes("a.png") is None
+    assert again.boxes("a.png", photos / "a.png") is None
 
 
 @pytest.mark.parametrize("fails", ["write_json", "write_atomically"])
@@ -162,10 +160,6 @@ def test_sent_pictures_of_one_name_do_not_replace_each_other(maker: Segmenter, t
     assert len(CocoPanoptic(tmp_path / "out")) == 2
 
 
-def accept(browser: TestClient, opened: dict[str, Any]) -> Any:
-    return browser.post(f"/api/scenes/{opened['key']}/accept", json={"boxes": opened["found"]}).json()
-
-
 def test_a_sent_picture_is_never_that_of_the_folder(maker: Segmenter, photos: Path, tmp_path: Path) -> None:
     """Of one name, or of one but for the suffix: both are kept, each with its boxes, whichever came first."""
     jobs, _ = plan_images([photos], None)
@@ -195,8 +189,10 @@ def test_a_folder_that_gets_the_name_of_a_sent_picture_later(maker: Segmenter, p
     assert not browser.get("/api/overview").json()["images"][0]["accepted"]
     opened = browser.post("/api/images/0").json()
     assert opened["kept"] is None
-    assert "another picture of this name is there; rename" in accept(browser, opened)["error"]
+    assert accept(browser, opened) == {"name": "a_2.png", "accepted": 2}
+    assert browser.get("/api/overview").json()["images"][0]["accepted"]
     assert (out / "images" / "a.png").read_bytes() == before
+    assert (out / "images" / "a_2.png").read_bytes() == (photos / "a.png").read_bytes()
 
 
 def test_where_the_folder_is_that_of_the_dataset_sent_pictures_become_its_own(maker: Segmenter, tmp_path: Path) -> None:
@@ -282,8 +278,10 @@ def test_what_another_wrote_is_not_touched(maker: Segmenter, photos: Path, tmp_p
     (tmp_path / "fresh" / "images").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "fresh" / "images" / "a.png")
     annotations = Annotations(tmp_path / "fresh", maker.categories)
-    with pytest.raises(ValueError, match=r"a\.png: another picture"):
-        annotations.accept("a.png", photos / "a.png", maker.scene(photos / "a.png").result(), [])
+    before = (tmp_path / "fresh" / "images" / "a.png").read_bytes()
+    result = maker.scene(photos / "a.png").result()
+    assert annotations.accept("a.png", photos / "a.png", result, []) == "a_2.png"
+    assert (tmp_path / "fresh" / "images" / "a.png").read_bytes() == before
     claim_annotations(tmp_path / "fresh", photos)  # the next start
 
 

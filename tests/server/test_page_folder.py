@@ -83,6 +83,30 @@ def test_a_mended_image_can_be_chosen_and_a_folder_without_any_says_so(
     expect(page.locator("#progress")).to_have_text("0 of 2 accepted, 1 left out")
 
 
+def test_a_photograph_that_has_changed_is_told_and_not_accepted(
+    segmenter: Segmenter, serve: Serve, visit: Visit, tmp_path: Path
+) -> None:
+    """Also where the server has let the picture go, and the page opens it again by itself."""
+    made = folder_studio(segmenter, tmp_path, ["a.png", "b.png"])
+    page = visit(serve(made))
+    titled(page, "a.png")
+    words = "a.png has changed since it was opened; open it again"
+    for seed, let_go in ((1_000_006, False), (1_000_007, True)):
+        (tmp_path / "photos" / "a.png").write_bytes(png_of_rgb(draw_scene(seed).image))
+        if let_go:
+            for session, key in list(made.shelf._scenes):
+                made.shelf.drop(session, key)
+        page.locator("#accept").click()
+        expect(page.locator("#alert")).to_contain_text(words)
+        expect(page.locator("#progress")).to_have_text("0 of 2 accepted")
+        for name, pressed in (("b.png", "."), ("a.png", ",")):
+            page.keyboard.press(pressed)
+            titled(page, name)
+        expect(page.locator("#alert")).to_be_hidden()
+    page.locator("#accept").click()
+    expect(page.locator("#progress")).to_have_text("1 of 2 accepted")
+
+
 def test_the_confirmation_stays_until_the_next_act_and_the_last_one_tells_what_is_next(
     segmenter: Segmenter, serve: Serve, visit: Visit, tmp_path: Path
 ) -> None:

@@ -3,9 +3,9 @@
 import io
 import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from zipfile import ZIP_STORED, ZipFile
 
@@ -22,12 +22,17 @@ from unipan.panoptic.coco_parser import parse_panoptic, raise_first
 from unipan.panoptic.png import encode_png, png_of_rgb
 from unipan.presets import finetune
 from unipan.result import PanopticResult
+from unipan.server.photographs import ChangedError, bytes_version, file_version, same_photo
 from unipan.server.scenes import PageBox
 
 WRITTEN = ["panoptic.json", "panoptic/", "boxes/"]
 """What the server writes into the folder besides images/, whose pictures remain photographs."""
+PARTS = ("images", "panoptic", "boxes")
+"""The folders of the dataset."""
 SENT = "sent"
 """In the row of an image in panoptic.json: it was dropped on the page, and is not of the chosen folder."""
+MOST_OF_A_NAME = 100_000
+"""Pictures of one name; each further one has a number."""
 PROPOSED_MINUTES = 3
 """Of the training that is proposed: a first look, where the preset's own schedule takes hours without a GPU."""
 NONE_CHOSEN: Mapping[str, Path] = MappingProxyType({})
@@ -66,18 +71,22 @@ class Annotations:
             OSError: nothing can be written there.
         """
         self.folder, self.categories = folder, categories
-        self._chosen = chosen
+        self._chosen_stems = {stem_of(each) for each in chosen}
         self._images: dict[str, Row] = {}
+        self._stems: dict[str, str] = {}
+        self._content: Row = {"images": [], "annotations": [], "categories": categories.to_coco()}
+        self._version = file_version(folder / "panoptic.json")
         self._annotations: dict[str, Row] = {}
         if (folder / "panoptic.json").exists():
             self._read(folder / "panoptic.json")
-        for part in ("images", "panoptic", "boxes"):
+        for part in PARTS:
             make_folder(folder / part)
             remove_leftovers(folder / part)
         remove_leftovers(folder)
 
     def _read(self, path: Path) -> None:
-        found = parse_panoptic(read_json(path), path)
+        self._content = read_json(path)
+        found = parse_panoptic(self._content, path)
         raise_first(found.findings, ("no-images",))
         there = Categories.from_coco(found.categories, str(path))
         if {(each.id, each.name, each.isthing) for each in there} != {
@@ -87,35 +96,40 @@ class Annotations:
         for key, row in found.images.items():
             self._images[row["file_name"]] = row
             self._annotations[row["file_name"]] = found.annotations[key]
+        self._stems = {stem_of(each): each for each in self._images}
 
     @property
     def accepted(self) -> list[str]:
         """The file names of the accepted images."""
         return list(self._images)
 
-    @property
-    def accepted_of_folder(self) -> list[str]:
-        """Those of the chosen folder."""
-        return [name for name in self._images if not self._is_sent(name)]
+    def own_name(self, name: str, source: Path) -> str | None:
+        """The name under which a photograph of the chosen folder was accepted: this one, or this one with a number.
 
-    def _is_sent(self, name: str) -> bool:
-        """Whether an accepted image is not that of the chosen folder, which may have one of the same name."""
-        if name not in self._images or self._images[name].get(SENT) is not True:
-            return False
-        ours = self.folder / "images" / name  # where these are the chosen folder, it is one of them by now
-        return name not in self._chosen or not ours.exists() or not ours.samefile(self._chosen[name])
+        The bytes decide: another photograph that was accepted under its name, from another folder, is not this one.
+        """
+        for candidate in _numbered(name):
+            path = self.folder / "images" / candidate
+            if candidate in self._images and same_photo(path, source):
+                return candidate
+            if stem_of(candidate) not in self._stems and not path.exists():  # nothing was numbered beyond it
+                return None
+        return None
 
-    def boxes(self, name: str) -> list[PageBox] | None:
+    def boxes(self, name: str, source: Path) -> list[PageBox] | None:
         """The boxes with which a photograph of the folder was accepted; None if it was not, or they are gone."""
-        path = self.folder / "boxes" / f"{stem_of(name)}.json"
-        if name not in self._images or self._is_sent(name) or not path.is_file():
+        own = self.own_name(name, source)
+        path = self.folder / "boxes" / f"{stem_of(own or name)}.json"
+        if own is None or not path.is_file():
             return None
         try:
             return msgspec.convert(load_json(path)["boxes"], list[PageBox])
         except (ValueError, TypeError, KeyError):  # changed by hand: the network's are as good
             return None
 
-    def accept(self, name: str, source: Path | None, result: PanopticResult, boxes: list[PageBox]) -> str:
+    def accept(
+        self, name: str, source: Path | None, result: PanopticResult, boxes: list[PageBox], version: str | None = None
+    ) -> str:
         """Write an image, its map and its boxes, then the JSON; however the process ends, the dataset is whole.
 
         A map that is corrected once more gets a PNG of a new name, because two files cannot change at once.
@@ -125,16 +139,20 @@ class Annotations:
             source: its file, which is copied as it is; None for a picture that was sent, which becomes a PNG.
             result: its map; its scores are not kept, since it is now the truth.
             boxes: that made it.
+            version: of the file that was opened, if that is known: of no other is it the map.
 
         Returns:
             its file name in the dataset.
 
         Raises:
-            ValueError: another photograph of the folder has this name.
+            ChangedError: the file is another one by now, or the dataset was moved, removed or changed by others.
             OSError: it cannot be written; the dataset is as before.
         """
+        self.require_unchanged()  # before: writing would make the folder anew
         data = png_of_rgb(result.image) if source is None else read_bytes(source)
-        name = self._place(name, data, source)
+        if version is not None and bytes_version(data) != version:
+            raise ChangedError(f"{name} has changed since it was opened; open it again")
+        name = self._place(name, data, source)  # ours, or one that is free
         path_inside(self.folder / "images", name, self.folder)
         old = self._annotations.get(name, {}).get("file_name")
         png = self._free_png(stem_of(name))
@@ -145,49 +163,84 @@ class Annotations:
         key = max(numbers, default=0) + 1 if known is None else known["id"]
         height, width = result.ids.shape
         segments = [each.to_coco() for each in as_truth(result)]
-        row = {"id": key, "file_name": name, "height": height, "width": width}
+        image = {each: value for each, value in (known or {}).items() if each != SENT}
+        image |= {"id": key, "file_name": name, "height": height, "width": width}
+        annotation = self._annotations.get(name, {}) | {"image_id": key, "file_name": png, "segments_info": segments}
         self._write(
-            {**self._images, name: row | ({SENT: True} if source is None else {})},
-            {**self._annotations, name: {"image_id": key, "file_name": png, "segments_info": segments}},
+            {**self._images, name: image | ({SENT: True} if source is None else {})},
+            {**self._annotations, name: annotation},
         )
         if old is not None:
             (self.folder / "panoptic" / old).unlink(missing_ok=True)
         return name
 
     def _write(self, images: dict[str, Row], annotations: dict[str, Row]) -> None:
-        content = {"images": list(images.values()), "annotations": list(annotations.values())}
-        write_json(self.folder / "panoptic.json", {**content, "categories": self.categories.to_coco()}, durable=True)
+        """Write panoptic.json; what others have put into it besides images and annotations stays."""
+        self.require_unchanged()
+        rows = {"images": list(images.values()), "annotations": list(annotations.values())}
+        path = write_json(self.folder / "panoptic.json", {**self._content, **rows}, durable=True)
+        self._version = file_version(path)
         self._images, self._annotations = images, annotations
+        self._stems = {stem_of(each): each for each in images}
+
+    def require_unchanged(self) -> None:
+        """Raises ChangedError unless the dataset is where it was, and as it was read or written last."""
+        path = self.folder / "panoptic.json"
+        if not all((self.folder / part).is_dir() for part in PARTS) or (
+            self._version is not None and not path.exists()
+        ):
+            raise ChangedError(
+                f"{self.folder}: this folder was moved or removed, or a part of it, while `unipan serve` wrote to it; "
+                "the image is not accepted; put it back, or start `unipan serve` again"
+            )
+        if file_version(path) != self._version:
+            raise ChangedError(
+                f"{path}: somebody else has changed it since `unipan serve` read it; the image is not accepted; "
+                "start `unipan serve` again, which reads it anew"
+            )
 
     def _place(self, name: str, data: bytes, source: Path | None) -> str:
         """Put the photograph into images/, unless it is there; returns its name.
 
-        Of sent pictures several may have one name, or that of a photograph of the folder: they get a number.
+        Several may have one name: pictures that were sent, and photographs of several folders. They get a number.
         """
-        if source is not None:
-            path = self.folder / "images" / name
-            there = path.read_bytes() if path.is_file() else None
-            if there not in (None, data) and (name not in self._images or self._is_sent(name)):
-                raise ValueError(f"{path}: another picture of this name is there; rename one of them")
-            if there != data:  # it may have changed since it was accepted
-                write_atomically(path, data, durable=True)
-            return name
-        stem = stem_of(name)
-        taken = {stem_of(each) for each in (*self._chosen, *(own for own in self._images if not self._is_sent(own)))}
-        for number in range(1, len(self._images) + len(taken) + 3):
-            free = f"{stem}{f'_{number}' * (number > 1)}"
-            path = self.folder / "images" / f"{free}.png"
-            if free in taken or (path.is_file() and path.read_bytes() != data):
+        own = None if source is None else self.own_name(name, source)
+        if own is not None and _holds(self.folder / "images" / own, data):
+            return own
+        for candidate in _numbered(name if source is not None else f"{stem_of(name)}.png"):
+            path = self.folder / "images" / candidate
+            if not self._may_have(candidate, name, source is None):
                 continue
-            if not path.is_file():
-                write_atomically(path, data, durable=True)
-            return f"{free}.png"
+            if path.exists() or candidate in self._images:  # of a listed one that has gone, nobody knows what it was
+                if _holds(path, data):
+                    return candidate
+                continue
+            write_atomically(path, data, durable=True)
+            return candidate
         raise ValueError(f"{self.folder / 'images'}: pictures that are not listed have all names like {name}")
+
+    def _may_have(self, candidate: str, name: str, sent: bool) -> bool:
+        """Whether a picture may get this name, if no other file has it; boxes/ has one file for all suffixes."""
+        stem = stem_of(candidate)
+        if stem in self._chosen_stems and (sent or candidate != name):
+            return False
+        holder = self._stems.get(stem)
+        return holder is None or (sent and holder == candidate and self._images[holder].get(SENT) is True)
 
     def _free_png(self, stem: str) -> str:
         taken = {row["file_name"] for row in self._annotations.values()}
         numbers = (f"{stem}{f'.{number}' * (number > 1)}.png" for number in range(1, len(taken) + 3))
         return next(each for each in numbers if each not in taken)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """a.png, a_2.png, a_3.png and so on."""
+    stem, suffix = stem_of(name), PurePosixPath(name).suffix
+    return (f"{stem}{f'_{number}' * (number > 1)}{suffix}" for number in range(1, MOST_OF_A_NAME + 1))
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def next_commands(folder: Path, checkpoint: str, config: Config) -> list[str]:

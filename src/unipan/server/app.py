@@ -26,10 +26,12 @@ from unipan.prediction.plan import drawings_note
 from unipan.processes import short_of_memory
 from unipan.server.annotations import Annotations, archive, next_commands
 from unipan.server.messages import GZIP_FROM, affinity_message, box_color, maps_message, squeezed
+from unipan.server.photographs import ChangedError, file_version
 from unipan.server.scenes import (
     BoxList,
     EditableScene,
     OpenScene,
+    PageBox,
     SceneMaker,
     found_boxes,
     possible_fusions,
@@ -108,9 +110,14 @@ class Studio:
             raise LetGoError
         return found
 
+    def _accepted(self) -> set[str]:
+        """The names of the folder's images that are accepted."""
+        kept = self.annotations
+        return {job.name for job in self.jobs if kept is not None and kept.own_name(job.name, job.path) is not None}
+
     async def overview(self, _: Request) -> Response:
         """The network, the classes, the folder and the limits."""
-        accepted = set(self.annotations.accepted_of_folder) if self.annotations else set()
+        accepted = await self._work(self._accepted)
         default = self.maker.config.inference.fusion
         content = {
             "version": __version__,
@@ -170,13 +177,19 @@ class Studio:
     async def _open(
         self, request: Request, make: Callable[[], EditableScene], name: str, source: Path | None
     ) -> Response:
-        scene = await self._work(make)
-        key = self.shelf.put(request.scope["unipan.session"], OpenScene(scene, name, source))
-        kept = self.annotations.boxes(name) if self.annotations is not None and source is not None else None
+        def work() -> tuple[OpenScene, list[PageBox] | None]:
+            # Looked at before the network reads it: whatever comes later is a change.
+            version = None if source is None else file_version(source, int(self.limits.megabytes * 1e6)) or "unknown"
+            opened = OpenScene(make(), name, source, version)
+            return opened, None if source is None or self.annotations is None else self.annotations.boxes(name, source)
+
+        opened, kept = await self._work(work)
+        scene, key = opened.scene, self.shelf.put(request.scope["unipan.session"], opened)
         found = found_boxes(scene)
         content = {
             "key": key,
             "name": name,
+            "version": opened.version,
             "width": scene.image.shape[1],
             "height": scene.image.shape[0],
             "drawings": drawings_note(self.checkpoint, [ImageJob(Path(name), name, 1)]) is not None,
@@ -222,7 +235,7 @@ class Studio:
 
         def write() -> str:
             result = with_boxes(opened.scene, wanted.boxes).result(*wanted.fusions[:1])
-            return annotations.accept(opened.name, opened.source, result, wanted.boxes)
+            return annotations.accept(opened.name, opened.source, result, wanted.boxes, opened.version)
 
         name = await self._work(write)
         return JSONResponse({"name": name, "accepted": len(annotations.accepted)})
@@ -322,6 +335,10 @@ async def _bad(_: Request, error: Exception) -> Response:
     return _told(400, " ".join(str(error).split()))
 
 
+async def _changed(_: Request, error: Exception) -> Response:
+    return _told(409, str(error))
+
+
 async def _not_there(_: Request, error: Exception) -> Response:
     return _told(404, str(error))
 
@@ -347,6 +364,7 @@ async def _unexpected(_: Request, error: Exception) -> Response:
 _SENTENCES: dict[Any, Any] = {
     TooLargeError: _too_large,
     LetGoError: _let_go,
+    ChangedError: _changed,
     FileNotFoundError: _not_there,
     ValueError: _bad,
     ClientDisconnect: _gone,

@@ -112,11 +112,13 @@ class OpenScene:
         scene: as the network made it.
         name: of the image.
         source: its file in the chosen folder; None for one that was dropped or drawn.
+        version: of the file when it was opened.
     """
 
     scene: EditableScene
     name: str
     source: Path | None
+    version: str | None = None
 
 
 def found_boxes(scene: EditableScene) -> list[PageBox]:

@@ -84,7 +84,12 @@ async function reopening(work) {
   try { return await work(scene.key); } catch (error) {
     if (error.status !== 410) throw error;
     scene.opening ??= api.open(scene.source).finally(() => { scene.opening = null; });
-    scene.key = (await scene.opening).key;
+    const { key, name, version } = await scene.opening;
+    if (version !== scene.version) {
+      api.close(key);
+      throw new api.Refused(409, `${name} has changed since it was opened; open it again`);
+    }
+    scene.key = key;
     return work(scene.key);
   }
 }
@@ -115,10 +120,11 @@ async function load(source) {
 }
 
 function begin(found, bitmap, source) {
-  const numbered = (each) => ({ ...each, uid: ++uids }), { key, name, width, height, drawings } = found;
+  const numbered = (each) => ({ ...each, uid: ++uids }), { key, name, version, width, height, drawings } = found;
   const network = found.found.map(numbered), start = found.kept?.map(numbered) ?? network;
   Object.assign(view, {
-    scene: { key, name, width, height, drawings, source }, network, history: new History(start), saved: plain(start), draft: null,
+    scene: { key, name, version, width, height, drawings, source }, network, history: new History(start),
+    saved: plain(start), draft: null,
     bitmap, grey: greyed(bitmap), maps: {}, mapped: new Map(), margin: null, selected: null, marked: null,
     hoveredRow: null, pins: [], keyed: null, adding: false,
   });
