@@ -87,6 +87,20 @@ def test_a_folder_knows_what_was_written_into_it(tmp_path: Path) -> None:
     assert results.author(tmp_path / "a" / ".." / "a" / "x.png") == "predict"
 
 
+def test_what_another_verb_wrote_into_the_folder_is_not_ours(tmp_path: Path) -> None:
+    """`serve` lists the folder of its maps, `predict` each of its own."""
+    Outputs("serve").start_folder(tmp_path, ["panoptic.json", "panoptic/"])
+    (tmp_path / "panoptic").mkdir()
+    for name in ("panoptic/a.png", "panoptic.json"):
+        (tmp_path / name).touch()
+        with pytest.raises(ValueError, match="it is there already, and `unipan serve` wrote it; .* or --overwrite"):
+            Outputs("predict", overwrite=False).claim_folder(tmp_path, "--out", [name])
+        Outputs("predict", overwrite=True).claim_folder(tmp_path, "--out", [name])
+    Outputs("serve").claim_folder(tmp_path, "--out", ["panoptic.json", "panoptic/"])
+    with pytest.raises(ValueError, match="`unipan serve` wrote it"):
+        Outputs("export").claim_folder(tmp_path, "--out", ["panoptic/"])
+
+
 def test_results_of_an_older_version_are_known_by_their_layout(tmp_path: Path) -> None:
     for name in ("panoptic/a.png", "overlays/a.png", "images/a.png", "panoptic.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ are never taken for photographs.
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,23 +97,24 @@ class Outputs:
             names: of the files below it, with `/`; one that ends in `/` is a folder that is written as a whole.
 
         Raises:
-            ValueError: one of them may not be written, and why.
+            ValueError: one of them may not be written, and why. What another verb wrote is not ours: an accepted map
+                of `serve` took somebody's time.
         """
         require_folder(folder, option)
         known = written_names(folder)
         checked: set[Path] = set()
         for name in names:
-            path = folder / name
+            path, author = folder / name, verb_of(name, known)
             if path.parent not in checked:
                 require_folder(path.parent, option)
                 checked.add(path.parent)
             if name.endswith("/"):
-                ours = name in known or not path.is_dir() or not any(path.iterdir())
-                self._claim(path, option, ours)
+                ours = author == self.verb or not path.is_dir() or not any(path.iterdir())
+                self._claim(path, option, ours, author)
             else:
                 if path.is_dir():
                     raise ValueError(f"{option} {folder}: {path}: cannot be written, a folder has this name; remove it")
-                self._claim(path, option, name in known)
+                self._claim(path, option, author == self.verb, author)
 
     def claim_new_folder(self, folder: Path, option: str) -> None:
         """Say that a folder will be made; one that is there must be empty.
@@ -143,7 +144,7 @@ class Outputs:
         else:
             (folder / MANIFEST).unlink(missing_ok=True)
 
-    def _claim(self, path: Path, option: str, ours: bool) -> None:
+    def _claim(self, path: Path, option: str, ours: bool, author: str | None = None) -> None:
         real = _real(path)
         for place in (real, *real.parents):
             if place in self._claims:
@@ -157,10 +158,10 @@ class Outputs:
             if inside is not None:
                 raise ValueError(f"{option} {path}: it lies in {inside}, which is read; give a place outside{remedy}")
             if path.exists() and not ours:
-                raise ValueError(
-                    f"{option} {path}: it is there already, and nothing says that `unipan {self.verb}` wrote it; give "
-                    f"another place{remedy}"
-                )
+                who = f"nothing says that `unipan {self.verb}` wrote it"
+                if author is not None:
+                    who = f"`unipan {author}` wrote it"
+                raise ValueError(f"{option} {path}: it is there already, and {who}; give another place{remedy}")
         self._claims[real] = option
 
 
@@ -177,11 +178,9 @@ class ResultFolders:
         for folder in full.parents:
             names = self._names(folder)
             if names:
-                parts = full.relative_to(folder).parts
-                below = ("/".join(parts[:count]) + "/" for count in range(1, len(parts)))
-                for name in ("/".join(parts), *below):
-                    if name in names:
-                        return names[name]
+                found = verb_of("/".join(full.relative_to(folder).parts), names)
+                if found is not None:
+                    return found
             if folder.name in RESULT_PARTS and self._is_result(folder.parent):
                 return "predict"
         return signed_by(path)
@@ -206,6 +205,13 @@ def written_names(folder: Path) -> dict[str, str]:
         return {str(name): str(verb) for name, verb in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def verb_of(name: str, known: Mapping[str, str]) -> str | None:
+    """The verb that wrote a file, by the names of a manifest: its own, or that of a folder it lies in."""
+    parts = name.split("/")
+    above = ("/".join(parts[:count]) + "/" for count in range(1, len(parts)))
+    return next((known[each] for each in (name, *above) if each in known), None)
 
 
 def _begins(path: Path, header: bytes) -> bool:
