@@ -69,14 +69,18 @@ def run_prediction(
         loop = ImageLoop(ImageMaker(plan, segmenter, results, journal, fusion, trim), writer, warn, advance)
         try:
             with nullcontext(plan.jobs) if elsewhere is None else closing(elsewhere(loop)) as jobs:
-                found = loop.run(jobs)
+                return _completed_result(plan, loop.run(jobs))
         except ValueError:
             if not loop.kept:
                 journal.close()
                 plan.outputs.withdraw_folder(plan.out, plan.names)
             raise
-        plan.outputs.finish_folder(plan.out, plan.names)
-        return found
+
+
+def _completed_result(plan: PredictionPlan, found: Prediction) -> Prediction:
+    """What was found, after the manifest has noted what its files hold."""
+    plan.outputs.finish_folder(plan.out, plan.names)
+    return found
 
 
 def _with_classes(plan: PredictionPlan, segmenter: AnySegmenter) -> AnySegmenter:
