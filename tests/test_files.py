@@ -107,6 +107,24 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         fail(place)
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_that_another_command_writes_meanwhile_is_a_sentence(there: bool, tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    if there:
+        place.mkdir()
+
+    def write() -> None:
+        with folder_atomically(place, "TO") as folder:
+            for each in (folder, place):
+                (each / "images").mkdir(parents=True)
+                (each / "images" / "a.png").write_text(each.name)
+
+    with pytest.raises(OSError, match=r"^TO .*out: another command has written it meanwhile; give a new folder$"):
+        write()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "images", "a.png"]
+    assert (place / "images" / "a.png").read_text() == "out"
+
+
 def test_an_empty_folder_that_is_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be a mounted disk, which cannot be replaced, or the current folder, which must not be."""
     place = tmp_path / "empty"

@@ -101,6 +101,27 @@ def test_where_the_file_system_has_no_locks_the_file_decides(
             assert left is not None
 
 
+def test_a_second_thread_of_the_same_process_is_refused_and_takes_nothing(tmp_path: Path) -> None:
+    """To the system a process is one owner, and a file of its own that it closes unlocks the folder."""
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with folder_lock(tmp_path / "out", "--out"):
+        for name in ("out", "link"):
+            with pytest.raises(ValueError, match=rf"--out .*{name}: process {os.getpid()} on .* works there; wait"):
+                folder_lock(tmp_path / name, "--out").__enter__()
+        read, write = os.pipe()
+        if not os.fork():  # another process, which is still kept out
+            try:
+                folder_lock(tmp_path / "out", "--out").__enter__()
+            except ValueError:
+                os.write(write, b"refused")
+            os._exit(0)
+        os.close(write)
+        assert os.read(read, 9) == b"refused"
+        os.wait()
+    with folder_lock(tmp_path / "out", "--out") as left:
+        assert left is None
+
+
 def test_a_file_that_is_no_lock_of_ours_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / LOCK).write_text("[1]")
     with folder_lock(tmp_path, "--out") as left:

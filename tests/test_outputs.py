@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,38 @@ def test_a_folder_knows_what_was_written_into_it(tmp_path: Path) -> None:
     found = [results.author(tmp_path / name) for name in ("a/x.png", "masks/1.png", "a/mine.png", "b/x.png")]
     assert found == ["predict", "predict", None, None]
     assert results.author(tmp_path / "a" / ".." / "a" / "x.png") == "predict"
+
+
+def test_what_another_verb_wrote_into_the_folder_is_not_ours(tmp_path: Path) -> None:
+    """`serve` lists the folder of its maps, `predict` each of its own."""
+    Outputs("serve").start_folder(tmp_path, ["panoptic.json", "panoptic/"])
+    (tmp_path / "panoptic").mkdir()
+    for name in ("panoptic/a.png", "panoptic.json"):
+        (tmp_path / name).touch()
+        with pytest.raises(ValueError, match=r"it is there already, and `unipan serve` wrote it; .* or --overwrite"):
+            Outputs("predict", overwrite=False).claim_folder(tmp_path, "--out", [name])
+        Outputs("predict", overwrite=True).claim_folder(tmp_path, "--out", [name])
+    Outputs("serve").claim_folder(tmp_path, "--out", ["panoptic.json", "panoptic/"])
+    with pytest.raises(ValueError, match="`unipan serve` wrote it"):
+        Outputs("export").claim_folder(tmp_path, "--out", ["panoptic/"])
+
+
+def test_what_somebody_changed_is_not_ours(tmp_path: Path) -> None:
+    """A map that was repainted by hand is work; a copy of the folder is as it was."""
+    names, outputs = ["a.png", "b.png", "gone.png"], Outputs("predict")
+    outputs.start_folder(tmp_path / "out", names)
+    for name in names[:2]:
+        (tmp_path / "out" / name).write_text("made")
+    Outputs("predict").claim_folder(tmp_path / "out", "--out", names)  # of a run that was stopped
+    outputs.finish_folder(tmp_path / "out", names)
+    shutil.copytree(tmp_path / "out", tmp_path / "copy", copy_function=shutil.copyfile)
+    Outputs("predict", overwrite=False).claim_folder(tmp_path / "copy", "--out", names)
+    (tmp_path / "out" / "b.png").write_text("mine")
+    with pytest.raises(ValueError, match=r"b\.png: it is there already, and .* wrote it, but it was changed since; "):
+        Outputs("predict", overwrite=False).claim_folder(tmp_path / "out", "--out", names)
+    Outputs("predict", overwrite=True).claim_folder(tmp_path / "out", "--out", names)
+    outputs.start_folder(tmp_path / "out", ["b.png"])  # the run that was asked to, and is stopped
+    Outputs("predict", overwrite=False).claim_folder(tmp_path / "out", "--out", names)
 
 
 def test_results_of_an_older_version_are_known_by_their_layout(tmp_path: Path) -> None:

@@ -164,6 +164,8 @@ def folder_atomically(path: Path, option: str) -> Generator[Path, None, None]:
         else:
             temporary.replace(full)
     except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename2 and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise OSError(f"{option} {path}: another command has written it meanwhile; give a new folder") from error
         if str(temporary) not in str(error):
             raise
         kind = ValueError if isinstance(error, ValueError) else OSError

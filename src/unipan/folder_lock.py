@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,9 @@ from unipan.files import is_alive, make_folder
 
 LOCK = ".unipan.lock"
 """In the folder while a process works there: who it is."""
+_HELD: dict[tuple[int, int], dict[str, Any]] = {}
+"""The folders that threads of this process work in, and who says so: to the system all its threads are one owner."""
+_HELD_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -32,18 +36,18 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
         a sentence about a lock that a killed process has left, or None.
 
     Raises:
-        ValueError: another process works there; it is named.
+        ValueError: another process, or another thread of this one, works there; it is named.
         OSError: the lock file cannot be written.
     """
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
     path = folder / LOCK
-    descriptor, locked = _open_lock(path, option)
-    try:
+    me = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.strftime("%F %T")}
+    with _held_in_process(folder, option, me), _opened_lock(path, option) as (descriptor, locked):
         owner = _owner_in(os.pread(descriptor, 4096, 0)) if hasattr(os, "pread") else {}
         if locked is False or (locked is None and _may_live(owner)):
             raise ValueError(f"{option} {folder}: {_owner_words(owner)} works there{_remedy(path, locked)}")
-        _sign(descriptor, {"pid": os.getpid(), "host": socket.gethostname(), "started": time.strftime("%F %T")}, path)
+        _sign(descriptor, me, path)
         try:
             yield f"note: {_owner_words(owner)} was killed here, and left its lock behind" if owner else None
         finally:
@@ -51,8 +55,33 @@ def folder_lock(folder: Path, option: str) -> Iterator[str | None]:
             with suppress(OSError):
                 for place in missing:  # work that ended before it wrote anything leaves no folder
                     place.rmdir()
+
+
+@contextmanager
+def _held_in_process(folder: Path, option: str, me: dict[str, Any]) -> Iterator[None]:
+    """Refuse a folder that another thread works in, before its lock file is opened: closing it would unlock it."""
+    found = folder.stat()
+    key = (found.st_dev, found.st_ino)
+    with _HELD_LOCK:
+        owner = _HELD.get(key, {})
+        if owner.get("pid") == me["pid"]:  # a forked process has a copy of what its parent holds
+            raise ValueError(f"{option} {folder}: {_owner_words(owner)} works there{_remedy(folder / LOCK, False)}")
+        _HELD[key] = me
+    try:
+        yield
     finally:
-        os.close(descriptor)  # which unlocks it
+        with _HELD_LOCK:
+            del _HELD[key]
+
+
+@contextmanager
+def _opened_lock(path: Path, option: str) -> Iterator[tuple[int, bool | None]]:
+    """`_open_lock`, closed in the end, which unlocks it."""
+    descriptor, locked = _open_lock(path, option)
+    try:
+        yield descriptor, locked
+    finally:
+        os.close(descriptor)
 
 
 def _open_lock(path: Path, option: str) -> tuple[int, bool | None]:

@@ -6,10 +6,11 @@ its first bytes who wrote it; a folder has a manifest, `.unipan.json`, that list
 are never taken for photographs.
 """
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from unipan import __version__
 from unipan.files import make_folder, require_folder, require_new_folder, require_other_file, write_json
 
 MANIFEST = ".unipan.json"
-"""Lists what unipan wrote into its folder: name -> verb. A name that ends in / stands for all files below."""
+"""Lists what unipan wrote into its folder: name -> verb. A name that ends in / stands for all files below. Of complete
+files it has digests, which tell whether somebody has changed one since."""
 RESULT_PARTS = ("panoptic", "overlays")
 """Next to a panoptic.json these folders hold maps and overlays, of unipan 0.2 and others, and no photographs."""
 _HEAD = 4096
@@ -97,23 +99,25 @@ class Outputs:
             names: of the files below it, with `/`; one that ends in `/` is a folder that is written as a whole.
 
         Raises:
-            ValueError: one of them may not be written, and why.
+            ValueError: one of them may not be written, and why. What another verb wrote is not ours, and neither is
+                what somebody has changed: both may have taken weeks.
         """
         require_folder(folder, option)
-        known = written_names(folder)
+        known, digests = written_names(folder), _entries_of(folder, "digests")
         checked: set[Path] = set()
         for name in names:
-            path = folder / name
+            path, author = folder / name, verb_of(name, known)
             if path.parent not in checked:
                 require_folder(path.parent, option)
                 checked.add(path.parent)
             if name.endswith("/"):
-                ours = name in known or not path.is_dir() or not any(path.iterdir())
-                self._claim(path, option, ours)
+                ours = author == self.verb or not path.is_dir() or not any(path.iterdir())
+                self._claim(path, option, ours, author)
             else:
                 if path.is_dir():
                     raise ValueError(f"{option} {folder}: {path}: cannot be written, a folder has this name; remove it")
-                self._claim(path, option, name in known)
+                ours = author == self.verb and (bool(self.overwrite) or _is_as_written(path, digests.get(name)))
+                self._claim(path, option, ours, author)
 
     def claim_new_folder(self, folder: Path, option: str) -> None:
         """Say that a folder will be made; one that is there must be empty.
@@ -128,9 +132,21 @@ class Outputs:
         """Make a folder whose files were claimed, and list them in its manifest: they are known even if the run is
         interrupted. Returns the folder."""
         make_folder(folder)
+        names = list(names)
         files = {**written_names(folder), **dict.fromkeys(names, self.verb)}
-        write_json(folder / MANIFEST, {"generator": signature(self.verb), "files": files})
+        digests = _entries_of(folder, "digests")
+        for name in names:  # from here on they change
+            digests.pop(name, None)
+        self._write_manifest(folder, files, digests)
         return folder
+
+    def finish_folder(self, folder: Path, names: Iterable[str]) -> None:
+        """Note what the files of `start_folder` hold now that they are complete; those that are not there are not."""
+        digests = _entries_of(folder, "digests")
+        for name in names:
+            if (digest := _digest_of(folder / name)) is not None:
+                digests[name] = digest
+        self._write_manifest(folder, written_names(folder), digests)
 
     def withdraw_folder(self, folder: Path, names: Iterable[str]) -> None:
         """Undo `start_folder` after work that has written nothing: empty folders go, and names of files not there."""
@@ -139,11 +155,16 @@ class Outputs:
                 place.rmdir()
         kept = {name: verb for name, verb in written_names(folder).items() if (folder / name).exists()}
         if kept:
-            write_json(folder / MANIFEST, {"generator": signature(self.verb), "files": kept})
+            self._write_manifest(folder, kept, _entries_of(folder, "digests"))
         else:
             (folder / MANIFEST).unlink(missing_ok=True)
 
-    def _claim(self, path: Path, option: str, ours: bool) -> None:
+    def _write_manifest(self, folder: Path, files: Mapping[str, str], digests: Mapping[str, str]) -> None:
+        content = {"generator": signature(self.verb), "files": files}
+        kept = {name: digest for name, digest in digests.items() if name in files}
+        write_json(folder / MANIFEST, {**content, "digests": kept} if kept else content)
+
+    def _claim(self, path: Path, option: str, ours: bool, author: str | None = None) -> None:
         real = _real(path)
         for place in (real, *real.parents):
             if place in self._claims:
@@ -157,10 +178,10 @@ class Outputs:
             if inside is not None:
                 raise ValueError(f"{option} {path}: it lies in {inside}, which is read; give a place outside{remedy}")
             if path.exists() and not ours:
-                raise ValueError(
-                    f"{option} {path}: it is there already, and nothing says that `unipan {self.verb}` wrote it; give "
-                    f"another place{remedy}"
-                )
+                who = f"nothing says that `unipan {self.verb}` wrote it"
+                if author is not None:
+                    who = f"`unipan {author}` wrote it" + ", but it was changed since" * (author == self.verb)
+                raise ValueError(f"{option} {path}: it is there already, and {who}; give another place{remedy}")
         self._claims[real] = option
 
 
@@ -177,11 +198,9 @@ class ResultFolders:
         for folder in full.parents:
             names = self._names(folder)
             if names:
-                parts = full.relative_to(folder).parts
-                below = ("/".join(parts[:count]) + "/" for count in range(1, len(parts)))
-                for name in ("/".join(parts), *below):
-                    if name in names:
-                        return names[name]
+                found = verb_of("/".join(full.relative_to(folder).parts), names)
+                if found is not None:
+                    return found
             if folder.name in RESULT_PARTS and self._is_result(folder.parent):
                 return "predict"
         return signed_by(path)
@@ -199,13 +218,39 @@ class ResultFolders:
 
 def written_names(folder: Path) -> dict[str, str]:
     """The files that unipan wrote into a folder, with the verb of each; none where there is no manifest to read."""
+    return _entries_of(folder, "files")
+
+
+def _entries_of(folder: Path, part: str) -> dict[str, str]:
+    """What the manifest of a folder says of each name: its verb in `files`, what it holds in `digests`."""
     if not (folder / MANIFEST).is_file():
         return {}
     try:
-        files = json.loads((folder / MANIFEST).read_text())["files"]
-        return {str(name): str(verb) for name, verb in files.items()}
+        found = json.loads((folder / MANIFEST).read_text())[part]
+        return {str(name): str(value) for name, value in found.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _is_as_written(path: Path, digest: str | None) -> bool:
+    """Whether a file is what the manifest says; a run that was stopped, or an older version, has said nothing."""
+    return digest is None or not path.exists() or _digest_of(path) == digest
+
+
+def _digest_of(path: Path) -> str | None:
+    """What a file holds, in few letters; None if there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError:
+        return None
+
+
+def verb_of(name: str, known: Mapping[str, str]) -> str | None:
+    """The verb that wrote a file, by the names of a manifest: its own, or that of a folder it lies in."""
+    parts = name.split("/")
+    above = ("/".join(parts[:count]) + "/" for count in range(1, len(parts)))
+    return next((known[each] for each in (name, *above) if each in known), None)
 
 
 def _begins(path: Path, header: bytes) -> bool:

@@ -97,6 +97,13 @@ def test_other_classes_are_refused_and_both_sides_are_listed(segmenter: Segmente
 
     with pytest.raises(ValueError, match="knows the things disc, box; the data has DISC, BOX"):
         evaluate(segmenter, Other([1]), ("affinity",))
+    many = Categories.of([replace(CATEGORIES[0], id=n, name=f"class {n}") for n in range(500)])
+    others = Categories.of([replace(each, name=f"other {each.id}") if each.id > 490 else each for each in many])
+    with pytest.raises(
+        ValueError, match=r"class 491, .*and 488 more; the data has other 491, .* and 488 more; "
+    ) as told:
+        check_classes(many, others)  # of many, a few that differ
+    assert len(str(told.value)) < 600
     check_classes(CATEGORIES, Categories.of(reversed(CATEGORIES.all)))  # by name, in whatever order
 
 

@@ -1,5 +1,6 @@
 """Several images at once: the same files as one after the other, however a run ends."""
 
+import hashlib
 import json
 import os
 import signal
@@ -18,8 +19,11 @@ from tests.prediction.test_interrupted import contents
 from tests.test_inference import segmenter_of, tiny
 from unipan.cli import main
 from unipan.datasets.scenes.generator import Scenes
+from unipan.exported.graphs import files_beside, graph_files
+from unipan.files import checkpoint_path
 from unipan.inference import Segmenter
 from unipan.prediction import loop
+from unipan.prediction.journal import JOURNAL, Journal
 from unipan.presets import scenes
 from unipan.result import PanopticResult
 
@@ -331,3 +335,19 @@ def test_onnxruntime_does_the_same_files_at_once(photos: Path, tmp_path: Path) -
     assert contents(tmp_path / "2") == contents(tmp_path / "3")
     ids = [each["id"] for each in json.loads((tmp_path / "2" / "panoptic.json").read_text())["images"]]
     assert ids == list(range(1, COUNT + 1))
+
+
+def test_a_journal_knows_the_graphs_that_run(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be made again, in 8 bits, while the checkpoint stays as it is."""
+    monkeypatch.setattr(Journal, "close", lambda _: None)
+    whole = files_beside(checkpoint_path("scenes"), masks=True)
+    expected = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in whole}
+    for runtime, graphs in (("onnx", expected), ("torch", None)):
+        out = tmp_path / runtime
+        assert main(["predict", "scenes", str(photos / "0.png"), "--out", str(out), "--runtime", runtime]) == 0
+        assert json.loads((out / JOURNAL).read_text().partition("\n")[0])["run"].get("graphs") == graphs
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for name in ("model.json", "dense.onnx", "head.onnx"):  # of a network without masks
+        (folder / name).touch()
+    assert [path.name for path in graph_files(folder)] == ["model.json", "dense.onnx", "head.onnx"]

@@ -22,6 +22,7 @@ from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.datasets.scenes.generator import Scenes
 from unipan.folder_lock import LOCK
 from unipan.inference import Segmenter
+from unipan.outputs import MANIFEST
 from unipan.panoptic.images import read_image
 from unipan.prediction.journal import JOURNAL
 from unipan.presets import scenes
@@ -98,6 +99,31 @@ def test_a_signal_keeps_what_is_done(
     assert predict(photos, out) == 0
     assert segmenter.seen == ["2.png", "3.png"]
     assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_photograph_that_is_replaced_while_it_is_segmented_is_left_out(
+    segmenter: Watched, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.png"
+    shutil.copy(photos / "3.png", other)
+    segmenter.act = {2: lambda: other.replace(photos / "1.png"), 3: send(signal.SIGTERM)}
+    assert predict(photos, tmp_path / "out") == 143
+    assert "1.png is left out: its file was replaced while it was segmented" in capsys.readouterr().err
+    segmenter.seen.clear()
+    assert predict(photos, tmp_path / "out") == 0
+    assert segmenter.seen == ["1.png", "2.png", "3.png"]
+    assert predict(photos, tmp_path / "whole") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_map_that_was_repainted_is_kept(segmenter: Watched, photos: Path, tmp_path: Path) -> None:
+    assert predict(photos, tmp_path / "out") == predict(photos, tmp_path / "out") == 0
+    Image.new("RGB", (96, 64)).save(tmp_path / "out" / "panoptic" / "1.png")
+    before = contents(tmp_path / "out")
+    assert predict(photos, tmp_path / "out") == 1
+    assert contents(tmp_path / "out") == before
+    assert predict(photos, tmp_path / "out", "--overwrite") == 0
+    assert contents(tmp_path / "out") != before
 
 
 def killed(segmenter: Watched, photos: Path, out: Path, at: int) -> None:
@@ -258,6 +284,7 @@ def unpacked(folder: Path) -> dict[str, bytes]:
         del found[name]
         with zipfile.ZipFile(folder / name) as archive:
             found |= {f"{name}/{member}": archive.read(member) for member in archive.namelist()}
+    del found[MANIFEST]  # has digests of the archives
     return found
 
 

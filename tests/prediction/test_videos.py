@@ -1,6 +1,7 @@
 """Videos: each frame is an image, in its order; the overlays are a video again."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from tests.prediction.test_interrupted import contents
 from unipan.cli import main
+from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.datasets.scenes.generator import Scenes
 from unipan.inference import Segmenter
 from unipan.panoptic.png import decode_png
 from unipan.prediction.images import plan_images
+from unipan.prediction.journal import Journal
 from unipan.prediction.videos import Video, write_video
 
 FRAMES = 4
@@ -39,6 +42,26 @@ def test_frames_come_in_order_and_again(clip: Path) -> None:
     with pytest.raises(ValueError, match="frame 5 cannot be read"):
         video.frame(FRAMES)
     assert np.array_equal(video.frame(0), frames[0])
+
+
+def test_a_video_that_is_replaced_is_made_again(clip: Path, tmp_path: Path) -> None:
+    """Its frames are those of the file that was opened, and no result of the new one."""
+    path = tmp_path / "v.mp4"
+    shutil.copy(clip, path)
+    jobs, _ = plan_images([path], None)
+    journal = Journal(tmp_path, {}, CITYSCAPES)
+    journal.begin(jobs[0])
+    assert not journal.was_replaced(jobs[0])
+    write_video(tmp_path / "new.mp4", (np.zeros((64, 96, 3), np.uint8) for _ in range(FRAMES)), 12.5)
+    (tmp_path / "new.mp4").replace(path)
+    for job in jobs[:2]:
+        journal.begin(job)
+        assert journal.was_replaced(job)
+    again, _ = plan_images([path], None)
+    journal.begin(again[0])
+    assert not journal.was_replaced(again[0])
+    path.unlink()  # what was read is whole
+    assert not journal.was_replaced(again[0])
 
 
 def test_predict_writes_ids_of_each_frame_and_a_video_of_overlays(

@@ -6,7 +6,7 @@ alike (Cityscapes' rider and COCO's person, traffic sign and stop sign) starts a
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from unipan.panoptic.categories import Categories
 
@@ -22,6 +22,9 @@ ALIASES = {
     "pedestrian": "person",
 }
 """Normalised name -> the name used for both."""
+
+MOST_NAMED = 12
+"""Classes that a sentence names; Cityscapes has 11 of stuff and 8 things."""
 
 
 def normalised(name: str) -> str:
@@ -54,15 +57,23 @@ def _unambiguous(names: Iterable[str]) -> set[str]:
 
 
 def check_classes(own: Categories, other: Categories) -> None:
-    """Raises ValueError listing both sides unless both have the same names of things and of stuff."""
+    """Raises ValueError listing both sides, of many names a few, unless both have the same things and stuff."""
     for kind in ("things", "stuff"):
         mine = [category.name for category in getattr(own, kind)]
         theirs = [category.name for category in getattr(other, kind)]
         if sorted(mine) != sorted(theirs):
             raise ValueError(
-                f"classes: the checkpoint knows the {kind} {', '.join(mine)}; the data has {', '.join(theirs)}; "
-                "evaluate on data with the checkpoint's classes, or finetune on this data first"
+                f"classes: the checkpoint knows the {kind} {_few_of(mine, theirs)}; the data has "
+                f"{_few_of(theirs, mine)}; give data with the checkpoint's classes, or finetune on this data first"
             )
+
+
+def _few_of(names: Sequence[str], other: Sequence[str]) -> str:
+    """Names for a sentence. Of many, those come first that the other side lacks, and the rest is counted."""
+    if len(names) <= MOST_NAMED:
+        return ", ".join(names) or "none"
+    few = sorted(names, key=set(other).__contains__)[:MOST_NAMED]
+    return f"{', '.join(few)} and {len(names) - len(few)} more"
 
 
 def in_the_order_of(own: Categories, other: Categories) -> Categories:

@@ -79,6 +79,15 @@ def files_beside(checkpoint: Path, masks: bool) -> tuple[Path, ...]:
     return tuple(checkpoint.with_name(checkpoint.stem + ending) for ending in BESIDE[: 3 + masks])
 
 
+def graph_files(source: str | Path) -> list[Path]:
+    """The description and the graphs that run an export folder, a bundled name, or a .safetensors file."""
+    if is_export(source):
+        places = [Path(source) / name for name in EXPORT_FILES]
+    else:
+        places = list(files_beside(checkpoint_path(source), masks=True))
+    return [path for path in places if path.is_file()]
+
+
 def has_masks(checkpoint: Path) -> bool:
     """Whether the network of a checkpoint has a mask head, and so a third graph. Raises ValueError as `read_header`."""
     return read_header(checkpoint)[0].detection.masks

@@ -15,7 +15,7 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.coco_json import path_inside, read_json, rows_of, unique_rows
 from unipan.panoptic.image_files import IMAGE_FORMATS, out_of_reach
 from unipan.prediction.pages import split_pages
-from unipan.prediction.videos import Video
+from unipan.prediction.videos import Video, version_of
 
 SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
 """What counts as an image inside a folder."""
@@ -78,12 +78,8 @@ class ImageJob:
 
     @property
     def version(self) -> list[int] | None:
-        """Size and time of its file, which differ where the pixels may; None where it has gone."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return [found.st_size, found.st_mtime_ns]
+        """`version_of` its file, as it is now."""
+        return version_of(self.path)
 
     @property
     def png(self) -> PurePosixPath:

@@ -62,6 +62,7 @@ class Journal:
         self._done: dict[str, dict[str, Any]] = {}
         self._begun: Counter[str] = Counter()
         self._files: dict[str, int] = {}
+        self._versions: dict[str, list[int] | None] = {}
         self._lock = threading.Lock()
         self.run = json.loads(json.dumps(run))
         self.replaced = False
@@ -129,8 +130,13 @@ class Journal:
         return self._begun[job.name]
 
     def begin(self, job: ImageJob) -> None:
-        """Note that an image is begun; threads may do this."""
+        """Note that an image is begun, before its file is read; a video was opened earlier. Threads may do this."""
+        self._versions[job.name] = job.version if job.frame is None else job.frame.video.version
         self._append({"begin": job.name})
+
+    def was_replaced(self, job: ImageJob) -> bool:
+        """Whether the file of a begun image is another one now, so that nobody knows which of them was segmented."""
+        return job.version not in (None, self._versions[job.name])
 
     def leave_out(self, job: ImageJob) -> None:
         """Note that a begun image has not ended the run."""
@@ -154,8 +160,8 @@ class Journal:
         sizes = {name: _size(self.folder / name) for name in dict.fromkeys([map_name, *files])}
         self._require(sizes)
         rows = [segment.to_coco(score=True) for segment in panoptic]
-        done = {"done": job.name, "id": job.image_id, "source": job.version, "map": map_name, "files": sizes}
-        line = {**done, "segments": rows, "page": page}
+        done = {"done": job.name, "id": job.image_id, "source": self._versions[job.name], "map": map_name}
+        line = {**done, "files": sizes, "segments": rows, "page": page}
         self._append(line)
         if not self._gathers:  # a worker is asked for it
             self._note(line)
@@ -191,14 +197,19 @@ class Journal:
             raise OSError(f"{self._path}: cannot be written ({error.strerror}); make room") from error
 
 
-def run_identity(checkpoint: Path | str, **settings: object) -> dict[str, Any]:
-    """What decides the results besides the images: the bytes of the checkpoint, and the settings."""
-    path = Path(checkpoint)
-    digest = None
-    if path.is_file():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"checkpoint": str(checkpoint), "sha256": digest, **settings}
+def run_identity(checkpoint: Path | str, graphs: Iterable[Path] = (), **settings: object) -> dict[str, Any]:
+    """What decides the results besides the images: the bytes of the checkpoint, those of its graphs if these are what
+    runs, and the settings."""
+    found = {"checkpoint": str(checkpoint), "sha256": _sha256_of(Path(checkpoint)), **settings}
+    made = {path.name: _sha256_of(path) for path in graphs}
+    return {**found, "graphs": made} if made else found
+
+
+def _sha256_of(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parents_of(folder: Path, names: Iterable[str]) -> set[Path]:

@@ -285,7 +285,10 @@ class ImageLoop:
         return [begun for begun in self._begun if not begun.outcomes.cancel()]
 
     def _finish(self, job: ImageJob, outcome: ImageOutcome) -> None:
-        """List an image, and write its PNG, that of a kept one too: the list goes with it."""
+        """List an image, and write its PNG, that of a kept one too: the list goes with it. One whose file was replaced
+        while it was segmented is left out."""
+        if isinstance(outcome, MadeImage) and self.journal.was_replaced(job):
+            outcome = FailedImage("its file was replaced while it was segmented; give the same command again")
         if isinstance(outcome, FailedImage):
             self._leave_out(job, outcome)
         else:

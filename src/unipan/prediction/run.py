@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from unipan import files
 from unipan.config import check_fusion
+from unipan.exported.graphs import graph_files
 from unipan.folder_lock import folder_lock
 from unipan.prediction.journal import Journal, parents_of, run_identity
 from unipan.prediction.loop import Elsewhere, ImageLoop, Prediction
@@ -50,8 +51,7 @@ def run_prediction(
         raise ValueError(f"--margin: the fusion {fusion} is no argmax; give --fusion affinity or potential")
     if plan.pictures.tiles:
         segmenter.check_tiling(fusion, plan.pictures.scale, plan.pictures.tile_side)
-    if plan.categories is not None:
-        segmenter = segmenter.with_categories(plan.categories)
+    segmenter = _with_classes(plan, segmenter)
     with folder_lock(plan.out, "--out") as left:
         if left:
             warn(left)
@@ -69,7 +69,7 @@ def run_prediction(
         loop = ImageLoop(ImageMaker(plan, segmenter, results, journal, fusion, trim), writer, warn, advance)
         try:
             with nullcontext(plan.jobs) if elsewhere is None else closing(elsewhere(loop)) as jobs:
-                return loop.run(jobs)
+                return _completed_result(plan, loop.run(jobs))
         except ValueError:
             if not loop.kept:
                 journal.close()
@@ -77,10 +77,27 @@ def run_prediction(
             raise
 
 
+def _completed_result(plan: PredictionPlan, found: Prediction) -> Prediction:
+    """What was found, after the manifest has noted what its files hold."""
+    plan.outputs.finish_folder(plan.out, plan.names)
+    return found
+
+
+def _with_classes(plan: PredictionPlan, segmenter: AnySegmenter) -> AnySegmenter:
+    """A network with the names and ids of the ground truth, if there is one."""
+    if plan.categories is None:
+        return segmenter
+    try:
+        return segmenter.with_categories(plan.categories)
+    except ValueError as error:
+        raise ValueError(f"--like {plan.like}: {error}, or leave out --like") from error
+
+
 def open_journal(plan: PredictionPlan, segmenter: AnySegmenter, fusion: str, trim: int) -> Journal:
     """The journal of a plan; everything that decides its results besides the images is in its first line."""
     run = run_identity(
         files.network_path(plan.checkpoint),
+        graphs=graph_files(plan.checkpoint) if getattr(segmenter, "graphs", None) is not None else (),
         fusion=fusion,
         trim=trim,
         bf16=segmenter.bf16,

@@ -26,6 +26,7 @@ class Video:
         count: how many frames can be read.
         rate: frames a second.
         lost: why some of it cannot be read; None where it is whole, as far as its header tells.
+        version: `version_of` the file when it was opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +37,7 @@ class Video:
         """
         require_regular(path)
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it prints on its own what is wrong with a file
-        self.path = path
+        self.path, self.version = path, version_of(path)
         capture = cv2.VideoCapture(str(path))
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         self.rate = rate if 0 < rate < 1000 else _USUAL_RATE
@@ -70,6 +71,15 @@ class Video:
             raise ValueError(f"{self.path}: frame {number + 1} cannot be read; the file may be damaged")
         self._next += 1
         return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def version_of(path: Path) -> list[int] | None:
+    """Size and time of a file, which differ where the pixels may; None where it has gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
 
 
 def write_video(path: Path, pictures: Iterable[Picture], rate: float) -> None:
