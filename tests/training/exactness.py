@@ -70,7 +70,7 @@ def step_of(fabric: Fabric, folder: Path, name: str, config: Config) -> dict[str
         gradients.update({n: p.grad.clone() for n, p in trainer.network.named_parameters() if p.grad is not None})
 
     trainer.optimizer.optimizer.register_step_pre_hook(keep)
-    losses, _ = trainer._iteration(0, trainer._batches(0, 1))
+    losses, _ = trainer._iteration(0, trainer._parts(trainer._batches(0, 1)))
     return {"losses": {key: torch.tensor(value) for key, value in losses.items()}, "gradients": gradients}
 
 

@@ -1,5 +1,6 @@
 """What `unipan train --resume` may be asked, and what a finished run is given back."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,35 @@ def test_a_finished_run_whose_checkpoints_are_gone(
     assert "best.safetensors is missing" in said
     after = load_checkpoint(last).network.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_data_that_have_changed_are_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "moved"  # where the folders lie does not matter
+    shutil.copytree(run, place)
+    monkeypatch.chdir(place)
+    assert main(list(RESUME)) == 0
+    state = (place / "run" / RESUME_STATE).read_bytes()
+    shutil.rmtree(place / "gt")
+    for count, told in ((3, "as many images, but not the same"), (4, "4 images, not 3")):
+        others = Scenes(range(1_000_010, 1_000_010 + count), (64, 96))
+        shutil.rmtree(place / "gt", ignore_errors=True)
+        write_coco_panoptic(place / "gt", iter(others), SCENE_CATEGORIES)
+        assert main(list(RESUME)) == 1
+        said = capsys.readouterr().err
+        assert "--resume: gt has changed since the run in run began" in said
+        assert told in said
+        assert (place / "run" / RESUME_STATE).read_bytes() == state
+
+
+def test_a_run_of_an_older_version_goes_on_with_a_note(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "old")
+    monkeypatch.chdir(tmp_path / "old")
+    state = torch.load(f"run/{RESUME_STATE}", weights_only=True)
+    assert state["origin"].pop("seen")["data"]["images"] == 3
+    torch.save(state, f"run/{RESUME_STATE}")
+    assert main(list(RESUME)) == 0
+    assert "was begun by an older unipan" in capsys.readouterr().out

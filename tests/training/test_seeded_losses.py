@@ -57,7 +57,7 @@ def seeded_losses(folder: Path) -> list[dict[str, float]]:
     fabric = Fabric(accelerator="cpu", devices=1)
     trainer = Trainer(fabric, config_of(), Drawn([3, 0, 2, 4, 1]), Drawn([2], 50), RunRecord(folder, 1, quiet=True))
     batches = trainer._batches(0, STEPS)
-    return [trainer._iteration(iteration, batches)[0] for iteration in range(STEPS)]
+    return [trainer._iteration(iteration, trainer._parts(batches))[0] for iteration in range(STEPS)]
 
 
 def upsampled_first(scores: Tensor, labels: Tensor, ignored: int) -> Tensor:

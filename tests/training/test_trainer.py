@@ -94,7 +94,7 @@ def test_accumulation_equals_the_large_batch(tmp_path: Path) -> None:
     losses, weights = [], []
     for accumulate in (1, 2, 4):
         trainer = trainer_of(tmp_path / str(accumulate), with_train(config, accumulation_steps=accumulate), things=(3,))
-        losses.append(trainer._iteration(0, trainer._batches(0, 1))[0])
+        losses.append(trainer._iteration(0, trainer._parts(trainer._batches(0, 1)))[0])
         weights.append({name: p.detach().clone() for name, p in trainer.network.named_parameters()})
     start = tiny_network(config).state_dict()
     for other, values in zip(weights[1:], losses[1:], strict=True):
@@ -108,7 +108,7 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
     config = with_train(tiny_config(), optimizer="sgd", lr=1.0, max_grad_norm=1e-3, weight_decay=0.0)
     trainer = trainer_of(tmp_path, config)
     before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
-    trainer._iteration(0, trainer._batches(0, 1))
+    trainer._iteration(0, trainer._parts(trainer._batches(0, 1)))
     moved = torch.stack([(p - before[name]).norm() for name, p in trainer.network.named_parameters()]).norm()
     assert 0.5e-3 < float(moved) < 1.01e-3
 
@@ -148,7 +148,9 @@ def test_fit_to_leaves_no_trace_but_the_schedule(tmp_path: Path) -> None:
     assert fitted.optimizer.state_dict()["state"] == {}
     # From here on both runs are one.
     fitted.config = plain.config
-    assert fitted._iteration(0, fitted._batches(0, 1)) == plain._iteration(0, plain._batches(0, 1))
+    assert fitted._iteration(0, fitted._parts(fitted._batches(0, 1))) == plain._iteration(
+        0, plain._parts(plain._batches(0, 1))
+    )
 
 
 def test_measuring_in_the_middle_of_a_run_leaves_no_trace_either(tmp_path: Path) -> None:

@@ -64,8 +64,36 @@ def rank_positions(start: int, end: int, batch: int, rank: int, world: int) -> I
         yield from range(first, first + share)
 
 
+class TrainingBatches:
+    """Batches of `batch` images, each for one backward pass of this process. Its workers end with `close`.
+
+    Otherwise they live as long as the traceback of an error, and longer than a SIGTERM: Python waits for them.
+    """
+
+    def __init__(self, stream: TrainingStream, positions: Iterable[int], batch: int, workers: int) -> None:
+        self._iterator: Iterator[tuple[ImageBatch, list[Target]]] = iter(
+            training_loader(stream, positions, batch, workers)
+        )
+
+    def __iter__(self) -> "TrainingBatches":
+        return self
+
+    def __next__(self) -> tuple[ImageBatch, list[Target]]:
+        try:
+            return next(self._iterator)
+        except BaseException as error:
+            for each in (error, error.__cause__, error.__context__):  # torch's frames in them hold the workers
+                if each is not None:
+                    each.__traceback__ = None
+            raise
+
+    def close(self) -> None:
+        """End the workers."""
+        self._iterator = iter(())
+
+
 def training_loader(stream: TrainingStream, positions: Iterable[int], batch: int, workers: int) -> "DataLoader[Any]":
-    """Batches of `batch` images, for one backward pass of this process."""
+    """The loader of `TrainingBatches`."""
     return DataLoader(
         stream,
         batch_size=batch,

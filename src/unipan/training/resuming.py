@@ -36,13 +36,14 @@ def resume(
     from unipan.training.trainer import Trainer
 
     state, config, origin = record.load_resume()
-    changed = [name for name, value in record.origin.items() if origin.get(name) != value]
+    changed = [name for name, value in record.origin.items() if name != "seen" and origin.get(name) != value]
     if changed:
         before, now = origin.get(changed[0]), record.origin[changed[0]]
         raise ValueError(
             f"--resume: the run in {record.folder} had {changed[0]} {before!r}, not {now!r}; an exact "
             "continuation needs the same"
         )
+    _require_same_images(record, origin.get("seen"))
     record.asked = state.pop("asked", None)  # type: ignore[assignment]
     _require_same(options, record.asked, asdict(config), record.folder)
     categories = classes_of_run(state, record.folder)
@@ -61,6 +62,34 @@ def resume(
         record.cut_log(done)
         record.say(f"--resume: {done} of {config.train.iterations} iterations are done; the run's own config is used")
     return trainer
+
+
+def _require_same_images(record: "RunRecord", before: Any) -> None:
+    """Look whether the datasets are those that the run saw, whatever their folders are called.
+
+    Raises:
+        ValueError: one of them has changed.
+    """
+    from unipan.training.run_folder import NOT_RESUMED
+
+    seen = record.origin.get("seen", {})
+    if not isinstance(before, dict):
+        if any(seen.values()):
+            record.say("note: this run was begun by an older unipan; whether its data are the same was not looked at")
+        return
+    for side, now in seen.items():
+        then = before.get(side)
+        if then == now:
+            continue
+        counts = [each["images"] if each else None for each in (then, now)]
+        what = "as many images, but not the same ones or not the same annotations"
+        if counts[0] != counts[1]:
+            what = f"{counts[1]} images, not {counts[0]}"
+        raise ValueError(
+            f"--resume: {record.origin.get(side) or record.origin.get('data')} has changed since the run in "
+            f"{record.folder} began ({what}, for {'training' if side == 'data' else 'validation'}); put it back, or "
+            f"{NOT_RESUMED}"
+        )
 
 
 def _require_same(options: TrainOptions, asked: Any, config: dict[str, Any], folder: Path) -> None:

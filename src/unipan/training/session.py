@@ -11,6 +11,7 @@ import torch
 from unipan.build import build_network, require_both_kinds
 from unipan.checkpoint import Transfer, transfer
 from unipan.config import Config, DetectionConfig
+from unipan.datasets.fingerprint import fingerprint
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import is_scenes, open_training, use_window
 from unipan.datasets.statistics import ThingStatistics, thing_statistics
@@ -72,7 +73,8 @@ def _train(
 
     with OtherProcesses(out) as others:
         fabric = launch(options.accelerator, options.devices, options.num_nodes, others)
-        origin = {"data": options.data, "val": options.val, "processes": fabric.world_size}
+        origin: dict[str, Any] = {"data": options.data, "val": options.val, "processes": fabric.world_size}
+        origin["seen"] = {"data": fingerprint(images[0]), "val": fingerprint(images[1])}
         record = RunRecord(out, quiet=not fabric.is_global_zero, origin=origin, asked=asked_of(options))
         say = record.say if fabric.is_global_zero else _print_nothing
         if fabric.is_global_zero:

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGTERM
@@ -15,7 +15,7 @@ from torch import Tensor
 from unipan.build import build_criterion, build_network
 from unipan.checkpoint import save_checkpoint
 from unipan.config import Config
-from unipan.datasets.loading import TrainingStream, rank_positions, training_loader
+from unipan.datasets.loading import TrainingBatches, TrainingStream, rank_positions
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import use_window
 from unipan.datasets.transforms import TrainingTransform
@@ -42,7 +42,7 @@ for its end then."""
 VALIDATION_SHARE = 0.92
 """Share of `--minutes` for the steps; the rest is for validation and saving."""
 
-Batches = Iterator[tuple[ImageBatch, list[Target]]]
+Parts = list[tuple[ImageBatch, list[Target]]]
 
 
 @dataclass
@@ -108,14 +108,14 @@ class Trainer:
     def seconds_per_step(self, most: int = MEASURED_STEPS) -> float:
         """Seconds per step, the same on every process; weights, EMA and optimiser are restored."""
         before = copy.deepcopy(self.state())
-        batches = self._batches(0, most)
         times: list[float] = []
-        for iteration in range(most):
-            start = time.perf_counter()
-            self._iteration(iteration, batches)
-            times.append(time.perf_counter() - start)
-            if self.fabric.world_size == 1 and sum(times) > MEASURED_SECONDS:
-                break
+        with closing(self._batches(0, most)) as batches:
+            for iteration in range(most):
+                start = time.perf_counter()
+                self._iteration(iteration, self._parts(batches))
+                times.append(time.perf_counter() - start)
+                if self.fabric.world_size == 1 and sum(times) > MEASURED_SECONDS:
+                    break
         seconds = float(torch.tensor(times[2:] or times[-1:]).median())
         seconds = float(self.fabric.all_reduce(torch.tensor(seconds), reduce_op="mean"))  # type: ignore[arg-type]
         self.load_state(before)
@@ -164,12 +164,12 @@ class Trainer:
         every = max(1, train.iterations // max(train.validations, 1))
         figures: ValidationFigures = {}
         bar = self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero)
-        with self.signals.deferred(), bar as advance:
+        with closing(batches), self.signals.deferred(), bar as advance:
             for iteration in range(first, end):
                 due = (iteration + 1) % every == 0 or iteration + 1 == train.iterations
                 self._save_state(min(self.save_seconds, BEFORE_VALIDATION) if due else self.save_seconds)
                 start = time.perf_counter()
-                losses, rate = self._iteration(iteration, batches)
+                losses, rate = self._iteration(iteration, self._parts_or_saved(batches))
                 self.progress.iteration = iteration + 1
                 self.progress.seconds += time.perf_counter() - start
                 advance(losses)
@@ -184,14 +184,29 @@ class Trainer:
                     self._save_and_stop()
         return figures
 
-    def _batches(self, start: int, end: int) -> Batches:
+    def _batches(self, start: int, end: int) -> TrainingBatches:
         train = self.config.train
         stream = TrainingStream(self.data, TrainingTransform(self.config.data, self.data.categories), train.seed)
         positions = rank_positions(start, end, train.batch_size, self.fabric.global_rank, self.fabric.world_size)
         share = train.batch_size // self.fabric.world_size // train.accumulation_steps
-        return iter(training_loader(stream, positions, share, train.num_workers))
+        return TrainingBatches(stream, positions, share, train.num_workers)
 
-    def _iteration(self, iteration: int, batches: Batches) -> tuple[dict[str, float], float]:
+    def _parts(self, batches: TrainingBatches) -> Parts:
+        """What the passes of a step see."""
+        return [next(batches) for _ in range(self.config.train.accumulation_steps)]
+
+    def _parts_or_saved(self, batches: TrainingBatches) -> Parts:
+        """`_parts`; where they cannot be read, what was done before is saved, since no step is half done yet."""
+        try:
+            return self._parts(batches)
+        except (OSError, ValueError, RuntimeError):
+            if self.progress.iteration:
+                with suppress(OSError, ValueError):  # it would hide what went wrong first
+                    self._save_state(0.0)
+                    self._say(f"saved after {self.progress.iteration} iterations; --resume goes on when this is mended")
+            raise
+
+    def _iteration(self, iteration: int, parts: Parts) -> tuple[dict[str, float], float]:
         """One optimiser step; returns the unweighted losses, averaged over processes and backward passes, and the
         learning rate."""
         train = self.config.train
@@ -199,7 +214,6 @@ class Trainer:
         torch.manual_seed(train.seed * 1_000_003 + iteration * 1009 + self.fabric.global_rank)
         rate = set_learning_rate(self.optimizer, iteration, train)
         self.step.train()
-        parts = [next(batches) for _ in range(train.accumulation_steps)]
         labelled = self._labelled([targets for _, targets in parts])
         sums: dict[str, Tensor] = {}
         for number, (images, targets) in enumerate(parts, 1):
