@@ -24,7 +24,11 @@ def fingerprint(data: PanopticData) -> dict[str, Any] | None:
         return None
     digest, in_one_file = hashlib.sha256(), whole.source.is_file()
     for index in chosen:
-        row = (whole.image_ids[index], whole.file_names[index], None if in_one_file else _size(whole.image_path(index)))
+        row = (
+            whole.image_ids[index],
+            whole.file_names[index],
+            None if in_one_file else _photo_size(whole.image_path(index)),
+        )
         digest.update(f"{row!r}\n".encode("utf-8", "backslashreplace"))
     if in_one_file:
         with whole.source.open("rb") as file:
@@ -32,5 +36,5 @@ def fingerprint(data: PanopticData) -> dict[str, Any] | None:
     return {"images": len(chosen), "sha256": digest.hexdigest()}
 
 
-def _size(path: Path) -> int | None:
+def _photo_size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
