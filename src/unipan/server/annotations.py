@@ -108,7 +108,7 @@ class Annotations:
 
         The bytes decide: another photograph that was accepted under its name, from another folder, is not this one.
         """
-        for candidate in _numbered_names(name):
+        for candidate in _names_to_try(name):
             path = self.folder / "images" / candidate
             if candidate in self._images and same_photo(path, source):
                 return candidate
@@ -207,7 +207,7 @@ class Annotations:
         own = None if source is None else self.own_name(name, source)
         if own is not None and _holds(self.folder / "images" / own, data):
             return own
-        for candidate in _numbered_names(name if source is not None else f"{stem_of(name)}.png"):
+        for candidate in _names_to_try(name if source is not None else f"{stem_of(name)}.png"):
             path = self.folder / "images" / candidate
             if not self._may_have(candidate, name, source is None):
                 continue
@@ -233,7 +233,7 @@ class Annotations:
         return next(each for each in numbers if each not in taken)
 
 
-def _numbered_names(name: str) -> Iterator[str]:
+def _names_to_try(name: str) -> Iterator[str]:
     """a.png, a_2.png, a_3.png and so on."""
     stem, suffix = stem_of(name), PurePosixPath(name).suffix
     return (f"{stem}{f'_{number}' * (number > 1)}{suffix}" for number in range(1, MOST_OF_A_NAME + 1))
