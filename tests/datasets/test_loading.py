@@ -1,5 +1,8 @@
 """The order of training images: a function of the seed and the position alone."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -79,3 +82,38 @@ def test_worker_processes_change_nothing() -> None:
 def test_an_empty_dataset_is_refused() -> None:
     with pytest.raises(ValueError, match="no images"):
         stream(images=0)
+
+
+WORKER = """
+import os, sys, time
+from unipan.datasets.loading import begin_worker
+from multiprocessing import Pipe
+mine, its = Pipe()
+if os.fork():
+    mine.poll(60)
+    if sys.argv[1] == "dies":
+        os._exit(0)
+    os.wait()
+else:
+    begin_worker(0)
+    its.send("ready")
+    time.sleep(0.2)
+    try:
+        raise ConnectionResetError("in the middle of a batch")
+    except ConnectionResetError:
+        sys.excepthook(*sys.exc_info())
+    if sys.argv[1] == "dies":
+        time.sleep(60)
+        print("outlived its process", file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.fork")
+@pytest.mark.parametrize("its_process", ["lives", "dies"])
+def test_a_worker_ends_without_a_word_once_its_process_is_dead(its_process: str) -> None:
+    """As long as that lives, what goes wrong in a worker is told. The pipe of stderr is open until the worker ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, its_process], stderr=subprocess.PIPE, text=True, timeout=50, check=True
+    )
+    assert ("ConnectionResetError: in the middle of a batch" in done.stderr) == (its_process == "lives")
+    assert (done.stderr == "") == (its_process == "dies")

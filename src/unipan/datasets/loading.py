@@ -3,9 +3,12 @@ processes sees the same images."""
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -18,6 +21,8 @@ from unipan.structures import ImageBatch, Target
 
 WORKER_GRACE = 30.0
 """Seconds that a loader worker works on after a SIGTERM."""
+WORKER_LOOK = 0.5
+"""Seconds between two looks of a loader worker at its process; torch's own are 5 apart."""
 
 
 class TrainingStream(Dataset[tuple[Tensor, str, Target]]):
@@ -101,11 +106,39 @@ def training_loader(stream: TrainingStream, positions: Iterable[int], batch: int
         num_workers=workers,
         collate_fn=collate_training,
         persistent_workers=workers > 0,
-        worker_init_fn=outlast_sigterm,
+        worker_init_fn=begin_worker,
     )
 
 
-def outlast_sigterm(_: int) -> None:
+def begin_worker(_: int) -> None:
+    """What a worker does first: from then on it outlasts a SIGTERM, and ends soon after its process."""
+    outlast_sigterm()
+    end_with_process()
+
+
+def end_with_process() -> None:
+    """Let a worker end, without a word, once the process that has begun it is dead.
+
+    It holds the dead one's connections to the other processes of the run, which would wait for them; and the thread
+    that hands out its batches prints a traceback when the process dies in the middle of one.
+    """
+    begun_by, show = os.getppid(), sys.excepthook
+
+    def watch() -> None:
+        while os.getppid() == begun_by:
+            time.sleep(WORKER_LOOK)
+        os._exit(0)
+
+    def show_unless_alone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, ConnectionError):
+            time.sleep(4 * WORKER_LOOK)  # a dead process closes its connections first, and is seen to be dead later
+        show(kind, error, trace)
+
+    sys.excepthook = show_unless_alone
+    threading.Thread(target=watch, name="end with process", daemon=True).start()
+
+
+def outlast_sigterm() -> None:
     """Let a worker go on for a while after a SIGTERM.
 
     Schedulers send it to every process at once, and torch ends a training whose worker dies, before it could save.

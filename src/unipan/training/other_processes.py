@@ -26,7 +26,7 @@ NEWS = 2.0
 """A dead process closes its connections before the system tells that it is dead: so many seconds at most."""
 GRACE = 8.0
 """Seconds in which a process may notice by itself that another one has died: with gloo at once, or when the loader
-workers of the dead one, which hold its connections, have ended after 5. One that computes, or waits in NCCL for
+workers of the dead one, which hold its connections, have ended as well. One that computes, or waits in NCCL for
 minutes, is ended then."""
 CLOSING = 5.0
 """Seconds in which it may close what is open, after it has said why it ends."""
