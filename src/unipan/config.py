@@ -205,6 +205,9 @@ class TrainConfig(Section):
     """Iterations of the linear warm-up, at most a tenth of all; the paper's 500."""
     warmup_factor: Annotated[float, SHARE] = 1 / 3
     """Factor on the learning rate at the start of the warm-up."""
+    panoptic_from: Annotated[float, SHARE] = 0.0
+    """Share of the iterations before the panoptic submodule takes part: without it a step trains V and the detections
+    alone and costs less. (ours)"""
     max_grad_norm: Annotated[float, WEIGHT] = 0.0
     """Maximum gradient norm; 0 turns clipping off."""
     precision: Literal["auto", "32", "bf16"] = "auto"

@@ -62,7 +62,7 @@ class Criterion(nn.Module):
     def forward(
         self, output: PanopticOutput, targets: list[Target], labelled: float | None = None
     ) -> dict[str, Tensor]:
-        """The named terms, each a scalar; panoptic terms with weight 0 are left out.
+        """The named terms, each a scalar; panoptic terms are left out if their weight is 0, or without Psi and P.
 
         Args:
             output: of the network, called with the targets.
@@ -81,9 +81,9 @@ class Criterion(nn.Module):
         terms["semantic"] = semantic_loss(
             output.semantic, torch.stack(labels), self.semantic_kind, self.semantic_stride, labelled
         )
-        if self.weights["panoptic"]:
+        if self.weights["panoptic"] and output.panoptic:
             terms["panoptic"] = panoptic_loss(output.panoptic, output.labels, output.temperature, self.log)
-        if self.weights["potential"]:
+        if self.weights["potential"] and output.potentials:
             terms["potential"] = panoptic_loss(output.potentials, output.labels, output.temperature, self.log)
         return terms
 

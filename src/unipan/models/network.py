@@ -61,10 +61,17 @@ class PanopticNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
-    def forward(self, images: ImageBatch, targets: list[Target] | None = None) -> PanopticOutput:
-        """Segment a batch; with targets, also match (Sec. 3.5) and, in training mode, return detection losses."""
+    def forward(self, images: ImageBatch, targets: list[Target] | None = None, panoptic: bool = True) -> PanopticOutput:
+        """Segment a batch; with targets, also match (Sec. 3.5) and, in training mode, return detection losses.
+
+        Without `panoptic` (with targets, in training mode) there are V and the detection losses alone: no detections,
+        Psi or P.
+        """
         features = self.backbone((images.pixels - self.mean) / self.std)  # Sec. 3.1   F
         semantic = self.semantic(features)  # Sec. 3.2   V
+        if not panoptic:
+            _, losses = self.detection(features, images, targets, detect=False)
+            return PanopticOutput(semantic, None, [], [], [], [], self.temperature, [], losses)
         candidates, losses = self.detection(features, images, targets)  # Sec. 3.3   B, s, c, M
         queries = self.affinity.extract(features) if self.affinity else None  # Sec. 3.4.2 Q
         if targets is None:
@@ -73,10 +80,16 @@ class PanopticNetwork(nn.Module):
             detections, labels = self.match(candidates, targets, images)  # Sec. 3.5   Eq. 5
         views = [crop(v, size, self.potential.stride) for v, size in zip(semantic, images.sizes, strict=True)]
         potentials = [self.potential(v, found) for v, found in zip(views, detections, strict=True)]  # Sec. 3.4.1 Psi
-        panoptic = self.revise(potentials, queries)  # Sec. 3.4.2 P
+        revised = self.revise(potentials, queries)  # Sec. 3.4.2 P
         return PanopticOutput(
-            semantic, queries, detections, candidates, potentials, panoptic, self.temperature, labels, losses
+            semantic, queries, detections, candidates, potentials, revised, self.temperature, labels, losses
         )
+
+    def panoptic_parameters(self) -> list[nn.Parameter]:
+        """Those of the panoptic submodule, which learn from the losses on Psi and P alone."""
+        parts = [self.potential, *([self.affinity] if self.affinity else [])]
+        alone = [self.temperature] if isinstance(self.temperature, nn.Parameter) else []
+        return [*alone, *(each for part in parts for each in part.parameters())]
 
     def revise(self, potentials: list[Tensor], queries: Float[Tensor, "B C _ _"] | None) -> list[Tensor]:
         """P of every image, one by one, because sizes and numbers of channels differ."""

@@ -57,9 +57,17 @@ class Detector(Protocol):
     """Sec. 3.3: a module from the levels to detections."""
 
     def __call__(
-        self, features: dict[str, Tensor], images: ImageBatch, targets: list[Target] | None = None
+        self,
+        features: dict[str, Tensor],
+        images: ImageBatch,
+        targets: list[Target] | None = None,
+        *,
+        detect: bool = True,
     ) -> tuple[list[Detections], dict[str, Tensor]]:
-        """Detections of each image, the same in training as at test, and, in training with targets, named losses."""
+        """Detections of each image, the same in training as at test, and, in training with targets, named losses.
+
+        Without `detect`, the losses alone; only a training with a late start (`train.panoptic_from`) asks for that.
+        """
         ...
 
     def masks(

@@ -49,6 +49,11 @@ def learning_rate_factor(iteration: int, config: TrainConfig) -> float:
     return 0.1 ** sum(iteration >= share * config.iterations for share in config.milestones)
 
 
+def panoptic_begins(config: TrainConfig) -> int:
+    """The iteration (0-based) from which the panoptic submodule takes part."""
+    return round(config.panoptic_from * config.iterations)
+
+
 def make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD with momentum 0.9 or AdamW; weight decay only on weights of two or more dimensions.
 

@@ -24,6 +24,9 @@ class TrainingStep(nn.Module):
         network: to be trained.
         criterion: its losses.
         bf16: run the network's convolutions and matrix products in bf16 (losses, Psi and P stay in 32 bits).
+
+    Attributes:
+        panoptic: whether the panoptic submodule takes part; before a late start it does not.
     """
 
     def __init__(self, network: PanopticNetwork, criterion: Criterion, bf16: bool) -> None:
@@ -31,11 +34,16 @@ class TrainingStep(nn.Module):
         self.network = network
         self.criterion = criterion
         self.bf16 = bf16
+        self.panoptic = True
 
     def forward(self, images: ImageBatch, targets: list[Target], labelled: float | None = None) -> dict[str, Tensor]:
         """The named terms of the loss, unweighted; `labelled` is the criterion's."""
         with torch.autocast(images.pixels.device.type, torch.bfloat16, enabled=self.bf16):
-            terms: dict[str, Tensor] = self.criterion(self.network(images, targets), targets, labelled)
+            output = self.network(images, targets, panoptic=self.panoptic)
+            terms: dict[str, Tensor] = self.criterion(output, targets, labelled)
+        if not self.panoptic:  # DDP waits for a gradient of every parameter
+            for parameter in self.network.panoptic_parameters():
+                terms["semantic"] = terms["semantic"] + parameter.sum() * 0
         return terms
 
 

@@ -24,7 +24,7 @@ from unipan.ops.distributed import mean_count
 from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.structures import ImageBatch, Target
 from unipan.training.run_folder import RunRecord, ValidationFigures
-from unipan.training.schedule import make_optimizer, set_learning_rate
+from unipan.training.schedule import make_optimizer, panoptic_begins, set_learning_rate
 from unipan.training.step import TrainingStep, check_finite, runs_bf16, update_ema
 from unipan.training.validation import validate
 
@@ -105,21 +105,32 @@ class Trainer:
         """The network that is validated and saved: the EMA if there is one."""
         return self.ema or self.network
 
-    def seconds_per_step(self, most: int = MEASURED_STEPS) -> float:
-        """Seconds per step, the same on every process; weights, EMA and optimiser are restored."""
+    def seconds_per_step(self, most: int = MEASURED_STEPS, late: float | None = None) -> float:
+        """Seconds per step, the same on every process; weights, EMA and optimiser are restored.
+
+        Args:
+            most: steps of each kind that are timed.
+            late: share of the steps before a late start; None takes the whole run's.
+        """
         before = copy.deepcopy(self.state())
+        late = self.config.train.panoptic_from if late is None else late
+        shares = [(True, 1 - late), (False, late)]
+        seconds = sum(share * self._timed(most, panoptic) for panoptic, share in shares if share)
+        seconds = float(self.fabric.all_reduce(torch.tensor(seconds), reduce_op="mean"))  # type: ignore[arg-type]
+        self.load_state(before)
+        return seconds
+
+    def _timed(self, most: int, panoptic: bool) -> float:
+        """Seconds per step of one kind."""
         times: list[float] = []
         with closing(self._batches(0, most)) as batches:
             for iteration in range(most):
                 start = time.perf_counter()
-                self._iteration(iteration, self._parts(batches))
+                self._iteration(iteration, self._parts(batches), panoptic)
                 times.append(time.perf_counter() - start)
                 if self.fabric.world_size == 1 and sum(times) > MEASURED_SECONDS:
                     break
-        seconds = float(torch.tensor(times[2:] or times[-1:]).median())
-        seconds = float(self.fabric.all_reduce(torch.tensor(seconds), reduce_op="mean"))  # type: ignore[arg-type]
-        self.load_state(before)
-        return seconds
+        return float(torch.tensor(times[2:] or times[-1:]).median())
 
     def fit_to(self, minutes: float) -> None:
         """Set the number of iterations that fit into `minutes`, from a few timed steps."""
@@ -140,7 +151,8 @@ class Trainer:
     def announce(self) -> None:
         """Say how long the rest of the run will take, from a few timed steps."""
         left = self.config.train.iterations - self.progress.iteration
-        seconds = self.seconds_per_step(max(1, min(left, MEASURED_STEPS)))  # no more work than what is foretold
+        late = max(0, panoptic_begins(self.config.train) - self.progress.iteration) / max(left, 1)
+        seconds = self.seconds_per_step(max(1, min(left, MEASURED_STEPS)), late)  # no more work than what is foretold
         whole = spell_time(left * seconds / VALIDATION_SHARE)
         self._say(
             f"a step takes {seconds:.2f} s: {left} iterations take about {whole} with their validations "
@@ -161,7 +173,7 @@ class Trainer:
         end = train.iterations if stop_after is None else min(train.iterations, self.progress.iteration + stop_after)
         first = self.progress.iteration
         batches = self._batches(first, end)
-        every = max(1, train.iterations // max(train.validations, 1))
+        every, begins = max(1, train.iterations // max(train.validations, 1)), panoptic_begins(train)
         figures: ValidationFigures = {}
         bar = self.record.progress_bar(train.iterations, first, self.fabric.is_global_zero)
         with closing(batches), self.signals.deferred(), bar as advance:
@@ -169,7 +181,7 @@ class Trainer:
                 due = (iteration + 1) % every == 0 or iteration + 1 == train.iterations
                 self._save_state(min(self.save_seconds, BEFORE_VALIDATION) if due else self.save_seconds)
                 start = time.perf_counter()
-                losses, rate = self._iteration(iteration, self._parts_or_saved(batches))
+                losses, rate = self._iteration(iteration, self._parts_or_saved(batches), iteration >= begins)
                 self.progress.iteration = iteration + 1
                 self.progress.seconds += time.perf_counter() - start
                 advance(losses)
@@ -206,19 +218,23 @@ class Trainer:
                     self._say(f"saved after {self.progress.iteration} iterations; --resume goes on when this is mended")
             raise
 
-    def _iteration(self, iteration: int, parts: Parts) -> tuple[dict[str, float], float]:
-        """One optimiser step; returns the unweighted losses, averaged over processes and backward passes, and the
-        learning rate."""
+    def _iteration(self, iteration: int, parts: Parts, panoptic: bool) -> tuple[dict[str, float], float]:
+        """One optimiser step, with the panoptic submodule or without; returns the unweighted losses, averaged over
+        processes and backward passes, and the learning rate."""
         train = self.config.train
         # Images have their own seeds (Target.seed); this makes all other randomness repeatable after a resume.
         torch.manual_seed(train.seed * 1_000_003 + iteration * 1009 + self.fabric.global_rank)
         rate = set_learning_rate(self.optimizer, iteration, train)
         self.step.train()
+        self.step.module.panoptic = panoptic
         labelled = self._labelled([targets for _, targets in parts])
         sums: dict[str, Tensor] = {}
         for number, (images, targets) in enumerate(parts, 1):
             terms = self._backward(images, targets, labelled, last=number == len(parts))
             sums = {name: sums.get(name, 0) + term / train.accumulation_steps for name, term in terms.items()}
+        if not panoptic:  # they are zeros, from which an optimiser's averages and weight decay would learn
+            for parameter in self.network.panoptic_parameters():
+                parameter.grad = None
         if train.max_grad_norm:
             self.fabric.clip_gradients(
                 self.step, self.optimizer, max_norm=train.max_grad_norm, error_if_nonfinite=False

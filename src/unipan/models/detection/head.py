@@ -67,9 +67,14 @@ class DetectionHead(nn.Module):
             self.mask_predictor = MaskRCNNPredictor(mask_channels, mask_channels, num_things)
 
     def forward(
-        self, features: dict[str, Tensor], images: ImageBatch, targets: list[Target] | None = None
+        self,
+        features: dict[str, Tensor],
+        images: ImageBatch,
+        targets: list[Target] | None = None,
+        *,
+        detect: bool = True,
     ) -> tuple[list[Detections], dict[str, Tensor]]:
-        """Detections of each image and, in training mode, the named losses."""
+        """Detections of each image (none without `detect`) and, in training mode, the named losses."""
         truths = None if targets is None else [truth_of(target) for target in targets]
         # torchvision makes anchors in the type of the features; bf16 would round boxes to whole pixels or worse.
         levels = {name: level.float() for name, level in features.items()}
@@ -78,6 +83,8 @@ class DetectionHead(nn.Module):
             return self.detect(features, proposals, images.sizes), {}
         losses = {"rpn_objectness": losses["loss_objectness"], "rpn_box": losses["loss_rpn_box_reg"]}
         losses |= self._head_losses(features, proposals, targets, truths)
+        if not detect:
+            return [], losses
         if self.use_gt_boxes:
             return self._truth(features, truths), losses
         return self.detect(features, proposals, images.sizes), losses
