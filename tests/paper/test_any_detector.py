@@ -34,7 +34,12 @@ class OneStage(nn.Module):
         self.fcos = FCOS(Levels(), T, anchor_generator=cells, score_thresh=0.0, detections_per_img=8)
 
     def forward(
-        self, features: dict[str, Tensor], images: ImageBatch, targets: list[Target] | None = None
+        self,
+        features: dict[str, Tensor],
+        images: ImageBatch,
+        targets: list[Target] | None = None,
+        *,
+        detect: bool = True,
     ) -> tuple[list[Detections], dict[str, Tensor]]:
         levels, fcos = list(features.values()), self.fcos
         said: dict[str, Tensor] = fcos.head(levels)
@@ -46,6 +51,8 @@ class OneStage(nn.Module):
             terms = fcos.compute_loss(truths, said, places, counts)
             losses = {"box_class": terms["classification"], "box_regression": terms["bbox_regression"]}
             losses["box_regression"] = losses["box_regression"] + terms["bbox_ctrness"]
+        if not detect:
+            return [], losses
         by_level = {name: list(value.split(counts, 1)) for name, value in said.items()}
         found = fcos.postprocess_detections(by_level, [list(each.split(counts)) for each in places], images.sizes)
         return [Detections(each["boxes"].detach(), each["scores"], each["labels"], None) for each in found], losses
@@ -72,6 +79,8 @@ def test_the_network_trains_with_another_detector() -> None:
     scores = network.detection.fcos.head.classification_head.cls_logits.weight  # type: ignore[union-attr]
     terms["panoptic"].backward(retain_graph=True)
     assert scores.grad.any()
+    early = criterion(network(image_batch(2), wanted, panoptic=False), wanted)  # before a late start
+    assert set(early) == {"box_class", "box_regression", "semantic"}
     network.zero_grad()
     criterion.total(terms).backward()
     untaught = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]

@@ -54,6 +54,13 @@ def test_images_without_things_train_and_both_end_with_the_same_weights(ranks: l
         assert ranks[0]["weights"][name] == ranks[1]["weights"][name], name
 
 
+def test_a_late_start_ends_with_the_same_weights_too(ranks: list[dict[str, Any]], folder: Path) -> None:
+    for name in ranks[0]["start"]:  # statistics of batch norm are those of each process
+        assert ranks[0]["late"][name] == ranks[1]["late"][name] != ranks[0]["start"][name], name
+    with (folder / "late" / "log.csv").open(newline="") as file:
+        assert [bool(row["panoptic"]) for row in csv.DictReader(file)] == [False, False, True, True]
+
+
 def test_what_is_validated_is_what_is_saved(ranks: list[dict[str, Any]]) -> None:
     """Batch statistics differ between processes while training; the first process's are saved, so they count."""
     assert ranks[0]["average"] == ranks[1]["average"]

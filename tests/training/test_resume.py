@@ -14,12 +14,20 @@ from unipan.training.run_folder import RunRecord
 from unipan.training.trainer import Trainer
 
 
-def config_of(optimizer: str, workers: int = 0) -> Config:
+def config_of(optimizer: str, workers: int = 0, late: float = 0.0) -> Config:
     base = tiny_config()
     return replace(
         base,
         data=replace(base.data, scale=(0.8, 1.2), color=1.0),
-        train=replace(base.train, optimizer=optimizer, ema_decay=0.9, warmup=2, max_grad_norm=1.0, num_workers=workers),  # type: ignore[arg-type]
+        train=replace(
+            base.train,
+            optimizer=optimizer,  # type: ignore[arg-type]
+            ema_decay=0.9,
+            warmup=2,
+            max_grad_norm=1.0,
+            num_workers=workers,
+            panoptic_from=late,
+        ),
     )
 
 
@@ -34,11 +42,14 @@ def losses(folder: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize(("optimizer", "workers"), [("sgd", 0), ("adamw", 0), ("adamw", 2)])
-def test_resume_equals_uninterrupted(optimizer: str, workers: int, tmp_path: Path) -> None:
-    """Whether images are prepared here or by worker processes: the uninterrupted run has none."""
-    config = config_of(optimizer, workers)
-    whole = trainer_of(tmp_path / "whole", config_of(optimizer))
+@pytest.mark.parametrize(
+    ("optimizer", "workers", "late"), [("sgd", 0, 0.0), ("adamw", 0, 0.0), ("adamw", 2, 0.0), ("adamw", 0, 0.6)]
+)
+def test_resume_equals_uninterrupted(optimizer: str, workers: int, late: float, tmp_path: Path) -> None:
+    """Whether images are prepared here or by worker processes (the uninterrupted run has none), and where the panoptic
+    submodule begins only after the interruption."""
+    config = config_of(optimizer, workers, late)
+    whole = trainer_of(tmp_path / "whole", config_of(optimizer, late=late))
     whole.run()
     # Stopped at iteration 4, one after the validation that wrote the state.
     trainer_of(tmp_path / "cut", config).run(stop_after=4)

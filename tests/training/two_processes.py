@@ -72,6 +72,7 @@ def main(folder: Path) -> None:
     found |= {
         "signalled": fingerprint(signalled(fabric, folder / "signalled", config).network.state_dict()),
         "resumed": fingerprint(resumed(fabric, folder / "cut", config).network.state_dict()),
+        "late": fingerprint(late_start(fabric, folder / "late", config).network.state_dict()),
         "stopped": stopped(fabric, trainer, folder),
         "command": command_line(["train", "scenes", "--out", str(folder / "command"), *SMALL.split(), *BRIEF.split()]),
     }
@@ -98,6 +99,14 @@ def resumed(fabric: Fabric, folder: Path, config: Config) -> Trainer:
     Trainer(fabric, config, data, val, RunRecord(folder, 1, quiet=True)).run(stop_after=3)
     fabric.barrier()
     return continued(fabric, folder, 2)
+
+
+def late_start(fabric: Fabric, folder: Path, config: Config) -> Trainer:
+    """The panoptic submodule takes part from the third of four iterations on."""
+    config = replace(config, train=replace(config.train, panoptic_from=0.5))
+    trainer = Trainer(fabric, config, Drawn([3, 0, 2, 0]), Drawn([2], 50), RunRecord(folder, 1, quiet=True))
+    trainer.run()
+    return trainer
 
 
 def signalled(fabric: Fabric, folder: Path, config: Config) -> Trainer:

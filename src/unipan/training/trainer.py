@@ -218,7 +218,7 @@ class Trainer:
                     self._say(f"saved after {self.progress.iteration} iterations; --resume goes on when this is mended")
             raise
 
-    def _iteration(self, iteration: int, parts: Parts, panoptic: bool) -> tuple[dict[str, float], float]:
+    def _iteration(self, iteration: int, parts: Parts, panoptic: bool = True) -> tuple[dict[str, float], float]:
         """One optimiser step, with the panoptic submodule or without; returns the unweighted losses, averaged over
         processes and backward passes, and the learning rate."""
         train = self.config.train
