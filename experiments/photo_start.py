@@ -1,7 +1,8 @@
 """Where should `finetune` start on photographs: from drawn scenes, or from ImageNet features under warm heads?
 
 `photos` is trained on scenes as well, on top of the fixed EfficientNet-Lite0 of a package; `imagenet` has the same
-features under fresh heads. All get the same time: `--iterations` are those of `scenes`, and the others get as many
+features under fresh heads; `photos-late` is `photos` whose panoptic submodule takes part in the last 30 % of the steps
+alone. All get the same time: `--iterations` are those of `scenes`, and the others get as many
 steps as take as long (a step of each is timed by turns before the first training). `bundle.py` makes a trained run the
 bundled checkpoint `photos`, without the weights that the package carries.
 
@@ -39,8 +40,10 @@ from unipan.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments" / "results" / "photo_start"
-STARTS = ("scenes", "photos", "imagenet")
+STARTS = ("scenes", "photos", "imagenet", "photos-late")
 LITE0 = "tf_efficientnet_lite0"
+LATE = 0.7
+"""Share of the steps before a late start."""
 ROUNDS = 3
 """How often the steps are timed by turns."""
 
@@ -50,7 +53,9 @@ def config_of(start: str, train: PanopticData) -> tuple[Config, str | None]:
     config = finetune()
     if start == "imagenet":
         config = replace(config, backbone=replace(config.backbone, network=LITE0))
-    config, init = with_init(config, start)
+    if start.endswith("-late"):
+        config = replace(config, train=replace(config.train, panoptic_from=LATE))
+    config, init = with_init(config, start.removesuffix("-late"))
     use_window(train, config.data)
     return fit_to_data(config, thing_statistics(train, config.data, stride=config.decoder.stride)), init
 
