@@ -1,10 +1,12 @@
 """What the affinity head costs: training steps of Table 1's models, in turn on the same batches of drawn scenes.
 
 A and C have no affinity head, B and D have one; C and D have masks. A+ and C+ have the panoptic loss, on Psi, but no
-affinity head: what B and D cost beyond them is the head alone. In every round each model takes one step, so that a
-busy machine slows all of them. Medians count; the spread is that of the ratio within single rounds (quartiles). The
-first rounds only train: how many boxes a network finds decides how many channels Psi has. `--full` takes the preset
-`cityscapes` at full width on one crop of 512 x 512 of a drawn street, from random weights.
+affinity head: what B and D cost beyond them is the head alone. `B early` and `D early` are B and D before a late start
+(`train.panoptic_from`): V and the losses of the detections alone, where A and C also predict detections and Psi. In
+every round each model takes one step, so that a busy machine slows all of them. Medians count; the spread is that of
+the ratio within single rounds (quartiles). The first rounds only train: how many boxes a network finds decides how many
+channels Psi has. `--full` takes the preset `cityscapes` at full width on one crop of 512 x 512 of a drawn street, from
+random weights.
 
     python benchmarks/steps.py --full --rounds 5 --first 1
     python benchmarks/steps.py [--rounds 40] [--first 40] [--models A B] [--threads 1] [--json FILE]
@@ -35,14 +37,16 @@ from unipan.training.schedule import make_optimizer, set_learning_rate
 from unipan.training.step import TrainingStep, runs_bf16
 
 FULL_CROP = 512
-PAIRS = (("A+", "B"), ("C+", "D"), ("A", "B"), ("C", "D"))
+MODELS_OF_TABLE_1 = ("A", "A+", "B", "C", "C+", "D")
+EARLY = {"B early": "B", "D early": "D"}
+PAIRS = (("B early", "B"), ("D early", "D"), ("A+", "B"), ("C+", "D"), ("A", "B"), ("C", "D"))
 """Without and with the affinity head; the last line compares the last two pairs."""
 
 
 class Model:
     """One network in training, and the seconds of each of its steps."""
 
-    def __init__(self, config: Config, categories: Categories) -> None:
+    def __init__(self, config: Config, categories: Categories, early: bool = False) -> None:
         torch.manual_seed(0)
         network = build_network(config, categories).to(memory_format=torch.channels_last)
         for name, buffer in network.named_buffers():
@@ -50,6 +54,7 @@ class Model:
                 buffer.fill_(0.1)
         bf16 = runs_bf16(config.train.precision, torch.device("cpu"))
         self.step = TrainingStep(network, build_criterion(config), bf16).train()
+        self.step.panoptic = not early
         self.optimizer = make_optimizer(self.step, config.train)
         self.config = config
         self.seconds: list[float] = []
@@ -104,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--first", type=int, default=40, help="rounds before those that are timed")
-    parser.add_argument("--models", nargs="*", choices=[*MODELS], default=["A", "A+", "B", "C", "C+", "D"])
+    parser.add_argument("--models", nargs="*", choices=[*MODELS, *EARLY], default=[*MODELS_OF_TABLE_1, *EARLY])
     parser.add_argument("--full", action="store_true", help="cityscapes at full width, a crop of 512 x 512")
     parser.add_argument("--rope", action="store_true", help="RoPE instead of the sinusoidal encoding")
     parser.add_argument("--threads", type=int, default=1)
@@ -114,7 +119,9 @@ def main() -> None:
     total = args.first + args.rounds
     recipe, data = recipe_and_data(args.full, args.rope, total)
     seen = batches(recipe, data, total)
-    models = {name: Model(MODELS[name].build(recipe), data.categories) for name in args.models}
+    models = {
+        name: Model(MODELS[EARLY.get(name, name)].build(recipe), data.categories, name in EARLY) for name in args.models
+    }
     for number, (images, targets) in enumerate(seen):
         for model in models.values():
             model.take(number, images, targets)
