@@ -190,7 +190,7 @@ class _Count:
         if self.detection is None or self.detection.mask_pool is None:
             return None
         pooled = self._leaf(regions, self.network.backbone.out_channels, 14, 14)
-        return self.detection.mask_predictor(self.detection.mask_head(pooled))
+        return self.detection.pooled_mask_logits(pooled, torch.zeros(regions, dtype=torch.long, device=self.device))
 
     def losses(self, tiles: int, own: int | None = None) -> object:
         config, network = self.config, self.network
