@@ -2,6 +2,8 @@
 
 import ast
 import io
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +60,29 @@ def test_a_stream_that_is_closed_or_full_is_no_traceback(streams: str, code: int
     assert len(done.stderr.splitlines()) == bool(said)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "--version", "predict --help", "train finetune --help"])
+@FULL
+@pytest.mark.parametrize("buffer", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "pq --help", "scenes --count 1 --out out --json"])
+def test_what_a_stream_did_not_take_is_told_once(arguments: str, buffer: str, tmp_path: Path) -> None:
+    """Python tries again when it ends, adds two lines, and exits with 120, but for PYTHONUNBUFFERED."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffer}
+    for streams, code, said in (
+        (">/dev/full", 1, "unipan: standard output cannot be written (No space left on device)"),
+        ("| true", 1, ""),
+        ("2>/dev/full >/dev/full", 1, ""),
+    ):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        command = f"set -o pipefail; {sys.executable} -m unipan {arguments} {streams}"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        others = [line for line in done.stderr.splitlines() if "/panoptic.json: 1 scene" not in line]
+        assert (done.returncode, "".join(others)) == (code, said)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--help", "--version", "predict --help", "train finetune --help", "pq --help", "data --help"]
+)
 @pytest.mark.parametrize(
     ("streams", "code", "said"),
     [(">&-", 0, ""), pytest.param(">/dev/full", 1, "unipan: standard output cannot be written", marks=FULL)],

@@ -14,7 +14,7 @@ from unipan.commands.addresses import refuse_addresses
 from unipan.commands.other_names import other_name
 from unipan.processes import short_of_memory
 from unipan.stopping import StoppedBySignal
-from unipan.terminal import tell
+from unipan.terminal import drop_unwritten, tell
 
 VERBS = {
     "train": "train a preset on the built-in street scenes or on your own data",
@@ -73,6 +73,13 @@ panoptic.json; or a Cityscapes folder (gtFine/, leftImg8bit/); or FORMAT:PATH wi
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; 0 is success, 1 an error told in one sentence, 2 a command line that makes no sense."""
+    try:
+        return _run(arguments)
+    finally:
+        drop_unwritten()
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         return guarded(_tell, [HELP.rstrip("\n")]) or (0 if given else 2)

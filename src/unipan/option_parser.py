@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import docstring_parser
 import tyro
 
-from unipan.terminal import cannot_be_written
+from unipan.terminal import told_of_output
 
 Result = TypeVar("Result")
 
@@ -80,15 +80,11 @@ def _room_for_help() -> Generator[None, None, None]:
     given = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = str(max(shutil.get_terminal_size().columns, LEAST_COLUMNS))
     try:
-        with redirect_stdout(io.StringIO() if sys.stdout is None else sys.stdout):
+        with told_of_output(), redirect_stdout(io.StringIO() if sys.stdout is None else sys.stdout):
             try:
                 yield
             finally:  # after --help, too, which ends in SystemExit; what waits in the buffer would be lost at the end
                 sys.stdout.flush()
-    except OSError as problem:
-        if isinstance(problem, BrokenPipeError) or problem.filename is not None:
-            raise
-        raise cannot_be_written(problem) from problem
     finally:
         os.environ.pop("COLUMNS", None)
         if given is not None:

@@ -1,7 +1,10 @@
 """The one way to a terminal: what files and classes are called cannot move its cursor or turn its text around."""
 
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but for tab and end of line, marks of direction, and the bytes of a name that are no UTF-8."""
@@ -42,18 +45,36 @@ def tell(*lines: str, error: bool = False) -> None:
     if stream is None:
         return
     encoding = stream.encoding or "utf-8"
-    try:
+    with suppress(OSError) if error else told_of_output():
         for line in lines:
             text = f"{printable(without_long_words(line) if error else line)}\n"
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
-    except BrokenPipeError:
-        raise
+
+
+@contextmanager
+def told_of_output() -> Iterator[None]:
+    """Around what writes to standard output.
+
+    Raises:
+        OSError: as `tell`.
+    """
+    try:
+        yield
     except OSError as problem:
-        if not error:
-            raise cannot_be_written(problem) from problem
+        if isinstance(problem, BrokenPipeError) or problem.filename is not None:
+            raise
+        raise OSError(f"standard output cannot be written ({problem.strerror})") from problem
 
 
-def cannot_be_written(problem: OSError) -> OSError:
-    """What to raise where standard output refuses what it is given."""
-    return OSError(f"standard output cannot be written ({problem.strerror})")
+def drop_unwritten() -> None:
+    """Forget what a stream did not take; Python would try again when it ends, and say so with a status of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # ValueError: it is closed
+            with suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)

@@ -2,8 +2,9 @@
 
 The file next to this test was written by the code of 0.1 (f15c49a). On the processor that wrote it every bit must be
 the same, as long as the affinity head multiplies in the order in which Eq. 4 is written, the losses upsample scores
-before they compare them, and RoIAlign is torchvision's kernel. What takes their place is cheaper and equal in exact
-arithmetic, but rounds differently, as other processors do; there the losses agree to a small relative error.
+before they compare them, the masks of all classes are made before one is picked, and RoIAlign is torchvision's kernel.
+What takes their place is cheaper and equal in exact arithmetic, but rounds differently, as other processors do; there
+the losses agree to a small relative error.
 
 Processors of one name and with the same instructions may round differently, too. EPYCs of the third generation have a
 file of their own, written by unchanged code (2c465ee) whose losses are those of the first file on the first processor.
@@ -15,6 +16,7 @@ import json
 import re
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from tests.tiny import Drawn, tiny_config
 from unipan.config import Config
 from unipan.models import criterion
 from unipan.models.affinity import InstanceAffinity
-from unipan.models.detection import pooling
+from unipan.models.detection import head, pooling
+from unipan.ops.mask_logits import class_mask_logits
 from unipan.reproduction.records import environment
 from unipan.training.run_folder import RunRecord
 from unipan.training.trainer import Trainer
@@ -90,6 +93,7 @@ def test_twenty_seeded_steps_have_the_losses_of_version_0_1(
     if order == "as written":
         monkeypatch.setattr(InstanceAffinity, "linear", property(lambda _: False, lambda *_: None), raising=False)
         monkeypatch.setattr(criterion, "upsampled_cross_entropy", upsampled_first)
+        monkeypatch.setattr(head, "class_mask_logits", partial(class_mask_logits, plain=True))
     by_rows = order == "cheap, RoIAlign by rows"
     if not by_rows:
         monkeypatch.setattr(pooling, "samples_by_rows", lambda _: False)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unipan.terminal import told_of_output
+
 OPTION, STANDARD_OUTPUT = "--json", "-"
 
 
@@ -62,11 +64,16 @@ def json_output(arguments: Sequence[str]) -> Iterator[Callable[[dict[str, Any]],
         if out is None:
             raise ValueError(f"{OPTION}: this process has no standard output; give {OPTION} FILE.json")
         with redirect_stdout(sys.stderr):
-            yield lambda content: print(json.dumps(content, indent=1), file=out, flush=True)
+            yield lambda content: _print_json(content, out)
     else:
         from unipan.files import write_json
 
         yield lambda content: write_json(Path(target), content, indent=1)
+
+
+def _print_json(content: dict[str, Any], out: Any) -> None:
+    with told_of_output():
+        print(json.dumps(content, indent=1), file=out, flush=True)
 
 
 def _target(arguments: Sequence[str]) -> str | None:

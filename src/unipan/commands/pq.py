@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from unipan.evaluation.folders import PanopticFolders
 
 
+class _Parser(argparse.ArgumentParser):
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002  argparse's own passes over what it cannot write
+        tell(self.format_help().rstrip("\n"))
+
+
 def _parser() -> argparse.ArgumentParser:
     about = "Panoptic quality of predictions in COCO panoptic format, images matched by id."
     # No abbreviations: who looks for --json in the arguments would not find --js.
-    parser = argparse.ArgumentParser(prog="unipan pq", description=about, allow_abbrev=False)
+    parser = _Parser(prog="unipan pq", description=about, allow_abbrev=False)
     for name, metavar, text in (
         ("truth", "GT.json", "The ground truth, or a folder with panoptic.json."),
         ("predictions", "PREDICTIONS.json", "The predictions, or such a folder; several if each has some images."),

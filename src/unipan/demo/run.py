@@ -26,7 +26,7 @@ from unipan.files import require_file
 from unipan.panoptic.maps import PanopticMap, Sample
 from unipan.result import PanopticResult
 from unipan.runtimes import AnyDetections, AnyScene, AnySegmenter, open_network
-from unipan.terminal import printable
+from unipan.terminal import printable, tell, told_of_output
 from unipan.visualization.flat import resize_map
 from unipan.visualization.heatmap import affinity_picture, diverging
 from unipan.visualization.overlay import draw_boxes, mark, overlay
@@ -119,11 +119,12 @@ def run_demo(
     _lead_with_the_best(run, shown)
     found = {fusion: bootstrap_quality(quality) for fusion, quality in run.qualities.items()}
     note = _scores_note(run, seed0, count)
-    console.print(score_table(found))
-    console.print(printable(note), highlight=False, markup=False)
     page = out / "index.html"
     write_page(page, _page(run, found, note))
-    console.print(printable(f"pictures: {page}"), highlight=False, soft_wrap=True, markup=False)
+    with told_of_output():
+        console.print(score_table(found))
+        console.print(printable(note), highlight=False, markup=False)
+    tell(f"pictures: {page}")
     return page, run.qualities
 
 

@@ -190,7 +190,7 @@ class _Count:
         if self.detection is None or self.detection.mask_pool is None:
             return None
         pooled = self._leaf(regions, self.network.backbone.out_channels, 14, 14)
-        return self.detection.mask_predictor(self.detection.mask_head(pooled))
+        return self.detection.pooled_mask_logits(pooled, torch.zeros(regions, dtype=torch.long, device=self.device))
 
     def losses(self, tiles: int, own: int | None = None) -> object:
         config, network = self.config, self.network
@@ -270,7 +270,7 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     text = (
         f"memory: about {total / GIB:.1f} GiB a process for passes of {_describe_images(share, estimate.size)} "
         f"({held}{estimate.fixed / GIB:.1f} for weights and optimiser, {each / GIB:.2f} an image), counted on "
-        f"small inputs, up to 10 % low where it was measured; here are {available / GIB:.1f} GiB"
+        f"small inputs, up to 20 % low where it was measured; here are {available / GIB:.1f} GiB"
     )
     if total <= available:
         return text

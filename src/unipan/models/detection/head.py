@@ -9,7 +9,7 @@ its labels are thing classes plus one.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
@@ -21,6 +21,7 @@ from unipan.models.detection.box_head import sample_proposals
 from unipan.models.detection.proposals import ImagewiseRPN, Truth, thin_out, truth_of
 from unipan.models.parts import LEVELS
 from unipan.ops.distributed import mean_count
+from unipan.ops.mask_logits import class_mask_logits
 from unipan.ops.masks import crop_targets
 from unipan.structures import Detections, ImageBatch, Target
 
@@ -184,10 +185,15 @@ class DetectionHead(nn.Module):
 
         It runs on zero boxes as well, so that every parameter gets a gradient, which distributed training needs.
         """
-        pooled = _pooled(pool, features, boxes)
-        logits, index = self.mask_predictor(self.mask_head(pooled)), torch.cat(classes)
-        chosen = logits[torch.arange(len(index), device=index.device), index]
-        return list(torch.split(chosen, [len(b) for b in boxes]))
+        logits = self.pooled_mask_logits(_pooled(pool, features, boxes), torch.cat(classes))
+        return list(torch.split(logits, [len(b) for b in boxes]))
+
+    def pooled_mask_logits(
+        self, pooled: Float[Tensor, "D _ _ _"], classes: Int[Tensor, " D"]
+    ) -> Float[Tensor, "D m m"]:
+        """Mask logits of each box's class from its pooled features."""
+        up, last = self.mask_predictor.conv5_mask, self.mask_predictor.mask_fcn_logits
+        return class_mask_logits(self.mask_head(pooled), classes, up.weight, up.bias, last.weight, last.bias)
 
 
 def _pooled(pool: nn.Module, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
