@@ -18,8 +18,8 @@ from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from unipan.models.criterion import LossKind, mask_loss
 from unipan.models.detection.box_head import sample_proposals
+from unipan.models.detection.pooling import pooled_at_home
 from unipan.models.detection.proposals import ImagewiseRPN, Truth, thin_out, truth_of
-from unipan.models.parts import LEVELS
 from unipan.ops.distributed import mean_count
 from unipan.ops.mask_logits import class_mask_logits
 from unipan.ops.masks import crop_targets
@@ -166,7 +166,7 @@ class DetectionHead(nn.Module):
         return losses
 
     def _box_head(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        pooled = _pooled(self.roi.box_roi_pool, features, boxes)
+        pooled = pooled_at_home(self.roi.box_roi_pool, features, boxes)
         logits, deltas = self.roi.box_predictor(self.roi.box_head(pooled))
         return logits, deltas
 
@@ -185,7 +185,7 @@ class DetectionHead(nn.Module):
 
         It runs on zero boxes as well, so that every parameter gets a gradient, which distributed training needs.
         """
-        logits = self.pooled_mask_logits(_pooled(pool, features, boxes), torch.cat(classes))
+        logits = self.pooled_mask_logits(pooled_at_home(pool, features, boxes), torch.cat(classes))
         return list(torch.split(logits, [len(b) for b in boxes]))
 
     def pooled_mask_logits(
@@ -194,10 +194,3 @@ class DetectionHead(nn.Module):
         """Mask logits of each box's class from its pooled features."""
         up, last = self.mask_predictor.conv5_mask, self.mask_predictor.mask_fcn_logits
         return class_mask_logits(self.mask_head(pooled), classes, up.weight, up.bias, last.weight, last.bias)
-
-
-def _pooled(pool: nn.Module, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-    """Pooled where the features are, and returned to where the boxes are: those of a large picture stay on the CPU."""
-    home = features[LEVELS[0]].device
-    pooled: Tensor = pool(features, [each.to(home) for each in boxes], [])
-    return pooled.to(boxes[0].device)

@@ -88,3 +88,10 @@ def region_pool(size: int, *, sampling_ratio: int, canonical: int, aligned: bool
     pool.map_levels = initLevelMapper(FIRST_LEVEL, last, canonical, CANONICAL_LEVEL)
     found: nn.Module = pool
     return found
+
+
+def pooled_at_home(pool: nn.Module, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+    """Pooled where the features are, and returned to where the boxes are: those of a large picture stay on the CPU."""
+    home = features[LEVELS[0]].device
+    pooled: Tensor = pool(features, [each.to(home) for each in boxes], [])
+    return pooled.to(boxes[0].device)
