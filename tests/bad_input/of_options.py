@@ -71,7 +71,7 @@ VERBS = (
         " ".join(TRAIN),
         ("--minutes", "--seed", "--save-minutes", "--devices", "--num-nodes", "--train.iterations", "--train.lr",
          "--train.batch-size", "--data.max-side", "--data.scale", "--decoder.groups", "--loss.semantic",
-         "--train.validations", "--train.ema-decay"),
+         "--train.validations", "--train.ema-decay", "--train.panoptic-from"),
         ("--accelerator", "--init", "--backbone.weights", "--train.precision", "--potential.variant", "--val",
          "--data"),
         ("--out",), ("gt", "text.txt"), ("run",), torch=True,
