@@ -27,26 +27,26 @@ def fingerprint(data: PanopticData) -> dict[str, Any] | None:
         return None
     digest, in_one_file = hashlib.sha256(), whole.source.is_file()
     files = [whole.annotation_files(index) for index in chosen]
-    sizes = [[_size(path) for path in some] for some in files]
+    sizes = [[_bytes_of_annotation(path) for path in some] for some in files]
     every = [size or 0 for some in sizes for size in some]
     read = len(every) <= MOST_FILES and sum(every) <= MOST_BYTES
     for index, paths, bytes_of in zip(chosen, files, sizes, strict=True):
-        known: Sequence[object] = [_content(path) for path in paths] if read else bytes_of
+        known: Sequence[object] = [_digest_of_annotation(path) for path in paths] if read else bytes_of
         if not paths and not in_one_file:
-            known = [_size(whole.image_path(index))]
+            known = [_bytes_of_annotation(whole.image_path(index))]
         digest.update(
             f"{(whole.image_ids[index], whole.file_names[index], known)!r}\n".encode("utf-8", "backslashreplace")
         )
     if in_one_file:
-        digest.update(_content(whole.source) or b"")
+        digest.update(_digest_of_annotation(whole.source) or b"")
     return {"images": len(chosen), "sha256": digest.hexdigest()}
 
 
-def _size(path: Path) -> int | None:
+def _bytes_of_annotation(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _content(path: Path) -> bytes | None:
+def _digest_of_annotation(path: Path) -> bytes | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:
