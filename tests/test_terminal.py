@@ -12,7 +12,7 @@ import pytest
 
 from unipan.cli import main
 from unipan.demo.run import run_demo
-from unipan.terminal import printable, tell
+from unipan.terminal import drop_unwritten, printable, tell
 from unipan.training.run_folder import RunRecord
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "unipan"
@@ -123,6 +123,24 @@ def safe(call: ast.Call) -> bool:
     """Whether rich is told to print no markup, or gets a table that it was given cell by cell."""
     off = any(word.arg == "markup" and ast.unparse(word.value) == "False" for word in call.keywords)
     return off or ast.unparse(call.args[0]).startswith("score_table(")
+
+
+@FULL
+def test_a_training_goes_on_without_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        record = RunRecord(tmp_path)
+        record.begin()
+        record.say("first")
+        record.say("second")
+        drop_unwritten()
+    assert (tmp_path / "notes.txt").read_text() == "first\nsecond\n"
+    assert capsys.readouterr().err == (
+        "unipan: standard output cannot be written (No space left on device); the training goes on, and what it says "
+        f"stands in {tmp_path / 'notes.txt'} alone\n"
+    )
 
 
 def test_a_run_says_a_name_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

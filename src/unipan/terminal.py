@@ -1,10 +1,12 @@
 """The one way to a terminal: what files and classes are called cannot move its cursor or turn its text around."""
 
+import io
 import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but for tab and end of line, marks of direction, and the bytes of a name that are no UTF-8."""
@@ -65,6 +67,58 @@ def told_of_output() -> Iterator[None]:
         if isinstance(problem, BrokenPipeError) or problem.filename is not None:
             raise
         raise OSError(f"standard output cannot be written ({problem.strerror})") from problem
+
+
+def lasting_stream(stream: Any, words: str = "") -> Any:
+    """A `LastingStream`, as what rich takes."""
+    return LastingStream(stream, words)
+
+
+class LastingStream(io.TextIOBase):
+    """A standard stream for work that outlives it: a terminal that is closed, or a full disk, ends nothing.
+
+    Args:
+        stream: standard output or standard error; None where the process has none.
+        words: what is said on standard error when the stream is lost; nothing if empty.
+    """
+
+    def __init__(self, stream: Any, words: str = "") -> None:
+        self._stream, self._words = stream, words
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the stream, which rich chooses its characters by."""
+        return str(getattr(self._stream, "encoding", None) or "utf-8")
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._stream is not None and bool(self._stream.isatty())
+
+    def fileno(self) -> int:
+        """Of the stream, while it is there."""
+        return super().fileno() if self._stream is None else int(self._stream.fileno())
+
+    def write(self, text: str) -> int:
+        """Write, or pass over what cannot be written."""
+        with self._noticed():
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with self._noticed():
+            if self._stream is not None:
+                self._stream.flush()
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            self._stream = None
+            if self._words:
+                tell(f"unipan: standard output cannot be written ({problem.strerror}); {self._words}", error=True)
 
 
 def drop_unwritten() -> None:

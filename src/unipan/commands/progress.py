@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from unipan.terminal import lasting_stream
+
 T = TypeVar("T")
 
 _REFRESH = 0.1  # seconds
@@ -49,7 +51,9 @@ def progress_of(
 
     # Without rich's own thread, beside which no process may be forked (see unipan.parallel).
     columns = (*Progress.get_default_columns(), TextColumn("{task.fields[pace]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+    with Progress(
+        *columns, console=Console(file=lasting_stream(sys.stderr)), transient=True, auto_refresh=False
+    ) as progress:
         task = progress.add_task(label, total=total, pace="")
         progress.refresh()
         shown = time.monotonic()

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from unipan.checkpoint_header import config_from_dict
 from unipan.config import Config
 from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
 from unipan.models.pretrained import read_torch_file
-from unipan.terminal import printable
+from unipan.terminal import lasting_stream, printable
 from unipan.training.options import RESUME_STATE, resume_state
 from unipan.training.progress_line import training_line
 
@@ -53,7 +54,8 @@ class RunRecord:
         asked: dict[str, Any] | None = None,
     ) -> None:
         self.folder, self.every, self.origin, self.asked = folder, every, origin or {}, asked
-        self.console = Console(quiet=quiet)
+        words = f"the training goes on, and what it says stands in {folder / 'notes.txt'} alone"
+        self.console = Console(file=lasting_stream(sys.stdout, words), quiet=quiet)
         self._notes: list[str] | None = []
         self._sums: dict[str, float] = {}
         self._count, self._seconds = 0, 0.0

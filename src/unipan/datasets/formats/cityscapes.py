@@ -187,7 +187,7 @@ def _entry(file: Path, folder: Path, images: Path, read: Callable[[Path], Panopt
     image = images / file.parent.relative_to(folder) / f"{identity}{IMAGE_ENDING}" if images.is_dir() else None
     if image is not None and not image.is_file():
         raise FileNotFoundError(f"{image}: no such image, but {file} has its map; unpack leftImg8bit again")
-    return Entry(identity, f"{identity}{IMAGE_ENDING}", image, partial(read, file))
+    return Entry(identity, f"{identity}{IMAGE_ENDING}", image, partial(read, file), (file,))
 
 
 def _suggest_cityscapes(path: Path) -> Words | None:

@@ -77,7 +77,7 @@ def coco_instances(json_file: Path | str, options: FormatOptions = DEFAULT_OPTIO
         drawing = partial(Drawing, size, f"{source}: image {image_id!r}", name, found, options, left_out)
         picture = None if picture_folder is None else picture_folder / f"{stem_of(name)}.png"
         read = partial(_read_layers, drawing, tuple(by_image[image_id]), picture, merge)
-        entries.append(Entry(image_id, name, path, read))
+        entries.append(Entry(image_id, name, path, read, () if picture is None else (picture,)))
     return ListedDataset(source, found, entries, left_out)
 
 

@@ -88,7 +88,7 @@ class CocoPanoptic(ListedDataset):
                     text = f"{needed}: {what}, but image {image_id!r} of {json_file} needs it{hint}"
                     raise FileNotFoundError(text)
             read = partial(_read_coco_map, png, image, rows, by_id, json_file)
-            entries.append(Entry(image_id, image["file_name"], path, read))
+            entries.append(Entry(image_id, image["file_name"], path, read, (png,)))
         self._fill(json_file, categories, entries)
 
 

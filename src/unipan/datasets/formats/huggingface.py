@@ -39,7 +39,7 @@ def huggingface(
     found = read_classes(classes, root)
     files = [path for path in files_below(root, (".json",)) if path not in (found.source, root / CLASSES_FILE)]
     read = partial(_read_huggingface_map, classes=found, contiguous=contiguous)
-    return list_files(root, root, files, found, images, read)
+    return list_files(root, root, files, found, images, read, more=_segmentations_of)
 
 
 def huggingface_map(
@@ -107,6 +107,10 @@ def _array(segmentation: Any, source: str) -> np.ndarray:
         raise ValueError(f"{source}: the rows of `segmentation` differ in length ({error})") from error
 
 
+def _segmentations_of(path: Path) -> tuple[Path, ...]:
+    return path.with_suffix(".npy"), path.with_suffix(".png")
+
+
 def _read_huggingface_map(path: Path, classes: ClassesFile, contiguous: bool) -> PanopticMap:
     content = load_json(path)
     rows = content.get("segments_info") if isinstance(content, dict) else None
@@ -116,7 +120,7 @@ def _read_huggingface_map(path: Path, classes: ClassesFile, contiguous: bool) ->
         )
     segmentation = content.get("segmentation")
     if not isinstance(segmentation, list):
-        arrays = [path.with_suffix(suffix) for suffix in (".npy", ".png") if path.with_suffix(suffix).is_file()]
+        arrays = [each for each in _segmentations_of(path) if each.is_file()]
         if not arrays:
             raise FileNotFoundError(
                 f"{path}: it has no `segmentation`, and there is no .npy or .png of this name next to it"

@@ -53,7 +53,7 @@ def label_images(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> 
     for file, stem in pictures.items():
         image = find_image(images, stem)
         name = f"{stem}{image.suffix if image is not None else '.png'}"
-        entries.append(Entry(stem, name, image, partial(_read_label_image, file, categories, options)))
+        entries.append(Entry(stem, name, image, partial(_read_label_image, file, categories, options), (file,)))
     return ListedDataset(root, categories, entries)
 
 

@@ -61,7 +61,7 @@ def labelme(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> Liste
         suffix = Path(image_name.replace("\\", "/")).suffix
         name = file.relative_to(folder).with_suffix(image.suffix if image else suffix or ".jpg").as_posix()
         draw = partial(Drawing, where=str(file), name=name, categories=categories, options=options, left_out=left_out)
-        entries.append(Entry(name, name, image, partial(_read_labelme_map, file, image, draw)))
+        entries.append(Entry(name, name, image, partial(_read_labelme_map, file, image, draw), (file,)))
     return ListedDataset(root, categories, entries, left_out)
 
 

@@ -26,12 +26,14 @@ class Entry:
         name: file name, unique too.
         image: where the image is, if there is one.
         read: reads the panoptic map.
+        annotations: the files that it reads for this image alone.
     """
 
     image_id: int | str
     name: str
     image: Path | None
     read: Callable[[], PanopticMap]
+    annotations: tuple[Path, ...] = ()
 
 
 class ListedDataset:
@@ -90,6 +92,10 @@ class ListedDataset:
         if path is None:
             raise ValueError(f"{self.source}: there is no image for {self.names[index]}; give --images DIR")
         return path
+
+    def annotation_files(self, index: int) -> tuple[Path, ...]:
+        """The files that hold this image's map alone; none where one file holds the maps of all."""
+        return self._entries[index].annotations
 
     def truth(self, index: int) -> PanopticMap:
         """The panoptic map; raises what the format's reader raises."""
@@ -156,6 +162,7 @@ def list_files(
     images: Path | None,
     read: Callable[[Path], PanopticMap],
     left_out: LeftOut | None = None,
+    more: Callable[[Path], tuple[Path, ...]] = lambda _: (),
 ) -> ListedDataset:
     """A dataset of one file per image, for formats that do not store their classes.
 
@@ -167,6 +174,7 @@ def list_files(
         images: folder of the images.
         read: reads the map of one file.
         left_out: what `read` counts.
+        more: what `read` reads besides a file.
 
     Raises:
         FileNotFoundError, ValueError: there are no files, an image is missing, or a listed name leads outside.
@@ -184,7 +192,9 @@ def list_files(
         name = classes.images[known[stem]]["file_name"] if stem in known else None
         image = find_image(images, stem, name)
         name = name or (f"{stem}{image.suffix}" if image else f"{stem}.png")
-        entries.append(Entry(known.get(stem, stem), name, image, partial(read, stems[stem])))
+        entries.append(
+            Entry(known.get(stem, stem), name, image, partial(read, stems[stem]), (stems[stem], *more(stems[stem])))
+        )
     return ListedDataset(root, classes.categories, entries, left_out)
 
 
@@ -227,7 +237,8 @@ def with_other_maps(
             path = data.image_path(index)
         except ValueError:
             path = None
-        entries.append(Entry(key, file, path, partial(read, index)))
+        files = data.annotation_files(index) if isinstance(data, ListedDataset) else ()
+        entries.append(Entry(key, file, path, partial(read, index), files))
     return ListedDataset(source, categories, entries, getattr(data, "left_out", LeftOut()))
 
 
@@ -238,6 +249,7 @@ def list_label_pictures(
     images: Path | None,
     read: Callable[[Path], PanopticMap],
     left_out: LeftOut | None = None,
+    more: Callable[[Path], tuple[Path, ...]] = lambda _: (),
 ) -> ListedDataset:
     """`list_files` for the label pictures (PNG, TIFF or .npy) in `root/part`, or else in `root`.
 
@@ -254,4 +266,4 @@ def list_label_pictures(
         )
     if images is None and (root / "images").is_dir():
         images = root / "images"
-    return list_files(root, folder, files, classes, images, read, left_out)
+    return list_files(root, folder, files, classes, images, read, left_out, more)

@@ -62,9 +62,8 @@ def panoptic_json(
         if name is None:
             name = listed_name(found.images[image_id], found) if image_id in found.images else annotation["file_name"]
         image = find_image(images, stem_of(name), name)
-        entries.append(
-            Entry(image_id, name, image, partial(_read_png_map, path, annotation, found, contiguous, source))
-        )
+        read = partial(_read_png_map, path, annotation, found, contiguous, source)
+        entries.append(Entry(image_id, name, image, read, (path,)))
     return ListedDataset(source, found.categories, entries)
 
 

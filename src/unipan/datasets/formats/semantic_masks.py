@@ -43,14 +43,20 @@ def semantic_and_masks(folder: Path | str, options: FormatOptions = DEFAULT_OPTI
         raise FileNotFoundError(f"{root / 'semantic'}: no such folder; this format keeps its pictures of classes there")
     found, left_out = read_classes(options.classes, root), LeftOut()
     read = partial(_read_map_of_masks, root=root, classes=found, options=options, left_out=left_out)
-    return list_label_pictures(root, "semantic", found, options.images, read, left_out)
+
+    def instances(path: Path) -> tuple[Path, ...]:
+        picture = _instances_of(path, root)
+        masks = picture.with_suffix("")
+        return (picture, *(label_pictures_in(masks) if masks.is_dir() else ()))
+
+    return list_label_pictures(root, "semantic", found, options.images, read, left_out, instances)
 
 
 def _read_map_of_masks(
     path: Path, root: Path, classes: ClassesFile, options: FormatOptions, left_out: LeftOut
 ) -> PanopticMap:
     """The map of a semantic picture and its instances; see `semantic_and_masks`."""
-    instances = find_label_picture(root / "instances" / path.relative_to(root / "semantic"))
+    instances = _instances_of(path, root)
     semantic, numbers = read_labels(path), _read_instances(instances)
     require_one_size(instances, numbers.shape, path, semantic.shape)
     semantic = np.where(np.isin(semantic, options.void_classes), VOID_CLASS, semantic).astype(np.int32)
@@ -60,6 +66,10 @@ def _read_map_of_masks(
 
     strays = left_out if options.strays == "leave-out" else None
     return map_of_instances(semantic, numbers, class_of, path, instances, strays)
+
+
+def _instances_of(path: Path, root: Path) -> Path:
+    return find_label_picture(root / "instances" / path.relative_to(root / "semantic"))
 
 
 def require_one_size(path: Path, size: tuple[int, ...], other: Path, expected: tuple[int, ...]) -> None:

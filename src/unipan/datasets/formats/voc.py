@@ -91,7 +91,9 @@ def _of_pictures(root: Path, objects: Path, find: Finder, options: FormatOptions
         image = find(f"{stem}.jpg")
         name = image.name if image is not None else f"{stem}.jpg"
         kinds, numbers = root / "SegmentationClass" / f"{stem}.png", objects / f"{stem}.png"
-        entries.append(Entry(stem, name, image, partial(_read_voc_map, kinds, numbers, classes, colors)))
+        entries.append(
+            Entry(stem, name, image, partial(_read_voc_map, kinds, numbers, classes, colors), (kinds, numbers))
+        )
     return ListedDataset(root, categories, entries, left_out)
 
 
@@ -199,7 +201,7 @@ def _of_boxes(root: Path, find: Finder, options: FormatOptions, left_out: LeftOu
         image = find(given if Path(given).stem == Path(stem).name else f"{stem}{Path(given).suffix or '.jpg'}")
         name = f"{stem}{image.suffix if image is not None else Path(given).suffix or '.jpg'}"
         draw = partial(Drawing, where=str(file), name=name, categories=categories, options=options, left_out=left_out)
-        entries.append(Entry(stem, name, image, partial(_read_xml_map, tree, image, categories, draw)))
+        entries.append(Entry(stem, name, image, partial(_read_xml_map, tree, image, categories, draw), (file,)))
     return ListedDataset(root, categories, entries, left_out)
 
 

@@ -64,7 +64,7 @@ def yolo(path: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> ListedDa
         text = _text_beside(file) if options.images is None else _text_elsewhere(name, root, stems)
         where = str(text if text.is_file() else file)
         draw = partial(Drawing, where=where, name=name, categories=categories, options=options, left_out=left_out)
-        entries.append(Entry(name, name, file, partial(_read_yolo_map, file, text, by_number, draw)))
+        entries.append(Entry(name, name, file, partial(_read_yolo_map, file, text, by_number, draw), (text,)))
     return ListedDataset(source, categories, entries, left_out)
 
 
