@@ -20,7 +20,7 @@ from unipan.datasets.panoptic_data import PanopticData
 from unipan.datasets.sources import use_window
 from unipan.datasets.transforms import TrainingTransform
 from unipan.models.network import PanopticNetwork
-from unipan.ops.distributed import mean_count
+from unipan.ops.distributed import in_any_process, mean_count
 from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.structures import ImageBatch, Target
 from unipan.training.run_folder import RunRecord, ValidationFigures
@@ -208,15 +208,20 @@ class Trainer:
         return [next(batches) for _ in range(self.config.train.accumulation_steps)]
 
     def _parts_or_saved(self, batches: TrainingBatches) -> Parts:
-        """`_parts`; where they cannot be read, what was done before is saved, since no step is half done yet."""
+        """`_parts`; if a process cannot read its own, what was done before is saved, since no step is half done yet."""
+        parts, unread = [], None
         try:
-            return self._parts(batches)
-        except (OSError, ValueError, RuntimeError):
-            if self.progress.iteration:
-                with suppress(OSError, ValueError):  # it would hide what went wrong first
-                    self._save_state(0.0)
-                    self._say(f"saved after {self.progress.iteration} iterations; --resume goes on when this is mended")
-            raise
+            parts = self._parts(batches)
+        except (OSError, ValueError, RuntimeError) as error:
+            unread = error
+        if not in_any_process(unread is not None, self.fabric.device):
+            return parts
+        if self.progress.iteration:
+            with suppress(OSError, ValueError):  # it would hide what went wrong first
+                self._save_state(0.0)
+                self._say(f"saved after {self.progress.iteration} iterations; --resume goes on when this is mended")
+        self.fabric.barrier()  # the launcher ends the first process when another one ends before it
+        raise unread or ValueError("training: another process could not read an image; it says which")
 
     def _iteration(self, iteration: int, parts: Parts, panoptic: bool = True) -> tuple[dict[str, float], float]:
         """One optimiser step, with the panoptic submodule or without; returns the unweighted losses, averaged over
