@@ -181,6 +181,8 @@ def test_a_pipe_without_a_writer_and_a_device_are_no_files(tmp_path: Path) -> No
     for path in (tmp_path / "pipe", Path("/dev/null"), Path("/dev/zero")):
         with pytest.raises(ValueError, match=f"{path.name}: this is a pipe or a device, a file is needed"):
             read_bytes(path)
+        with pytest.raises(ValueError, match=f"--json .*{path.name}: a pipe or a device of this name is there"):
+            require_file(path, "--json")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "n" * 5000])

@@ -42,6 +42,11 @@ def test_what_others_wrote_is_kept_unless_asked(tmp_path: Path) -> None:
     assert signed_by(path) is None
 
 
+def test_no_device_is_replaced_even_if_asked() -> None:
+    with pytest.raises(ValueError, match=r"--json /dev/null: a pipe or a device of this name is there"):
+        Outputs("pq", overwrite=True).claim(Path("/dev/null"), "--json")
+
+
 def test_no_file_is_written_twice(tmp_path: Path) -> None:
     outputs = Outputs("pq")
     outputs.claim(tmp_path / "s", "--json")

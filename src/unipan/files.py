@@ -180,8 +180,9 @@ def require_file(path: Path, option: str) -> None:
     Raises:
         ValueError: what stands in the way; `option` is what gave the path.
     """
-    if path.is_dir():
-        raise ValueError(f"{option} {path}: a folder of this name is there; give the name of a file")
+    if path.exists() and not path.is_file():  # to replace /dev/null would break the system
+        kind = "folder" if path.is_dir() else "pipe or a device"
+        raise ValueError(f"{option} {path}: a {kind} of this name is there; give the name of a file")
     require_folder(path.parent, option)
 
 

@@ -1,7 +1,11 @@
 """`unipan import`: from a file of another code base to a checkpoint that opens, or one sentence and no file."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,6 +14,7 @@ from tests.commands.json_page import check_with_page
 from tests.interop import reference
 from unipan.checkpoint_header import read_header
 from unipan.cli import main
+from unipan.files import replaced
 
 
 def test_a_pth_of_detectron2_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +32,26 @@ def test_a_pth_of_detectron2_becomes_a_checkpoint(tmp_path: Path, capsys: pytest
     assert (config.backbone.stride_in_1x1, config.detection.roi_aligned, config.detection.exact_anchors) == (True,) * 3
     assert (len(categories), metrics["imported"]) == (133, "detectron2:model_final.pth")
     assert metrics["status"].startswith("unverified numerically")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_it_writes_leaves_nothing(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(path: Path, *_: object) -> None:
+        with replaced(path) as temporary:
+            temporary.touch()
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+    (tmp_path / "a.pkl").touch()
+    monkeypatch.setattr("unipan.interop.sources.require_source", lambda *_: None)
+    monkeypatch.setattr("unipan.interop.detectron2.from_detectron2", Mock())
+    monkeypatch.setattr("unipan.checkpoint.save_checkpoint", stop)
+    out = tmp_path / "out" / "net.safetensors"
+    assert main(["import", f"detectron2:{tmp_path / 'a.pkl'}", "--out", str(out)]) == code
+    assert capsys.readouterr().err == f"unipan: stopped by {signal.Signals(number).name}\n"
+    assert list(out.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.html_pages import CHROMIUM, dom_of
 from tests.tiny import CATEGORIES, draw
 from unipan.commands.pq import main
 from unipan.datasets.formats.coco_panoptic import CocoPanoptic, PanopticWriter
+from unipan.evaluation.score_files import score_json
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 
 
@@ -91,6 +93,9 @@ def test_what_cannot_work_is_said_before_the_work(folder: Path, tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"--html .*file is a file"):
         run(folder, "--html", str(tmp_path / "file"))
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(FileNotFoundError, match=r"pipe.json: this is a pipe or a device; give a COCO panoptic JSON"):
+        score_json(tmp_path / "pipe.json")
     (tmp_path / "odd" / "index.html").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"--html .*a folder of this name is there"):
         run(folder, "--html", str(tmp_path / "odd"))

@@ -1,5 +1,6 @@
 """`unipan push` sends the files that it names, in one commit, and nothing of anybody is lost on the way."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -112,6 +113,20 @@ def test_without_a_token_or_a_network(tmp_path: Path) -> None:
     )
     assert "push owner/name: the Hub cannot be reached" in no_network[2]
     assert "hf:owner/name: the Hub cannot be reached, and the cache has no complete copy" in offline[2]
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    out = tmp_path / "dry"
+    assert main(["push", "scenes", "owner/name", "--dry-run", str(out)]) == 1
+    named = f"unipan: {out / HUB_CHECKPOINT}: cannot be written (No space left on device); make room, or give another"
+    assert named in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_writes_what_it_would_send(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

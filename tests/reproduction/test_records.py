@@ -1,6 +1,7 @@
 """Records of finished trainings: small, whole, and the same PQ comes out of them."""
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,12 @@ def test_a_damaged_record(content: str, tmp_path: Path) -> None:
     path = tmp_path / "drawn-A-s0-i5-00000000.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=r"record .*00000000.json: it cannot be read .*; remove it"):
+        load_records(tmp_path)
+
+
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "drawn-A-s0-i5-00000000.json")
+    with pytest.raises(ValueError, match=r"record .*00000000.json: it cannot be read .*a pipe or a device"):
         load_records(tmp_path)
 
 

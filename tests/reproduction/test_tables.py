@@ -1,6 +1,8 @@
 """Tables from records: the figures, the verdicts, what is missing, and that a short run says so."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from tests.tiny import CATEGORIES
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.paper_tables import TABLE_1, TABLE_G, TABLE_I, Comparison, PaperTable, Printed, TableRow
 from unipan.reproduction.records import ExperimentRecord, hash_of
-from unipan.reproduction.tables import FinishedTrainings, into_page, render_table
+from unipan.reproduction.tables import FinishedTrainings, has_places, into_page, render_table
 
 READINGS = ("potential", "affinity", "heuristic", "tuned", "upsnet", "heuristic whole", "upsnet whole")
 FACTS = {"machine": "a laptop", "commit": "abc"}
@@ -158,6 +160,13 @@ def test_table_1_of_half_the_trainings_renders() -> None:
     text = render_table(TABLE_1, of(*records))
     assert cells(text, "B over A: ")[5] in ("holds", "tie", "reversed")
     assert cells(text, "D2 over C2: ")[5] == "not run"
+
+
+def test_a_page_that_is_a_pipe_has_no_places_and_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("<!-- table1 --><!-- /table1 -->")
+    assert has_places(tmp_path / "page.md")
+    os.mkfifo(tmp_path / "pipe.md")
+    assert not has_places(tmp_path / "pipe.md")
 
 
 def test_tables_go_to_their_places_on_a_page() -> None:

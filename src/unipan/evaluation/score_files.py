@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipan.evaluation.per_image import csv_header
+from unipan.files import no_file_words
 from unipan.outputs import Outputs
 
 SCORES_HEADER = b'{\n "official": '
@@ -33,7 +34,8 @@ def score_json(path: Path) -> Path:
     """The JSON that `unipan pq` was given, maybe by its folder. Raises FileNotFoundError where there is none."""
     found = path / "panoptic.json" if path.is_dir() else path
     if not found.is_file():
-        raise FileNotFoundError(f"{found}: no such file; give a COCO panoptic JSON or a folder with panoptic.json")
+        words = no_file_words(found)
+        raise FileNotFoundError(f"{found}: {words}; give a COCO panoptic JSON or a folder with panoptic.json")
     return found
 
 

@@ -16,7 +16,7 @@ from unipan.checkpoint_header import network_digest, packaged_digest, read_array
 from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData
 from unipan.exported.graphs import files_beside, own_files_beside
-from unipan.files import folder_atomically
+from unipan.files import folder_atomically, read_bytes, write_atomically
 from unipan.hub_download import HUB_CHECKPOINT
 from unipan.panoptic.categories import Categories
 from unipan.publishing.card import CARD, model_card
@@ -145,5 +145,5 @@ def write_upload(upload: Upload, folder: Path) -> None:
     """Write what would be sent into a new folder, whole or not at all."""
     with folder_atomically(folder, "--dry-run") as place:
         for name, path in upload.files.items():
-            shutil.copyfile(path, place / name)
-        (place / CARD).write_bytes(upload.card.encode())
+            write_atomically(place / name, read_bytes(path))
+        write_atomically(place / CARD, upload.card.encode())

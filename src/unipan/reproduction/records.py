@@ -16,7 +16,7 @@ from jaxtyping import Float64
 
 from unipan.config import Config
 from unipan.evaluation.panoptic_quality import PanopticQuality
-from unipan.files import write_atomically
+from unipan.files import read_text, write_atomically
 from unipan.panoptic.categories import Categories
 from unipan.renamed_fields import flatten, with_new_names, with_old_names
 
@@ -116,7 +116,7 @@ class ExperimentRecord:
             ValueError: it is not a record.
         """
         try:
-            content = {RENAMED_KEYS.get(key, key): value for key, value in json.loads(path.read_text()).items()}
+            content = {RENAMED_KEYS.get(key, key): value for key, value in json.loads(read_text(path)).items()}
             content["model"] = RENAMED_MODELS.get(content["model"], content["model"])
             record = cls(**content)
             return replace(record, config=with_new_names(record.config))

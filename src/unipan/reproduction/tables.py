@@ -14,6 +14,7 @@ from unipan.evaluation.bootstrap import Interval
 from unipan.evaluation.confusion import SIDES, thing_stuff_counts, thing_stuff_shares
 from unipan.evaluation.hierarchical_bootstrap import SeededQuality, statistic_interval
 from unipan.evaluation.pq_scores import GROUPS
+from unipan.files import read_text
 from unipan.panoptic.categories import Categories
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.paper_tables import (
@@ -114,8 +115,8 @@ def render_table(table: PaperTable, finished: FinishedTrainings) -> str:
 def has_places(out: Path) -> bool:
     """Whether a file has placeholders of any table; what else is in it stays."""
     try:
-        return re.search(r"<!-- (\w+) -->.*?<!-- /\1 -->", out.read_text(encoding="utf-8"), re.DOTALL) is not None
-    except (OSError, UnicodeDecodeError):
+        return re.search(r"<!-- (\w+) -->.*?<!-- /\1 -->", read_text(out), re.DOTALL) is not None
+    except (OSError, ValueError):
         return False
 
 
