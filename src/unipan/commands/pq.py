@@ -25,8 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     about = "Panoptic quality of predictions in COCO panoptic format, images matched by id."
-    # No abbreviations: who looks for --json in the arguments would not find --js.
-    parser = _Parser(prog="unipan pq", description=about, allow_abbrev=False)
+    parser = _Parser(prog="unipan pq", description=about, allow_abbrev=False)  # --js would be missed as --json
     for name, metavar, text in (
         ("truth", "GT.json", "The ground truth, or a folder with panoptic.json."),
         ("predictions", "PREDICTIONS.json", "The predictions, or such a folder; several if each has some images."),
@@ -38,8 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--images", "DIR", "Photographs for the page; by default those beside the ground truth."),
         ("--versus", "FILE", "The JSON of another prediction: print the difference in PQ on the same images."),
     ):
-        several = "+" if name == "predictions" else None
-        parser.add_argument(name, type=Path, metavar=metavar, help=text, nargs=several)
+        parser.add_argument(name, type=Path, metavar=metavar, help=text, nargs="+" if name == "predictions" else None)
     trim = "Also print the PQ without stuff segments of fewer pixels (Table I: 4096 on COCO)."
     parser.add_argument("--trim-stuff", type=int, metavar="AREA", help=trim)
     parser.add_argument("--threads", type=int, metavar="N", help="Images compared at once; by default one per core.")
