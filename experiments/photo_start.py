@@ -2,7 +2,7 @@
 
 `photos` is trained on scenes as well, on top of the fixed EfficientNet-Lite0 of a package; `imagenet` has the same
 features under fresh heads; `photos-late` is `photos` whose panoptic submodule takes part in the last 30 % of the steps
-alone. All get the same time: `--iterations` are those of `scenes`, and the others get as many
+alone (no record of it yet). All get the same time: `--iterations` are those of `scenes`, and the others get as many
 steps as take as long (a step of each is timed by turns before the first training). `bundle.py` makes a trained run the
 bundled checkpoint `photos`, without the weights that the package carries.
 

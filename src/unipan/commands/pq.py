@@ -25,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     about = "Panoptic quality of predictions in COCO panoptic format, images matched by id."
-    parser = _Parser(prog="unipan pq", description=about, allow_abbrev=False)  # --js would be missed as --json
+    parser = _Parser(prog="unipan pq", description=about, allow_abbrev=False)  # who looks for --json would miss --js
     for name, metavar, text in (
         ("truth", "GT.json", "The ground truth, or a folder with panoptic.json."),
         ("predictions", "PREDICTIONS.json", "The predictions, or such a folder; several if each has some images."),
