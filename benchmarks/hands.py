@@ -37,6 +37,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 READY = "() => document.querySelector('#segments tbody tr') && !document.querySelector('#accept:disabled')"
 HELD = 80
 """Milliseconds from a button's way down to its way up, as a person clicks."""
+RESTED = 100
+"""Milliseconds for which a mouse lies still before its button goes down; a finger's tap on a touch pad holds nothing."""
 THINGS = {"car", "bus", "person", "rider"}
 
 
@@ -290,9 +292,9 @@ def speed(options: argparse.Namespace) -> None:
         page.wait_for_function("() => document.querySelector('#segments tbody tr')")
         hand, found = Hand(page, 0, None), {}
         page.wait_for_timeout(2000)
-        for held in (0, HELD):
-            acts = [click(each, held) for each in range(options.repetitions)]
-            found[f"affinities, held {held} ms"] = [timed(hand, "affinity", act) for act in acts]
+        for rested, held in ((0, 0), (RESTED, 0), (0, HELD)):
+            acts = [click(each, rested, held) for each in range(options.repetitions)]
+            found[f"affinities, rested {rested} ms, held {held} ms"] = [timed(hand, "affinity", act) for act in acts]
         page.keyboard.press("Escape")
         page.keyboard.press("]")
         sides = [float(page.locator(f"#box-{side}").input_value()) for side in range(4)]
@@ -304,14 +306,20 @@ def speed(options: argparse.Namespace) -> None:
         seen, answer = ([row[part] for row in rows] for part in (0, 1))
         ninth = statistics.quantiles(seen, n=10)[-1]
         parts = f"{statistics.median(seen):6.0f} {ninth:6.0f} {statistics.median(answer):6.0f}"
-        print(f"{name:24}{parts}  ({100 * statistics.median(answer) / statistics.median(seen):.0f} %)")
+        print(f"{name:38}{parts}  ({100 * statistics.median(answer) / statistics.median(seen):.0f} %)")
 
 
-def click(number: int, held: int) -> Callable[[Hand], None]:
-    """On another pixel each time; a first one, since a second one would compare. The button is held so many ms."""
+def click(number: int, rested: int, held: int) -> Callable[[Hand], None]:
+    """On another pixel each time; a first one, since a second one would compare.
+
+    The mouse lies still for so many ms before it, and the button is held for so many.
+    """
 
     def act(hand: Hand) -> None:
-        hand.page.mouse.click(*hand.place(20 + 4.3 * number % 216, 30 + 7.7 * number % 80), delay=held)
+        place = hand.place(20 + 4.3 * number % 216, 30 + 7.7 * number % 80)
+        hand.page.mouse.move(*place)
+        hand.page.wait_for_timeout(rested)
+        hand.page.mouse.click(*place, delay=held)
 
     return act
 

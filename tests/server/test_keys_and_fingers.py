@@ -107,6 +107,49 @@ def test_a_pixel_is_asked_about_once_and_before_the_finger_goes_up(
     assert len(asked) == 1
 
 
+def test_a_resting_mouse_is_asked_about_before_its_button_goes_down(
+    segmenter: Segmenter, serve: Serve, visit: Visit
+) -> None:
+    page = visit(serve(studio(segmenter)))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/affinity?" in request.url else None)
+    page.mouse.move(*at(page, 0.5, 0.5), steps=20)
+    eventually(page, lambda: any(each.endswith("x=128&y=64") for each in asked))
+    before = len(asked)
+    expect(page.locator("#layer-map")).to_be_checked()  # nothing has been clicked yet
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.locator("#scale-note")).to_contain_text("Affinity of pixel (128, 64)")
+    assert len(asked) == before
+    page.mouse.move(*at(page, 0.5, -0.2))
+    page.wait_for_timeout(300)
+    page.locator("label[for=mode-edit]").click()  # where a click selects a box
+    page.mouse.move(*at(page, 0.3, 0.3))
+    page.wait_for_timeout(300)
+    assert len(asked) == before
+
+
+def test_a_moving_mouse_and_slow_answers_ask_nothing_before_a_click(
+    segmenter: Segmenter, serve: Serve, visit: Visit
+) -> None:
+    page = visit(serve(studio(segmenter)))
+    found = page.evaluate(
+        """async () => { const { Early } = await import("/page/early.js"), asked = [], one = {};
+        const wait = (time) => new Promise((done) => setTimeout(done, time));
+        let slow = 0;
+        const ask = async (x) => { asked.push(x); await wait(slow); return x; }, early = new Early(ask, ask);
+        for (let x = 0; x < 30; x++) { early.rest(one, x, 0); await wait(2); }
+        early.leave(); await wait(200);
+        const moving = asked.length;
+        slow = 200; early.rest(one, 40, 0); await wait(100); early.rest(one, 41, 0); await wait(100);
+        const waited = [...asked]; // 41 waits for the answer about 40
+        await wait(600); early.rest(one, 42, 0); await wait(200);
+        const answer = await early.answer(one, 43, 0);
+        return { moving, waited, asked, answer }; }"""
+    )
+    assert found == {"moving": 0, "waited": [40], "asked": [40, 43], "answer": 43}
+
+
 def test_a_drag_and_another_picture_show_nothing_of_what_was_asked_before(
     segmenter: Segmenter, serve: Serve, visit: Visit
 ) -> None:

@@ -18,6 +18,7 @@ let uids = 0;
 const stage = new Stage(find("stage"), view, {
   hover: (at) => { view.hovered = at; showReadout(); stage.draw(); },
   press: (x, y) => press(x, y),
+  rest: (x, y) => rest(x, y),
   click: (x, y, time) => pin(x, y, time),
   wipe: (place) => setWipe(place),
   select: (uid) => select(uid),
@@ -158,8 +159,8 @@ addEventListener("beforeunload", (event) => { if (changed()) event.preventDefaul
 
 // ---- affinities
 
-const { press, pin } = pinning({
-  guess: (x, y) => api.affinity(view.scene.key, x, y), ask: (x, y) => reopening((key) => api.affinity(key, x, y)),
+const { press, rest, pin } = pinning({
+  guess: (x, y, scene) => api.affinity(scene.key, x, y), ask: (x, y) => reopening((key) => api.affinity(key, x, y)),
   setLayer: (layer) => setLayer(layer), setWipe: (place) => setWipe(place), showAll: () => showAll(), timing,
 });
 

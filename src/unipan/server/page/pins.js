@@ -8,12 +8,18 @@ const AT_ONCE = 80; // milliseconds in which an answer needs nothing to be shown
 
 const inPicture = (x, y) => x >= 0 && y >= 0 && x < view.scene.width && y < view.scene.height;
 
-/** What a button going down and a click do; `guess` and `ask` promise the affinities of a pixel, see Early. */
+/** What a resting mouse, a button going down and a click do; `guess` and `ask` promise the affinities of a pixel, see Early. */
 export function pinning({ guess, ask, setLayer, setWipe, showAll, timing }) {
   const early = new Early(guess, ask);
   let awaited = null;
 
   function press(x, y) { if (about.affinity && inPicture(x, y)) early.press(view.scene, x, y); }
+
+  /** The mouse is over a pixel, or over none. */
+  function rest(x, y) {
+    if (about.affinity && view.scene && inPicture(x, y)) early.rest(view.scene, x, y);
+    else early.leave();
+  }
 
   async function pin(x, y, time = performance.now()) {
     if (!inPicture(x, y)) return;
@@ -46,5 +52,5 @@ export function pinning({ guess, ask, setLayer, setWipe, showAll, timing }) {
     }
   }
 
-  return { press, pin };
+  return { press, rest, pin };
 }

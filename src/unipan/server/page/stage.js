@@ -15,7 +15,7 @@ export class Stage {
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.up(event, name === "pointercancel"));
-    canvas.addEventListener("pointerleave", (event) => { if (!this.gesture && event.pointerType !== "touch") on.hover(null); });
+    canvas.addEventListener("pointerleave", (event) => { if (!this.gesture && event.pointerType !== "touch") { on.hover(null); on.rest(-1, -1); } });
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
@@ -92,7 +92,11 @@ export class Stage {
     if (known) this.pointers.set(event.pointerId, event);
     if (g?.kind === "pinch" && known) { this.pinch(known, event); return; }
     this.on.hover([x, y]);
-    if (!g) { this.cursor(event, x, y); return; }
+    if (!g) {
+      this.cursor(event, x, y);
+      if (this.view.mode === "look" && event.pointerType !== "touch") this.on.rest(Math.floor(x), Math.floor(y));
+      return;
+    }
     if (!g.at) return;
     g.slipped ||= Math.hypot(event.clientX - g.at.clientX, event.clientY - g.at.clientY) > CLICK;
     if (!g.slipped) return;
