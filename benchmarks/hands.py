@@ -38,7 +38,7 @@ READY = "() => document.querySelector('#segments tbody tr') && !document.querySe
 HELD = 80
 """Milliseconds from a button's way down to its way up, as a person clicks."""
 RESTED = 100
-"""Milliseconds for which a mouse lies still before its button goes down; a finger's tap on a touch pad holds nothing."""
+"""Milliseconds for which a mouse lies still before its button goes down; a tap on a touch pad holds it for none."""
 THINGS = {"car", "bus", "person", "rider"}
 
 

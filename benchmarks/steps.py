@@ -3,8 +3,8 @@
 A and C have no affinity head, B and D have one; C and D have masks. A+ and C+ have the panoptic loss, on Psi, but no
 affinity head: what B and D cost beyond them is the head alone. `B early` and `D early` are B and D before a late start
 (`train.panoptic_from`): V and the losses of the detections alone, where A and C also predict detections and Psi.
-`C every class` and `D every class` make the masks of all classes, as torchvision does, not of each box's alone. In every
-round each model takes one step, so that a busy machine slows all of them. Medians count; the spread is that of
+`C every class` and `D every class` make the masks of all classes, as torchvision does, not of each box's alone. In
+every round each model takes one step, so that a busy machine slows all of them. Medians count; the spread is that of
 the ratio within single rounds (quartiles). The first rounds only train: how many boxes a network finds decides how many
 channels Psi has. `--full` takes the preset `cityscapes` at full width on one crop of 512 x 512 of a drawn street, from
 random weights.
