@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -163,6 +164,29 @@ def test_the_command_line_survives_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(Segmenter, "load", stop)
     assert main(["evaluate", "scenes"]) == 1
     assert "interrupted" in sentence(capsys)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "figures", "export"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_every_verb_with_one_sentence(
+    verb: str,
+    number: int,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("unipan.datasets.sources.open_data", stop)
+    monkeypatch.setattr("unipan.datasets.unlabelled.open_images", stop)
+    before = signal.getsignal(number)
+    out = [] if verb == "evaluate" else ["--out", str(tmp_path / "out")]
+    assert main([verb, "scenes", *out]) == code
+    assert signal.Signals(number).name in sentence(capsys)
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) == before
 
 
 def first_image(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,25 @@ def test_what_others_wrote_is_kept_unless_asked(tmp_path: Path) -> None:
 def test_no_device_is_replaced_even_if_asked() -> None:
     with pytest.raises(ValueError, match=r"--json /dev/null: a pipe or a device of this name is there"):
         Outputs("pq", overwrite=True).claim(Path("/dev/null"), "--json")
+
+
+def test_a_pipe_in_a_folder_is_neither_replaced_nor_read(tmp_path: Path) -> None:
+    """Not even if the manifest lists it; to read it would wait for a writer."""
+    content = {"files": {"a": "predict"}, "digests": {"a": "0"}}
+    for name in ("a", ".unipan.lock", ".unipan.unfinished.jsonl", MANIFEST):
+        folder = tmp_path / f"with {name}"
+        folder.mkdir()
+        (folder / MANIFEST).write_text(json.dumps(content))
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+        for overwrite in (False, True):
+            with pytest.raises(ValueError, match=rf"{re.escape(name)}: cannot be written, a pipe or a device"):
+                Outputs("predict", overwrite=overwrite).claim_folder(folder, "--out", ["a"])
+
+
+def test_a_manifest_of_nested_lists_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text("[" * 200_000)
+    assert written_names(tmp_path) == {}
 
 
 def test_no_file_is_written_twice(tmp_path: Path) -> None:

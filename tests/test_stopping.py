@@ -41,6 +41,33 @@ def test_a_deferred_signal_is_noted_and_a_second_one_is_not_deferred(
     assert stop.value.exit_code == code
 
 
+@BOTH
+def test_one_inside_another_takes_over(number: int, code: int) -> None:
+    with StopSignals():
+        with StopSignals() as inner, inner.deferred():
+            os.kill(os.getpid(), number)
+        assert inner.received == number
+        with pytest.raises(StoppedBySignal) as stop:
+            os.kill(os.getpid(), number)
+    assert stop.value.exit_code == code
+
+
+@BOTH
+def test_a_repeated_signal_cuts_no_cleaning(number: int, code: int) -> None:
+    cleaned = []
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            os.kill(os.getpid(), number)  # as from `timeout`, to the process and to its group
+            cleaned.append(number)
+
+    with pytest.raises(StoppedBySignal) as stop, StopSignals(), StopSignals():
+        work()
+    assert (stop.value.exit_code, cleaned) == (code, [number])
+
+
 def test_handlers_of_others_and_ignored_signals_stay() -> None:
     """A shell's background job ignores SIGINT, and nohup means it."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -13,7 +13,7 @@ from pathlib import Path
 from unipan.commands.addresses import refuse_addresses
 from unipan.commands.other_names import other_name
 from unipan.processes import short_of_memory
-from unipan.stopping import StoppedBySignal
+from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.terminal import drop_unwritten, tell
 
 VERBS = {
@@ -72,9 +72,13 @@ panoptic.json; or a Cityscapes folder (gtFine/, leftImg8bit/); or FORMAT:PATH wi
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; 0 is success, 1 an error told in one sentence, 2 a command line that makes no sense."""
+    """Run one command line; 0 is success, 1 an error told in one sentence, 2 a command line that makes no sense, and
+    130 or 143 the end by a signal."""
     try:
-        return _run(arguments)
+        with StopSignals():  # SIGTERM would end Python at once, and leave temporary files
+            return _run(arguments)
+    except StoppedBySignal as stop:  # while an error was told
+        return stop.exit_code
     finally:
         drop_unwritten()
 

@@ -86,6 +86,8 @@ def _opened_lock(path: Path, option: str) -> Iterator[tuple[int, bool | None]]:
 
 def _open_lock(path: Path, option: str) -> tuple[int, bool | None]:
     """The open lock file, and what `_lock` says."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe has no owner written in it
+        raise OSError(f"{option} {path.parent}: {path} is a pipe or a device; remove it, or give another folder")
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -103,21 +103,21 @@ class Outputs:
                 what somebody has changed: both may have taken weeks.
         """
         require_folder(folder, option)
+        names = list(names)
         known, digests = written_names(folder), _entries_of(folder, "digests")
-        checked: set[Path] = set()
+        for place in dict.fromkeys((folder / name).parent for name in names):
+            require_folder(place, option)
+        for path in folder.glob(".unipan.*"):  # manifest, lock, journals: all are opened
+            _require_file_or_nothing(path, option)
         for name in names:
             path, author = folder / name, verb_of(name, known)
-            if path.parent not in checked:
-                require_folder(path.parent, option)
-                checked.add(path.parent)
             if name.endswith("/"):
+                require_folder(path, option)
                 ours = author == self.verb or not path.is_dir() or not any(path.iterdir())
-                self._claim(path, option, ours, author)
             else:
-                if path.is_dir():
-                    raise ValueError(f"{option} {folder}: {path}: cannot be written, a folder has this name; remove it")
+                _require_file_or_nothing(path, option)
                 ours = author == self.verb and (bool(self.overwrite) or _is_as_written(path, digests.get(name)))
-                self._claim(path, option, ours, author)
+            self._claim(path, option, ours, author)
 
     def claim_new_folder(self, folder: Path, option: str) -> None:
         """Say that a folder will be made; one that is there must be empty.
@@ -228,8 +228,15 @@ def _entries_of(folder: Path, part: str) -> dict[str, str]:
     try:
         found = json.loads((folder / MANIFEST).read_text())[part]
         return {str(name): str(value) for name, value in found.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _require_file_or_nothing(path: Path, option: str) -> None:
+    """Raises ValueError for what is not replaced even with `--overwrite`: a folder, and a pipe, which has a reader."""
+    if path.exists() and not path.is_file():
+        kind = "folder" if path.is_dir() else "pipe or a device"
+        raise ValueError(f"{option} {path}: cannot be written, a {kind} has this name; remove it")
 
 
 def _is_as_written(path: Path, digest: str | None) -> bool:

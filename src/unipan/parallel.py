@@ -136,6 +136,7 @@ def _begin(work: Callable[[range], Any]) -> None:
     _inherited = work
     gc.freeze()  # the collector would touch, and so copy, every page that the processes share
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which a pool that has lost a process ends its others
     end_with_parent()
     keep_freed_memory()
 

@@ -1,11 +1,15 @@
 """SIGINT and SIGTERM end work where nothing is lost; a second one ends it at once.
 
+`unipan.cli` has a `StopSignals` around every verb, so that what a verb has begun is cleaned up; a verb whose work is
+kept has one of its own inside.
+
 Schedulers send SIGTERM some seconds before they kill (SLURM 30, torchrun 30, Kubernetes 30 by default).
 """
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
 _LOOK_FOR_SIGNALS = 0.2  # seconds
+_ONE_STOP = 1.0  # seconds in which several signals are one: `timeout` sends two, to the process and to its group
 
 
 class StoppedBySignal(KeyboardInterrupt):
@@ -42,6 +47,9 @@ class StoppedBySignal(KeyboardInterrupt):
 class StopSignals:
     """Inside `with`, both signals raise `StoppedBySignal`; inside `deferred`, the first one is only noted.
 
+    Once one was raised, others do nothing for a second, in which temporary files are removed. Inside another
+    `StopSignals` this one takes over.
+
     >>> with StopSignals() as signals, signals.deferred():
     ...     signals.received is None
     True
@@ -57,18 +65,21 @@ class StopSignals:
         self._deferred = 0
         self._owner = os.getpid()
         self._before: dict[int, Any] = {}
+        self._raised: float | None = None
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
             for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
                 # One that ignores them (nohup, a shell's background job) or has its own handler keeps that.
-                if signal.getsignal(number) == default:
+                if (found := signal.getsignal(number)) == default or _signals_of(found) is not None:
                     self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+            if (around := _signals_of(handler)) is not None:
+                around._raised = self._raised
         self._before.clear()
 
     @contextmanager
@@ -103,10 +114,19 @@ class StopSignals:
         if os.getpid() != self._owner:  # a forked worker goes on until its owner ends it
             return
         if not self._deferred or self.received is not None:
-            raise StoppedBySignal(number)
+            if self._raised is None or time.monotonic() - self._raised > _ONE_STOP:
+                self._raised = time.monotonic()
+                raise StoppedBySignal(number)
+            return
         self.received = number
         if self._say:
             tell(f"unipan: {signal.Signals(number).name}: {self._say}", error=True)
+
+
+def _signals_of(handler: Any) -> StopSignals | None:
+    """The `StopSignals` that a handler belongs to, if any."""
+    owner = getattr(handler, "__self__", None)
+    return owner if isinstance(owner, StopSignals) else None
 
 
 @contextmanager

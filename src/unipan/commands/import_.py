@@ -7,7 +7,6 @@ from tyro.conf import Positional, arg
 
 from unipan.commands.json_output import Outcome
 from unipan.commands.options import Flag, JsonFile, OptionalFile, Overwrite, entry
-from unipan.stopping import StopSignals
 from unipan.terminal import tell
 
 SOURCES = ("detectron2", "torchvision")
@@ -51,9 +50,8 @@ def import_(
     from unipan.interop.detectron2 import from_detectron2
     from unipan.interop.torchvision import from_torchvision
 
-    with StopSignals():  # so that SIGTERM, too, leaves no half of a checkpoint behind
-        found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
-        save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)
+    found = from_detectron2(Path(name)) if kind == "detectron2" else from_torchvision(name, file)
+    save_checkpoint(out, found.state, found.config, found.categories, found.metrics, half)
     things, stuff = len(found.categories.things), len(found.categories.stuff)
     tell(
         f"{out}: {found.config.name}, {things} things + {stuff} stuff of COCO; {found.moved} tensors of "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unipan.files import write_atomically
+from unipan.files import read_bytes, write_atomically
 from unipan.panoptic.categories import Categories, Category
 from unipan.panoptic.maps import PanopticMap, Segment
 from unipan.panoptic.png import decode_png
@@ -223,13 +223,13 @@ def _segment(row: dict[str, Any], category: Category) -> Segment:
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
+        lines = read_bytes(path).splitlines(keepends=True)
     except OSError:
         return
     for line in lines:
         try:
             content = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             return
