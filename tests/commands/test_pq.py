@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import re
 from pathlib import Path
 
@@ -87,6 +88,20 @@ def test_a_missing_prediction_stops_or_counts_as_an_empty_map(
     said = capsys.readouterr()
     assert "lenient: " in said.err
     assert (tmp_path / "page" / "index.html").read_text().count("<article") == 3
+
+
+def test_no_page_is_written_among_the_photographs(folder: Path, tmp_path: Path) -> None:
+    """Which it takes from beside the ground truth, without being told."""
+    place = tmp_path / "images"
+    shutil.copytree(folder / "truth", tmp_path, dirs_exist_ok=True)
+    place.mkdir()
+    (place / "drawn_0.jpg").touch()
+    for page in (place, place / "page"):
+        with pytest.raises(ValueError, match=r"--html .*images"):
+            main([str(tmp_path), str(folder / "good"), "--html", str(page)])
+    assert [each.name for each in place.iterdir()] == ["drawn_0.jpg"]
+    for _ in range(2):  # a page of ours is no folder of photographs
+        assert main([str(tmp_path), str(folder / "good"), "--html", str(tmp_path / tmp_path.name)]) == 0
 
 
 def test_what_cannot_work_is_said_before_the_work(folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unipan.commands.json_output import json_output, with_json_target
 from unipan.commands.progress import progress_bar
-from unipan.evaluation.score_files import claim_score_files, png_folders, score_json
+from unipan.evaluation.score_files import claim_score_files, photographs_read, png_folders, score_json
 from unipan.outputs import Outputs
 from unipan.processes import keep_freed_memory
 from unipan.terminal import tell
@@ -63,8 +63,8 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
     options.versus = None if options.versus is None else score_json(options.versus)
     inputs = [path for path in (options.truth, *options.predictions, options.versus) if path is not None]
     folders = png_folders(inputs, options.gt_folder, options.pred_folder, len(options.predictions))
-    outputs = Outputs("pq", [*inputs, *folders, options.images], options.overwrite)
-    claim_score_files(outputs, options.json, options.csv, options.html, options.images)
+    read = [*inputs, *folders, *photographs_read(options.truth, options.images, options.html)]
+    claim_score_files(Outputs("pq", read, options.overwrite), options.json, options.csv, options.html, options.images)
     if min(options.trim_stuff or 0, options.threads or 0) < 0:
         raise ValueError("--trim-stuff and --threads: give 0 or more")
     return options

@@ -36,9 +36,15 @@ def find_photographs(truth: Path, given: Path | None, files: dict[str, str]) -> 
             first = next(iter(files.values()), "any image")
             raise FileNotFoundError(f"--images {given}: it has no {first}; give the folder of the images")
         return found
-    bare = truth.stem.removeprefix("panoptic_")
-    for folder in (truth.parent / "images", truth.parent / bare, truth.parent.parent / bare):
+    for folder in photograph_folders(truth):
         found = PhotographFolder(folder, files)
-        if folder.is_dir() and folder != truth.with_suffix("") and any(found(name) for name in files):
+        if any(found(name) for name in files):
             return found
     return None
+
+
+def photograph_folders(truth: Path) -> list[Path]:
+    """The folders beside the JSON of a ground truth that may hold its photographs, of those that are there."""
+    bare = truth.stem.removeprefix("panoptic_")
+    places = (truth.parent / "images", truth.parent / bare, truth.parent.parent / bare)
+    return [place for place in places if place.is_dir() and place != truth.with_suffix("")]

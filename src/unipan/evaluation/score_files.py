@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipan.evaluation.per_image import csv_header
+from unipan.evaluation.photographs import photograph_folders
 from unipan.files import no_file_words
-from unipan.outputs import Outputs
+from unipan.outputs import Outputs, written_names
 
 SCORES_HEADER = b'{\n "official": '
 """How a JSON of scores begins, that of `unipan evaluate` too."""
@@ -28,6 +29,13 @@ def claim_score_files(
     if page is not None:
         outputs.claim(page / "index.html", "--html")
         outputs.claim(page / "images.csv", "--html", csv_header())
+
+
+def photographs_read(truth: Path, given: Path | None, page: Path | None) -> list[Path]:
+    """The folders that the photographs of a page may come from; none without a page."""
+    if page is None or given is not None:
+        return [] if given is None else [given]
+    return [folder for folder in photograph_folders(truth) if not written_names(folder)]
 
 
 def score_json(path: Path) -> Path:

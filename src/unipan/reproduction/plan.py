@@ -3,10 +3,12 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from unipan.files import write_atomically
+from unipan.config_values import POSITIVE, STEPS, check_value
+from unipan.files import read_text, write_atomically
 from unipan.parallel import available_cores
 from unipan.reproduction.ablations import MODELS
 from unipan.reproduction.request import Request, open_experiment
@@ -63,7 +65,7 @@ def make_plan(request: Request) -> TrainingPlan:
     time; trainings that run side by side share caches and memory, and take longer.
     """
     path = plan_path(request)
-    kept = json.loads(path.read_text()) if path.exists() else {"iterations": request.iterations, "seconds": {}}
+    kept = kept_plan(path) if path.exists() else {"iterations": request.iterations, "seconds": {}}
     others = {model: key for model in request.models if (key := MODELS[model].as_long_as)}
     seconds = with_times(request, kept["seconds"], {LARGEST, *others, *others.values()})
     iterations = kept["iterations"] or max(10, int(request.budget * 60 / seconds[LARGEST]))
@@ -89,6 +91,21 @@ def time_models(request: Request, plan: TrainingPlan, models: set[str]) -> Train
 def plan_path(request: Request) -> Path:
     """Where the plan for these options is kept."""
     return request.runs / f"plan-{request.iterations or f'{request.budget:g}min'}.json"
+
+
+def kept_plan(path: Path) -> dict[str, Any]:
+    """What `_kept` has written. Raises ValueError, or what `read_text` raises, if that cannot be read."""
+    text = read_text(path)
+    try:
+        found = json.loads(text)
+        check_value("iterations", found["iterations"], int, STEPS)
+        for model, seconds in found["seconds"].items():
+            check_value(f"seconds of {model}", seconds, float, POSITIVE)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"--runs: {path} is no plan of trainings ({error!r}); remove it, and steps are timed anew"
+        ) from error
+    return {"iterations": found["iterations"], "seconds": found["seconds"]}
 
 
 def _kept(request: Request, plan: TrainingPlan) -> TrainingPlan:
