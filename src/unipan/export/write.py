@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -34,7 +35,8 @@ from unipan.exported.graphs import (
     open_graphs,
 )
 from unipan.exported.segmenter import ExportedSegmenter
-from unipan.files import checkpoint_path, write_atomically, write_json
+from unipan.files import checkpoint_path, replaced, write_json
+from unipan.folder_lock import folder_lock
 from unipan.inference import Segmenter
 from unipan.outputs import Outputs, signature
 from unipan.structures import IMAGENET_MEAN
@@ -66,10 +68,15 @@ def write_export(
     step: Callable[[], object] = lambda: None,
     int8: bool = False,
 ) -> Parity:
-    """`export_folder`, or `export_beside` where no folder is given; `outputs` has claimed the files."""
+    """`export_folder`, or `export_beside` where no folder is given; `outputs` has claimed the files.
+
+    Raises:
+        ValueError: see there; also where another process works in the folder.
+    """
     if out is None:
         return export_beside(checkpoint, data, chosen, step)
-    return export_folder(checkpoint, out, data, chosen, step, lambda names: outputs.start_folder(out, names), int8)
+    with folder_lock(out, "--out"):
+        return export_folder(checkpoint, out, data, chosen, step, lambda names: outputs.start_folder(out, names), int8)
 
 
 @dataclass(frozen=True)
@@ -190,8 +197,7 @@ def export_folder(
             parity = graphs.in_int8(place, data, chosen, step)
         write_json(place / MODEL_FILE, _description(graphs, parity), indent=1)
         start(files)
-        for file in files:
-            write_atomically(out / file, (place / file).read_bytes(), durable=True)
+        copy_together({out / file: place / file for file in files})
     for file in set(EXPORT_FILES) - set(files):
         (out / file).unlink(missing_ok=True)  # of an earlier export into this folder, which was claimed
     return parity
@@ -227,9 +233,19 @@ def export_beside(
         for place, graph in zip(places, graphs.by_file.values(), strict=True):
             place.write_bytes(graph.SerializeToString())
         parity = graphs.compared(copy, data, chosen, step)
-        for made in (*places, model):
-            write_atomically(path.with_name(made.name), made.read_bytes(), durable=True)
+        copy_together({path.with_name(made.name): made for made in (*places, model)})
     return parity
+
+
+def copy_together(sources: Mapping[Path, Path]) -> None:
+    """Copy files, by target; none takes its place before all are on the disk, and then they do in this order.
+
+    Raises:
+        OSError: one cannot be written, and none was.
+    """
+    with ExitStack() as stack:
+        for path, source in reversed(list(sources.items())):  # a stack ends with what it began with
+            shutil.copyfile(source, stack.enter_context(replaced(path, durable=True)))
 
 
 def _as_its_users_open(place: Path) -> ExportedSegmenter:
