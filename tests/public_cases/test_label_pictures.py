@@ -106,6 +106,12 @@ def test_mots_ignore(case: Make, unipan: Say, tmp_path: Path) -> None:
     assert (data.truth(0).ids[24:40, 40:60] == 0).all()
     assert void(data.truth(0)) == PIXELS - 200 - 192
     assert [each.name for each in data.categories] == ["car", "pedestrian"]  # no class had to be invented
+    # With a background, as docs/data.md has it, regions to ignore are none of it.
+    filled = ("--void-classes", "10", "--background", "rest")
+    data, said = converted(unipan, f"png16:{folder}", tmp_path / "filled", *filled)
+    assert areas(data.truth(0)) == [("car", 100), ("car", 100), ("pedestrian", 192), ("rest", PIXELS - 392 - 320)]
+    assert (data.truth(0).ids[24:40, 40:60] == 0).all()
+    assert f"void {320 / PIXELS:.1%}".replace("%", " %") in said
 
 
 def test_tif_labels(case: Make, unipan: Say, tmp_path: Path) -> None:

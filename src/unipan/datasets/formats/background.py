@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unipan.datasets.formats.class_names import with_roles
-from unipan.datasets.formats.format import FormatOptions, PanopticDataset
+from unipan.datasets.formats.class_names import with_background_class
+from unipan.datasets.formats.format import PanopticDataset
 from unipan.datasets.formats.listed_dataset import ListedDataset, with_other_maps
 from unipan.panoptic.categories import Category
 from unipan.panoptic.maps import VOID_ID, PanopticMap, panoptic_map
@@ -17,10 +17,7 @@ def with_background(data: PanopticDataset, name: str, source: Path) -> ListedDat
     Raises:
         ValueError: the class is one of things.
     """
-    known = data.categories.index_of_name.get(name)
-    if known is not None and data.categories[known].isthing:
-        raise ValueError(f"--background {name}: {source} has things of this name; give another")
-    categories = with_roles(data.categories, FormatOptions(background=name), source)
+    categories = with_background_class(data.categories, name, source)
     background = categories[categories.index_of_name[name]]
     return with_other_maps(data, source, categories, lambda index: _filled_map(data, index, background))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unipan.datasets.formats.classes import ClassesFile, class_or_void, read_classes
+from unipan.datasets.formats.class_names import classes_and_background
+from unipan.datasets.formats.classes import ClassesFile, class_or_void
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
@@ -28,7 +29,7 @@ def bdd100k(folder: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> Lis
     Raises:
         FileNotFoundError, ValueError: no classes, no pictures, or (when a map is read) an undeclared class.
     """
-    found = read_classes(options.classes, Path(folder))
+    found = classes_and_background(options, Path(folder))
     read = partial(bdd100k_map, classes=found, options=options)
     return list_label_pictures(Path(folder), "panoptic", found, options.images, read)
 
@@ -50,13 +51,13 @@ def bdd100k_map(path: Path, classes: ClassesFile, options: FormatOptions = DEFAU
     def class_of(key: int) -> tuple[Category, bool] | None:
         return None if key < 0 else class_or_void(classes, *divmod(key, 65536), path, options)
 
-    return map_of_keys(keys, class_of, str(path))
+    return map_of_keys(keys, class_of, str(path), joined=classes.background)
 
 
 FORMAT = Format(
     "bdd100k",
     "`panoptic/*.png`, BDD100K's bitmasks: R class, G attributes, B * 256 + A instance",
     read=bdd100k,
-    uses=frozenset({"classes", "images", "void_classes"}),
+    uses=frozenset({"classes", "images", "void_classes", "background"}),
     suggest=lambda path: suggest_pictures("bdd100k", path),
 )

@@ -9,10 +9,13 @@ Other tools write their own classes in this layout (CVAT, datumaro), without fol
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void, read_classes
+from unipan.datasets.formats.background import with_background
+from unipan.datasets.formats.class_names import classes_and_background
+from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import Entry, ListedDataset
@@ -105,10 +108,11 @@ def open_cityscapes(path: Path, options: FormatOptions = DEFAULT_OPTIONS) -> Lis
     own = _own_classes(root, options)
     if own is not None:
         read = partial(own_cityscapes_map, classes=own, options=options)
-        return ListedDataset(folder, own.categories, [_entry(file, folder, images, read) for file in files])
+        return ListedDataset(folder, own.of_maps, [_entry(file, folder, images, read) for file in files])
     categories = CITYSCAPES_TRAIN_IDS if options.train_ids else CITYSCAPES
     read = partial(cityscapes_map, categories=categories)
-    return ListedDataset(folder, categories, [_entry(file, folder, images, read) for file in files])
+    data = ListedDataset(folder, categories, [_entry(file, folder, images, read) for file in files])
+    return data if options.background is None else with_background(data, options.background, folder)
 
 
 def _own_classes(root: Path, options: FormatOptions) -> ClassesFile | None:
@@ -117,7 +121,7 @@ def _own_classes(root: Path, options: FormatOptions) -> ClassesFile | None:
     if given is not None:
         if options.train_ids:
             raise ValueError(f"--train-ids: {given} has classes of its own, which have no train ids; leave it out")
-        return read_classes(given, root)
+        return classes_and_background(replace(options, classes=given), root)
     if options.void_classes:
         raise ValueError("--void-classes: which classes of Cityscapes are void is laid down; leave it out")
     for file in (root / name for name in COLOR_FILES if (root / name).is_file()):
@@ -144,7 +148,9 @@ def own_cityscapes_map(path: Path, classes: ClassesFile, options: FormatOptions 
         found = class_or_void(classes, value // OFFSET, 1, path, options)
         return found and (found[0], False)
 
-    return map_of_keys(read_labels(path), class_of, str(path), keep=True)
+    return map_of_keys(
+        read_labels(path), class_of, str(path), keep=classes.background is None, joined=classes.background
+    )
 
 
 def cityscapes_map(path: Path, categories: Categories = CITYSCAPES) -> PanopticMap:
@@ -204,6 +210,6 @@ FORMAT = Format(
     "`--split` (val), `--train-ids`. `--classes` for own classes in this layout (CVAT), cities or not",
     read=open_cityscapes,
     recognises=is_cityscapes,
-    uses=frozenset({"split", "train_ids", "classes", "void_classes"}),
+    uses=frozenset({"split", "train_ids", "classes", "void_classes", "background"}),
     suggest=_suggest_cityscapes,
 )

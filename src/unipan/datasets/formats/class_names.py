@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unipan.datasets.formats.classes import read_classes
+from unipan.datasets.formats.classes import ClassesFile, read_classes
 from unipan.datasets.formats.format import FormatOptions
 from unipan.panoptic.categories import Categories, Category, distinct_color
 
@@ -68,6 +68,31 @@ def with_roles(categories: Categories, options: FormatOptions, source: Path) -> 
         number = max(category.id for category in categories) + 1
         kept.append(Category(number, options.background, False, BACKGROUND_COLOR))
     return Categories.of(kept)
+
+
+def classes_and_background(options: FormatOptions, folder: Path) -> ClassesFile:
+    """The classes of `options.classes`, or of `folder/classes.json`, and the class of `options.background`.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_classes` and `with_background_class`.
+    """
+    found = read_classes(options.classes, folder)
+    if options.background is None:
+        return found
+    categories = with_background_class(found.categories, options.background, found.source)
+    return replace(found, background=background_of(categories, options))
+
+
+def with_background_class(categories: Categories, name: str, source: Path) -> Categories:
+    """The classes with a stuff class of this name, which is added if it is not there.
+
+    Raises:
+        ValueError: the class is one of things, or its name is empty.
+    """
+    known = categories.index_of_name.get(name)
+    if known is not None and categories[known].isthing:
+        raise ValueError(f"--background {name}: {source} has things of this name; give another")
+    return with_roles(categories, FormatOptions(background=name), source)
 
 
 def background_of(categories: Categories, options: FormatOptions) -> Category | None:

@@ -21,6 +21,7 @@ class ClassesFile:
         listed: the same classes in the order of the file, as contiguous ids count them.
         images: its `images` by id; empty if it lists none.
         divisor: of 16-bit PNGs, if it gives one.
+        background: the stuff class of pixels that nothing covers; None if they are void.
     """
 
     source: Path
@@ -28,6 +29,23 @@ class ClassesFile:
     listed: tuple[Category, ...]
     images: dict[ImageId, Row]
     divisor: int | None = None
+    background: Category | None = None
+
+    @property
+    def of_maps(self) -> Categories:
+        """The classes that maps have: those of the file, and the background."""
+        if self.background is None or self.background.name in self.categories.index_of_name:
+            return self.categories
+        return Categories.of([*self.categories, self.background])
+
+    def uncovered(self, number: int) -> tuple[Category, bool] | None:
+        """What an undeclared number means that stands for no class: the background, or None for void.
+
+        Nothing covers pixels of number 0 and, where 0 is a class, of the others that mean void, which are pixels to
+        ignore where it is none.
+        """
+        nothing = number == 0 or 0 in self.categories.index_of_id
+        return (self.background, False) if self.background is not None and nothing else None
 
     def category(self, number: object, contiguous: bool, where: str) -> Category:
         """The class with a category id, or at a position in the file if ids are contiguous.
@@ -53,7 +71,8 @@ def class_or_void(
 ) -> tuple[Category, bool] | None:
     """The class of a pixel and whether it is a crowd, which instance 0 of a thing class is; None for void.
 
-    Classes 0 and 255 are void unless they are declared, and those of `options.void_classes` always. With
+    Classes 0 and 255 are void (or `ClassesFile.uncovered`) unless they are declared, and those of
+    `options.void_classes` are void always. With
     `options.crowds` "things", instance 0 is an object like any other.
 
     Raises:
@@ -64,7 +83,7 @@ def class_or_void(
     index = classes.categories.index_of_id.get(number)
     if index is None:
         if number in (0, VOID_8_BIT):
-            return None
+            return classes.uncovered(number)
         raise ValueError(
             f"{path}: class {number} is not in {classes.source}; declare it there, or say that it is void "
             f"(--void-classes {number})"

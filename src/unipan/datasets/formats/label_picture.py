@@ -106,6 +106,7 @@ def map_of_keys(
     class_of: Callable[[int], tuple[Category, bool] | None],
     source: str,
     keep: bool = False,
+    joined: Category | None = None,
 ) -> PanopticMap:
     """A panoptic map with one segment for every distinct value.
 
@@ -114,6 +115,7 @@ def map_of_keys(
         class_of: the class of a value and whether it is a crowd; None for void.
         source: what error messages call the map.
         keep: values become ids; otherwise ids count from 1 in the order of the values.
+        joined: a class of which all pixels are one segment, whatever their values.
 
     Raises:
         ValueError: see `class_of` and `panoptic_map`.
@@ -123,10 +125,15 @@ def map_of_keys(
     classes_found = [class_of(int(key)) for key in found]
     ids = np.full(len(found), VOID_ID, np.int32)
     segments: dict[int, tuple[Category, bool]] = {}
+    joint = 0
     for row, (key, what) in enumerate(zip(found, classes_found, strict=True)):
-        if what is not None:
-            ids[row] = int(key) if keep else len(segments) + 1
-            segments[int(ids[row])] = what
+        if what is None:
+            continue
+        identity = int(key) if keep else len(segments) + 1
+        if what[0] == joined:
+            identity = joint = joint or identity
+        ids[row] = identity
+        segments[identity] = what
     classes = {identity: category for identity, (category, _) in segments.items()}
     crowds = {identity for identity, (_, crowd) in segments.items() if crowd}
     return panoptic_map(np.repeat(ids[place], lengths).reshape(keys.shape), classes, crowds=crowds, source=source)

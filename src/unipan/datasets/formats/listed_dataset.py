@@ -195,7 +195,7 @@ def list_files(
         entries.append(
             Entry(known.get(stem, stem), name, image, partial(read, stems[stem]), (stems[stem], *more(stems[stem])))
         )
-    return ListedDataset(root, classes.categories, entries, left_out)
+    return ListedDataset(root, classes.of_maps, entries, left_out)
 
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")

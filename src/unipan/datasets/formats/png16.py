@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void, read_classes
+from unipan.datasets.formats.class_names import classes_and_background
+from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import map_of_keys, read_labels
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
@@ -25,7 +26,7 @@ def png16(folder: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> Liste
     Instance 0 of a thing class is a crowd, unless `crowds` says that instances count from 0. Void is 65535, classes 0
     and 255 where they are not declared, and `void_classes`. A value below the divisor is an instance of class 0; where
     there is no class 0 but a class of that number, `below_divisor` says which is meant (VIPSeg and Cityscapes write
-    classes without instances so).
+    classes without instances so). A `background` is what nothing covers: 0, or 65535 and 255 where there is a class 0.
 
     Args:
         folder: of the dataset.
@@ -36,7 +37,7 @@ def png16(folder: Path | str, options: FormatOptions = DEFAULT_OPTIONS) -> Liste
     Raises:
         FileNotFoundError, ValueError: no classes, no pictures, or (when a map is read) an undeclared class.
     """
-    found = read_classes(options.classes, Path(folder))
+    found = classes_and_background(options, Path(folder))
     read = partial(png16_map, classes=found, divisor=options.divisor or found.divisor or DIVISOR, options=options)
     return list_label_pictures(Path(folder), "panoptic", found, options.images, read)
 
@@ -48,11 +49,13 @@ def png16_map(
 
     def class_of(value: int) -> tuple[Category, bool] | None:
         if value == VOID_16_BIT:
+            return classes.uncovered(value)
+        if options.below_divisor == "void" and 0 < value < divisor and 0 not in classes.categories.index_of_id:
             return None
         number, instance = _class_and_instance(value, divisor, classes, options, path)
         return class_or_void(classes, number, instance, path, options)
 
-    return map_of_keys(read_labels(path), class_of, str(path))
+    return map_of_keys(read_labels(path), class_of, str(path), joined=classes.background)
 
 
 def _class_and_instance(
@@ -125,7 +128,7 @@ FORMAT = Format(
     read=png16,
     write=lambda folder, categories, options: Png16Writer(folder, categories, options.divisor or DIVISOR),
     stores_images=True,
-    uses=frozenset({"classes", "images", "divisor", "void_classes", "crowds", "below_divisor"}),
+    uses=frozenset({"classes", "images", "divisor", "void_classes", "crowds", "below_divisor", "background"}),
     writes_with=frozenset({"divisor"}),
     suggest=lambda path: suggest_pictures("png16", path),
 )

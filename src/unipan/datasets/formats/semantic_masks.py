@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from unipan.arrays import Int32
-from unipan.datasets.formats.classes import ClassesFile, class_or_void, read_classes
+from unipan.datasets.formats.class_names import classes_and_background
+from unipan.datasets.formats.classes import ClassesFile, class_or_void
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture, read_labels
 from unipan.datasets.formats.left_out import LeftOut
@@ -41,7 +42,7 @@ def semantic_and_masks(folder: Path | str, options: FormatOptions = DEFAULT_OPTI
     root = Path(folder)
     if not (root / "semantic").is_dir():
         raise FileNotFoundError(f"{root / 'semantic'}: no such folder; this format keeps its pictures of classes there")
-    found, left_out = read_classes(options.classes, root), LeftOut()
+    found, left_out = classes_and_background(options, root), LeftOut()
     read = partial(_read_map_of_masks, root=root, classes=found, options=options, left_out=left_out)
 
     def instances(path: Path) -> tuple[Path, ...]:
@@ -65,7 +66,7 @@ def _read_map_of_masks(
         return None if number == VOID_CLASS else class_or_void(classes, number, instance, path)
 
     strays = left_out if options.strays == "leave-out" else None
-    return map_of_instances(semantic, numbers, class_of, path, instances, strays)
+    return map_of_instances(semantic, numbers, class_of, path, instances, strays, classes.background)
 
 
 def _instances_of(path: Path, root: Path) -> Path:
@@ -85,6 +86,7 @@ def map_of_instances(
     path: Path,
     instances: Path,
     left_out: LeftOut | None = None,
+    joined: Category | None = None,
 ) -> PanopticMap:
     """The map of a picture of class numbers and a picture of instance numbers, 0 where there is no instance.
 
@@ -93,6 +95,7 @@ def map_of_instances(
         class_of: the class of a class number and an instance (0: none) and whether it is a crowd; None for void.
         path, instances: what messages call the two.
         left_out: counts instances on no thing class, which are dropped; None refuses them.
+        joined: see `map_of_keys`.
 
     Raises:
         ValueError: a number is negative, or an instance lies on no thing class.
@@ -127,7 +130,7 @@ def map_of_instances(
         kind, place = divmod(key, len(found))
         return class_of(int(classes[kind]), place)
 
-    return map_of_keys(keys, class_of_key, str(path))
+    return map_of_keys(keys, class_of_key, str(path), joined=joined)
 
 
 def _read_instances(path: Path) -> Int32[np.ndarray, "H W"]:
@@ -152,5 +155,5 @@ FORMAT = Format(
     "`semantic/NAME.png` of class ids, and `instances/NAME.png` (a number per thing) or `instances/NAME/*.png` (a mask "
     "per thing); TIFF and .npy too. `--void-classes`, `--strays`",
     read=semantic_and_masks,
-    uses=frozenset({"classes", "images", "void_classes", "strays"}),
+    uses=frozenset({"classes", "images", "void_classes", "strays", "background"}),
 )

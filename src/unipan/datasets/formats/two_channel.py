@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from unipan.arrays import Int64
-from unipan.datasets.formats.classes import CLASSES_FILE, VOID_8_BIT, ClassesFile, class_or_void, read_classes
+from unipan.datasets.formats.class_names import classes_and_background
+from unipan.datasets.formats.classes import CLASSES_FILE, VOID_8_BIT, ClassesFile, class_or_void
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
 from unipan.datasets.formats.label_picture import INSTANCES_PER_CLASS, map_of_keys, read_label_picture
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_label_pictures
@@ -35,7 +36,7 @@ def two_channel(folder: Path | str, options: FormatOptions = DEFAULT_OPTIONS) ->
     Raises:
         FileNotFoundError, ValueError: no classes, no pictures, or (when a map is read) an undeclared class.
     """
-    found = read_classes(options.classes, Path(folder))
+    found = classes_and_background(options, Path(folder))
     read = partial(two_channel_map, classes=found, options=options)
     return list_label_pictures(Path(folder), "panoptic", found, options.images, read)
 
@@ -59,7 +60,7 @@ def two_channel_map(path: Path, classes: ClassesFile, options: FormatOptions = D
     def class_of(key: int) -> tuple[Category, bool] | None:
         return class_or_void(classes, *divmod(key, INSTANCES_PER_CLASS), path, options)
 
-    return map_of_keys(keys, class_of, str(path))
+    return map_of_keys(keys, class_of, str(path), joined=classes.background)
 
 
 def _array_map(
@@ -82,10 +83,10 @@ def _array_map(
     label_of = dict(zip(*pairs.tolist(), strict=True))
 
     def class_of(key: int) -> tuple[Category, bool] | None:
-        found = None if key < 0 else class_or_void(classes, label_of[key], 1, path, options)
+        found = classes.uncovered(0) if key < 0 else class_or_void(classes, label_of[key], 1, path, options)
         return found and (found[0], False)
 
-    return map_of_keys(np.where(held, segments, -1), class_of, str(path))
+    return map_of_keys(np.where(held, segments, -1), class_of, str(path), joined=classes.background)
 
 
 class TwoChannelWriter:
@@ -123,6 +124,6 @@ FORMAT = Format(
     read=two_channel,
     write=lambda folder, categories, _: TwoChannelWriter(folder, categories),
     stores_images=True,
-    uses=frozenset({"classes", "images", "void_classes", "crowds"}),
+    uses=frozenset({"classes", "images", "void_classes", "crowds", "background"}),
     suggest=lambda path: suggest_pictures("two-channel", path),
 )
