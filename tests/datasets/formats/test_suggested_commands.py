@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.datasets.formats import test_cvat, test_labelme, test_voc, test_yolo
 from tests.datasets.formats.shapes_by_hand import SIZE, photo
+from unipan.arrays import Int32
 from unipan.cli import main
 from unipan.datasets.doctor.diagnose import UnreadableError, diagnose
 from unipan.datasets.formats.registry import open_dataset, suggested_command
@@ -65,9 +67,42 @@ def cvat_polygons(folder: Path) -> None:
     photo(folder / "a.jpg")
 
 
+def two_classes(folder: Path) -> tuple[Int32[np.ndarray, "H W"], Int32[np.ndarray, "H W"]]:
+    """Writes the classes and the photograph; gives class numbers, and numbers of things, 0 where there is none."""
+    rows = [{"id": 1, "name": "car", "isthing": 1}, {"id": 7, "name": "background", "isthing": 0}]
+    (folder / "classes.json").write_text(json.dumps({"categories": rows}))
+    photo(folder / "images" / "a.jpg")
+    things = np.zeros(SIZE, np.int32)
+    things[4:12, 4:12] = 1
+    return np.where(things > 0, 1, 7).astype(np.int32), things
+
+
+def semantic_masks(folder: Path) -> None:
+    for name, numbers in zip(("semantic", "instances"), two_classes(folder), strict=True):
+        (folder / name).mkdir()
+        np.save(folder / name / "a.npy", numbers)
+
+
+def huggingface(folder: Path) -> None:
+    _, things = two_classes(folder)
+    info = [{"id": 1, "label_id": 1, "score": 0.9}, {"id": 2, "label_id": 7, "score": 0.8}]
+    ids = np.where(things > 0, 1, 2)
+    (folder / "a.json").write_text(json.dumps({"segmentation": ids.tolist(), "segments_info": info}))
+
+
 @pytest.mark.parametrize(
     "write",
-    [coco_boxes, coco_polygons, yolo_boxes, voc_boxes, voc_boxes_and_classes, labelme_polygons, cvat_polygons],
+    [
+        coco_boxes,
+        coco_polygons,
+        yolo_boxes,
+        voc_boxes,
+        voc_boxes_and_classes,
+        labelme_polygons,
+        cvat_polygons,
+        semantic_masks,
+        huggingface,
+    ],
 )
 def test_the_printed_command_works(write: Callable[[Path], None], tmp_path: Path) -> None:
     folder, out = tmp_path / "it's $HOME --a", tmp_path / "an out"
@@ -81,6 +116,21 @@ def test_the_printed_command_works(write: Callable[[Path], None], tmp_path: Path
     found = {segment.category.name for segment in open_dataset(out).truth(0)}
     assert "background" in found
     assert len(found) > 1
+
+
+def test_a_dataset_in_parts_is_told_the_command_of_the_first(tmp_path: Path) -> None:
+    for part in ("train", "valid"):
+        (tmp_path / part).mkdir()
+        coco_polygons(tmp_path / part)
+    with pytest.raises(UnreadableError, match=r"no panoptic.json, but .*coco-instances:.*train/a.json OUT"):
+        diagnose(tmp_path)
+
+
+def test_the_json_of_the_classes_is_not_the_one_that_is_meant(tmp_path: Path) -> None:
+    for name in ("a.json", "classes.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UnreadableError, match=r"but a\.json; name the JSON that you mean, .*/a\.json"):
+        diagnose(tmp_path)
 
 
 def test_a_folder_of_two_jsons_and_one_of_photographs(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, read_classes
-from unipan.datasets.formats.format import Format
+from unipan.datasets.formats.format import Format, Words
 from unipan.datasets.formats.label_picture import read_ids
 from unipan.datasets.formats.listed_dataset import ListedDataset, list_files
 from unipan.files import files_below
@@ -129,9 +129,23 @@ def _read_huggingface_map(path: Path, classes: ClassesFile, contiguous: bool) ->
     return huggingface_map(segmentation, rows, classes, contiguous, str(path))
 
 
+def _suggest_huggingface(path: Path) -> Words | None:
+    """FROM for `unipan data convert`, if this is a folder with classes whose first other JSON has segments."""
+    if not (path / CLASSES_FILE).is_file() or (path / "panoptic.json").exists():
+        return None
+    first = min((each for each in path.glob("*.json") if each.name != CLASSES_FILE), default=None)
+    try:
+        content = None if first is None else load_json(first)
+    except (ValueError, OSError):
+        return None
+    known = isinstance(content, dict) and isinstance(content.get("segments_info"), list)
+    return (f"huggingface:{path}",) if known else None
+
+
 FORMAT = Format(
     "huggingface",
     "per image a `NAME.json` of `segments_info` and `segmentation` (inline, or `NAME.npy`, or `NAME.png`)",
     read=lambda path, options: huggingface(path, options.classes, options.images, options.contiguous),
     uses=frozenset({"classes", "images", "contiguous", "as_things"}),
+    suggest=_suggest_huggingface,
 )

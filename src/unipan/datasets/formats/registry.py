@@ -22,6 +22,7 @@ from unipan.datasets.formats import (
     yolo,
 )
 from unipan.datasets.formats.background import with_background
+from unipan.datasets.formats.classes import CLASSES_FILE
 from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, PanopticDataset, Words
 from unipan.datasets.formats.listed_dataset import images_below
 from unipan.datasets.formats.shapes import OverlapError
@@ -174,7 +175,7 @@ def what_is_there(folder: Path) -> str | None:
     """Of a folder without panoptic.json that no format recognises: what it has, and what to do; None if nothing."""
     if not folder.is_dir() or (folder / "panoptic.json").exists():
         return None
-    jsons = sorted(folder.glob("*.json"))
+    jsons = sorted(each for each in folder.glob("*.json") if each.name != CLASSES_FILE)
     if jsons:
         names = ", ".join(each.name for each in jsons[:3]) + f" and {len(jsons) - 3} more" * (len(jsons) > 3)
         command = shlex.join(["unipan", "data", "check", str(jsons[0])])
@@ -183,6 +184,10 @@ def what_is_there(folder: Path) -> str | None:
     if not images:
         return None
     count = f"{len(images)} image{'s' * (len(images) > 1)}"
+    parts = sorted({folder / each.relative_to(folder).parts[0] for each in images})
+    first = next(filter(None, (suggested_command(part) for part in parts if part.is_dir())), None)
+    if first is not None:  # of a dataset in parts, such as train, valid and test
+        return f"{folder}: no panoptic.json, but a folder with annotations: `{first}`"
     return (
         f"{folder}: no panoptic.json, but {count} without annotations that unipan recognises; annotate them first, "
         "or name the format (FORMAT:PATH): docs/data.md lists tools and formats"

@@ -8,8 +8,8 @@ import numpy as np
 
 from unipan.arrays import Int32
 from unipan.datasets.formats.class_names import classes_and_background
-from unipan.datasets.formats.classes import ClassesFile, class_or_void
-from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions
+from unipan.datasets.formats.classes import CLASSES_FILE, ClassesFile, class_or_void
+from unipan.datasets.formats.format import DEFAULT_OPTIONS, Format, FormatOptions, Words
 from unipan.datasets.formats.label_picture import map_of_keys, read_label_picture, read_labels
 from unipan.datasets.formats.left_out import LeftOut
 from unipan.datasets.formats.listed_dataset import (
@@ -150,10 +150,18 @@ def _read_instances(path: Path) -> Int32[np.ndarray, "H W"]:
     return numbers
 
 
+def _suggest_semantic_masks(path: Path) -> Words | None:
+    """FROM for `unipan data convert`, if this is such a folder with its classes."""
+    there = (path / CLASSES_FILE).is_file() and not (path / "panoptic.json").exists()
+    folders = ("semantic", "instances")
+    return (f"semantic-masks:{path}",) if there and all((path / each).is_dir() for each in folders) else None
+
+
 FORMAT = Format(
     "semantic-masks",
     "`semantic/NAME.png` of class ids, and `instances/NAME.png` (a number per thing) or `instances/NAME/*.png` (a mask "
     "per thing); TIFF and .npy too. `--void-classes`, `--strays`",
     read=semantic_and_masks,
     uses=frozenset({"classes", "images", "void_classes", "strays", "background"}),
+    suggest=_suggest_semantic_masks,
 )
