@@ -1,8 +1,10 @@
 """Addresses and the rows of Parquet files as images: their ids, names and pixels. No Ray is needed for this."""
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -195,4 +197,24 @@ def test_without_ray_it_is_one_sentence(photos: list[Path], tmp_path: Path, caps
     assert main(["predict", "scenes", str(photos[0]), "--ray", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert said[-1] == 'unipan: this needs ray: pip install "unipan[ray]"'
+    assert not (tmp_path / "out").exists()
+
+
+def test_ray_that_does_not_start_is_one_sentence(
+    photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine Ray 2.60 gives up after 30 seconds, with a plain Exception."""
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    ray, data = ModuleType("ray"), ModuleType("ray.data")
+    vars(ray).update(init=init, is_initialized=lambda: False, data=data)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", data)
+    assert main(["predict", "scenes", str(photos[0]), "--ray", "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith("unipan: --ray: Ray did not start on this machine (The current node timed out")
+    assert main(["predict", "scenes", str(photos[0]), "--ray", "10.0.0.1:6379", "--out", str(tmp_path / "out")]) == 1
+    assert "there is no Ray cluster to join" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -116,11 +116,13 @@ def _in_cluster(address: str) -> Iterator[dict[str, float]]:
         more: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
         with _quietly():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of a node that takes too long to start, Ray raises a plain Exception
         words = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"--ray {address}: there is no Ray cluster to join ({words}); start one (`ray start`)"
-        ) from error
+        if address == LOCAL:
+            what = f"--ray: Ray did not start on this machine ({words}); end other programs, or leave --ray out"
+        else:
+            what = f"--ray {address}: there is no Ray cluster to join ({words}); start one (`ray start`)"
+        raise ValueError(what) from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
