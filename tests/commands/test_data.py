@@ -58,6 +58,15 @@ def test_check_tells_by_its_exit_status(folder: Path, tmp_path: Path, capsys: py
     assert "not readable as JSON" in capsys.readouterr().err
 
 
+def test_one_image_is_no_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((folder / "panoptic.json").read_text())
+    (folder / "panoptic.json").write_text(
+        json.dumps({**content, **{key: content[key][:1] for key in ("images", "annotations")}})
+    )
+    assert main(["data", "check", str(folder)]) == 0
+    assert ": 1 image, no findings" in capsys.readouterr().out
+
+
 def test_check_prints_the_first_few_of_each_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = json.loads((folder / "panoptic.json").read_text())
     for annotation in content["annotations"]:

@@ -146,7 +146,7 @@ def test_a_plain_geotiff_is_segmented_with_a_note_and_another_is_left_out_by_nam
     assert main(["predict", "scenes", str(plain), str(heights), "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
     assert f"note: {plain} is a GeoTIFF; its coordinates are not read" in said.err
-    assert f"{heights} is left out: {heights}: of GeoTIFFs only plain pictures are read" in said.err
+    assert f"{heights} is left out: of GeoTIFFs only plain pictures are read" in said.err
     assert f"1 image, 1 left out: {heights}" in said.out
 
 

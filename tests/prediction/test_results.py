@@ -203,7 +203,7 @@ def test_a_batch_of_nothing_leaves_the_last_result(
     assert predict(photos, "--out", out) == 0
     before = contents(out)
     assert predict(broken, "--out", out) == 1
-    assert "none of the 1 images could be read" in capsys.readouterr().err
+    assert "predict: the image could not be read" in capsys.readouterr().err
     assert {name: data for name, data in contents(out).items() if name in before} == before | {
         str(out / ".unipan.json"): (out / ".unipan.json").read_bytes()
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.browsing import Serve, Visit, at, drag
+from tests.server.browsing import Serve, Visit, at, drag, eventually, picture
 from tests.server.clients import folder_of, png, studio
 from unipan.inference import Segmenter
 from unipan.prediction.images import plan_images
@@ -168,3 +168,49 @@ def test_the_name_of_an_accepted_image_is_not_cut(
     )
     assert needed + 20 < room  # and the arrow
     assert page.evaluate("() => document.querySelector('header').offsetHeight") < 60  # all in one line
+
+
+WORDS_ON_THE_PICTURE = """() => { window.words = []; const draw = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+      const wide = this.measureText(text).width, start = this.textAlign === "center" ? x - wide / 2 : x;
+      const { a, e, f } = this.getTransform();
+      window.words.push([text, (a * start + e) / this.canvas.width, (a * (start + wide) + e) / this.canvas.width,
+        (a * y + f) / this.canvas.height]);
+      draw.call(this, text, x, y);
+    }; }"""
+"""Notes each text that is drawn: its left end, its right end and its middle, as shares of the canvas."""
+
+
+def test_words_on_the_picture_stay_inside_it(segmenter: Segmenter, serve: Serve, visit: Visit) -> None:
+    """The name of a box at the right edge, that of one whose top is out of view, and the numbers of clicked pixels."""
+    page = visit(serve(studio(segmenter)), 400, 800)
+    page.evaluate(WORDS_ON_THE_PICTURE)
+    page.mouse.click(*at(page, 0.3, 0.5))
+    expect(page.locator("#scale-note")).to_contain_text("Another click compares")
+    page.mouse.click(*at(page, 0.99, 0.02))
+    expect(page.locator("#scale-note")).to_contain_text("From 1 to 2:")
+    page.keyboard.press("e")
+    page.locator("label[for=layer-map]").click()
+    drag(page, (0.9, 0.4), (0.995, 0.9))
+    page.wait_for_timeout(300)
+    page.locator("#zoom-in").click()
+    page.locator("#zoom-in").click()
+    page.wait_for_timeout(300)
+    page.keyboard.press("n")  # as large as what is in view allows
+    for side, number in ((0, 60), (1, 0), (2, 200), (3, 120)):
+        page.locator(f"#box-{side}").fill(str(number))
+        page.locator(f"#box-{side}").press("Enter")
+    page.wait_for_timeout(300)
+    drawn = page.evaluate("() => window.words")
+    assert {"1", "2"} < {text for text, *_ in drawn}
+    assert [each for each in drawn if not (each[1] >= 0 and each[2] <= 1 and 0 < each[3] < 1)] == []
+
+
+def test_a_window_of_no_height_is_no_error(segmenter: Segmenter, serve: Serve, visit: Visit) -> None:
+    """Split screens have one for a moment; `visit` fails where the page complains."""
+    page = visit(serve(studio(segmenter)), 400, 800)
+    before = picture(page)
+    page.set_viewport_size({"width": 400, "height": 1})
+    page.wait_for_timeout(300)
+    page.set_viewport_size({"width": 400, "height": 800})
+    eventually(page, lambda: picture(page) == before)

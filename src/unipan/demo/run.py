@@ -193,7 +193,7 @@ def scene_row(
     details = {}
     for fusion, (name, _) in SHOWN_FUSIONS.items():
         void = 100 * np.mean(results[fusion].ids == 0)
-        details[name] = f"{matched[fusion]} of {len(sample.truth)} segments found, {void:.0f} % void"
+        details[name] = f"{matched[fusion]} of {len(sample.truth)} segments found, {void:.0f}\u00a0% void"
     images = [
         CaptionedImage(name, data_uri(picture), details.get(name, detail))
         for name, (picture, detail) in scene_pictures(sample, scene, results).items()

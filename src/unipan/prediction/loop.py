@@ -316,14 +316,15 @@ class ImageLoop:
 
     def _leave_out(self, job: ImageJob, outcome: FailedImage) -> None:
         self.left_out.append((job, outcome.reason))
-        self.warn(f"{job.told} is left out: {outcome.reason}")
+        self.warn(f"{job.told} is left out: {outcome.reason.removeprefix(f'{job.told}: ')}")
         if outcome.begun:
             self.journal.leave_out(job)
 
     def _close(self) -> Prediction:
         if not self.done:
             count = len(self.left_out)
-            raise ValueError(f"predict: none of the {count} images could be read; panoptic.json was not written")
+            what = f"none of the {count} images could" if count > 1 else "the image could not"
+            raise ValueError(f"predict: {what} be read; panoptic.json was not written")
         self.journal.require_all()
         path = self.writer.close()
         if self.maker.results is not None:

@@ -270,7 +270,7 @@ def describe_memory(estimate: MemoryEstimate, train: TrainConfig, world: int, av
     text = (
         f"memory: about {total / GIB:.1f} GiB a process for passes of {_describe_images(share, estimate.size)} "
         f"({held}{estimate.fixed / GIB:.1f} for weights and optimiser, {each / GIB:.2f} an image), counted on "
-        f"small inputs, up to 21 % low where it was measured; here are {available / GIB:.1f} GiB"
+        f"small inputs, up to 32 % low where it was measured; here are {available / GIB:.1f} GiB"
     )
     if total <= available:
         return text

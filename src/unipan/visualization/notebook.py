@@ -6,7 +6,7 @@ from collections import Counter
 from unipan.panoptic.maps import PanopticMap
 from unipan.panoptic.png import png_of_rgb
 from unipan.visualization.flat import Picture, resize_map
-from unipan.visualization.named_overlay import STUFF_ALPHA, THING_ALPHA
+from unipan.visualization.named_overlay import STUFF_ALPHA, THING_ALPHA, named_overlay
 from unipan.visualization.overlay import overlay, shrink
 from unipan.visualization.pages import render_template
 from unipan.visualization.palette import segment_colors
@@ -16,10 +16,8 @@ NOTEBOOK_WIDTH = 960
 
 
 def notebook_png(image: Picture, panoptic: PanopticMap) -> bytes:
-    """The overlay at the size of a notebook's column."""
-    small = shrink(image, NOTEBOOK_WIDTH)
-    resized = resize_map(panoptic, (small.shape[0], small.shape[1]))
-    return png_of_rgb(overlay(small, resized, segment_colors(panoptic), THING_ALPHA, STUFF_ALPHA))
+    """With names and a legend, as an exported notebook has no HTML; at most as large as a notebook's column."""
+    return png_of_rgb(shrink(named_overlay(image, panoptic), NOTEBOOK_WIDTH))
 
 
 def notebook_html(image: Picture, panoptic: PanopticMap, name: str) -> str:
@@ -36,10 +34,13 @@ def notebook_html(image: Picture, panoptic: PanopticMap, name: str) -> str:
         areas[segment.category.name] += segment.area
         counts[segment.category.name] += 1
     height, width = panoptic.ids.shape
+    small = shrink(image, NOTEBOOK_WIDTH)
+    resized = resize_map(panoptic, (small.shape[0], small.shape[1]))
+    picture = overlay(small, resized, segment_colors(panoptic), THING_ALPHA, STUFF_ALPHA)
     return render_template(
         "notebook.html",
         name=name,
-        png=base64.b64encode(notebook_png(image, panoptic)).decode(),
+        png=base64.b64encode(png_of_rgb(picture)).decode(),
         size=(width, height),
         segments=len(panoptic),
         legend=[(key, colors[key], counts[key], area / panoptic.ids.size) for key, area in areas.most_common()],

@@ -203,5 +203,6 @@ class Diagnosis:
             lines.append(f"    --fix: {repair}" if repair else "    no program can repair this")
         lines += [f"note: {remark}" for remark in self.remarks]
         total = len(self.findings)
-        lines.append(f"{self.source}: {self.listed} images, {total or 'no'} finding{'s' * (total != 1)}")
+        images = f"{self.listed} image{'s' * (self.listed != 1)}"
+        lines.append(f"{self.source}: {images}, {total or 'no'} finding{'s' * (total != 1)}")
         return "\n".join(lines)

@@ -25,7 +25,8 @@ export class Stage {
     const { clientHeight } = document.documentElement, wide = this.canvas.parentElement.clientWidth;
     // On narrow screens the picture stays in view above its controls, see app.css.
     const most = matchMedia("(max-width: 900px)").matches ? clientHeight * 0.45 : Math.max(240, clientHeight * 0.68);
-    const tall = Math.round(Math.min((wide * height) / width, most)), dpr = devicePixelRatio || 1;
+    // A canvas of no pixels cannot be drawn: split screens and printing make windows of no height for a moment.
+    const tall = Math.max(1, Math.round(Math.min((wide * height) / width, most))), dpr = devicePixelRatio || 1;
     if (this.canvas.width !== Math.round(wide * dpr) || this.canvas.height !== Math.round(tall * dpr)) {
       this.canvas.width = Math.round(wide * dpr); this.canvas.height = Math.round(tall * dpr);
       this.canvas.style.height = `${tall}px`;
@@ -38,6 +39,12 @@ export class Stage {
     const scale = Math.min(this.canvas.width / width, this.canvas.height / height) * this.zoom;
     const left = this.canvas.width / 2 - this.center[0] * width * scale, top = this.canvas.height / 2 - this.center[1] * height * scale;
     return { scale, left, top, dpr };
+  }
+
+  /** What the canvas shows, in pixels of the image; it may reach beyond them. */
+  seen() {
+    const { scale, left, top } = this.place(), { width, height } = this.canvas;
+    return { left: -left / scale, top: -top / scale, right: (width - left) / scale, bottom: (height - top) / scale };
   }
 
   /** A point of the screen in pixels of the image. */
@@ -231,13 +238,15 @@ export class Stage {
     if (!selected) return;
     c.font = `600 ${12 * line}px system-ui, sans-serif`;
     const text = `${name} ${score.toFixed(2)}`, wide = c.measureText(text).width + 10 * line, tall = 19 * line;
-    const y = y0 > tall + 6 * line ? y0 - tall - 5 * line : y0 + 7 * line;
-    c.fillStyle = "rgb(0 0 0 / .8)"; c.fillRect(x0, y, wide, tall);
-    c.fillStyle = "#fff"; c.textBaseline = "middle"; c.fillText(text, x0 + 5 * line, y + tall / 2);
+    const { left, top, right, bottom } = this.seen(); // of an enlarged picture a part; the words stay inside
+    const x = Math.max(left, Math.min(x0, right - wide)), above = y0 - tall - 5 * line;
+    const y = Math.min(above > top ? above : Math.max(y0, top) + 7 * line, bottom - tall);
+    c.fillStyle = "rgb(0 0 0 / .8)"; c.fillRect(x, y, wide, tall);
+    c.fillStyle = "#fff"; c.textBaseline = "middle"; c.fillText(text, x + 5 * line, y + tall / 2);
     c.strokeStyle = "#111"; c.lineWidth = 1.5 * line;
     for (const [u, v] of HANDLES) {
-      const x = x0 + u * (x1 - x0), yy = y0 + v * (y1 - y0), r = 4 * line;
-      c.fillStyle = "#fff"; c.fillRect(x - r, yy - r, 2 * r, 2 * r); c.strokeRect(x - r, yy - r, 2 * r, 2 * r);
+      const at = x0 + u * (x1 - x0) - 4 * line, down = y0 + v * (y1 - y0) - 4 * line, side = 8 * line;
+      c.fillStyle = "#fff"; c.fillRect(at, down, side, side); c.strokeRect(at, down, side, side);
     }
   }
 
@@ -251,8 +260,10 @@ export class Stage {
     }
     if (!number) return;
     c.font = `700 ${12 * line}px system-ui, sans-serif`; c.textBaseline = "middle"; c.textAlign = "center";
-    c.fillStyle = "#111"; c.beginPath(); c.arc(x + 0.5 + 1.9 * r, y + 0.5 - 1.9 * r, 9 * line, 0, 7); c.fill();
-    c.fillStyle = "#fff"; c.fillText(String(number), x + 0.5 + 1.9 * r, y + 0.5 - 1.9 * r); c.textAlign = "start";
+    const { top, right } = this.seen(), round = 9 * line, beside = x + 0.5 + 1.9 * r, above = y + 0.5 - 1.9 * r;
+    const at = beside + round < right ? beside : x + 0.5 - 1.9 * r, up = above - round > top ? above : y + 0.5 + 1.9 * r;
+    c.fillStyle = "#111"; c.beginPath(); c.arc(at, up, round, 0, 7); c.fill();
+    c.fillStyle = "#fff"; c.fillText(String(number), at, up); c.textAlign = "start";
   }
 
   paintCursor(c, [x, y], line) {
