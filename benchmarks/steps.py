@@ -62,7 +62,9 @@ PAIRS = (
 class Model:
     """One network in training, and the seconds of each of its steps."""
 
-    def __init__(self, config: Config, categories: Categories, name: str) -> None:
+    def __init__(
+        self, config: Config, categories: Categories, *, early: bool = False, every_class: bool = False
+    ) -> None:
         torch.manual_seed(0)
         network = build_network(config, categories).to(memory_format=torch.channels_last)
         for buffer_name, buffer in network.named_buffers():
@@ -70,8 +72,8 @@ class Model:
                 buffer.fill_(0.1)
         bf16 = runs_bf16(config.train.precision, torch.device("cpu"))
         self.step = TrainingStep(network, build_criterion(config), bf16).train()
-        self.step.panoptic = name not in EARLY
-        self.mask_logits = partial(class_mask_logits, plain=True if name in EVERY_CLASS else None)
+        self.step.panoptic = not early
+        self.mask_logits = partial(class_mask_logits, plain=True if every_class else None)
         self.optimizer = make_optimizer(self.step, config.train)
         self.config = config
         self.seconds: list[float] = []
@@ -138,7 +140,13 @@ def main() -> None:
     recipe, data = recipe_and_data(args.full, args.rope, total)
     seen = batches(recipe, data, total)
     models = {
-        name: Model(MODELS[VARIANTS.get(name, name)].build(recipe), data.categories, name) for name in args.models
+        name: Model(
+            MODELS[VARIANTS.get(name, name)].build(recipe),
+            data.categories,
+            early=name in EARLY,
+            every_class=name in EVERY_CLASS,
+        )
+        for name in args.models
     }
     for number, (images, targets) in enumerate(seen):
         for model in models.values():
