@@ -18,7 +18,7 @@ from unipan.inference import Segmenter
 from unipan.panoptic.png import decode_png
 from unipan.prediction.images import plan_images
 from unipan.prediction.journal import Journal
-from unipan.prediction.video_length import is_video
+from unipan.prediction.video_length import begins_as_video
 from unipan.prediction.videos import Video, write_video
 
 FRAMES = 4
@@ -155,7 +155,7 @@ def test_a_transport_stream_is_known_by_its_packets(tmp_path: Path) -> None:
     path = tmp_path / "a.mpg"
     for content, known in ((2 * (b"G" + bytes(187)), True), (b"G" + bytes(375), False), (b"G", False), (b"", False)):
         path.write_bytes(content)
-        assert is_video(path) == known
+        assert begins_as_video(path) == known
 
 
 def test_an_interrupted_video_is_as_it_was(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def why_lost(path: Path, counted: int, found: int) -> str | None:
     return None
 
 
-def is_video(path: Path) -> bool:
+def begins_as_video(path: Path) -> bool:
     """Whether a file begins as one of the containers that are read, whatever it is called.
 
     FFmpeg takes some forty more for a video, among them lists of other files (ffconcat) and of addresses (HLS, SDP).

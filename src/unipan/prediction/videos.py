@@ -10,7 +10,7 @@ import numpy as np
 
 from unipan.arrays import UInt8
 from unipan.files import replaced, require_regular
-from unipan.prediction.video_length import is_video, why_lost
+from unipan.prediction.video_length import begins_as_video, why_lost
 from unipan.visualization.flat import Picture
 
 CODEC = "mp4v"
@@ -37,7 +37,7 @@ class Video:
             ValueError: no frame can be read.
         """
         require_regular(path)
-        if not is_video(path):
+        if not begins_as_video(path):
             raise ValueError(f"{path}: it is no {_CONTAINERS}, whatever its name says; save it as MP4 with H.264")
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it prints on its own what is wrong with a file
         self.path, self.version = path, version_of(path)
