@@ -18,9 +18,12 @@ from unipan.inference import Segmenter
 from unipan.panoptic.png import decode_png
 from unipan.prediction.images import plan_images
 from unipan.prediction.journal import Journal
+from unipan.prediction.video_length import begins_as_video
 from unipan.prediction.videos import Video, write_video
 
 FRAMES = 4
+BROKEN = b"\0\0\0\x10ftypisom" + bytes(100)
+"""Begins as an MP4."""
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +121,41 @@ def test_images_and_videos_together_are_numbered_on(clip: Path, tmp_path: Path) 
         plan_images([clip], tmp_path / "gt.json")
 
 
-def test_what_is_no_video_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (BROKEN, "OpenCV finds no frame in this video"),
+        (b"no video", "it is no video in MP4, MOV, AVI, Matroska"),
+        (b"ffconcat version 1.0\nfile drive.mp4\n", "it is no video in MP4, MOV, AVI, Matroska"),  # FFmpeg would follow
+    ],
+)
+def test_what_is_no_video_is_told(
+    content: bytes, words: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(clip, tmp_path)
+    (tmp_path / "broken.mp4").write_bytes(content)
     assert main(["predict", "scenes", str(tmp_path / "broken.mp4"), "--out", str(tmp_path / "out")]) == 1
-    assert "broken.mp4: OpenCV finds no frame in this video" in capsys.readouterr().err
+    assert f"broken.mp4: {words}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.m4v", "a.mov", "a.avi", "a.mkv", "a.mpg"])
+def test_each_container_is_known_by_its_content(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    codec = "MPG2" if name == "a.mpg" else "mp4v"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 25, (96, 64))
+    for shade in (0, 100, 200):
+        writer.write(np.full((64, 96, 3), shade, np.uint8))
+    writer.release()
+    assert Video(path).count == 3
+
+
+def test_a_transport_stream_is_known_by_its_packets(tmp_path: Path) -> None:
+    """OpenCV writes none that it can read."""
+    path = tmp_path / "a.mpg"
+    for content, known in ((2 * (b"G" + bytes(187)), True), (b"G" + bytes(375), False), (b"G", False), (b"", False)):
+        path.write_bytes(content)
+        assert begins_as_video(path) == known
 
 
 def test_an_interrupted_video_is_as_it_was(tmp_path: Path) -> None:
@@ -141,7 +174,7 @@ def test_an_interrupted_video_is_as_it_was(tmp_path: Path) -> None:
 
 def test_a_broken_video_is_left_out_by_name(tmp_path: Path) -> None:
     """In a process of its own, because OpenCV asks once how much it shall say itself."""
-    (tmp_path / "broken.mp4").write_text("no video")
+    (tmp_path / "broken.mp4").write_bytes(BROKEN)
     cv2.imwrite(str(tmp_path / "a.png"), np.full((64, 64, 3), 90, np.uint8))
     given = [str(tmp_path / name) for name in ("broken.mp4", "a.png")]
     command = [sys.executable, "-m", "unipan", "predict", "scenes", *given, "--out", str(tmp_path / "out")]

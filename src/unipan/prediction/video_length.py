@@ -17,6 +17,8 @@ from unipan.prediction.matroska import frames_of_matroska, vint
 _MOST_MOOV = 1 << 28
 """Bytes of an MP4's table of contents; no real one comes near."""
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
+_MPEG = (b"\0\0\1\xba", b"\0\0\1\xb3")  # a programme stream, a bare video stream
+_TS_PACKET = 188  # bytes of a packet of MPEG's transport stream
 _TOLERANCE = 2  # frames, by which headers are wrong where nothing is
 
 
@@ -49,6 +51,17 @@ def why_lost(path: Path, counted: int, found: int) -> str | None:
     return None
 
 
+def begins_as_video(path: Path) -> bool:
+    """Whether a file begins as one of the containers that are read, whatever it is called.
+
+    FFmpeg takes some forty more for a video, among them lists of other files (ffconcat) and of addresses (HLS, SDP).
+    """
+    with path.open("rb") as file:
+        head = file.read(_TS_PACKET + 1)
+    transport = head[:1] == head[_TS_PACKET:] == b"G"  # the sync byte of two packets
+    return _is_avi(head) or _is_mp4(head) or head.startswith((_EBML, *_MPEG)) or transport
+
+
 def ends_early(path: Path) -> bool:
     """Whether an MP4 or a Matroska file (WebM) is shorter than the sizes of its parts say."""
     size = path.stat().st_size
@@ -73,7 +86,7 @@ def _is_avi(head: bytes) -> bool:
 
 
 def _is_mp4(head: bytes) -> bool:
-    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def _mp4_counts(file: BinaryIO, counted: int) -> bool:
