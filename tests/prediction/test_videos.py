@@ -135,7 +135,7 @@ def test_what_is_no_video_is_told(
     shutil.copy(clip, tmp_path)
     (tmp_path / "broken.mp4").write_bytes(content)
     assert main(["predict", "scenes", str(tmp_path / "broken.mp4"), "--out", str(tmp_path / "out")]) == 1
-    assert f"broken.mp4: {words}" in capsys.readouterr().err
+    assert f"broken.mp4 is left out: {words}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
