@@ -62,7 +62,7 @@ def test_a_link_to_nothing_is_left_out_by_name(
     assert main(["predict", "scenes", "many", "--out", "out", "--no-overlays"]) == 1
     said = capsys.readouterr()
     assert "many/dead.jpg is left out: a link to gone.jpg, where nothing is" in said.err
-    assert "many/round.png: it cannot be reached" in said.err
+    assert "many/round.png is left out: it cannot be reached" in said.err
     assert "1 image, 2 left out: many/dead.jpg, many/round.png" in said.out
     (tmp_path / "unmounted").symlink_to("many/none")
     with pytest.raises(FileNotFoundError, match="unmounted: a link to many/none, where nothing is"):
