@@ -55,7 +55,7 @@ def test_huge_photo(case: Make, tmp_path: Path, announce: Callable[[str], None])
     assert status == 0
     status, peak, said = predicted(checkpoint, folder, "--out", tmp_path / "out", "--at-once", 1)
     assert status == 1
-    assert "big.jpg: too many pixels to open safely" in said
+    assert "big.jpg is left out: too many pixels to open safely" in said
     assert "exceeds limit of 178956970 pixels" in said
     made = json.loads((tmp_path / "out" / "panoptic.json").read_text())
     assert {row["file_name"] for row in made["images"]} == {"small.jpg", "mid.jpg"}
