@@ -15,8 +15,11 @@ from tests.test_inference import segmenter_of, tiny
 from unipan.checkpoint import load_checkpoint, save_checkpoint
 from unipan.cli import main
 from unipan.datasets.scenes.generator import SCENE_CATEGORIES
+from unipan.folder_lock import folder_lock
 from unipan.panoptic.categories import Categories
 from unipan.presets import scenes, upsnet
+from unipan.reproduction.figures import page
+from unipan.reproduction.figures.page import FigureFolder
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,26 @@ def test_what_cannot_work_is_one_sentence(checkpoint: str, tmp_path: Path, capsy
     (photos / "panoptic.json").write_text(json.dumps(content))
     assert "DATA has no images" in refused([checkpoint, str(photos), *out], capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_another_command_draws_in_is_refused(
+    checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with folder_lock(out, "--out"):
+        assert f"--out {out}: " in (said := refused([checkpoint, "--out", str(out)], capsys))
+        assert "works there" in said
+    assert not out.exists()
+
+
+def test_no_picture_is_replaced_before_all_are_made(
+    checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk or a signal meets the old figures or the new ones, except while they are written, which is quick."""
+    made, written = [], []
+    picture, write = FigureFolder._picture, page.write_atomically
+    monkeypatch.setattr(FigureFolder, "_picture", lambda *given: made.append(len(written)) or picture(*given))
+    monkeypatch.setattr(page, "write_atomically", lambda *given: written.append(given[0]) or write(*given))
+    assert main(["figures", checkpoint, "--out", str(tmp_path / "out"), "--images", "2", "--rows", "1"]) == 0
+    assert len(made) == len(written) > 1
+    assert set(made) == {0}

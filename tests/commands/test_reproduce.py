@@ -393,8 +393,11 @@ def test_records_that_are_only_read_need_not_be_writable(
     ("arguments", "sentence"),
     [
         (["table9"], "there is no table 'table9'"),
-        (["table1", "--seeds", "0"], "--seeds, --jobs, --budget, --iterations and --panoptic must be above 0"),
-        (["table1", "--panoptic", "0"], "--iterations and --panoptic must be above 0"),
+        (["table1", "--seeds", "0"], "--seeds: 0 is not a whole number from 1 to 1000000"),
+        (["table1", "--jobs", "-1"], "--jobs: -1 is not a whole number from 1 to 1000000"),
+        (["table1", "--iterations", "0"], "--iterations: 0 is not a whole number from 1 to 1000000000"),
+        (["table1", "--budget", "0"], "--budget: 0.0 is not in (0, 1e+06]"),
+        (["table1", "--panoptic", "0"], "--panoptic: 0.0 is not a finite number above 0"),
         (
             ["table1", "--data", "scenes:0-99"],
             "--data scenes:0-99: the scenes of the tables are fixed; give --data scenes",

@@ -11,7 +11,6 @@ from unipan.terminal import tell
 
 if TYPE_CHECKING:
     from unipan.reproduction.figures.draw import FigureSheet
-    from unipan.reproduction.figures.page import FigureFolder
 
 
 def write_figures(
@@ -48,6 +47,7 @@ def write_figures(
     from unipan.commands.progress import progress_bar
     from unipan.config_values import COUNT, SEED, check_value
     from unipan.datasets.sources import open_data, use_window
+    from unipan.folder_lock import folder_lock
 
     check_value("--seed", seed, int, SEED)
     if images not in COUNT or rows not in COUNT:
@@ -55,22 +55,26 @@ def write_figures(
             f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more, up to {COUNT.most}"
         )
     _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite, json_file)
-    source, note = open_data(data)
-    from unipan.inference import open_segmenter
-    from unipan.reproduction.figures.draw import draw_figures, open_upsnet
-    from unipan.reproduction.figures.page import FigureFolder
+    with folder_lock(out, "--out") as left:
+        if left:
+            tell(left)
+        source, note = open_data(data)
+        from unipan.inference import open_segmenter
+        from unipan.reproduction.figures.draw import draw_figures, open_upsnet
+        from unipan.reproduction.figures.page import FigureFolder
 
-    segmenter = open_segmenter(checkpoint, device)
-    use_window(source, segmenter.config.data)
-    other = None if upsnet is None else open_upsnet(upsnet, device, source.categories)
-    with progress_bar("measuring images", measured := min(images, len(source))) as step:
-        sheets, left_out = draw_figures(segmenter, source, images, seed, rows, step, other)
-    drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
-    rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
-    folder = FigureFolder(out, jpeg)
-    figures = [_written(folder, sheet) for sheet in sheets]
-    tell(*left_out)
-    page = folder.write_page(sheets, left_out, f"the checkpoint {checkpoint}{rival} on {drawn}", segmenter.categories)
+        segmenter = open_segmenter(checkpoint, device)
+        use_window(source, segmenter.config.data)
+        other = None if upsnet is None else open_upsnet(upsnet, device, source.categories)
+        with progress_bar("measuring images", measured := min(images, len(source))) as step:
+            sheets, left_out = draw_figures(segmenter, source, images, seed, rows, step, other)
+        drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
+        rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
+        folder = FigureFolder(out, jpeg)
+        figures = [_told(path, sheet) for path, sheet in zip(folder.write(sheets), sheets, strict=True)]
+        tell(*left_out)
+        about = f"the checkpoint {checkpoint}{rival} on {drawn}"
+        page = folder.write_page(sheets, left_out, about, segmenter.categories)
     tell(f"all figures: {page}")
     return Outcome({"page": str(page), "figures": figures, "left_out": list(left_out)})
 
@@ -88,9 +92,9 @@ def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: 
     outputs.claim_optional(json_file, "--json")
 
 
-def _written(folder: "FigureFolder", sheet: "FigureSheet") -> dict[str, Any]:
-    """Write one figure, and say so."""
-    path, examples = folder.write(sheet), [f"{example.name}: {example.words}" for example in sheet.examples]
+def _told(path: Path, sheet: "FigureSheet") -> dict[str, Any]:
+    """Say what a written figure shows."""
+    examples = [f"{example.name}: {example.words}" for example in sheet.examples]
     tell(f"{path}: {sheet.plan.title}", *(f"  {line}" for line in examples))
     return {"picture": str(path), "title": sheet.plan.title, "examples": examples}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unipan.commands.json_output import json_output, with_json_target
 from unipan.commands.progress import progress_bar
+from unipan.config_values import AMOUNT, COUNT_OR_NONE, check_value
 from unipan.evaluation.score_files import claim_score_files, photographs_read, png_folders, score_json
 from unipan.outputs import Outputs
 from unipan.processes import keep_freed_memory
@@ -65,8 +66,8 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
     folders = png_folders(inputs, options.gt_folder, options.pred_folder, len(options.predictions))
     read = [*inputs, *folders, *photographs_read(options.truth, options.images, options.html)]
     claim_score_files(Outputs("pq", read, options.overwrite), options.json, options.csv, options.html, options.images)
-    if min(options.trim_stuff or 0, options.threads or 0) < 0:
-        raise ValueError("--trim-stuff and --threads: give 0 or more")
+    check_value("--trim-stuff", options.trim_stuff or 0, int, AMOUNT)
+    check_value("--threads", options.threads or 0, int, COUNT_OR_NONE)
     return options
 
 
@@ -81,7 +82,7 @@ def _score_and_show(options: argparse.Namespace, write: Callable[[dict[str, Any]
     from unipan.files import write_atomically
 
     keep_freed_memory()
-    truth, versus = options.truth, options.versus
+    truth, versus, predictions = options.truth, options.versus, ", ".join(map(str, options.predictions))
     folders = PanopticFolders(truth, options.predictions, options.gt_folder, options.pred_folder)
     photos = None if options.html is None else find_photographs(truth, options.images, folders.image_files)
     extra = extra_metrics(folders.categories, options.explain, options.html is not None, options.trim_stuff)
@@ -89,7 +90,6 @@ def _score_and_show(options: argparse.Namespace, write: Callable[[dict[str, Any]
     other = None if versus is None else _score(PanopticFolders(truth, versus, options.gt_folder), options)
     if found is None or (versus is not None and other is None):
         return 1
-    predictions = ", ".join(map(str, options.predictions))
     quality, metrics = found.quality, dict(zip(extra, found.extra, strict=True))
     rival = None if other is None else OtherPrediction(str(versus), other.quality)
     content, lines = content_and_lines(quality, predictions, rival, metrics, options.explain)

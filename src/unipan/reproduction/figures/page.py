@@ -36,18 +36,22 @@ class FigureFolder:
         """File name of a figure's picture."""
         return figure_file(sheet.plan.number, self.jpeg)
 
-    def write(self, sheet: FigureSheet) -> Path:
-        """Write a figure's picture; returns its path."""
-        buffer, path = io.BytesIO(), self.path / self.name(sheet)
-        picture, by = Image.fromarray(sheet.picture), signature("figures")
+    def write(self, sheets: Sequence[FigureSheet]) -> list[Path]:
+        """Write the figures' pictures, once all of them are made; returns their paths."""
+        pictures = {self.path / self.name(sheet): self._picture(sheet) for sheet in sheets}
+        for path, content in pictures.items():
+            write_atomically(path, content)
+        return list(pictures)
+
+    def _picture(self, sheet: FigureSheet) -> bytes:
+        buffer, picture, by = io.BytesIO(), Image.fromarray(sheet.picture), signature("figures")
         if self.jpeg:
             picture.save(buffer, "JPEG", optimize=True, quality=JPEG_QUALITY, progressive=True, comment=by)
         else:
             information = PngInfo()
             information.add_text("Software", by)
             picture.save(buffer, "PNG", optimize=True, pnginfo=information)
-        write_atomically(path, buffer.getvalue())
-        return path
+        return buffer.getvalue()
 
     def write_page(
         self, sheets: Sequence[FigureSheet], left_out: Sequence[str], subject: str, categories: Categories
