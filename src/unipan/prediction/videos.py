@@ -16,7 +16,7 @@ from unipan.visualization.flat import Picture
 CODEC = "mp4v"
 """Of the videos that are written: OpenCV's own, in every build of it."""
 _USUAL_RATE = 25.0
-_CONTAINERS = "video in MP4, MOV, AVI, Matroska (WebM) or MPEG"
+_CONTAINERS = "MP4, MOV, AVI, Matroska (WebM) or MPEG"
 
 
 class Video:
@@ -38,7 +38,9 @@ class Video:
         """
         require_regular(path)
         if not begins_as_video(path):
-            raise ValueError(f"{path}: it is no {_CONTAINERS}, whatever its name says; save it as MP4 with H.264")
+            raise ValueError(
+                f"{path}: it is no video in {_CONTAINERS}, whatever its name says; save it as MP4 with H.264"
+            )
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it prints on its own what is wrong with a file
         self.path, self.version = path, version_of(path)
         capture = cv2.VideoCapture(str(path))
