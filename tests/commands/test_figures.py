@@ -106,7 +106,7 @@ def test_what_cannot_work_is_one_sentence(checkpoint: str, tmp_path: Path, capsy
     said = refused(["nowhere.safetensors", "--out", str(tmp_path / "file")], capsys)
     assert "file is a file; give another folder" in said  # before the checkpoint is opened
     out = ["--out", str(tmp_path / "out")]
-    assert "give 1 or more" in refused(["nowhere.safetensors", *out, "--images", "0"], capsys)
+    assert "--images: 0 is not a whole number from 1" in refused(["nowhere.safetensors", *out, "--images", "0"], capsys)
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(photos / "a.png")

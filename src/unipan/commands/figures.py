@@ -50,10 +50,8 @@ def write_figures(
     from unipan.folder_lock import folder_lock
 
     check_value("--seed", seed, int, SEED)
-    if images not in COUNT or rows not in COUNT:
-        raise ValueError(
-            f"figures: --images {images} and --rows {rows} leave nothing to draw; give 1 or more, up to {COUNT.most}"
-        )
+    check_value("--images", images, int, COUNT)
+    check_value("--rows", rows, int, COUNT)
     _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite, json_file)
     with folder_lock(out, "--out") as left:
         if left:
@@ -68,15 +66,19 @@ def write_figures(
         other = None if upsnet is None else open_upsnet(upsnet, device, source.categories)
         with progress_bar("measuring images", measured := min(images, len(source))) as step:
             sheets, left_out = draw_figures(segmenter, source, images, seed, rows, step, other)
-        drawn = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
-        rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
+        sample = f"{measured} of the {note}, drawn with seed {seed}" if measured < len(source) else note
         folder = FigureFolder(out, jpeg)
-        figures = [_told(path, sheet) for path, sheet in zip(folder.write(sheets), sheets, strict=True)]
+        figures = [_tell_figure(path, sheet) for path, sheet in zip(folder.write(sheets), sheets, strict=True)]
         tell(*left_out)
-        about = f"the checkpoint {checkpoint}{rival} on {drawn}"
-        page = folder.write_page(sheets, left_out, about, segmenter.categories)
+        page = folder.write_page(sheets, left_out, _subject(checkpoint, upsnet, sample), segmenter.categories)
     tell(f"all figures: {page}")
     return Outcome({"page": str(page), "figures": figures, "left_out": list(left_out)})
+
+
+def _subject(checkpoint: str, upsnet: str | None, sample: str) -> str:
+    """What the figures were drawn from, as the page says it."""
+    rival = "" if upsnet is None else f", in Figure K with UPSNet, the checkpoint {upsnet},"
+    return f"the checkpoint {checkpoint}{rival} on {sample}"
 
 
 def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: bool, json_file: Path | None) -> None:
@@ -92,7 +94,7 @@ def _claim(out: Path, jpeg: bool, checkpoints: list[str], data: str, overwrite: 
     outputs.claim_optional(json_file, "--json")
 
 
-def _told(path: Path, sheet: "FigureSheet") -> dict[str, Any]:
+def _tell_figure(path: Path, sheet: "FigureSheet") -> dict[str, Any]:
     """Say what a written figure shows."""
     examples = [f"{example.name}: {example.words}" for example in sheet.examples]
     tell(f"{path}: {sheet.plan.title}", *(f"  {line}" for line in examples))
