@@ -53,9 +53,7 @@ def write_figures(
     check_value("--images", images, int, COUNT)
     check_value("--rows", rows, int, COUNT)
     _claim(out, jpeg, [checkpoint, *([upsnet] if upsnet else [])], data, overwrite, json_file)
-    with folder_lock(out, "--out") as left:
-        if left:
-            tell(left)
+    with folder_lock(out, "--out"):
         source, note = open_data(data)
         from unipan.inference import open_segmenter
         from unipan.reproduction.figures.draw import draw_figures, open_upsnet
