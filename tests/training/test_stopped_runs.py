@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ import torch
 import unipan.training.trainer
 from tests.training.test_resume import config_of, losses, trainer_of
 from unipan.config import Config
-from unipan.datasets.loading import TrainingStream
+from unipan.datasets.loading import TrainingBatches, TrainingStream
 from unipan.stopping import StoppedBySignal, StopSignals
 from unipan.training.failures import describe_failure, describe_stop, words_of_worker
 from unipan.training.options import RESUME_STATE, is_first_process
@@ -158,6 +159,24 @@ def test_a_killed_loader_worker_is_one_sentence(tmp_path: Path, announce: Callab
     assert "a process that prepares images has ended (DataLoader worker" in said
     assert "--train.num-workers" in said
     assert "--resume continues" in said
+
+
+@pytest.mark.parametrize("gone", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_loader_worker_killed_while_its_batch_comes_over(gone: Exception, tmp_path: Path) -> None:
+    """torch then raises what the connection says, not that a worker has ended."""
+
+    class Cut:
+        def __next__(self) -> object:
+            raise gone
+
+    batches = TrainingBatches.__new__(TrainingBatches)
+    batches._iterator = cast(Any, Cut())
+    with pytest.raises(RuntimeError) as error:
+        next(batches)
+    said = describe_failure(error.value, tmp_path, several=False)
+    assert said is not None
+    assert "a process that prepares images has ended" in said
+    assert str(gone) in said
 
 
 def test_an_error_in_a_loader_worker_is_its_own_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

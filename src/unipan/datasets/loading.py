@@ -90,6 +90,9 @@ class TrainingBatches:
             for each in (error, error.__cause__, error.__context__):  # torch's frames in them hold the workers
                 if each is not None:
                     each.__traceback__ = None
+            if isinstance(error, (ConnectionError, EOFError)) and not str(error).startswith("Caught "):
+                # not a worker's own error: it was gone before all of its batch had come over, which torch does not see
+                raise RuntimeError(f"DataLoader worker was lost with its batch: {error}") from None
             raise
 
     def close(self) -> None:
