@@ -92,7 +92,8 @@ class TrainingBatches:
                     each.__traceback__ = None
             if isinstance(error, (ConnectionError, EOFError)) and not str(error).startswith("Caught "):
                 # not a worker's own error: it was gone before all of its batch had come over, which torch does not see
-                raise RuntimeError(f"DataLoader worker was lost with its batch: {error}") from None
+                kind = type(error).__name__
+                raise RuntimeError(f"DataLoader worker was lost with its batch: {str(error) or kind}") from None
             raise
 
     def close(self) -> None:
