@@ -207,7 +207,8 @@ class Segmenter:
 
     def _scenes_of(self, batch: ImageBatch, pictures: list[np.ndarray]) -> list[Scene]:
         """One pass of the network over images of one size."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        # Without its cache, autocast does not keep 16-bit weights; few layers run more than once.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
             output = self.network(batch.to(self.device))
         if output.queries is not None:  # what a scene computes later is in 32 bits
             output = replace(output, queries=output.queries.float())

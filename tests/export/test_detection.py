@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torchvision.models.detection.image_list import ImageList
 
 from tests.tiny import HEIGHT, WIDTH, eager, image_batch, tiny_config, tiny_network
 from unipan.config import Config
@@ -50,17 +51,10 @@ def test_proposals_are_those_of_torchvision() -> None:
     pixels = image_batch(1, seed=6).pixels
     with torch.no_grad():
         features = network.backbone((pixels - network.mean) / network.std)
-        expected, _ = network.detection.rpn(ImageBatchList(pixels), features)  # type: ignore[attr-defined]
+        expected, _ = network.detection.rpn(ImageList(pixels, [(HEIGHT, WIDTH)]), features)  # type: ignore[attr-defined]
         found = propose(network.detection.rpn, features, pixels, torch.tensor([HEIGHT, WIDTH]))  # type: ignore[attr-defined]
     torch.testing.assert_close(found, expected[0])
     assert len(found) > 4
-
-
-class ImageBatchList:
-    """torchvision's ImageList of one image."""
-
-    def __init__(self, pixels: torch.Tensor) -> None:
-        self.tensors, self.image_sizes = pixels, [(HEIGHT, WIDTH)]
 
 
 def test_groups_do_not_suppress_each_other() -> None:

@@ -176,11 +176,13 @@ def test_no_tensor_of_channels_times_pixels_exists(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("chunk", [1, 37, 500])
 def test_bands_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the result nor a bit of it, however few pixels exist at once."""
+    """Neither the map nor a bit of a value (of the score, its rounding), however few pixels exist at once."""
     channels = torch.randn(5, 9, 13, generator=torch.Generator().manual_seed(3))
     grid = Grid.of(channels, Geometry((71, 103), (36, 52), 4))
     whole, values = argmax(channels, grid), upsample(channels[0], grid)
     monkeypatch.setattr("unipan.fusion.argmax.CHUNK", chunk)
+    sure = decoding._confidence(channels, 3.0, False)
+    torch.testing.assert_close(sure, (3.0 * channels).softmax(0).amax(0), rtol=1e-6, atol=0)
     assert len(list(bands(grid))) > 1
     assert torch.equal(argmax(channels, grid), whole)
     assert torch.equal(upsample(channels[0], grid), values)

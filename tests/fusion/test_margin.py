@@ -14,7 +14,7 @@ from unipan.structures import Geometry
 
 @pytest.mark.parametrize("chunk", [1, 500, 10**9])
 def test_the_naive_form(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(margin, "CHUNK", chunk)
+    monkeypatch.setattr(margin, "VALUES_AT_ONCE", chunk)
     generator = torch.Generator().manual_seed(0)
     channels, geometry = torch.randn(5, 6, 8, generator=generator), Geometry((37, 53), (24, 32), 4)
     found = channel_margin(channels, geometry)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.tiny import image_batch, tiny_network
-from unipan.models.affinity import InstanceAffinity
+from unipan.models.affinity import ACTIVATIONS, CELLS_AT_ONCE, InstanceAffinity
 from unipan.models.affinity_rows import affinity_rows, mean_of_phi0
 
 
@@ -24,6 +24,42 @@ def test_autocast_does_not_round_p() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(head(psi, q), exact)
         assert head(psi, q.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"normalise": "none"},
+        {"activation": "gelu", "normalise": "pixels"},
+        {"rope": 1, "channels": 16},
+        {"positional_encoding": 2, "activation": "elu"},
+        {"normalise": "softmax"},
+        {"upsampling": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("at_once", [1, 7, 96])
+def test_pieces_give_the_same_p(options: dict[str, Any], at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    head = InstanceAffinity(extractor=nn.Identity(), **{"channels": 8, **options}).double()
+    q = torch.randn(head.phi0.out_channels, 8, 12, dtype=torch.float64)
+    psi = torch.rand(3, 8 * head.upsampling, 12 * head.upsampling, dtype=torch.float64)
+    wanted = head(psi, q).detach()
+    monkeypatch.setattr("unipan.models.affinity.CELLS_AT_ONCE", at_once)
+    with torch.no_grad():
+        torch.testing.assert_close(head(psi, q), wanted, rtol=1e-12, atol=1e-12)
+    assert torch.equal(head(psi, q), wanted)  # with gradients in one piece
+
+
+@torch.inference_mode()
+def test_large_pictures_do_not_hold_phi_of_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setitem(ACTIVATIONS, "elu", lambda x: sizes.append(x.shape[1]) or F.elu(x))
+    head = InstanceAffinity(extractor=nn.Identity(), channels=4, activation="elu")
+    head(torch.rand(2, 256, 512), torch.randn(4, 256, 512))
+    assert sum(sizes) == 2 * 256 * 512
+    assert max(sizes) == CELLS_AT_ONCE
 
 
 def test_the_defaults_are_the_papers_width_and_our_reading() -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unipan.export.detection import find, mask_logits_of
-from unipan.models.affinity import InstanceAffinity
+from unipan.models.affinity import Angles, InstanceAffinity
 from unipan.models.detection.head import DetectionHead
 from unipan.models.network import PanopticNetwork
 from unipan.models.parts import LEVELS
@@ -123,13 +123,22 @@ class GivenProjections(InstanceAffinity):
         exported."""
         return queries if self.upsampling > 1 else super().covered(queries, height, width)
 
-    def project(
+    def features(
         self,
         queries: Float[Tensor, "both a b"],
         origin: tuple[int, int] = (0, 0),  # noqa: ARG002  what is given knows its place
-    ) -> tuple[Float[Tensor, "C n"], Float[Tensor, "C n"]]:
-        """The two halves; a softmax over all cells becomes one over these."""
-        q0, q1 = queries.flatten(1).chunk(2)
-        if self.normalise == "softmax":
-            q1 = q1 / (q1.sum(1, keepdim=True) * self.upsampling**2)
-        return q0, q1
+    ) -> Float[Tensor, "both n"]:
+        """The two halves, cell by cell."""
+        return queries.flatten(1)
+
+    def angles(self, queries: Float[Tensor, "both a b"], origin: tuple[int, int] = (0, 0)) -> None:
+        """None: what is given is rotated."""
+
+    def apply_phi0(self, features: Float[Tensor, "both n"], angles: Angles) -> Float[Tensor, "C n"]:  # noqa: ARG002
+        """The first half."""
+        return features.chunk(2)[0]
+
+    def apply_phi1(self, features: Float[Tensor, "both n"], angles: Angles) -> Float[Tensor, "C n"]:  # noqa: ARG002
+        """The second half; a softmax over all cells becomes one over these."""
+        q1 = features.chunk(2)[1]
+        return q1 / (q1.sum(1, keepdim=True) * self.upsampling**2) if self.normalise == "softmax" else q1

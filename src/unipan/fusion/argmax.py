@@ -19,7 +19,7 @@ from unipan.panoptic.categories import Categories
 from unipan.panoptic.maps import PanopticMap, panoptic_map
 from unipan.structures import Detections, Geometry, PanopticOutput
 
-CHUNK = 4_000_000
+CHUNK = 1_000_000
 """Interpolated values, or pixels, that exist at once, whatever the image's size."""
 
 
@@ -183,8 +183,14 @@ def decode(
     panoptic = panoptic.float()
     grid = Grid.of(panoptic, geometry)
     channels = argmax(panoptic, grid).cpu().numpy()
-    confidence = upsample(scaled(panoptic, temperature, log).softmax(0).amax(0), grid).cpu().numpy()
+    confidence = upsample(_confidence(panoptic, temperature, log), grid).cpu().numpy()
     return channel_map(channels, confidence, detections.classes.tolist(), detections.scores.tolist(), categories)
+
+
+def _confidence(panoptic: Float[Tensor, "K h w"], temperature: float, log: bool) -> Float[Tensor, "h w"]:
+    """The largest probability of each cell, some rows at a time: a whole softmax is as large as P."""
+    rows = max(CHUNK // (panoptic.shape[0] * panoptic.shape[2]), 1)
+    return torch.cat([scaled(some, temperature, log).softmax(0).amax(0) for some in torch.split(panoptic, rows, 1)])
 
 
 def _interpolate(low: Tensor, high: Tensor, weight: Tensor) -> Tensor:

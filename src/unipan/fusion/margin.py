@@ -8,15 +8,17 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from unipan.fusion.argmax import CHUNK, Grid, upsample
+from unipan.fusion.argmax import Grid, upsample
 from unipan.structures import Geometry
+
+VALUES_AT_ONCE = 4_000_000
 
 
 def channel_margin(channels: Float[Tensor, "K h w"], geometry: Geometry) -> Float32[np.ndarray, "H W"]:
     """The best minus the second best channel of P (or Psi) at every pixel, bilinear as in the argmax; 0 is a tie.
 
     The unit is P's own: Psi has values around 0..1, and P's may be larger. A single channel has no rival, its margin is
-    infinite. At most `CHUNK` interpolated values exist at once.
+    infinite. At most `VALUES_AT_ONCE` interpolated values exist at once.
     """
     channels = channels.float()
     return margin_on(channels, Grid.of(channels, geometry)).cpu().numpy()
@@ -28,7 +30,7 @@ def margin_on(channels: Float[Tensor, "K h w"], grid: Grid) -> Float[Tensor, "H 
     found = torch.full((height, width), torch.inf, device=channels.device)
     if count < 2:
         return found
-    rows = max(CHUNK // (count * width), 1)
+    rows = max(VALUES_AT_ONCE // (count * width), 1)
     for start in range(0, height, rows):
         window = grid[slice(start, start + rows), slice(None)]
         values = torch.stack([upsample(channel, window) for channel in channels])

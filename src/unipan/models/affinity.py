@@ -9,6 +9,7 @@ side. Q may also cover padding beyond the image.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unipan.ops.pointwise import matrix_and_bias, pieces, pointwise
 from unipan.ops.positional_encoding import ROPE_CHANNELS, rope_angles, rotate, sinusoidal_encoding
 from unipan.ops.upsampling import transposed_upsampling, upsample_bilinear
 
@@ -29,6 +31,8 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 Normalisation = Literal["none", "pixels", "segment", "softmax"]
 Angles = Float[Tensor, "pairs n"] | None
+CELLS_AT_ONCE = 1 << 15
+"""Of phi0(Q) and phi1(Q). All those of 1024 x 2048 pixels would be the largest maps of the network."""
 
 
 class InstanceAffinity(nn.Module):
@@ -98,28 +102,38 @@ class InstanceAffinity(nn.Module):
             queries = self.covered(queries.to(potential.dtype), height, width)
             cells = queries.shape[1:]
             psi, mass = self._down(potential, cells).flatten(1), self._mass(potential.flatten(1))
-            if self.linear:
-                message = self._linear(psi, queries, mass)
-            else:
-                q0, q1 = self.project(queries)
-                context = (q1 @ psi.T) / mass  # (C, K), "tens of kilobytes"
-                message = context.T @ q0
+            message = self._linear(psi, queries, mass) if self.linear else self._message(psi, queries, mass)
             return potential + self.upsampled(message.view(-1, *cells), height, width)
+
+    def _message(
+        self, psi: Float[Tensor, "K n"], queries: Float[Tensor, "C a b"], mass: Tensor | int
+    ) -> Float[Tensor, "K n"]:
+        """phi0(Q) (phi1(Q)^T Psi)."""
+        features, angles = self.features(queries), self.angles(queries)
+
+        def of_cells(n: slice) -> tuple[Float[Tensor, "I _"], Angles]:
+            return features[:, n], None if angles is None else angles[:, n]
+
+        cells = [slice(None)] if self.normalise == "softmax" else pieces(psi.shape[1], CELLS_AT_ONCE)
+        context = reduce(torch.add, (self.apply_phi1(*of_cells(n)) @ psi[:, n].T for n in cells)) / mass
+        return torch.cat([context.T @ self.apply_phi0(*of_cells(n)) for n in cells], 1)
 
     def _linear(
         self, psi: Float[Tensor, "K n"], queries: Float[Tensor, "C a b"], mass: Tensor | int
     ) -> Float[Tensor, "K n"]:
-        """phi0(Q) (phi1(Q)^T Psi) where both phi are linear: Q meets Psi first, so phi0(Q) and phi1(Q) are not built.
+        """The same where both phi are linear: Q meets Psi first, so that phi0(Q) and phi1(Q) are not built.
 
-        The same in exact arithmetic; only the C x K sums meet the weights. They cancel in phi0's gradient, so they have
-        64 bits where the device has them.
+        Only the C x K sums meet the weights, in 64 bits where the device has them: they cancel in phi0's gradient.
         """
         wide = queries.dtype if queries.device.type == "mps" else torch.float64
-        both = (matrix_and_bias(self.phi0), matrix_and_bias(self.phi1))
-        (w0, b0), (w1, b1) = ((weight.to(wide), bias.to(wide)) for weight, bias in both)
-        features, psi = self.features(queries).to(wide), psi.to(wide)
-        context = (w1 @ (features @ psi.T) + b1[:, None] * psi.sum(1)) / mass
-        return torch.addmm((b0 @ context)[:, None], context.T @ w0, features).to(queries.dtype)
+        (w0, b0), (w1, b1) = ([p.to(wide) for p in matrix_and_bias(phi)] for phi in (self.phi0, self.phi1))
+        features, cells = self.features(queries), pieces(psi.shape[1], CELLS_AT_ONCE)
+        if len(cells) == 1:  # once, so that gradients are added in 64 bits
+            features, psi = features.to(wide), psi.to(wide)
+        sums = reduce(torch.add, (features[:, n].to(wide) @ psi[:, n].to(wide).T for n in cells))
+        context = (w1 @ sums + b1[:, None] * psi.sum(1, dtype=wide)) / mass
+        weight, bias = context.T @ w0, (b0 @ context)[:, None]
+        return torch.cat([torch.addmm(bias, weight, features[:, n].to(wide)).to(queries.dtype) for n in cells], 1)
 
     def project(
         self, queries: Float[Tensor, "C a b"], origin: tuple[int, int] = (0, 0)
@@ -130,12 +144,12 @@ class InstanceAffinity(nn.Module):
 
     def apply_phi0(self, features: Float[Tensor, "I n"], angles: Angles) -> Float[Tensor, "C n"]:
         """phi0 of what `features` gives; n cells in any order, with their `angles`."""
-        q0: Tensor = ACTIVATIONS[self.activation](_product(self.phi0, features))
+        q0: Tensor = ACTIVATIONS[self.activation](pointwise(self.phi0, features))
         return q0 if angles is None else rotate(q0, angles)
 
     def apply_phi1(self, features: Float[Tensor, "I n"], angles: Angles) -> Float[Tensor, "C n"]:
         """phi1 of all cells: a softmax over the pixels is over these."""
-        q1 = _product(self.phi1, features)
+        q1 = pointwise(self.phi1, features)
         if self.normalise == "softmax":
             return q1.softmax(1) / self.upsampling**2
         q1 = ACTIVATIONS[self.activation](q1)
@@ -173,9 +187,8 @@ class InstanceAffinity(nn.Module):
         """Of RoPE, where there is one."""
         if not self.rope or self.normalise == "softmax":
             return None
-        height, width = queries.shape[1:]
         spacing = self.upsampling, self.shortest, origin
-        return rope_angles(height, width, self.rope, queries.device, *spacing).to(queries.dtype)
+        return rope_angles(*queries.shape[1:], self.rope, queries.device, *spacing).to(queries.dtype)
 
     def _mass(self, psi: Tensor) -> Tensor | int:
         if self.normalise == "pixels":
@@ -184,15 +197,3 @@ class InstanceAffinity(nn.Module):
             # Variant A's Psi is signed, so its mass is counted without sign; + 1 keeps an empty channel finite.
             return psi.abs().sum(1) + 1
         return 1
-
-
-def matrix_and_bias(phi: nn.Conv2d) -> tuple[Float[Tensor, "C I"], Float[Tensor, " C"]]:
-    """Of a phi."""
-    assert phi.bias is not None
-    return phi.weight[:, :, 0, 0], phi.bias
-
-
-def _product(phi: nn.Conv2d, features: Float[Tensor, "I n"]) -> Float[Tensor, "C n"]:
-    """A 1x1 convolution of one image is a matrix product, several times faster as such on a CPU."""
-    weight, bias = matrix_and_bias(phi)
-    return torch.addmm(bias[:, None], weight, features)

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from unipan.models.affinity import Angles, InstanceAffinity, matrix_and_bias
+from unipan.models.affinity import Angles, InstanceAffinity
+from unipan.ops.pointwise import matrix_and_bias
 from unipan.ops.positional_encoding import rotate
 from unipan.ops.upsampling import nine_around, upsampled_between
 

@@ -3,16 +3,15 @@
 B images, H W their size; level p_l has stride 2^l.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
-from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, SqueezeExcitation
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+from torchvision.ops import FrozenBatchNorm2d, SqueezeExcitation
 
 from unipan.models.pretrained import STANDARD_WIDTH, load_resnet
+from unipan.models.pyramid import FeaturePyramid
 
 BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -57,8 +56,7 @@ class ResNet(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _ _ _"]]:
         """C2, C3, C4, C5."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(pixels))))
-        c2 = self.layer1(x)
+        c2 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(pixels)))))
         c3 = self.layer2(c2)
         c4 = self.layer3(c3)
         return [c2, c3, c4, self.layer4(c4)]
@@ -101,14 +99,14 @@ class ResNetFPN(nn.Module):
             self.resnet.requires_grad_(False)
         top = self.resnet.channels[-1]
         self.excite = SqueezeExcitation(top, max(top // se_reduction, 1)) if se_reduction else nn.Identity()
-        self.fpn = FeaturePyramidNetwork(self.resnet.channels, fpn_channels, extra_blocks=LastLevelMaxPool())
+        self.fpn = FeaturePyramid(in_channels=self.resnet.channels, out_channels=fpn_channels)
 
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> dict[str, Float[Tensor, "B F _ _"]]:
         """From normalised pixels to p2..p6; p6 is for the RPN only."""
-        c2, c3, c4, c5 = self.stages(pixels)
-        features = self.fpn(OrderedDict(p2=c2, p3=c3, p4=c4, p5=self.excite(c5)))
-        features["p6"] = features.pop("pool")
-        return dict(features)
+        stages = self.stages(pixels)
+        stages[-1] = self.excite(stages[-1])
+        features: dict[str, Tensor] = self.fpn(stages)
+        return features
 
     def stages(self, pixels: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _ _ _"]]:
         """C2 to C5."""

@@ -74,6 +74,7 @@ class PanopticNetwork(nn.Module):
             return PanopticOutput(semantic, None, [], [], [], [], self.temperature, [], losses)
         candidates, losses = self.detection(features, images, targets)  # Sec. 3.3   B, s, c, M
         queries = self.affinity.extract(features) if self.affinity else None  # Sec. 3.4.2 Q
+        del features  # the largest maps of all, which Psi and P do not need
         if targets is None:
             detections, labels = [found[found.scores >= self.score_threshold] for found in candidates], None
         else:

@@ -73,7 +73,9 @@ class DynamicPotential(nn.Module):
         m_k = None if m is None else lay(m, boxes, height, width, self.stride)
         # Every stuff class is a detection with the whole image as its box, score 1 and no mask (Sec. 3.3, A.3).
         channels = [VARIANTS[self.variant](s, v_k, m_k), v[self.num_things :]]
-        return torch.cat([*channels, self._void(v, v_k)] if self.void_channel else channels)
+        channels += [self._void(v, v_k)] if self.void_channel else []
+        del v_k, m_k  # each nearly as large as Psi
+        return torch.cat(channels)
 
     def _void(self, v: Float[Tensor, "L h w"], v_k: Float[Tensor, "D h w"]) -> Float[Tensor, "1 h w"]:
         """UPSNet's void: the largest thing logit of V less the largest one that a box lets through.

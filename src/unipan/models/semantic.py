@@ -4,7 +4,7 @@ B images, h w = H/d W/d (d = 4 in the paper).
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -81,23 +81,25 @@ class PyramidDecoder(nn.Module):
 
     def forward(self, features: Mapping[str, Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
         """The map at the size of p2 (times 4 / stride), from at least p2..p5."""
-        output = _with_gradient_alike(self.fuse([self.layers(features[level]) for level in LEVELS]))
+        output = _with_gradient_alike(self.fuse(self.layers(features[level]) for level in LEVELS))
         if self.stride == P2_STRIDE:
             return output
         return F.interpolate(output, scale_factor=P2_STRIDE / self.stride, mode="bilinear", align_corners=False)
 
-    def fuse(self, decoded: list[Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
+    def fuse(self, decoded: Iterable[Float[Tensor, "B _ _ _"]]) -> Float[Tensor, "B O h w"]:
         """Upsample, concatenate and project; in another order, because a 1x1 convolution and bilinear upsampling
         commute.
 
         Each level is convolved at its own size with its columns of the 1x1 convolution, and the results are upsampled
-        and added. This saves the wide concatenation and the convolution of the coarse levels at stride 4.
+        and added. This saves the wide concatenation and the convolution of the coarse levels at stride 4. Each level is
+        made when it is its turn, so that one at a time is in memory.
         """
-        weights = self.project.weight.chunk(len(LEVELS), dim=1)
-        output = F.conv2d(decoded[0], weights[0], self.project.bias)
-        for level, weight in zip(decoded[1:], weights[1:], strict=True):
+        first, *others = self.project.weight.chunk(len(LEVELS), dim=1)
+        levels = iter(decoded)
+        output = F.conv2d(next(levels), first, self.project.bias)
+        for weight, level in zip(others, levels, strict=True):
             part = F.conv2d(level, weight)
-            output = output + F.interpolate(part, output.shape[-2:], mode="bilinear", align_corners=False)
+            output += F.interpolate(part, output.shape[-2:], mode="bilinear", align_corners=False)
         return output
 
 

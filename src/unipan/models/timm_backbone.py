@@ -3,16 +3,15 @@
 B images, H W their size; level p_l has stride 2^l.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.ops import FeaturePyramidNetwork, SqueezeExcitation
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+from torchvision.ops import SqueezeExcitation
 
+from unipan.models.pyramid import FeaturePyramid
 from unipan.models.timm_weights import load_timm
 from unipan.structures import IMAGENET_MEAN, IMAGENET_STD
 
@@ -55,7 +54,7 @@ class TimmFPN(nn.Module):
         self.excite = (
             SqueezeExcitation(channels[-1], max(channels[-1] // se_reduction, 1)) if se_reduction else nn.Identity()
         )
-        self.fpn = FeaturePyramidNetwork(channels, fpn_channels, extra_blocks=LastLevelMaxPool())
+        self.fpn = FeaturePyramid(in_channels=channels, out_channels=fpn_channels)
         if frozen or fixed:
             import timm.layers
 
@@ -68,10 +67,10 @@ class TimmFPN(nn.Module):
     def forward(self, pixels: Float[Tensor, "B 3 H W"]) -> dict[str, Float[Tensor, "B F _ _"]]:
         """From normalised pixels to p2..p6; p6 is for the RPN only."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.fixed):
-            c2, c3, c4, c5 = self.stages(pixels)
-        features = self.fpn(OrderedDict(p2=c2, p3=c3, p4=c4, p5=self.excite(c5)))
-        features["p6"] = features.pop("pool")
-        return dict(features)
+            stages = self.stages(pixels)
+        stages[-1] = self.excite(stages[-1])
+        features: dict[str, Tensor] = self.fpn(stages)
+        return features
 
     def stages(self, pixels: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _ _ _"]]:
         """C2 to C5."""

@@ -26,8 +26,23 @@ def test_cell_anchors_are_exact() -> None:
     for side, found in zip((32, 64, 128, 256, 512), cells, strict=True):
         torch.testing.assert_close(found, torch.tensor([naive(side, ratio) for ratio in (0.5, 1.0, 2.0)]))
     rounded = build_anchors(replace(CONFIG, exact_anchors=False))
-    assert type(rounded) is AnchorGenerator
+    assert all(
+        map(torch.equal, rounded.cell_anchors, AnchorGenerator(rounded.sizes, rounded.aspect_ratios).cell_anchors)
+    )
     assert not torch.equal(rounded.cell_anchors[0], cells[0])
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_anchors_are_no_coarser_than_32_bits(exact: bool) -> None:
+    """In bf16, with 8 bits of mantissa, a place beyond 256 pixels would be even."""
+    generator = build_anchors(replace(CONFIG, exact_anchors=exact))
+    maps = [torch.zeros(1, 1, side, side) for side in (88, 44, 22, 11, 6)]
+    images = ImageList(torch.zeros(1, 3, 352, 352), [(352, 352)])
+    (wanted,), (found,) = generator(images, maps), generator(images, [each.bfloat16() for each in maps])
+    assert found.dtype == torch.float32
+    assert torch.equal(found, wanted)
+    (exactly,) = generator(images, [each.double() for each in maps])
+    assert exactly.dtype == torch.float64
 
 
 @pytest.mark.parametrize(("exact", "stride"), [(True, 64), (False, 53)])

@@ -5,11 +5,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
 
 from unipan.models.parts import P2_STRIDE
 
 
-class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
+class Anchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's, in at least 32 bits: in the type of 16-bit features boxes would be whole pixels or worse."""
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        """All anchors of each image; of the features, the sizes count."""
+        dtype = torch.promote_types(feature_maps[0].dtype, torch.float32)
+        shapes = [each.new_empty((), dtype=dtype).expand(each.shape) for each in feature_maps]  # without memory
+        anchors: list[Tensor] = super().forward(image_list, shapes)
+        return anchors
+
+
+class ExactAnchors(Anchors):
     """Anchors of exactly the given area and ratio at strides 4, 8, ... 64; the first is centred on the image's corner.
 
     torchvision rounds anchors to whole pixels and infers strides from the number of cells: 21 cells of P6 in 1312
@@ -36,7 +48,7 @@ class ExactAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision has no
         return anchors
 
 
-def anchor_generator(*, sizes: Sequence[int], ratios: Sequence[float], exact: bool = False) -> AnchorGenerator:
+def anchor_generator(*, sizes: Sequence[int], ratios: Sequence[float], exact: bool = False) -> Anchors:
     """One anchor size per level, every ratio (height / width) at each; `exact` gives detectron2's anchors."""
-    kind = ExactAnchors if exact else AnchorGenerator
+    kind = ExactAnchors if exact else Anchors
     return kind(tuple((size,) for size in sizes), (tuple(ratios),) * len(sizes))

@@ -77,9 +77,7 @@ class DetectionHead(nn.Module):
     ) -> tuple[list[Detections], dict[str, Tensor]]:
         """Detections of each image (none without `detect`) and, in training mode, the named losses."""
         truths = None if targets is None else [truth_of(target) for target in targets]
-        # torchvision makes anchors in the type of the features; bf16 would round boxes to whole pixels or worse.
-        levels = {name: level.float() for name, level in features.items()}
-        proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), levels, truths)
+        proposals, losses = self.rpn(ImageList(images.pixels, images.sizes), features, truths)
         if targets is None or truths is None or not self.training:
             return self.detect(features, proposals, images.sizes), {}
         losses = {"rpn_objectness": losses["loss_objectness"], "rpn_box": losses["loss_rpn_box_reg"]}
