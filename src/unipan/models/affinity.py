@@ -187,8 +187,8 @@ class InstanceAffinity(nn.Module):
         """Of RoPE, where there is one."""
         if not self.rope or self.normalise == "softmax":
             return None
-        spacing = self.upsampling, self.shortest, origin
-        return rope_angles(*queries.shape[1:], self.rope, queries.device, *spacing).to(queries.dtype)
+        a, b = queries.shape[1:]
+        return rope_angles(a, b, self.rope, queries.device, self.upsampling, self.shortest, origin).to(queries.dtype)
 
     def _mass(self, psi: Tensor) -> Tensor | int:
         if self.normalise == "pixels":
