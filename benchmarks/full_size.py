@@ -39,7 +39,7 @@ from unipan.config import Config
 from unipan.datasets.formats.cityscapes import CITYSCAPES
 from unipan.inference import Segmenter
 from unipan.models.detection.pooling import region_pool
-from unipan.models.folding import fold_batch_norm
+from unipan.models.inference_form import for_inference
 from unipan.models.semantic import DeformableConv
 from unipan.ops.mask_logits import class_mask_logits
 from unipan.presets import cityscapes
@@ -98,8 +98,7 @@ def ours(kind: str, plain_decoders: bool = False, tiny: bool = False) -> Call:
     settled(network)
     network.detection.roi.score_thresh, network.detection.roi.detections_per_img = 0.0, DETECTIONS
     if kind != "before":
-        fold_batch_norm(network)
-        network = network.to(memory_format=torch.channels_last)
+        network = for_inference(network)
     segmenter = Segmenter(network, config, CITYSCAPES, {}, torch.device("cpu"), bf16=kind == "bf16")
     if kind != "before":
         return segmenter

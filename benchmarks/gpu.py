@@ -27,7 +27,7 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn
 from unipan.build import build_network
 from unipan.config import Config
 from unipan.datasets.formats.cityscapes import CITYSCAPES
-from unipan.models.folding import fold_batch_norm
+from unipan.models.inference_form import for_inference
 from unipan.models.network import PanopticNetwork
 from unipan.presets import cityscapes, panoptic_fpn, upsnet
 from unipan.reproduction.ablations import MODELS
@@ -55,8 +55,7 @@ def network_of(config: Config, device: torch.device) -> PanopticNetwork:
     network = build_network(config, CITYSCAPES)
     settled(network)
     network.detection.roi.score_thresh, network.detection.roi.detections_per_img = 0.0, DETECTIONS
-    fold_batch_norm(network)
-    return network.to(device, memory_format=torch.channels_last)
+    return for_inference(network).to(device)
 
 
 def ours(network: PanopticNetwork, bf16: bool, compiled: bool = False) -> Run:

@@ -86,10 +86,9 @@ class Segmenter:
             return ExportedSegmenter.load(path, str(device))  # type: ignore[return-value]
         require_device(device)
         found = load_checkpoint(path, device)
-        from unipan.models.folding import fold_batch_norm  # with torchvision, which takes seconds to import
+        from unipan.models.inference_form import for_inference  # with torchvision, which takes seconds to import
 
-        fold_batch_norm(found.network)
-        network = found.network.to(memory_format=torch.channels_last)
+        network = for_inference(found.network)
         return cls(network, found.config, found.categories, found.metrics, torch.device(device), bf16)
 
     def __call__(self, image: "ImageLike", fusion: str | None = None, page: int | None = None) -> PanopticResult:

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
+from unipan.ops.products import ROWS, rows_times
 from unipan.ops.weighted_rows import PIECE_BYTES, samples_by_rows, shared_out, weighted_rows
 
 
@@ -105,6 +106,8 @@ class _Sampler:
             )
         ).view(-1, 2)
         self.length = max(1, PIECE_BYTES // (len(self.taps) * channels * self.table.element_size()))
+        if self.length > ROWS:
+            self.length -= self.length % ROWS
 
     def pieces(self) -> list[slice]:
         """Of the output pixels of all images; none lies in two images."""
@@ -134,13 +137,13 @@ class _DeformableConvolution(torch.autograd.Function):
         ctx.grid = grid
         kernel = (weight.shape[2], weight.shape[3])
         sampler = _Sampler(features.to(weight.dtype), offset, kernel, grid)
-        by_tap = weight.permute(2, 3, 1, 0).reshape(-1, len(weight))
+        by_tap = weight.permute(0, 2, 3, 1).flatten(1)
         output = sampler.table.new_empty(len(sampler.offset), len(weight))
         for piece in sampler.pieces():
             rows, weights, part = sampler.places(piece, sampler.offset[piece])
             weights = weights.to(weight.dtype)
             sampled = weighted_rows(sampler.table[part], rows, weights)
-            torch.mm(sampled.view(-1, len(by_tap)), by_tap, out=output[piece])
+            output[piece] = rows_times(sampled.view(-1, by_tap.shape[1]), by_tap)
         if bias is not None:
             output += bias.to(output.dtype)
         return _channels_second(output, (len(features), len(weight), *offset.shape[2:]))
@@ -162,7 +165,7 @@ class _DeformableConvolution(torch.autograd.Function):
                 weights = weights.to(weight.dtype)
                 sampled = weighted_rows(sampler.table[part], rows, weights)
             to_weight += sampled.detach().view(-1, len(by_tap)).T @ outer[piece]
-            to_sampled = (outer[piece] @ by_tap.T).view(sampled.shape)
+            to_sampled = rows_times(outer[piece], by_tap).view(sampled.shape)
             (to_offset[piece],) = torch.autograd.grad(sampled, moved, to_sampled)
             if ctx.needs_input_grad[0]:
                 to_table[part] += shared_out(to_sampled, rows, weights.detach(), part.stop - part.start)
