@@ -113,8 +113,13 @@ def test_a_resting_mouse_is_asked_about_before_its_button_goes_down(
     page = visit(serve(studio(segmenter)))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/affinity?" in request.url else None)
-    page.mouse.move(*at(page, 0.5, 0.5), steps=20)
-    eventually(page, lambda: any(each.endswith("x=128&y=64") for each in asked))
+
+    def is_asked_about() -> bool:
+        page.mouse.move(*at(page, 0.5, 0.5), steps=20)  # again if the picture has moved, as the page was still growing
+        page.wait_for_timeout(150)  # longer than a mouse has to rest
+        return any(each.endswith("x=128&y=64") for each in asked)
+
+    eventually(page, is_asked_about)
     before = len(asked)
     expect(page.locator("#layer-map")).to_be_checked()  # nothing has been clicked yet
     page.mouse.down()
