@@ -200,9 +200,8 @@ def test_words_on_the_picture_stay_inside_it(segmenter: Segmenter, serve: Serve,
     for side, number in ((0, 60), (1, 0), (2, 200), (3, 120)):
         page.locator(f"#box-{side}").fill(str(number))
         page.locator(f"#box-{side}").press("Enter")
-    page.wait_for_timeout(300)
+    eventually(page, lambda: {"1", "2"} < {text for text, *_ in page.evaluate("() => window.words")})
     drawn = page.evaluate("() => window.words")
-    assert {"1", "2"} < {text for text, *_ in drawn}
     assert [each for each in drawn if not (each[1] >= 0 and each[2] <= 1 and 0 < each[3] < 1)] == []
 
 

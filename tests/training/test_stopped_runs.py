@@ -161,6 +161,24 @@ def test_a_killed_loader_worker_is_one_sentence(tmp_path: Path, announce: Callab
     assert "--resume continues" in said
 
 
+def test_a_loader_worker_killed_while_the_state_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch raises it wherever the process is; that is no failure of the disk."""
+    trainer = trainer_of(tmp_path, config_of("adamw"))
+    trainer.run()
+    before = (tmp_path / RESUME_STATE).read_bytes()
+
+    def die(*_: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(torch, "save", die)
+    with pytest.raises(RuntimeError) as error:
+        trainer.record.save_resume({}, trainer.config)
+    said = describe_failure(error.value, tmp_path, several=False)
+    assert said is not None
+    assert "a process that prepares images has ended (DataLoader worker (pid 7)" in said
+    assert (tmp_path / RESUME_STATE).read_bytes() == before
+
+
 @pytest.mark.parametrize("gone", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
 def test_a_loader_worker_killed_while_its_batch_comes_over(gone: Exception, tmp_path: Path) -> None:
     """torch then raises what the connection says, not that a worker has ended."""

@@ -46,7 +46,7 @@ def describe_failure(error: Exception, out: Path, several: bool) -> str | None:
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError):
         return None
-    if "DataLoader worker" in text and "Caught" not in text:
+    if is_lost_worker(error):
         return (
             f"training: a process that prepares images has ended ({text.rstrip('. ')}); if memory ran out, a smaller "
             f"--train.num-workers needs less; {how_to_continue(out)}"
@@ -62,6 +62,11 @@ def describe_failure(error: Exception, out: Path, several: bool) -> str | None:
             f"it said last stands above, and memory is the first thing to look at; {how_to_continue(out)}"
         )
     return None
+
+
+def is_lost_worker(error: Exception) -> bool:
+    """Whether this is what torch raises, at any moment, where a loader worker has ended; not a worker's own error."""
+    return "DataLoader worker" in str(error) and "Caught" not in str(error)
 
 
 def is_lost_process(error: Exception) -> bool:

@@ -20,6 +20,7 @@ from unipan.config import Config
 from unipan.files import make_folder, remove_leftovers, replaced, write_atomically
 from unipan.models.pretrained import read_torch_file
 from unipan.terminal import lasting_stream, printable
+from unipan.training.failures import is_lost_worker
 from unipan.training.options import RESUME_STATE, resume_state
 from unipan.training.progress_line import training_line
 
@@ -168,6 +169,7 @@ class RunRecord:
 
         Raises:
             OSError: it cannot be written; the state that was there is as before.
+            RuntimeError: a loader worker was lost meanwhile; likewise.
         """
         self.begin()
         content = state | {"config": asdict(config), "origin": self.origin, "asked": self.asked}
@@ -175,6 +177,8 @@ class RunRecord:
             try:
                 torch.save(content, temporary)
             except RuntimeError as error:  # torch's zip writer does not say what the system said
+                if is_lost_worker(error):  # raised wherever the process happens to be
+                    raise
                 free = shutil.disk_usage(temporary.parent).free
                 raise OSError(f"torch could not write it, {free / 2**20:.0f} MiB are free") from error
 
