@@ -12,6 +12,7 @@ from unipan.fusion.argmax import Grid, upsample
 from unipan.structures import Geometry
 
 VALUES_AT_ONCE = 4_000_000
+"""More than in the argmax, because each piece takes a call for every channel."""
 
 
 def channel_margin(channels: Float[Tensor, "K h w"], geometry: Geometry) -> Float32[np.ndarray, "H W"]:

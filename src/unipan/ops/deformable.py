@@ -106,7 +106,7 @@ class _Sampler:
             )
         ).view(-1, 2)
         self.length = max(1, PIECE_BYTES // (len(self.taps) * channels * self.table.element_size()))
-        if self.length > ROWS:
+        if self.length > ROWS:  # whole pieces are then oneDNN's alone
             self.length -= self.length % ROWS
 
     def pieces(self) -> list[slice]:
