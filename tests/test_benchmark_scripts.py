@@ -58,6 +58,18 @@ def test_onnxruntime_beside_torch(tmp_path: Path) -> None:
     assert all(line.endswith(("met", "missed")) for line in listed)
 
 
+def test_another_checkout_beside_this_one(tmp_path: Path) -> None:
+    counts = ["--rounds", "1", "--processes", "1", "--scenes", "1", "--images", "2"]
+    said = run("runtime.py", *counts, "--before", SCRIPTS.parent, "--json", tmp_path / "found.json")
+    report = json.loads((tmp_path / "found.json").read_text())
+    assert {row["form"] for row in report["batches"]} == {"", ", onnxruntime", ", onnxruntime, overlays as before"}
+    assert all(0 < value < 50 for row in report["batches"] for value in row["ratios"].values())
+    # The same network in two processes.
+    ratios = [row["ratios"] for row in report["times"]]
+    assert all(0.2 < ratio["before"] / ratio["torch"] < 5 for ratio in ratios)
+    assert "network, 256 x 512, onnxruntime relative to before" in said
+
+
 def test_the_aims_of_the_full_network(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {
         "Mask R-CNN": [1.0, 2.0],
@@ -77,8 +89,8 @@ def test_the_aims_of_the_full_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_aims_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = {"size": (128, 256), "images": 200, "ratios": {"images/s": 2.0, "s": 0.6}}
+    batch = {"size": (128, 256), "images": 200, "form": ", onnxruntime", "ratios": {"images/s": 2.0, "s": 0.6}}
     found = aims_of("runtime", {"batches": [batch]}, monkeypatch)
     assert len(found) == 2
     assert all(value > aim and not math.isnan(value) for value, aim in found.values())
-    assert np.isclose(found["predict, 128 x 256, time per image relative to before"][0], 0.5)
+    assert np.isclose(found["predict, 128 x 256, onnxruntime, time per image relative to before"][0], 0.5)
