@@ -29,9 +29,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import batches as another
 import cv2
 import numpy as np
+import other_checkout
 import torch
 from aims import Aim, print_aims
 
@@ -102,7 +102,7 @@ def processes(picture: Path, rounds: int, before: Path | None) -> list[dict[str,
     """Import to first result."""
     programs = {name: ([FIRST_RESULT, name, str(picture)], dict(os.environ)) for name in ("torch", "onnx")}
     if before is not None:
-        programs["before"] = ([another.FIRST_RESULT, str(picture)], another.environment_of(before))
+        programs["before"] = ([other_checkout.FIRST_RESULT, str(picture)], other_checkout.environment_of(before))
     found = alternating({name: lambda each=each: first_result(*each) for name, each in programs.items()}, rounds)
     titles = (("processor time", "s"), ("on the clock", "s"), ("peak memory", "MB"))
     return [
@@ -116,7 +116,7 @@ def processes(picture: Path, rounds: int, before: Path | None) -> list[dict[str,
 
 
 def networks(
-    one: Segmenter, other: ExportedSegmenter, size: tuple[int, int], rounds: int, before: another.PassesOf | None
+    one: Segmenter, other: ExportedSegmenter, size: tuple[int, int], rounds: int, before: other_checkout.PassesOf | None
 ) -> list[dict[str, Any]]:
     """The network alone, and image to map."""
     image = np.asarray(cv2.resize(Scenes(range(SEED, SEED + 1))[0].image, size[::-1]), np.uint8)
@@ -172,11 +172,9 @@ def aims(found: dict[str, Any]) -> list[Aim]:
     for row in found.get("agreement", []):
         listed.append((f"{row['what']}, share of pixels in another segment", 1 - row["alike"], 0.001))
     for row in found.get("batches", []):
-        size = f"{row['size'][0]} x {row['size'][1]}"
-        size += row["form"]
-        listed.append((f"predict, {size}, time per image relative to before", 1 / row["ratios"]["images/s"], 1 / 2.2))
-        what = f"predict of {row['images']}, {size}, whole time relative to before"
-        listed.append((what, row["ratios"]["s"], 0.5))
+        what = f"predict, {row['size'][0]} x {row['size'][1]}, {row['form']}"
+        listed.append((f"{what}, time per image relative to before", 1 / row["ratios"]["images/s"], 1 / 2.2))
+        listed.append((f"{what}, whole time relative to before", row["ratios"]["s"], 0.5))
     return listed
 
 
@@ -193,12 +191,18 @@ def main() -> None:
     parser.add_argument("--only-batches", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.before is not None and not (args.before / "src" / "unipan").is_dir():
+        parser.error(f"--before {args.before}: no checkout of unipan, which has src/unipan")
+    if args.images < 2:
+        parser.error(f"--images {args.images}: images a second are counted from the first to the last; at least 2")
     torch.set_num_threads(args.threads)
     found: dict[str, Any] = {"threads": args.threads}
     if args.before is not None:
         sizes = ((128, 256), (256, 512))
         found["batches"] = [
-            row for size in sizes for row in another.batches(args.before, args.images, size, args.processes, SEED)
+            row
+            for size in sizes
+            for row in other_checkout.batches(args.before, args.images, size, args.processes, SEED)
         ]
     if not args.only_batches:
         found |= within(args)
@@ -215,7 +219,7 @@ def within(args: argparse.Namespace) -> dict[str, Any]:
         cv2.imwrite(str(picture), np.ascontiguousarray(Scenes(range(SEED, SEED + 1))[0].image[:, :, ::-1]))
         found["processes"] = processes(picture, args.processes, args.before)
     one, other = Segmenter.load("scenes"), ExportedSegmenter.load("scenes", threads=args.threads)
-    with another.passes_of(args.before, args.threads) if args.before else nullcontext() as before:
+    with other_checkout.passes_of(args.before, args.threads) if args.before else nullcontext() as before:
         found["times"] = [
             row for size in ((128, 256), (256, 512)) for row in networks(one, other, size, args.rounds, before)
         ]

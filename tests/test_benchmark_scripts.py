@@ -17,12 +17,12 @@ from unipan.datasets.scenes.generator import Scenes
 SCRIPTS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-def run(script: str, *options: str | Path) -> str:
+def run(script: str, *options: str | Path, status: int = 0) -> str:
     command = [sys.executable, SCRIPTS / script, *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stderr
+    return done.stderr if status else done.stdout
 
 
 def aims_of(script: str, report: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[float, float]]:
@@ -62,12 +62,18 @@ def test_another_checkout_beside_this_one(tmp_path: Path) -> None:
     counts = ["--rounds", "1", "--processes", "1", "--scenes", "1", "--images", "2"]
     said = run("runtime.py", *counts, "--before", SCRIPTS.parent, "--json", tmp_path / "found.json")
     report = json.loads((tmp_path / "found.json").read_text())
-    assert {row["form"] for row in report["batches"]} == {"", ", onnxruntime", ", onnxruntime, overlays as before"}
+    assert {row["form"] for row in report["batches"]} == {"PyTorch", "onnxruntime", "onnxruntime, --no-labels"}
     assert all(0 < value < 50 for row in report["batches"] for value in row["ratios"].values())
     # The same network in two processes.
     ratios = [row["ratios"] for row in report["times"]]
     assert all(0.2 < ratio["before"] / ratio["torch"] < 5 for ratio in ratios)
     assert "network, 256 x 512, onnxruntime relative to before" in said
+
+
+def test_what_is_no_checkout_is_refused(tmp_path: Path) -> None:
+    # The installed unipan would otherwise be measured in its place.
+    assert f"--before {tmp_path}" in run("runtime.py", "--before", tmp_path, status=2)
+    assert "--images 1" in run("runtime.py", "--images", "1", status=2)
 
 
 def test_the_aims_of_the_full_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +95,7 @@ def test_the_aims_of_the_full_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_aims_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = {"size": (128, 256), "images": 200, "form": ", onnxruntime", "ratios": {"images/s": 2.0, "s": 0.6}}
+    batch = {"size": (128, 256), "images": 200, "form": "onnxruntime", "ratios": {"images/s": 2.0, "s": 0.6}}
     found = aims_of("runtime", {"batches": [batch]}, monkeypatch)
     assert len(found) == 2
     assert all(value > aim and not math.isnan(value) for value, aim in found.values())

@@ -1,6 +1,6 @@
-"""Another checkout of unipan beside this one, in whole processes: batches of `predict`, first results, single passes.
+"""Another checkout of unipan, in processes of its own: batches of `predict`, first results, single passes.
 
-`runtime.py --before CHECKOUT` calls this; `git worktree add --detach CHECKOUT COMMIT` makes one.
+`runtime.py --before CHECKOUT` calls this; `git worktree add --detach CHECKOUT COMMIT` makes one. Linux alone.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +23,29 @@ DRAWN = 50
 """Different scenes of a batch; the others are copies."""
 HERE = Path(__file__).resolve().parents[1]
 FORMS = {
-    "": ["--runtime", "torch"],
-    ", onnxruntime": ["--runtime", "onnx"],
-    ", onnxruntime, overlays as before": ["--runtime", "onnx", "--no-labels"],
+    "PyTorch": ["--runtime", "torch"],
+    "onnxruntime": ["--runtime", "onnx"],
+    "onnxruntime, --no-labels": ["--runtime", "onnx", "--no-labels"],
 }
-"""Of this checkout's predict: its options. The overlays of before had no names and legend, and small pictures were not
-enlarged for them."""
-MEASURED = """
+"""Options of this checkout's predict. At f15c49a overlays had the size of the image, and neither names nor a legend, so
+that only the last form draws what that one did."""
+PEAK = """
+def peak_memory():
+    from pathlib import Path
+    rows = dict(row.split(":", 1) for row in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(rows["VmHWM"].split()[0])
+"""
+"""Bytes, on Linux. wait4 would tell those of the process that began this one, if they are more, and not every commit has
+a function for it."""
+PREDICT = f"""{PEAK}
 import runpy, sys
-from pathlib import Path
 told = sys.argv.pop(1)
 try:
     runpy.run_module("unipan", run_name="__main__", alter_sys=True)
 finally:
-    rows = dict(row.split(":", 1) for row in Path("/proc/self/status").read_text().splitlines())
-    Path(told).write_text(rows["VmHWM"].split()[0])
+    with open(told, "w") as file:
+        print(peak_memory(), file=file)
 """
-"""The command, and what it has taken: the memory that Linux's wait4 tells is that of whoever began it, if larger."""
 PASSES = """
 import sys, time
 import cv2, torch
@@ -54,13 +60,11 @@ for line in sys.stdin:
     segmenter(image)
     print(1000 * (clock[-1] - clock[-2]), 1000 * (time.process_time() - start), flush=True)
 """
-FIRST_RESULT = """
+FIRST_RESULT = f"""{PEAK}
 import sys
-from pathlib import Path
 from unipan import Segmenter
 Segmenter.load("scenes")(sys.argv[1])
-rows = dict(row.split(":", 1) for row in Path("/proc/self/status").read_text().splitlines())
-print(int(rows["VmHWM"].split()[0]) * 1024)
+print(peak_memory())
 """
 
 
@@ -72,17 +76,20 @@ def environment_of(checkout: Path) -> dict[str, str]:
 class PassesOf:
     """The bundled network of a checkout in a process of its own, which waits for pictures."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
+    def __init__(self, checkout: Path, process: "subprocess.Popen[str]") -> None:
+        self._checkout, self._process = checkout, process
 
     def milliseconds(self, picture: Path) -> tuple[float, float]:
         """Processor time of the network alone, and from the image to its panoptic map."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{picture}\n")
-        self._process.stdin.flush()
-        alone, whole = self._process.stdout.readline().split()
-        return float(alone), float(whole)
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{picture}\n")
+            self._process.stdin.flush()
+        times = self._process.stdout.readline().split()
+        if len(times) != 2:
+            raise SystemExit(f"the network of {self._checkout} has ended; why, its own words above say")
+        return float(times[0]), float(times[1])
 
 
 @contextmanager
@@ -92,7 +99,7 @@ def passes_of(checkout: Path, threads: int) -> Iterator[PassesOf]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment_of(checkout), stdin=pipe, stdout=pipe, text=True) as process:
         try:
-            yield PassesOf(process)
+            yield PassesOf(checkout, process)
         finally:
             process.kill()
 
@@ -100,7 +107,7 @@ def passes_of(checkout: Path, threads: int) -> Iterator[PassesOf]:
 def batch(checkout: Path, images: Path, out: Path, options: list[str]) -> dict[str, float]:
     """One process of `unipan predict` by the code of a checkout."""
     told = out.with_suffix(".memory")
-    command = [sys.executable, "-c", MEASURED, str(told), "predict", "scenes", str(images), "--out", str(out), *options]
+    command = [sys.executable, "-c", PREDICT, str(told), "predict", "scenes", str(images), "--out", str(out), *options]
     start = time.perf_counter()
     process = subprocess.Popen(command, env=environment_of(checkout), stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
@@ -114,13 +121,13 @@ def batch(checkout: Path, images: Path, out: Path, options: list[str]) -> dict[s
         "s": seconds,
         "processor s": used.ru_utime + used.ru_stime,
         "images/s": pace,
-        "MB": int(told.read_text()) * 1024 / 1e6,
+        "MB": int(told.read_text()) / 1e6,
     }
 
 
 def batches(before: Path, count: int, size: tuple[int, int], rounds: int, seed: int) -> list[dict[str, Any]]:
     """Both checkouts in turn, this one in each of `FORMS`; a row of ratios for each."""
-    runs = {"before": (before, [])} | {f"now{form}": (HERE, options) for form, options in FORMS.items()}
+    runs = {"before": (before, [])} | {form: (HERE, options) for form, options in FORMS.items()}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
     title = f"{size[0]} x {size[1]}"
     with tempfile.TemporaryDirectory() as folder:
@@ -139,10 +146,10 @@ def batches(before: Path, count: int, size: tuple[int, int], rounds: int, seed: 
     }
     listed = []
     for form in FORMS:
-        now = middle[f"now{form}"]
+        now = middle[form]
         ratios = {key: now[key] / middle["before"][key] for key in now}
-        print(f"predict of {count} scenes, {title}{form}, relative to before: {_told(ratios)}", flush=True)
-        rows = {"before": found["before"], "now": found[f"now{form}"]}
+        print(f"predict of {count} scenes, {title}, {form}, relative to before: {_told(ratios)}", flush=True)
+        rows = {"before": found["before"], "now": found[form]}
         listed.append({"size": size, "images": count, "form": form, "ratios": ratios, **rows})
     return listed
 
