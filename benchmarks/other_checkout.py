@@ -35,8 +35,8 @@ def peak_memory():
     rows = dict(row.split(":", 1) for row in Path("/proc/self/status").read_text().splitlines())
     return 1024 * int(rows["VmHWM"].split()[0])
 """
-"""Bytes, on Linux. wait4 would tell those of the process that began this one, if they are more, and not every commit has
-a function for it."""
+"""Bytes, on Linux. wait4 would tell those of the process that began this one, if they are more; not every commit has a
+function for it."""
 PREDICT = f"""{PEAK}
 import runpy, sys
 told = sys.argv.pop(1)

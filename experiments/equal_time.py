@@ -81,29 +81,20 @@ def fresh(config: Config, data: ExperimentData, start: Path | None) -> PanopticN
 
 
 def table(folder: Path) -> str:
-    """PQ by time, and B or D minus each row at the same time, paired."""
+    """PQ by time, B or D minus each row at the same time, and late starts minus A or C, paired over common seeds."""
     found: dict[tuple[str, int], dict[int, ExperimentRecord]] = {}
     for record in load_records(folder):
         found.setdefault((record.model, record.extra["times"]), {})[record.seed] = record
     lines = [
-        "| row | time | iterations | PQ per seed | PQ | with the head from the start, minus this |",
-        "|---" * 6 + "|",
+        "| row | time | iterations | PQ per seed | PQ | B or D minus this | this minus A or C |",
+        "|---" * 7 + "|",
     ]
     for times in sorted({times for _, times in found}):
-        for row in ROWS:
-            records = found.get((row, times), {})
-            if not records:
-                continue
+        for row in (each for each in ROWS if (each, times) in found):
+            records = found[row, times]
             quality = _quality([records[seed] for seed in sorted(records)])
-            beside = found.get((BESIDE.get(row, ""), times), {})
-            common = sorted(records.keys() & beside.keys())
-            last = ""
-            if common:
-                theirs = _quality([beside[seed] for seed in common])
-                difference = theirs.minus(_quality([records[seed] for seed in common]))
-                assert difference is not None
-                value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
-                last = f"{BESIDE[row]}: {value:+.1f} ({low:.1f}, {high:.1f})"
+            ahead = _difference(found.get((BESIDE.get(row, ""), times), {}), records)
+            gain = _difference(records, found.get((LATE[row][0], times), {})) if row in LATE else ""
             seeds = ", ".join(f"{100 * each[0]:.1f}" for each in quality.each["All"])
             steps = (
                 str(length(row, times))
@@ -113,8 +104,21 @@ def table(folder: Path) -> str:
                     for model, share in zip(LATE[row], (SHARE, 1 - SHARE), strict=True)
                 )
             )
-            lines.append(f"| {row} | {times} | {steps} | {seeds} | {100 * quality.mean('All'):.1f} | {last} |")
+            mean = f"{100 * quality.mean('All'):.1f}"
+            lines.append(f"| {row} | {times} | {steps} | {seeds} | {mean} | {ahead} | {gain} |")
     return with_minus_signs("\n".join(lines))
+
+
+def _difference(ours: dict[int, ExperimentRecord], theirs: dict[int, ExperimentRecord]) -> str:
+    """Of PQ, with its interval and the number of seeds, bold where it is clear of zero."""
+    common = sorted(ours.keys() & theirs.keys())
+    if not common:
+        return ""
+    difference = _quality([ours[seed] for seed in common]).minus(_quality([theirs[seed] for seed in common]))
+    assert difference is not None
+    value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
+    bold = "**" if low > 0 or high < 0 else ""
+    return f"{bold}{value:+.1f} ({low:.1f}, {high:.1f}){bold}, {len(common)} seed{'s' * (len(common) > 1)}"
 
 
 def _quality(records: list[ExperimentRecord]) -> SeededQuality:
