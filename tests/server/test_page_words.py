@@ -189,6 +189,8 @@ def test_words_on_the_picture_stay_inside_it(segmenter: Segmenter, serve: Serve,
     expect(page.locator("#scale-note")).to_contain_text("Another click compares")
     page.mouse.click(*at(page, 0.99, 0.02))
     expect(page.locator("#scale-note")).to_contain_text("From 1 to 2:")
+    # They are drawn a frame later, and no more once boxes are edited on the map.
+    eventually(page, lambda: {"1", "2"} <= {text for text, *_ in page.evaluate("() => window.words")})
     page.keyboard.press("e")
     page.locator("label[for=layer-map]").click()
     drag(page, (0.9, 0.4), (0.995, 0.9))
