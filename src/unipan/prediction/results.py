@@ -102,7 +102,8 @@ class ResultFolder:
             write_atomically(self.folder / "margin" / job.png.with_suffix(".npy"), _npy_bytes(margin))
         table = [{"file": job.name, **row} for row in segment_table(result)] if self.options.csv else []
         thumbnail = f"thumbnails/{job.png.with_suffix('.webp')}"
-        write_atomically(self.folder / thumbnail, _encoded(_thumbnail(image, result), "WEBP", 80))
+        small = _encoded(_thumbnail(image, result), "WEBP", 80, method=2)  # half of the time for 4 % more bytes
+        write_atomically(self.folder / thumbnail, small)
         counts = Counter(segment.category.name for segment in result if segment.isthing)
         things = [segment for segment in result if segment.isthing]
         row = PredictedImage(
@@ -193,7 +194,7 @@ def _thumbnail(image: Picture, result: PanopticMap) -> UInt8[np.ndarray, "tall w
     return overlay(small, PanopticMap(ids, result.segments), segment_colors(result), THING_ALPHA, STUFF_ALPHA)
 
 
-def _encoded(picture: Picture, kind: str, quality: int, **more: str) -> bytes:
+def _encoded(picture: Picture, kind: str, quality: int, **more: str | int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, kind, quality=quality, **more)
     return file.getvalue()
