@@ -2,9 +2,11 @@
 
 `photos` is trained on scenes as well, on top of the fixed EfficientNet-Lite0 of a package; `imagenet` has the same
 features under fresh heads; `photos-late` is `photos` whose panoptic submodule takes part in the last 30 % of the steps
-alone (no record of it yet). All get the same time: `--iterations` are those of `scenes`, and the others get as many
-steps as take as long (a step of each is timed by turns before the first training). `bundle.py` makes a trained run the
-bundled checkpoint `photos`, without the weights that the package carries.
+alone. In these the rows of new classes are random, as they were until version 0.2; in `photos-kind` they are the mean
+of the things, or of the stuff, of the start, and `photos-kind-2` has two crops a step instead of four. All get the same
+time: `--iterations` are those of `scenes`, and the others get as many steps as take as long (a step of each is timed by
+turns before the first training). `bundle.py` makes a trained run the bundled checkpoint `photos`, without the weights
+that the package carries.
 
     unipan train scenes --backbone.network tf_efficientnet_lite0 --backbone.weights imagenet --backbone.fixed --out RUN
     python experiments/bundle.py RUN --name photos
@@ -21,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unipan.class_rows import CLASS_LAYERS
 from unipan.config import Config
 from unipan.datasets.panoptic_data import PanopticData, Subset
 from unipan.datasets.sources import open_photos, use_window
@@ -40,7 +43,7 @@ from unipan.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments" / "results" / "photo_start"
-STARTS = ("scenes", "photos", "imagenet", "photos-late")
+STARTS = ("scenes", "photos", "imagenet", "photos-late", "photos-kind", "photos-kind-2")
 LITE0 = "tf_efficientnet_lite0"
 LATE = 0.7
 """Share of the steps before a late start."""
@@ -55,15 +58,22 @@ def config_of(start: str, train: PanopticData) -> tuple[Config, str | None]:
         config = replace(config, backbone=replace(config.backbone, network=LITE0))
     if start.endswith("-late"):
         config = replace(config, train=replace(config.train, panoptic_from=LATE))
-    config, init = with_init(config, start.removesuffix("-late"))
+    if start.endswith("-2"):
+        config = replace(config, train=replace(config.train, batch_size=2))
+    config, init = with_init(config, start.partition("-")[0])
     use_window(train, config.data)
     return fit_to_data(config, thing_statistics(train, config.data, stride=config.decoder.stride)), init
 
 
-def fresh(config: Config, init: str | None, train: PanopticData) -> PanopticNetwork:
+def fresh(start: str, config: Config, init: str | None, train: PanopticData) -> PanopticNetwork:
     """The network before its first step."""
     torch.manual_seed(config.train.seed)
-    return build(config, train.categories, init)[0]
+    network = build(config, train.categories, init)[0]
+    if "-kind" not in start:
+        layers = tuple(f"{layer}." for layer in CLASS_LAYERS)
+        drawn = build(config, train.categories, None)[0].state_dict()
+        network.load_state_dict({k: v for k, v in drawn.items() if k.startswith(layers)}, strict=False)
+    return network
 
 
 def step_costs(data: ExperimentData, starts: list[str], folder: Path) -> dict[str, float]:
@@ -77,7 +87,7 @@ def step_costs(data: ExperimentData, starts: list[str], folder: Path) -> dict[st
         config, init = config_of(start, data.train)
         record = RunRecord(folder / f"timed-{start}", quiet=True)
         trainers[start] = Trainer(
-            launch("cpu"), config, data.train, data.tuning, record, fresh(config, init, data.train)
+            launch("cpu"), config, data.train, data.tuning, record, fresh(start, config, init, data.train)
         )
     times: dict[str, list[float]] = {start: [] for start in starts}
     for _ in range(ROUNDS):
@@ -112,7 +122,7 @@ def run(args: argparse.Namespace) -> None:
                 config, train=replace(config.train, seed=seed, iterations=steps, validations=1, validation_images=4)
             )
             folder = place / f"{start}-s{seed}-i{steps}"
-            trainer = train_once(config, data, folder, partial(fresh, config, init, train), "cpu")
+            trainer = train_once(config, data, folder, partial(fresh, start, config, init, train), "cpu")
             extra = {"photographs": len(train), "tuned_on": len(tuning), "seconds": seconds, "like": args.iterations}
             replace(score(start, trainer, data, print), extra=extra).save(records)
 

@@ -13,6 +13,7 @@ from tests.tiny import CATEGORIES, eager, image_batch, tiny_config, tiny_network
 from unipan.build import build_network
 from unipan.checkpoint import Transfer, load_checkpoint, save_checkpoint, transfer
 from unipan.checkpoint_header import config_from_dict, read_header
+from unipan.class_rows import CLASS_LAYERS
 from unipan.config import Config
 from unipan.files import bundled_checkpoints, checkpoint_path
 from unipan.models.network import PanopticNetwork
@@ -172,28 +173,16 @@ def test_weights_of_another_config_are_refused(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
-def test_transfer_to_other_classes_lists_what_it_left(tmp_path: Path) -> None:
+def test_transfer_to_other_classes_takes_all_but_the_classes(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     network = saved(path)
     more = Categories(tuple(Category(i, str(i), i < 5, (0, 0, 0)) for i in range(8)))
-    torch.manual_seed(5)
     other = build_network(tiny_config(), more)
-    fresh = {key: value.clone() for key, value in other.state_dict().items()}
     taken = transfer(other, path, more)
-    left = taken.left
-    assert (taken.semantic, taken.detection, taken.decoders) == ([], [], [])
-    assert sorted(left) == sorted(
-        f"{layer}.{kind}"
-        for layer in (
-            "semantic.project",
-            "detection.roi.box_predictor.cls_score",
-            "detection.roi.box_predictor.bbox_pred",
-            "detection.mask_predictor.mask_fcn_logits",
-        )
-        for kind in ("weight", "bias")
-    )
+    assert taken == Transfer([], [], [], [], [], of_kind=True)
+    layers = tuple(f"{layer}." for layer in CLASS_LAYERS)
     for key, value in other.state_dict().items():
-        assert torch.equal(value, fresh[key] if key in left else network.state_dict()[key])
+        assert key.startswith(layers) or torch.equal(value, network.state_dict()[key])
 
 
 def test_transfer_between_the_same_classes_leaves_nothing(tmp_path: Path) -> None:
@@ -253,9 +242,8 @@ def test_shared_classes_keep_their_logits(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a.safetensors", old.state_dict(), tiny_config(), CATEGORIES, {})
     torch.manual_seed(2)
     new = build_network(tiny_config(), STREET).eval()
-    fresh = {key: value.clone() for key, value in new.state_dict().items()}
     taken = transfer(new, tmp_path / "a.safetensors", STREET)
-    assert taken.left == []
+    assert (taken.left, taken.of_kind) == ([], True)
     assert taken.semantic == ["box", "disc", "ground", "sky"]
     assert taken.detection == ["box", "disc"]
     pixels, roi = torch.rand(1, 3, 64, 64), torch.rand(5, 8)
@@ -273,13 +261,15 @@ def test_shared_classes_keep_their_logits(tmp_path: Path) -> None:
     close(scores[1][:, 0], scores[0][:, 0])  # the background
     close(deltas[1][:, :4], deltas[0][:, :4])
     state = new.state_dict()
-    for row, key in (
-        (0, "semantic.project"),
-        (4, "semantic.project"),
-        (1, boxes[0]),
-        (0, layers[1]),
-    ):  # rider, disc light
-        assert torch.equal(state[f"{key}.weight"][row], fresh[f"{key}.weight"][row])
+    rider, disc_light = 0, 4  # rows by hand: of CATEGORIES, V has things 1 and 2, stuff 3 and 4; boxes 2 and 3, after 1
+    for key, row, mean in (
+        ("semantic.project", rider, 1.5),
+        ("semantic.project", disc_light, 3.5),
+        (boxes[0], 1 + rider, 2.5),
+        (layers[1], rider, 1.5),
+    ):
+        assert torch.equal(state[f"{key}.weight"][row], torch.full_like(state[f"{key}.weight"][row], mean))
+    assert state[f"{boxes[1]}.weight"][4:8].flatten(1)[:, 0].tolist() == [7.0, 8.0, 9.0, 10.0]  # of 5 to 8 and 9 to 12
 
 
 def test_classes_of_the_same_number_are_matched_by_name_too(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from unipan.checkpoint_header import CHECKPOINT_FORMAT, packaged_digest, read_header
+from unipan.class_rows import CLASS_LAYERS, class_rows
 from unipan.config import BackboneConfig, Config
 from unipan.datasets.same_classes import same_classes
 from unipan.files import checkpoint_path, write_atomically
@@ -189,14 +190,6 @@ def load_checkpoint(source: str | Path, device: str | torch.device = "cpu") -> C
     return Checkpoint(network.to(device).eval(), config, categories, metrics)
 
 
-CLASS_LAYERS = {
-    "semantic.project": (1, 0),
-    "detection.mask_predictor.mask_fcn_logits": (1, 0),
-    "detection.roi.box_predictor.cls_score": (1, 1),
-    "detection.roi.box_predictor.bbox_pred": (4, 1),
-}
-"""Layers whose rows belong to classes: rows per class, and the number of background classes before the first."""
-
 AFFINITIES = ("affinity.phi0.weight", "affinity.phi1.weight")
 """Shape (C, C + E, 1, 1): the channels of Q, then the E channels of the positional encoding."""
 
@@ -217,6 +210,7 @@ class Transfer:
         detection: names of the thing classes whose rows in the detector were taken.
         decoders: the ones that keep their initial values, because their layers differ.
         unused: names of the checkpoint's tensors that have no place in the network, by name.
+        of_kind: whether a class started as the mean of its kind.
     """
 
     left: list[str]
@@ -224,15 +218,17 @@ class Transfer:
     detection: list[str]
     decoders: list[str]
     unused: list[str]
+    of_kind: bool = False
 
 
 def transfer(network: PanopticNetwork, source: str | Path, categories: Categories) -> Transfer:
     """Start a network from a checkpoint of another experiment (Table 4: from COCO to Cityscapes).
 
     Tensors of the same name and shape are taken. In layers whose rows belong to classes, the rows of the background and
-    of each class that both datasets have (`same_classes`) are taken. With another positional
-    encoding, phi0 and phi1 keep their weights on Q, and those on the encoding start at 0. Everything else keeps its
-    fresh values: other classes, another width, and a decoder of another depth with all that builds on it.
+    of each class that both datasets have (`same_classes`) are taken; a new class starts as the mean of all things, or
+    of all stuff, of the checkpoint (ours, not the paper's; `class_rows`). With another positional encoding, phi0 and
+    phi1 keep their weights on Q, and those on the encoding start at 0. Everything else keeps its fresh values: another
+    width, and a decoder of another depth with all that builds on it.
 
     Args:
         network: changed in place.
@@ -249,12 +245,8 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     fitting = {k: v.to(own[k].dtype) for k, v in stored.items() if k in own and own[k].shape == v.shape}
     same = same_classes(old, categories)
     things = {new: before for new, before in same.items() if categories[new].isthing and old[before].isthing}
-    for layer, (rows, backgrounds) in CLASS_LAYERS.items():
-        pairs = things if layer.startswith("detection.") else same
-        for key in (f"{layer}.weight", f"{layer}.bias"):
-            fitting.pop(key, None)
-            if pairs and key in own and key in stored and own[key].shape[1:] == stored[key].shape[1:]:
-                fitting[key] = _by_class(own[key], stored[key], pairs, rows, backgrounds)
+    fitting = {k: v for k, v in fitting.items() if k.rpartition(".")[0] not in CLASS_LAYERS}
+    fitting |= class_rows(own, stored, (old.all, categories.all, same), (old.things, categories.things, things))
     for key in AFFINITIES:
         if key in own and key in stored and key not in fitting and len(own[key]) == len(stored[key]):
             fitting[key] = _with_other_encoding(own[key], stored[key])
@@ -279,7 +271,8 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     kept = ("semantic.project.weight" in fitting, "detection.roi.box_predictor.cls_score.weight" in fitting)
     names = [[categories[new].name for new in sorted(each)] for each in (same, things)]
     unused = [key for key in stored if key not in own and not key.endswith(COUNTER)]
-    return Transfer(left, names[0] if kept[0] else [], names[1] if kept[1] else [], decoders, unused)
+    of_kind = any(kept) and (len(same) < len(categories) or len(things) < len(categories.things))
+    return Transfer(left, names[0] if kept[0] else [], names[1] if kept[1] else [], decoders, unused, of_kind)
 
 
 def require_backbone(start: str, theirs: BackboneConfig, asked: Mapping[str, object]) -> None:
@@ -305,15 +298,6 @@ def require_backbone(start: str, theirs: BackboneConfig, asked: Mapping[str, obj
             f"--backbone.{name.replace('_', '-')} {value}: {start}, whose backbone has {has}; leave the option out, "
             "give --init a checkpoint that has it, or train from scratch with --init none"
         )
-
-
-def _by_class(fresh: Tensor, stored: Tensor, pairs: dict[int, int], rows: int, backgrounds: int) -> Tensor:
-    """`fresh` with the rows of the classes new -> old, and of the background, taken from `stored`."""
-    taken = fresh.clone()
-    blocks = {row: row for row in range(backgrounds)} | {n + backgrounds: o + backgrounds for n, o in pairs.items()}
-    for new, old in blocks.items():
-        taken[new * rows : (new + 1) * rows] = stored[old * rows : (old + 1) * rows].to(fresh.dtype)
-    return taken
 
 
 def _with_other_encoding(fresh: Tensor, stored: Tensor) -> Tensor:

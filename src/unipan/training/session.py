@@ -288,6 +288,8 @@ def describe_transfer(taken: Transfer, network: PanopticNetwork, categories: Cat
     ):
         afresh = [name for name in names if name not in kept]
         text += f"\nclasses in {what}: kept {', '.join(kept) or 'none'}; new {', '.join(afresh) or 'none'}"
+    if taken.of_kind:
+        text += "\na new class starts as the mean of all things, or of all stuff, there"
     if taken.decoders:
         text += (
             f"\nthe layers of {' and '.join(taken.decoders)} differ there (or are missing), so everything on top "
