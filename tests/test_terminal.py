@@ -30,8 +30,8 @@ def test_control_characters_are_written_out(capsys: pytest.CaptureFixture[str]) 
     assert printable(ODD) == ODD_SHOWN
     assert not [character for character in printable("".join(map(chr, range(0x300)))) if character < " "][2:]
     tell(ODD, "second")
-    tell("third", error=True)
-    assert capsys.readouterr() == (f"{ODD_SHOWN}\nsecond\n", "third\n")
+    tell("third", "a name\nunipan: all is well", error=True)
+    assert capsys.readouterr() == (f"{ODD_SHOWN}\nsecond\n", "third\na name\\nunipan: all is well\n")
 
 
 def test_an_encoding_without_a_letter_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

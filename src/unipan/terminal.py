@@ -38,7 +38,8 @@ def tell(*lines: str, error: bool = False) -> None:
     """Print lines to standard output, or to standard error.
 
     What the terminal's encoding lacks is written out too, so that a name never ends a run. In errors, which may quote
-    a file's content, the middle of a long word is left out. A process may have been started without either stream.
+    a file's content, the middle of a long word is left out, and an end of line within a line is written out, since a
+    name with one would look like a sentence of ours. A process may have been started without either stream.
 
     Raises:
         OSError: standard output cannot be written, in one sentence; a pipe whose reader has gone is a BrokenPipeError.
@@ -49,7 +50,8 @@ def tell(*lines: str, error: bool = False) -> None:
     encoding = stream.encoding or "utf-8"
     with suppress(OSError) if error else told_of_output():
         for line in lines:
-            text = f"{printable(without_long_words(line) if error else line)}\n"
+            shown = without_long_words(line).replace("\n", r"\n") if error else line
+            text = f"{printable(shown)}\n"
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
 
