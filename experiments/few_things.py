@@ -52,8 +52,10 @@ VARIANTS: dict[str, tuple[str, Callable[[Config], Config]]] = {
     "photos": ("photos", lambda config: config),
     "photos-faster": ("photos", faster),
     "photos-both": ("photos", lambda config: lovasz_v(around_things(config))),
+    "photos-kind": ("photos-kind", lambda config: config),
+    "photos-kind-both": ("photos-kind", lambda config: lovasz_v(around_things(config))),
 }
-"""From which checkpoint, and what is changed."""
+"""From which start of `photo_start.py`, and what is changed."""
 
 
 def run(args: argparse.Namespace) -> None:
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
             scored = {"validations": VALIDATIONS, "validation_images": args.score}
             plan = replace(config.train, seed=seed, iterations=args.iterations, **scored)
             folder = args.runs / kept.stem
-            train_once(replace(config, train=plan), data, folder, partial(fresh, config, init, train), "cpu")
+            train_once(replace(config, train=plan), data, folder, partial(fresh, start, config, init, train), "cpu")
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / "log.csv", kept)
             print(kept.stem, [row["pq_things"] for row in validations(kept)], flush=True)

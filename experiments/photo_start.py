@@ -2,11 +2,11 @@
 
 `photos` is trained on scenes as well, on top of the fixed EfficientNet-Lite0 of a package; `imagenet` has the same
 features under fresh heads; `photos-late` is `photos` whose panoptic submodule takes part in the last 30 % of the steps
-alone. In these the rows of new classes are random, as they were until version 0.2; in `photos-kind` they are the mean
-of the things, or of the stuff, of the start, and `photos-kind-2` has two crops a step instead of four. All get the same
-time: `--iterations` are those of `scenes`, and the others get as many steps as take as long (a step of each is timed by
-turns before the first training). `bundle.py` makes a trained run the bundled checkpoint `photos`, without the weights
-that the package carries.
+alone. In these the rows of new classes are random, as they were in version 0.2; in `photos-kind` and `scenes-kind` they
+are the mean of the things, or of the stuff, of the start, and `photos-kind-2` has two crops a step instead of four. All
+get the same time: `--iterations` are those of `scenes`, and the others get as many steps as take as long (a step of
+each is timed by turns before the first training). `bundle.py` makes a trained run the bundled checkpoint `photos`,
+without the weights that the package carries.
 
     unipan train scenes --backbone.network tf_efficientnet_lite0 --backbone.weights imagenet --backbone.fixed --out RUN
     python experiments/bundle.py RUN --name photos
@@ -43,7 +43,7 @@ from unipan.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments" / "results" / "photo_start"
-STARTS = ("scenes", "photos", "imagenet", "photos-late", "photos-kind", "photos-kind-2")
+STARTS = ("scenes", "photos", "imagenet", "photos-late", "photos-kind", "photos-kind-2", "scenes-kind")
 LITE0 = "tf_efficientnet_lite0"
 LATE = 0.7
 """Share of the steps before a late start."""
