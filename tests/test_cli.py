@@ -405,7 +405,7 @@ def test_finetune_looks_at_the_data_first(tmp_path: Path, folder: Path, capsys: 
     assert "3.0 things an image" in said
     assert "at most 10 detections" in said
     assert "ceiling of a perfect P" in said
-    assert "newly initialised" in said
+    assert "a new class starts as the mean of all things, or of all stuff, there" in said
     config = Segmenter.load(tmp_path / "run" / "last.safetensors").config
     assert config.detection.anchor_ratios == (1.0,)  # what the command line says is not fitted away
     assert config.detection.anchor_sizes != parse("finetune", ["--data", "x"]).config.detection.anchor_sizes

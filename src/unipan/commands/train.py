@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     """Parse and run; returns the exit code."""
     if not arguments or split_baseline(arguments[0])[0] not in PRESETS:
         asked = bool(arguments) and arguments[0] in ("-h", "--help")
-        tell(overview().rstrip("\n"), error=not asked)
+        tell(*overview().rstrip("\n").splitlines(), error=not asked)
         if arguments and not asked:
             tell(f"unipan: train: there is no preset {arguments[0]!r}; it precedes the options", error=True)
         return 0 if asked else 2
