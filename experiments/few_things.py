@@ -53,7 +53,6 @@ VARIANTS: dict[str, tuple[str, Callable[[Config], Config]]] = {
     "photos-faster": ("photos", faster),
     "photos-both": ("photos", lambda config: lovasz_v(around_things(config))),
     "photos-kind": ("photos-kind", lambda config: config),
-    "photos-kind-both": ("photos-kind", lambda config: lovasz_v(around_things(config))),
 }
 """From which start of `photo_start.py`, and what is changed."""
 

@@ -2,11 +2,11 @@
 
 `photos` is trained on scenes as well, on top of the fixed EfficientNet-Lite0 of a package; `imagenet` has the same
 features under fresh heads; `photos-late` is `photos` whose panoptic submodule takes part in the last 30 % of the steps
-alone. In these the rows of new classes are random, as they were in version 0.2; in `photos-kind` and `scenes-kind` they
-are the mean of the things, or of the stuff, of the start, and `photos-kind-2` has two crops a step instead of four. All
-get the same time: `--iterations` are those of `scenes`, and the others get as many steps as take as long (a step of
-each is timed by turns before the first training). `bundle.py` makes a trained run the bundled checkpoint `photos`,
-without the weights that the package carries.
+alone. In these the rows of new classes are random, as they were in version 0.2; `photos-kind` is `photos` where they
+are the mean of the things, or of the stuff, of the start. All get the same time: `--iterations` are those of `scenes`,
+and the others get as many steps as take as long (a step of each is timed by turns before the first training, or given
+in seconds.json: `photos-kind` got those of `photos`). `bundle.py` makes a trained run the bundled checkpoint
+`photos`, without the weights that the package carries.
 
     unipan train scenes --backbone.network tf_efficientnet_lite0 --backbone.weights imagenet --backbone.fixed --out RUN
     python experiments/bundle.py RUN --name photos
@@ -43,7 +43,7 @@ from unipan.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "experiments" / "results" / "photo_start"
-STARTS = ("scenes", "photos", "imagenet", "photos-late", "photos-kind", "photos-kind-2", "scenes-kind")
+STARTS = ("scenes", "photos", "imagenet", "photos-late", "photos-kind")
 LITE0 = "tf_efficientnet_lite0"
 LATE = 0.7
 """Share of the steps before a late start."""
@@ -58,8 +58,6 @@ def config_of(start: str, train: PanopticData) -> tuple[Config, str | None]:
         config = replace(config, backbone=replace(config.backbone, network=LITE0))
     if start.endswith("-late"):
         config = replace(config, train=replace(config.train, panoptic_from=LATE))
-    if start.endswith("-2"):
-        config = replace(config, train=replace(config.train, batch_size=2))
     config, init = with_init(config, start.partition("-")[0])
     use_window(train, config.data)
     return fit_to_data(config, thing_statistics(train, config.data, stride=config.decoder.stride)), init
@@ -134,36 +132,49 @@ def table() -> str:
         key = record.data, record.extra["photographs"], record.extra["like"]
         found.setdefault(key, {}).setdefault(record.model, {})[record.seed] = record
     heads = ["data", "photographs", "start", "steps", "P per seed", "P", "heuristic", "AP box", "mIoU of V"]
-    lines = [f"| {' | '.join([*heads, 'P minus that of scenes'])} |", "|---" * 10 + "|"]
+    heads += ["P minus that of scenes", "P minus that of photos", "P minus its heuristic"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for (name, photographs, _), starts in sorted(found.items()):
         for start in STARTS:
             records = starts.get(start, {})
             if records:
-                lines.append(f"| {name} | {photographs} | {start} | {_cells(records, starts.get('scenes', {}))} |")
+                lines.append(f"| {name} | {photographs} | {start} | {_cells(start, starts)} |")
     return with_minus_signs("\n".join(lines))
 
 
-def _cells(records: dict[int, ExperimentRecord], scenes: dict[int, ExperimentRecord]) -> str:
+def _cells(start: str, starts: dict[str, dict[int, ExperimentRecord]]) -> str:
     """The cells of one row after its start."""
+    records = starts[start]
     each = [records[seed] for seed in sorted(records)]
-    quality = _quality(each, "affinity")
-    common = sorted(records.keys() & scenes.keys()) if each[0].model != "scenes" else []
-    difference = ""
-    if common:
-        ours, theirs = (_quality([side[seed] for seed in common], "affinity") for side in (records, scenes))
-        if (found := ours.minus(theirs)) is not None:
-            value, low, high = (100 * part for part in (found.value, found.low, found.high))
-            difference = f"{value:+.1f} ({low:.1f}, {high:.1f})"
+    quality, heuristic = _quality(each, "affinity"), _quality(each, "heuristic")
     values = [
         f"{each[0].iterations}",
         ", ".join(f"{100 * one[0]:.1f}" for one in quality.each["All"]),
         f"{100 * quality.mean('All'):.1f}",
-        f"{100 * _quality(each, 'heuristic').mean('All'):.1f}",
+        f"{100 * heuristic.mean('All'):.1f}",
         f"{100 * np.mean([(one.ap or {}).get('box') or 0 for one in each]):.1f}",
         f"{100 * np.mean([one.semantic['mean'] for one in each]):.1f}",
-        difference,
+        "" if start == "scenes" else _minus_that_of(starts.get("scenes", {}), records),
+        _minus_that_of(starts.get("photos", {}), records) if start.startswith("photos-") else "",
+        _difference(quality, heuristic),
     ]
     return " | ".join(values)
+
+
+def _minus_that_of(others: dict[int, ExperimentRecord], records: dict[int, ExperimentRecord]) -> str:
+    """The difference of P over the seeds that both have."""
+    common = sorted(records.keys() & others.keys())
+    if not common:
+        return ""
+    ours, theirs = (_quality([side[seed] for seed in common], "affinity") for side in (records, others))
+    return _difference(ours, theirs)
+
+
+def _difference(ours: SeededQuality, theirs: SeededQuality) -> str:
+    found = ours.minus(theirs)
+    assert found is not None
+    value, low, high = (100 * part for part in (found.value, found.low, found.high))
+    return f"{value:+.1f} ({low:.1f}, {high:.1f})"
 
 
 def _quality(records: list[ExperimentRecord], fusion: str) -> SeededQuality:

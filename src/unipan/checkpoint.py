@@ -271,7 +271,7 @@ def transfer(network: PanopticNetwork, source: str | Path, categories: Categorie
     kept = ("semantic.project.weight" in fitting, "detection.roi.box_predictor.cls_score.weight" in fitting)
     names = [[categories[new].name for new in sorted(each)] for each in (same, things)]
     unused = [key for key in stored if key not in own and not key.endswith(COUNTER)]
-    of_kind = any(kept) and (len(same) < len(categories) or len(things) < len(categories.things))
+    of_kind = (kept[0] and len(same) < len(categories)) or (kept[1] and len(things) < len(categories.things))
     return Transfer(left, names[0] if kept[0] else [], names[1] if kept[1] else [], decoders, unused, of_kind)
 
 

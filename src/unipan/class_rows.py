@@ -61,7 +61,7 @@ def _mean_of_kind(old: Sequence[Category], new: Sequence[Category], same: Mappin
 
     Returns:
         (new, old), with a row of zeros where `old` has none of the kind; and (new,): with it, the new classes of a kind
-        together weigh what all of this kind did.
+        together weigh as much as all of this kind did where those had one logit, and less elsewhere.
     """
     shares, logits = torch.zeros(len(new), len(old)), torch.zeros(len(new))
     for kind in (True, False):

@@ -1,5 +1,6 @@
 """Table 4, the network pretrained on COCO: what the page's own command keeps of it, by the names of the classes."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from unipan.datasets.formats.coco_classes import coco_categories
 from unipan.models.network import PanopticNetwork
 from unipan.panoptic.categories import Categories
 from unipan.presets import coco_r101
+from unipan.training.session import describe_transfer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "full_size.md"
 SHARED = {
@@ -74,12 +76,12 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
-def assert_mean(found: list[Tensor], old: dict[str, Tensor], layer: str, kin: list[int], *of: int) -> None:
-    """Rows are the mean of those of classes of COCO; as logits they may have something in common besides."""
+def assert_mean(found: list[Tensor], old: dict[str, Tensor], layer: str, kin: list[int], *of: int, new: int) -> None:
+    """Rows are the mean of those of COCO's classes; logits of a softmax grow by the log of old classes per new one."""
     weights, biases = zip(*[rows_of(old, layer, each, *of) for each in kin], strict=True)
+    more = math.log(len(kin) / new) if layer in ("semantic.project", "detection.roi.box_predictor.cls_score") else 0.0
     torch.testing.assert_close(found[0], torch.stack(weights).mean(0))
-    more = found[1] - torch.stack(biases).mean(0)
-    torch.testing.assert_close(more, more[:1].expand_as(more))
+    torch.testing.assert_close(found[1], torch.stack(biases).mean(0) + more)
 
 
 def assert_detector_by_name(now: dict[str, Tensor], old: dict[str, Tensor]) -> None:
@@ -92,7 +94,7 @@ def assert_detector_by_name(now: dict[str, Tensor], old: dict[str, Tensor]) -> N
                 rows_of(old, layer, there[SHARED[name]], rows, backgrounds),
             )
         rider = rows_of(now, layer, here["rider"], rows, backgrounds)
-        assert_mean(rider, old, layer, list(range(len(coco_categories().things))), rows, backgrounds)
+        assert_mean(rider, old, layer, list(range(len(coco_categories().things))), rows, backgrounds, new=1)
 
 
 def test_the_pages_command_keeps_shared_classes_by_name(trained: tuple[PanopticNetwork, Path]) -> None:
@@ -110,7 +112,8 @@ def test_the_pages_command_keeps_shared_classes_by_name(trained: tuple[PanopticN
     for name in NEW:
         isthing = CITYSCAPES[here[name]].isthing
         kin = [n for n, each in enumerate(coco_categories()) if each.isthing == isthing]
-        assert_mean(rows_of(now, "semantic.project", here[name]), old, "semantic.project", kin)
+        found = rows_of(now, "semantic.project", here[name])
+        assert_mean(found, old, "semantic.project", kin, new=1 if isthing else 2)  # rider; pole and traffic sign
     assert_detector_by_name(now, old)
     classes = ("semantic.project.", *(f"{layer}." for layer in DETECTOR))
     assert all(torch.equal(now[key], old[key]) for key in now if not key.startswith(classes))
@@ -128,5 +131,8 @@ def test_with_the_presets_two_layers_v_and_q_start_afresh(trained: tuple[Panopti
     assert set(taken.detection) == set(THINGS)
     now = network.state_dict()
     assert set(taken.left) == {key for key in now if key.startswith(("semantic.", "affinity."))}
+    said = describe_transfer(taken, network, CITYSCAPES, "coco")
+    assert f"{len(taken.left)} are newly initialised" in said
+    assert "--decoder.layers" in said
     assert all(torch.equal(now[key], fresh[key]) for key in taken.left)
     assert_detector_by_name(now, before.state_dict())
